@@ -1,0 +1,65 @@
+"""fieldzoo: a plugin-based zoo of ODE generative models built from one divergence equation.
+
+A model is four plain parts: a field kernel (how data spreads into noise), a prior sampler
+(where the ODE starts), a network (learns the field) and a solver (walks the ODE back).
+
+    import zoo
+    model = zoo.load("gravity-fashion-mnist")
+    images = model.sample(64, seed=0)  # (64, 1, 28, 28) in [-1, 1]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import PluginError, ZooError
+from zoo.hookspecs import Component, hookimpl
+
+if TYPE_CHECKING:
+    from zoo.build import kernel, network, prior, solver
+    from zoo.loading import load
+    from zoo.model import FieldModel
+    from zoo.names import list_models
+    from zoo.registry import components
+
+__version__ = "0.1.0"
+
+# Public names that are imported only when asked for, so that `import zoo` stays free of torch.
+_LAZY = {
+    "FieldModel": "zoo.model",
+    "components": "zoo.registry",
+    "kernel": "zoo.build",
+    "list_models": "zoo.names",
+    "load": "zoo.loading",
+    "network": "zoo.build",
+    "prior": "zoo.build",
+    "solver": "zoo.build",
+}
+
+__all__ = [
+    "Component",
+    "FieldModel",
+    "PluginError",
+    "ZooError",
+    "components",
+    "hookimpl",
+    "kernel",
+    "list_models",
+    "load",
+    "network",
+    "prior",
+    "solver",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

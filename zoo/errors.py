@@ -1,0 +1,23 @@
+"""Errors that a user can act on: one line that says what was asked, what is there, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ZooError(Exception):
+    """A failure told in one line, without a traceback on the command line."""
+
+
+class PluginError(ZooError):
+    """A plugin is broken or absent; raised only to whoever asks for what it brings."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'x'?" for the closest known names, else the valid names themselves."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "there is " + (", ".join(names) if names else "none")

@@ -1,0 +1,76 @@
+"""The hooks: all that a plugin can bring. This is the file for plugin authors.
+
+A plugin is a Python package with an entry point in the group `zoo`:
+
+    [project.entry-points.zoo]
+    yukawa = "zoo_yukawa"
+
+and in zoo_yukawa/__init__.py:
+
+    from zoo import Component, hookimpl
+
+    @hookimpl
+    def zoo_field_kernels():
+        yield Component("yukawa", "zoo_yukawa.kernel:YukawaKernel", "screened gravity")
+
+A hook returns records whose target is imported only when the component is built, so keep
+torch out of the package's __init__.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+
+import pluggy
+
+ENTRY_POINT_GROUP = "zoo"
+
+hookspec = pluggy.HookspecMarker("zoo")
+hookimpl = pluggy.HookimplMarker("zoo")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part that a plugin brings.
+
+    Attributes:
+        name: what users write, e.g. "gravity"; lower case, digits, "-", "_" and ".".
+        target: where it is, "package.module:Name", imported only when the part is built.
+        summary: one line for `zoo components`.
+    """
+
+    name: str
+    target: str
+    summary: str = ""
+
+
+@hookspec
+def zoo_field_kernels() -> Iterable[Component]:
+    """Return field kernels; each target is called as target(dim=d, **options) -> FieldKernel."""
+    return ()
+
+
+@hookspec
+def zoo_prior_samplers() -> Iterable[Component]:
+    """Return prior samplers; each target is called as target(kernel, **options) -> PriorSampler."""
+    return ()
+
+
+@hookspec
+def zoo_networks() -> Iterable[Component]:
+    """Return networks; each target is called as target(shape, kernel, **options) -> Network."""
+    return ()
+
+
+@hookspec
+def zoo_solvers() -> Iterable[Component]:
+    """Return solvers; each target is called as target(**options) -> Solver."""
+    return ()
+
+
+@hookspec
+def zoo_models() -> Iterable[Traversable]:
+    """Return model folders (config.json, README.md, weights); the folder's name is the model's."""
+    return ()

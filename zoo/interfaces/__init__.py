@@ -1,0 +1,21 @@
+"""The four parts of a model, as abstract classes: what a plugin author implements."""
+
+from zoo.interfaces.flow import Flow
+from zoo.interfaces.isotropic import IsotropicKernel, SelfSimilarKernel
+from zoo.interfaces.kernel import FieldKernel, over, randn
+from zoo.interfaces.network import Network
+from zoo.interfaces.prior import KernelPrior, PriorSampler
+from zoo.interfaces.solver import Solver
+
+__all__ = [
+    "FieldKernel",
+    "Flow",
+    "IsotropicKernel",
+    "KernelPrior",
+    "Network",
+    "PriorSampler",
+    "SelfSimilarKernel",
+    "Solver",
+    "over",
+    "randn",
+]

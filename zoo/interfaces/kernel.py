@@ -1,0 +1,156 @@
+"""The field kernel: the Green's function G that decides how data spreads into noise.
+
+G solves div_(t,x) G = 0 with G_1(0) = delta(x_t - x_0). Its first component is the conditional
+density p_t(x_t | x_0) and v = G_{>1} / G_1 the conditional velocity; a model's field is
+f_t(x) = E[v(x_t, x_0, t) | x_t = x].
+
+Source: Su Jianlin, kexue.fm/archives/9370, sections "simplified equation" and "Green's function".
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+
+
+def over(t: Tensor | float, x: Tensor) -> Tensor:
+    """Return t shaped (1, 1, ...) or (B, 1, ...) so that it broadcasts over x, shape (B, *).
+
+    t keeps float64 only if x has it: times are exact where the state is.
+
+    Raises:
+        ZooError: t is neither a scalar nor one value per sample.
+    """
+    t = torch.as_tensor(t, device=x.device).to(x.dtype)
+    if t.ndim == 0 or t.numel() == 1:
+        return t.reshape((1,) * x.ndim)
+    if t.ndim != 1 or t.shape[0] != x.shape[0]:
+        raise ZooError(f"t has shape {tuple(t.shape)}; expected a scalar or ({x.shape[0]},)")
+    return t.reshape((-1,) + (1,) * (x.ndim - 1))
+
+
+def randn(
+    shape: tuple[int, ...] | torch.Size,
+    like: Tensor,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Draw N(0, 1) on the generator's own device, then move: one seed, one result, any device."""
+    device = like.device if generator is None else generator.device
+    return torch.randn(
+        shape, generator=generator, device=device, dtype=dtype or like.dtype
+    ).to(like.device)
+
+
+class FieldKernel(ABC):
+    """Green's function of the divergence equation in (t, x), for data of `dim` coordinates.
+
+    Shapes: x_t and x_0 are (B, *) with prod(*) = dim; t is a scalar or (B,), within
+    [t_min, t_max]. All methods broadcast t over samples, keep dtype and device, and are
+    differentiable. Densities are logarithms, in nats.
+
+    Attributes:
+        dim: number of coordinates d.
+        t_min: smallest time at which the field is evaluated, > 0.
+        t_max: time of the prior.
+        affine: the velocity is affine in x_0, so f = velocity(x, E[x_0 | x], t) and a network
+            predicts the denoiser E[x_0 | x_t]; otherwise it predicts f itself.
+        random_level: the noise level of one sample is not a function of t but spreads around
+            marginal(t) (gravity: s = t / |eps_t|) and has to be read off x_t.
+    """
+
+    affine: bool = True
+    random_level: bool = False
+
+    def __init__(self, *, dim: int, t_min: float, t_max: float) -> None:
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise ZooError(f"dim = {dim!r}; expected a whole number of at least 1")
+        for name, value in (("t_min", t_min), ("t_max", t_max)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ZooError(f"{name} = {value!r}; expected a number")
+        if not (0 < t_min < t_max < math.inf):
+            raise ZooError(f"t_min = {t_min}, t_max = {t_max}; expected 0 < t_min < t_max < inf")
+        self.dim, self.t_min, self.t_max = dim, float(t_min), float(t_max)
+
+    @abstractmethod
+    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+        """Return log G_1 = log p_t(x_t | x_0), normalised over x_t, shape (B,)."""
+
+    @abstractmethod
+    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+        """Return the conditional velocity v = G_{>1} / G_1, shape (B, *)."""
+
+    @abstractmethod
+    def sample(
+        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw x_t ~ p_t(. | x_0), shape (B, *)."""
+
+    @abstractmethod
+    def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return (alpha, sigma), shaped like t: x_t = alpha x_0 + sigma n, n of unit variance.
+
+        Where the level is random (`random_level`) sigma is the typical one: median radius / sqrt d.
+        """
+
+    def green(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return (G_1, G_{>1}), shapes (B,) and (B, *); for small d, since densities underflow."""
+        density = self.log_density(x_t, x_0, t).exp()
+        return density, over(density, x_t) * self.velocity(x_t, x_0, t)
+
+    def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
+        """Return E[x_0 | x_t] from the field, inverting f = velocity(x_t, E[x_0 | x_t], t).
+
+        Raises:
+            ZooError: the velocity is not affine in x_0, so the field does not determine it.
+        """
+        if not self.affine:
+            raise ZooError(
+                f"{type(self).__name__} has a velocity that is not affine in x_0: "
+                "its field does not determine E[x_0 | x_t]"
+            )
+        at_zero = self.velocity(x_t, torch.zeros_like(x_t), t)
+        slope = self.velocity(x_t, torch.ones_like(x_t), t) - at_zero
+        return (field - at_zero) / slope
+
+    def level(self, t: Tensor | float) -> Tensor:
+        """Return the noise level sigma / alpha, in data units: EDM's sigma, increasing in t."""
+        alpha, sigma = self.marginal(t)
+        return sigma / alpha
+
+    def time_at(self, level: Tensor | float) -> Tensor:
+        """Return the t in [t_min, t_max] whose noise level is `level`, by bisection, float64."""
+        level = torch.as_tensor(level, dtype=torch.float64)
+        low, high = torch.full_like(level, self.t_min), torch.full_like(level, self.t_max)
+        for _ in range(200):
+            middle = (low * high).sqrt()
+            below = self.level(middle) < level
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+            if bool((high - low <= 1e-15 * high).all()):
+                break
+        return (low * high).sqrt()
+
+    def match_time(self, other: FieldKernel, t: Tensor | float) -> Tensor:
+        """Return this kernel's time with the noise level that `other` has at t.
+
+        For isotropic kernels this is equal median radius, the r = sigma sqrt(D) alignment of
+        PFGM++ (arXiv:2302.04265) for every kernel. Clamped to [t_min, t_max].
+        """
+        return self.time_at(other.level(torch.as_tensor(t, dtype=torch.float64)))
+
+    def check_time(self, t: Tensor | float) -> None:
+        """Raise ZooError unless every t lies in [t_min, t_max], up to rounding."""
+        low, high = (float(t), float(t)) if not isinstance(t, Tensor) else (
+            float(t.min()), float(t.max())
+        )
+        slack = 1e-6
+        if not (low >= self.t_min * (1 - slack) and high <= self.t_max * (1 + slack)):
+            raise ZooError(
+                f"t = {low if low < self.t_min or low != low else high:g} is outside "
+                f"[{self.t_min:g}, {self.t_max:g}], the times of {type(self).__name__}"
+            )

@@ -1,0 +1,39 @@
+"""The network: learns the denoiser E[x_0 | x_t], or the field itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from torch import Tensor, nn
+
+Predicts = Literal["denoised", "field"]
+
+
+class Network(nn.Module, ABC):
+    """A network of the zoo. A component is called as component(shape, kernel, **options).
+
+    Attributes:
+        predicts: "denoised", forward returns E[x_0 | x_t]; or "field", it returns dx/dt.
+        labels: number of classes it can be conditioned on, 0 for none.
+    """
+
+    predicts: Predicts = "denoised"
+    labels: int = 0
+
+    @abstractmethod
+    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the prediction, shape of x_t (B, *).
+
+        t is a scalar or (B,); labels are (B,) class numbers, -1 for "no class".
+        """
+
+    def loss(
+        self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
+        """Return the training loss per sample, shape (B,), minimal at E[target | x_t].
+
+        `target` is x_0 ("denoised") or the conditional velocity ("field"). Any positive weight
+        w(x_t, t) keeps the minimiser; override it where the plain square is badly scaled.
+        """
+        return (self(x_t, t, labels) - target).square().flatten(1).mean(dim=1)
