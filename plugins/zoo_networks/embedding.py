@@ -1,0 +1,38 @@
+"""Conditioning: noise-level features and class labels as one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.precondition import FEATURES
+
+_FREQUENCIES = 8
+
+
+class Conditioning(nn.Module):
+    """Embed features (B, 3) and labels (B,) into (B, width).
+
+    Each feature, a log level, is seen through sines and cosines of 1/4 to 8 radians per nat, so
+    that a change of level by 2 % is visible; label -1 or None means "no class".
+    Source: Fourier features, arXiv:2006.10739; noise conditioning, arXiv:2006.11239.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, labels: int = 0) -> None:
+        super().__init__()
+        octaves = torch.linspace(-2, 3, _FREQUENCIES)
+        self.register_buffer("frequencies", 2**octaves, persistent=False)
+        self.levels = nn.Linear(2 * _FREQUENCIES * FEATURES, width)
+        self.out = nn.Linear(width, width)
+        self.classes = nn.Embedding(labels + 1, width) if labels else None
+
+    def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the embedding, SiLU already applied, shape (B, width)."""
+        angles = (features[..., None] * self.frequencies).flatten(1)
+        x = self.levels(torch.cat([angles.sin(), angles.cos()], dim=1))
+        if self.classes is not None:
+            index = features.new_zeros(len(features), dtype=torch.long)
+            x = x + self.classes(index if labels is None else labels + 1)
+        return nn.functional.silu(self.out(nn.functional.silu(x)))

@@ -1,0 +1,146 @@
+"""config.json of a model folder: data only, no import paths, unknown keys are errors."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from zoo.errors import ZooError, did_you_mean
+
+MAX_CONFIG_BYTES = 1_000_000
+NAME = re.compile(r"^(?:[a-z0-9][a-z0-9_-]*:)?[a-z0-9][a-z0-9._-]*$")
+
+Positive = Annotated[int, Meta(ge=1, le=2**31)]
+Options = dict[str, Any]
+
+
+class Part:
+    """A component by name with its options: {"use": "gravity", "t_max": 40.0}."""
+
+    __slots__ = ("options", "use")
+
+    def __init__(self, use: str, options: Options | None = None) -> None:
+        if not NAME.match(use):
+            raise ValueError(f"use = {use!r}; expected a component name, never an import path")
+        self.use, self.options = use, dict(options or {})
+
+    @classmethod
+    def decode(cls, value: Any) -> Part:
+        """Return the part written as `value`; ValueError says what is wrong with it."""
+        if not isinstance(value, dict) or not isinstance(value.get("use"), str):
+            raise ValueError('expected {"use": "a component name", ...options}')
+        return cls(value["use"], {k: v for k, v in value.items() if k != "use"})
+
+    def encode(self) -> Options:
+        """Return the mapping that `decode` reads."""
+        return {"use": self.use, **self.options}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Part) and self.encode() == other.encode()
+
+    def __hash__(self) -> int:
+        return hash(self.use)
+
+    def __repr__(self) -> str:
+        return f"Part({self.encode()!r})"
+
+
+class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the model generates: shape (C, H, W) or (d,), value range, number of classes."""
+
+    shape: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=4)]
+    range: tuple[float, float] | None = (-1.0, 1.0)
+    labels: Annotated[int, Meta(ge=0, le=2**31)] = 0
+    name: str = ""
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates d."""
+        return math.prod(self.shape)
+
+
+class WeightFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """Size in bytes and sha256 of one weight file."""
+
+    size: Annotated[int, Meta(ge=0, le=2**50)]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors$", max_length=200)]
+
+
+class Weights(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The weight files, in the folder itself or in the Hub repository that it points at."""
+
+    files: dict[FileName, WeightFile] = field(default_factory=dict)
+    repo: str | None = None
+    revision: str | None = None
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A whole config.json."""
+
+    format: Literal[1]
+    data: Data
+    kernel: Part
+    prior: Part
+    network: Part
+    solver: Part
+    weights: Weights = Weights()
+    requires: tuple[str, ...] = ()
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def _decode_hook(kind: type, value: Any) -> Any:
+    if kind is Part:
+        return Part.decode(value)
+    raise TypeError(f"cannot decode {kind}")
+
+
+def _encode_hook(value: Any) -> Any:
+    if isinstance(value, Part):
+        return value.encode()
+    raise TypeError(f"cannot encode {type(value).__name__}")
+
+
+def explain(error: Exception, fields: tuple[str, ...]) -> str:
+    """Return a decoding error as one line, with the closest known key for an unknown one."""
+    text = " ".join(str(error).split())
+    unknown = re.search(r"unknown field `([^`]*)`", text)
+    return f"{text}; {did_you_mean(unknown[1], fields)}" if unknown else text
+
+
+def known_keys(kind: type[Struct]) -> tuple[str, ...]:
+    """Return every key that a struct and the structs inside it know."""
+    own = msgspec.structs.fields(kind)
+    inner = (f.type for f in own if isinstance(f.type, type) and issubclass(f.type, Struct))
+    return tuple(f.encode_name for f in own) + tuple(k for i in inner for k in known_keys(i))
+
+
+def parse_config(raw: bytes, where: str) -> Config:
+    """Return the Config written as JSON in `raw`; `where` names it in errors.
+
+    Raises:
+        ZooError: too large, not JSON, an unknown key, a wrong type or an impossible value.
+    """
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ZooError(f"{where}: {len(raw)} bytes; a config.json has at most {MAX_CONFIG_BYTES}")
+    try:
+        config = msgspec.json.decode(raw, type=Config, dec_hook=_decode_hook)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ZooError(f"{where}: {explain(error, known_keys(Config))}") from error
+    if math.prod(config.data.shape) > 2**31:
+        raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
+    if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
+        raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
+    return config
+
+
+def dump_config(config: Config) -> bytes:
+    """Return config.json's text for `config`."""
+    raw = msgspec.json.encode(config, enc_hook=_encode_hook)
+    return msgspec.json.format(raw, indent=2) + b"\n"

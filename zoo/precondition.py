@@ -1,0 +1,130 @@
+"""Preconditioning: what turns a bare network into a denoiser for any kernel at any noise level.
+
+    D(x, t) = c_skip x + c_out F(c_in x, features)
+
+with the coefficients of EDM (arXiv:2206.00364, table 1), written for x_t = alpha x_0 + s alpha n:
+
+    c_in = 1 / sqrt(sigma^2 + alpha^2 sd^2)    c_skip = alpha sd^2 c_in^2    c_out = sigma sd c_in
+
+so that F's target has unit variance at every level. Where t does not determine the noise level
+of a sample (gravity: s = t / |eps_t|) it is estimated from x itself: a gravity loss scaled by t
+has no finite expectation, since the level has no mean.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Network, over
+
+FEATURES = 3
+# log-level features outside this range say nothing that the ends do not say.
+_LOG_LOW, _LOG_HIGH = math.log(1e-3), math.log(300.0)
+
+
+def haar_level(x: Tensor) -> Tensor:
+    """Return Donoho's noise level: median |HH| / 0.6745, shape (B,), for images (B, C, H, W).
+
+    HH is the finest diagonal Haar detail, where natural images have almost nothing.
+    Source: Donoho and Johnstone, Biometrika 81 (1994), section 5.
+    """
+    height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
+    x = x[..., :height, :width]
+    top, bottom = x[..., 0::2, :], x[..., 1::2, :]
+    detail = (top[..., 0::2] - top[..., 1::2] - bottom[..., 0::2] + bottom[..., 1::2]) / 2
+    return detail.flatten(1).abs().median(dim=1).values / 0.6745
+
+
+def norm_level(x: Tensor, sigma_data: float) -> Tensor:
+    """Return sqrt(max(|x|^2 / d - sd^2, 0)), shape (B,): for data without a grid."""
+    return (x.flatten(1).square().mean(dim=1) - sigma_data**2).clamp(min=0).sqrt()
+
+
+class Preconditioned(Network):
+    """A backbone F(x, features, labels) made into E[x_0 | x_t], for any kernel.
+
+    Features, shape (B, 3), are logarithms of: the sample's noise level, the root mean square of
+    x_t / alpha_t, and the kernel's typical level at t. For a kernel whose velocity is not affine
+    in x_0 the same output d is read as the field f = (sigma'/sigma) x + (alpha' - sigma' alpha
+    / sigma) d, which is exact for any f and close to a denoiser for well-behaved kernels.
+
+    Args:
+        backbone: module with forward(x, features, labels) -> like x.
+        shape: data shape (C, H, W) or (d,).
+        kernel: the field kernel.
+        labels: number of classes, 0 for none.
+        sigma_data: standard deviation of the data per coordinate, in data units.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        shape: tuple[int, ...],
+        kernel: FieldKernel,
+        *,
+        labels: int = 0,
+        sigma_data: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if not 0 < sigma_data < math.inf:
+            raise ZooError(f"sigma_data = {sigma_data}; expected a positive number")
+        self.backbone, self.kernel, self.labels = backbone, kernel, labels
+        self.sigma_data = float(sigma_data)
+        self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
+        self._grid = len(shape) == 3 and min(shape[1:]) >= 2
+
+    def _levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (alpha, sigma, features): sigma as estimated per sample where t leaves it open."""
+        alpha, sigma = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
+        rms = x.flatten(1).square().mean(dim=1).sqrt()
+        typical = sigma
+        if self.kernel.random_level:
+            seen = haar_level(x) if self._grid else norm_level(x, self.sigma_data)
+            sigma = torch.maximum(seen, self.kernel.least_level(t).to(x))
+        features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
+        return alpha, sigma, features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
+
+    def _evaluate(
+        self, x: Tensor, t: Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
+        alpha, sigma, features = self._levels(x, t)
+        scale = (sigma.square() + (alpha * self.sigma_data).square()).sqrt()
+        raw = self.backbone(x / over(scale, x), features, labels).to(x.dtype)
+        skip = alpha * self.sigma_data**2 / scale.square()
+        return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
+
+    def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (a, b) of f = a x + b d: the velocity of a Gaussian kernel of equal marginal."""
+        with torch.enable_grad():
+            time = t.detach().double().expand(len(x)).clone().requires_grad_()
+            alpha, sigma = self.kernel.marginal(time)
+            d_alpha = torch.autograd.grad(alpha.sum(), time, retain_graph=True, allow_unused=True)[0]
+            d_sigma = torch.autograd.grad(sigma.sum(), time)[0]
+        growth = d_sigma / sigma
+        shrink = torch.zeros_like(growth) if d_alpha is None else d_alpha
+        return over(growth.detach(), x), over((shrink - growth * alpha).detach(), x)
+
+    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
+        raw, skip, scale = self._evaluate(x_t, t, labels)
+        out = skip + scale * raw
+        if self.predicts == "denoised":
+            return out
+        a, b = self._rates(x_t, t)
+        return a * x_t + b * out
+
+    def loss(
+        self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
+        """Return mean |F - F_target|^2 per sample, shape (B,): EDM's weight 1 / c_out^2."""
+        raw, skip, scale = self._evaluate(x_t, t, labels)
+        if self.predicts == "field":
+            a, b = self._rates(x_t, t)
+            target = (target - a * x_t) / b
+        return (raw - (target - skip) / scale).square().flatten(1).mean(dim=1)
