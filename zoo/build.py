@@ -1,0 +1,178 @@
+"""Components built by name: the target is imported here, its options checked before the call.
+
+    kernel = zoo.kernel("gravity", dim=784)
+    prior = zoo.prior("gravity", kernel)
+    network = zoo.network("unet", shape=(1, 28, 28), kernel=kernel)
+    solver = zoo.solver("heun")
+
+What the user got wrong is a ZooError, what the plugin got wrong a PluginError that says whose it
+is; both keep their cause. Torch is imported only inside the functions.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import reprlib
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.plugins import tell
+from zoo.registry import Found, find
+
+if TYPE_CHECKING:
+    from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
+
+# Kind of component -> the abstract class of zoo.interfaces that it has to be.
+_INTERFACES = {
+    "kernels": "FieldKernel",
+    "priors": "PriorSampler",
+    "networks": "Network",
+    "solvers": "Solver",
+}
+
+
+def kernel(name: str, *, dim: int, **options: Any) -> FieldKernel:
+    """Return the field kernel `name` for data of `dim` coordinates.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    built: FieldKernel = _build("kernels", name, (), {"dim": dim}, options)
+    return built
+
+
+def prior(name: str, kernel: FieldKernel, **options: Any) -> PriorSampler:
+    """Return the prior sampler `name` of x_T, for one kernel.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    _check_kernel(kernel)
+    built: PriorSampler = _build("priors", name, (kernel,), {}, options)
+    return built
+
+
+def network(name: str, *, shape: Sequence[int], kernel: FieldKernel, **options: Any) -> Network:
+    """Return the network `name`, freshly initialised, for data of one shape under one kernel.
+
+    Args:
+        name: short or qualified.
+        shape: of one sample, (C, H, W) or (d,); its product is kernel.dim.
+        kernel: whose noise the network sees.
+        options: the component's own.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a shape that is not the kernel's.
+        PluginError: its plugin is broken.
+    """
+    _check_kernel(kernel)
+    given = (_check_shape(shape, kernel.dim), kernel)
+    built: Network = _build("networks", name, given, {}, options)
+    return built
+
+
+def solver(name: str, **options: Any) -> Solver:
+    """Return the solver `name`.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    built: Solver = _build("solvers", name, (), {}, options)
+    return built
+
+
+def _check_kernel(kernel: object) -> None:
+    from zoo.interfaces import FieldKernel
+
+    if not isinstance(kernel, FieldKernel):
+        raise ZooError(
+            f"kernel is a {type(kernel).__name__}; expected a FieldKernel, as zoo.kernel returns"
+        )
+
+
+def _check_shape(shape: Sequence[int], dim: int) -> tuple[int, ...]:
+    if not isinstance(shape, Sequence) or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ZooError(f"shape = {shape!r}; expected whole numbers such as (1, 28, 28)")
+    if not shape or math.prod(shape) != dim:
+        raise ZooError(
+            f"shape = {tuple(shape)} has {math.prod(shape)} coordinates, the kernel's dim is {dim}"
+        )
+    return tuple(shape)
+
+
+def _build(
+    kind: str,
+    name: str,
+    given: tuple[object, ...],
+    named: dict[str, object],
+    options: dict[str, Any],
+) -> Any:
+    """Return target(*given, **named, **options), checked before and after the call."""
+    found = find(kind, name)
+    target = _import(found)
+    _check_options(found, target, (given, named), options)
+    try:
+        built = target(*given, **named, **options)
+    except (ZooError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        called = ", ".join(f"{key}={reprlib.repr(value)}" for key, value in options.items())
+        raise PluginError(f"{found.label} failed on ({called}): {tell(error)}") from error
+    interface = getattr(import_module("zoo.interfaces"), _INTERFACES[kind])
+    if not isinstance(built, interface):
+        raise PluginError(
+            f"{found.label}: {found.component.target} gave a {type(built).__name__}; "
+            f"expected a zoo.interfaces.{interface.__name__}"
+        )
+    return built
+
+
+def _import(found: Found) -> Callable[..., object]:
+    module, _, attribute = found.component.target.partition(":")
+    try:
+        target = getattr(import_module(module), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(
+            f"{found.label}: cannot import {found.component.target}: {tell(error)}"
+        ) from error
+    if not callable(target):
+        raise PluginError(f"{found.label}: {found.component.target} cannot be called")
+    return target  # type: ignore[no-any-return]
+
+
+def _check_options(
+    found: Found,
+    target: Callable[..., object],
+    given: tuple[tuple[object, ...], dict[str, object]],
+    options: dict[str, Any],
+) -> None:
+    """Compare options with the target's signature, so that a wrong one is told before the call."""
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):  # some callables written in C have none
+        return
+    try:
+        bound = signature.bind_partial(*given[0], **given[1]).arguments
+    except TypeError as error:
+        raise PluginError(
+            f"{found.label}: {found.component.target} does not take what every {found.kind[:-1]} "
+            f"is given: {error}"
+        ) from error
+    free = {n: p for n, p in signature.parameters.items() if n not in bound}
+    takes = {n for n, p in free.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    what = f"{found.kind[:-1]} {found.component.name!r}"
+    if not any(p.kind is p.VAR_KEYWORD for p in free.values()):
+        for option in sorted(set(options) - takes):
+            known = did_you_mean(option, takes) if takes else "it takes none"
+            raise ZooError(f"{what} has no option {option!r}; {known}")
+    for option in sorted(takes - set(options)):
+        if free[option].default is inspect.Parameter.empty:
+            raise ZooError(f"{what} needs the option {option!r}")

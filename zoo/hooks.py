@@ -1,0 +1,105 @@
+"""Calling the hooks of one plugin, and checking what they bring.
+
+Each plugin gets a pluggy manager of its own, so nothing that one registers can reach another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+
+import pluggy
+
+from zoo import hookspecs
+from zoo.errors import PluginError, did_you_mean
+from zoo.hookspecs import ENTRY_POINT_GROUP, Component
+
+# Kind of component -> the hook that brings it.
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "kernels": "zoo_field_kernels",
+        "priors": "zoo_prior_samplers",
+        "networks": "zoo_networks",
+        "solvers": "zoo_solvers",
+    }
+)
+MODELS_HOOK = "zoo_models"
+HOOKS = (*KINDS.values(), MODELS_HOOK)
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+Brought = tuple[Mapping[str, tuple[Component, ...]], tuple[Traversable, ...]]
+
+
+def collect(plugin: object, name: str) -> Brought:
+    """Return all that a plugin brings: components by kind, and model folders.
+
+    Args:
+        plugin: what the entry point points at, as a rule a module.
+        name: of the entry point.
+
+    Raises:
+        PluginError: a hook that does not exist, an argument that no hook has, a record that is
+            none, a name given twice.
+        BaseException: whatever the plugin's own code raises.
+    """
+    hook = _register(plugin, name)
+    components = {kind: _components(spec, _flatten(hook, spec)) for kind, spec in KINDS.items()}
+    models = tuple(_folder(item) for item in _flatten(hook, MODELS_HOOK))
+    return MappingProxyType(components), models
+
+
+def _register(plugin: object, name: str) -> pluggy.HookRelay:
+    manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(str(error)) from error
+    for hook, caller in vars(manager.hook).items():
+        marked = caller.get_hookimpls()
+        if hook not in HOOKS and not all(impl.optionalhook for impl in marked):
+            raise PluginError(f"there is no hook {hook!r}; {did_you_mean(hook, HOOKS)}")
+        if hook in HOOKS and not marked and callable(getattr(plugin, hook, None)):
+            raise PluginError(f"{hook} is not a function marked @hookimpl, so nobody would call it")
+    return manager.hook
+
+
+def _flatten(hook: pluggy.HookRelay, spec: str) -> list[object]:
+    """Call one hook and run through all that it returns, generators included."""
+    items: list[object] = []
+    for result in getattr(hook, spec)():
+        if isinstance(result, str) or not isinstance(result, Iterable):
+            raise PluginError(f"{spec} returned {result!r}; expected an iterable")
+        items.extend(result)
+    return items
+
+
+def _components(spec: str, items: Iterable[object]) -> tuple[Component, ...]:
+    components: dict[str, Component] = {}
+    for item in items:
+        if not isinstance(item, Component):
+            raise PluginError(f"{spec} gave {item!r}; expected a zoo.Component")
+        if not isinstance(item.name, str) or not NAME.fullmatch(item.name):
+            raise PluginError(f"{spec} gave the name {item.name!r}; expected {NAME.pattern}")
+        where = f"{spec} gave {item.name!r}"
+        if not isinstance(item.target, str) or not _TARGET.fullmatch(item.target):
+            raise PluginError(f"{where} the target {item.target!r}; expected 'package.module:Name'")
+        if not isinstance(item.summary, str):
+            raise PluginError(f"{where} the summary {item.summary!r}; expected text")
+        if item.name in components:
+            raise PluginError(f"{where} twice")
+        components[item.name] = item
+    return tuple(components.values())
+
+
+def _folder(item: object) -> Traversable:
+    if not isinstance(item, Traversable):
+        raise PluginError(
+            f"{MODELS_HOOK} gave {item!r}; expected a folder such as "
+            "importlib.resources.files('zoo_yukawa') / 'models' / 'yukawa-moons'"
+        )
+    return item
