@@ -1,0 +1,19 @@
+"""The `zoo` command. Each subcommand is a module of its own, imported only when it is asked for."""
+
+from __future__ import annotations
+
+from zoo.cli.group import LazyGroup
+
+# Subcommand -> its line in `zoo --help`; the command itself is zoo.cli.<name>.command.
+COMMANDS = {
+    "list": "List the models of the zoo.",
+    "show": "Show what a model is made of, and its card.",
+    "plugins": "List the installed plugins, broken ones with their cause.",
+    "components": "List kernels, priors, networks and solvers.",
+}
+
+main = LazyGroup(
+    "zoo",
+    commands=COMMANDS,
+    help="A zoo of ODE generative models: field kernel, prior sampler, network, solver.",
+)

@@ -1,0 +1,114 @@
+"""A click group whose commands are imported when asked for, and whose errors are one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+import zoo
+from zoo.errors import ZooError, did_you_mean
+
+INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+
+
+class LazyGroup(click.Group):
+    """The commands of a table, each zoo.cli.<name>.command.
+
+    Exit status: 0, 1 for a failure, 2 for wrong usage, 130 when interrupted. Errors are one line
+    on stderr; `--debug`, before or after the command's name, shows the traceback instead.
+    """
+
+    def __init__(self, name: str, *, commands: Mapping[str, str], help: str) -> None:
+        super().__init__(name, help=help, params=[_version(), _debug()])
+        self.table = dict(commands)
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the table's order."""
+        return [*self.table]
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, None if the table does not have it."""
+        if cmd_name not in self.table:
+            return None
+        command: click.Command = import_module(f"zoo.cli.{cmd_name}").command
+        if not any(param.name == "debug" for param in command.params):
+            command.params.append(_debug())
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return (name, command, remaining arguments); an unknown name is a usage error."""
+        if args[0] not in self.table and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}; {did_you_mean(args[0], self.table)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table itself into the help, so that `zoo --help` imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*self.table.items()])
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run the command line and exit with its status; arguments as for click.Group.main."""
+        given = options.get("args", args[0] if args else None)
+        debug = "--debug" in (sys.argv[1:] if given is None else given)
+        options = {"prog_name": "zoo", **options, "standalone_mode": False}
+        try:
+            status = super().main(*args, **options)
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        except click.ClickException as error:
+            _stop_usage(error)
+        except ZooError as error:
+            if debug:
+                raise
+            _stop(str(error), 1)
+        except Exception as error:
+            if debug:
+                raise
+            text = f"internal error: {type(error).__name__}: {error}"
+            _stop(f"{text} (run again with --debug for the traceback)", 1)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    click.echo("zoo: " + " ".join(message.split()), err=True)
+    sys.exit(status)
+
+
+def _stop_usage(error: click.ClickException) -> NoReturn:
+    """Tell a click error in one line, and where the help for that command is."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        _stop(error.format_message(), error.exit_code)
+    if type(error).__name__ == "NoArgsIsHelpError":  # click >= 8.2: `zoo` alone
+        click.echo(context.get_help(), err=True)
+        sys.exit(error.exit_code)
+    message = error.format_message().rstrip(".")
+    _stop(f"{message} (see `{context.command_path} --help`)", error.exit_code)
+
+
+def _debug() -> click.Option:
+    return click.Option(
+        ["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors."
+    )
+
+
+def _version() -> click.Option:
+    def show(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            click.echo(f"fieldzoo {zoo.__version__}")
+            context.exit()
+
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show the version.",
+    )

@@ -1,0 +1,69 @@
+"""`zoo list`: the models at hand."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import click
+
+from zoo.cli.output import echo_json, echo_table, megabytes, shape, warn_of_broken_plugins
+from zoo.errors import ZooError, did_you_mean
+from zoo.names import ModelEntry, entries
+
+
+def _size(entry: ModelEntry) -> int:
+    files = entry.config.weights.files.values() if entry.config else ()
+    return sum(file.size for file in files)
+
+
+def _note(entry: ModelEntry) -> str:
+    if entry.error:
+        return f"broken: {entry.error}"
+    return f"needs {', '.join(entry.needs)}" if entry.needs else ""
+
+
+def _as_json(name: str, entry: ModelEntry) -> dict[str, object]:
+    config = entry.config
+    return {
+        "name": name,
+        "kernel": config and config.kernel.use,
+        "network": config and config.network.use,
+        "shape": config and [*config.data.shape],
+        "size": _size(entry),
+        "source": entry.source,
+        "needs": [*entry.needs],
+        "error": entry.error,
+    }
+
+
+@click.command()
+@click.argument("pattern", default="*")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(pattern: str, as_json: bool) -> None:
+    """List the models whose name matches PATTERN, such as "gravity-*".
+
+    A model that needs an absent plugin is listed with what to install.
+    """
+    known = entries()
+    short = [entry.name for entry in known]
+    named = [(e.name if short.count(e.name) == 1 else f"{e.source}:{e.name}", e) for e in known]
+    found = [(name, entry) for name, entry in named if fnmatchcase(name, pattern)]
+    if as_json:
+        echo_json([_as_json(name, entry) for name, entry in found])
+        return
+    if not found and pattern != "*":
+        names = [name for name, _ in named]
+        raise ZooError(f"no model matches {pattern!r}; {did_you_mean(pattern, names)}")
+    rows = [
+        (
+            name,
+            entry.config.kernel.use if entry.config else "-",
+            shape(entry.config.data.shape) if entry.config else "-",
+            megabytes(_size(entry)),
+            entry.source,
+            _note(entry),
+        )
+        for name, entry in found
+    ]
+    echo_table(("name", "kernel", "data", "size", "source", ""), rows)
+    warn_of_broken_plugins()

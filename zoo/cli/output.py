@@ -1,0 +1,38 @@
+"""What the commands print: plain tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+from tabulate import tabulate
+
+from zoo.plugins import plugins
+
+
+def echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table, nothing cut off."""
+    click.echo(tabulate(rows, headers, tablefmt="plain", disable_numparse=True))
+
+
+def echo_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def warn_of_broken_plugins() -> None:
+    """Say on stderr that something may be missing from a listing; nothing if all is well."""
+    broken = sorted({record.name for record in plugins() if record.error is not None})
+    if broken:
+        click.echo(f"zoo: broken: {', '.join(broken)}; `zoo plugins` says why", err=True)
+
+
+def megabytes(size: int) -> str:
+    """Return a file size for people, "2.6 MB"."""
+    return f"{size / 1e6:.1f} MB" if size else "-"
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """Return a shape for people, "1x28x28"."""
+    return "x".join(str(size) for size in sizes)

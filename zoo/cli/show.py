@@ -1,0 +1,91 @@
+"""`zoo show`: what config.json and the card of one model say."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from zoo.cli.output import echo_json, megabytes
+from zoo.config import Config, Part, dump_config
+from zoo.errors import ZooError
+from zoo.folder import missing_requirements, read_card, read_config
+from zoo.names import ModelEntry, find_model
+from zoo.refs import Local, Name, parse_ref
+
+
+def _entry(ref: str) -> ModelEntry:
+    parsed = parse_ref(ref)
+    if isinstance(parsed, Name):
+        return find_model(parsed.name)
+    if isinstance(parsed, Local):
+        folder = parsed.path.resolve()
+        config = read_config(folder)
+        return ModelEntry(folder.name, folder, ref, config, needs=missing_requirements(config))
+    raise ZooError(f"{ref!r} is on the Hub; show takes a name of `zoo list` or a folder ./name")
+
+
+def _part(part: Part) -> str:
+    options = " ".join(f"{key}={json.dumps(value)}" for key, value in part.options.items())
+    return f"{part.use}  {options}".rstrip()
+
+
+def _weights(config: Config) -> str:
+    files = [f"{name} {megabytes(file.size)}" for name, file in config.weights.files.items()]
+    elsewhere = config.weights.repo and f"at {config.weights.repo}@{config.weights.revision}"
+    return ", ".join([*files, *filter(None, [elsewhere])]) or "none"
+
+
+def _without_front_matter(card: str) -> str:
+    """Return the card without the YAML between its first two lines of `---`."""
+    if not card.startswith("---\n"):
+        return card
+    return card.partition("\n---\n")[2].lstrip("\n")
+
+
+def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
+    data = config.data
+    span = f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
+    labels = f", {data.labels} labels" if data.labels else ""
+    return [
+        ("name", entry.name),
+        ("source", entry.source),
+        ("folder", str(entry.folder)),
+        ("data", f"{data.name} {data.shape}{span}{labels}".strip()),
+        ("kernel", _part(config.kernel)),
+        ("prior", _part(config.prior)),
+        ("network", _part(config.network)),
+        ("solver", _part(config.solver)),
+        ("weights", _weights(config)),
+        ("requires", ", ".join(config.requires)),
+        ("needs", ", ".join(entry.needs) and "pip install " + " ".join(map(repr, entry.needs))),
+        *((f"training.{key}", json.dumps(value)) for key, value in config.training.items()),
+    ]
+
+
+@click.command()
+@click.argument("ref", metavar="NAME")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(ref: str, as_json: bool) -> None:
+    """Show the parts, the weights, the training and the card of the model NAME (or ./folder)."""
+    entry = _entry(ref)
+    if entry.config is None:
+        raise ZooError(f"model {entry.name!r}: {entry.error}")
+    card = read_card(entry.folder)
+    if as_json:
+        echo_json(
+            {
+                "name": entry.name,
+                "source": entry.source,
+                "folder": str(entry.folder),
+                "needs": [*entry.needs],
+                "config": json.loads(dump_config(entry.config)),
+                "card": card,
+            }
+        )
+        return
+    rows = [(key, text) for key, text in _rows(entry, entry.config) if text]
+    width = max(len(key) for key, _ in rows)
+    click.echo("\n".join(f"{key:<{width}}  {text}" for key, text in rows))
+    if card:
+        click.echo("\n" + _without_front_matter(card).rstrip())
