@@ -1,0 +1,30 @@
+"""Euler: x' = x + (t' - t) f(x, t), order 1, one evaluation a step.
+
+For a self-similar kernel this is DDIM: x' = D + (t'/t) (x - D), arXiv:2010.02502.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import Flow
+from zoo.interfaces.solver import StepCallback
+from zoo_solvers.walk import GridSolver
+
+
+class Euler(GridSolver):
+    """Forward Euler in t."""
+
+    order = 1
+
+    def steps_along(
+        self, flow: Flow, x: Tensor, times: list[float], after: StepCallback
+    ) -> Tensor:
+        """Return x at times[-1]."""
+        for i, (t, t_next) in enumerate(pairwise(times)):
+            x = torch.add(x, flow.field(x, t), alpha=t_next - t)
+            after(i, t_next, x)
+        return x

@@ -1,0 +1,97 @@
+"""What every solver here does before its first step and after its last."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.interfaces import Flow, Solver
+from zoo.interfaces.solver import StepCallback
+from zoo_solvers import grids
+
+
+class CheckedSolver(Solver):
+    """Checks the input and the result; a leaf writes `walk` and finds its arguments sound."""
+
+    @abstractmethod
+    def walk(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
+    ) -> Tensor:
+        """Return x at t_to; x is finite float64, t_from != t_to, steps >= 1."""
+
+    def integrate(
+        self,
+        flow: Flow,
+        x: Tensor,
+        t_from: float,
+        t_to: float,
+        *,
+        steps: int,
+        callback: StepCallback | None = None,
+    ) -> Tensor:
+        """Return x at t_to, shape (B, *), float64; steps = 0 or t_from = t_to returns x.
+
+        Raises:
+            ZooError: steps is negative or not a whole number, a time lies outside the kernel's
+                interval, x is not finite, or the state ceases to be (the message names t).
+        """
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+            raise ZooError(f"steps = {steps!r}; expected a whole number of at least 0")
+        t_from, t_to = float(t_from), float(t_to)
+        flow.kernel.check_time(t_from)
+        flow.kernel.check_time(t_to)
+        if not bool(x.isfinite().all()):
+            raise ZooError(f"x is not finite at t = {t_from:g}, where the solver starts")
+        x = x.to(torch.float64)
+        if steps == 0 or t_from == t_to or not len(x):
+            return x
+        result = self.walk(flow, x, t_from, t_to, steps, callback or _nothing)
+        if not bool(result.isfinite().all()):
+            self._explain(flow, x, t_from, t_to, steps)
+        return result
+
+    def _explain(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> None:
+        """Walk again, checking every evaluation, to say at which t the state was lost."""
+
+        def after(i: int, t: float, x: Tensor) -> None:
+            del i
+            if not bool(x.isfinite().all()):
+                raise ZooError(f"the state is not finite at t = {t:g}; use more steps")
+
+        guard, flow.guard = flow.guard, True
+        try:
+            self.walk(flow, x, t_from, t_to, steps, after)
+        finally:
+            flow.guard = guard
+        raise ZooError(f"the state was not finite between t = {t_from:g} and t = {t_to:g}")
+
+
+class GridSolver(CheckedSolver):
+    """A fixed-step method on a grid of times; a leaf writes `steps_along`.
+
+    Options:
+        grid: "edm" (uniform in level^(1/rho)), "log" (in log level), "log-time" or "time".
+        rho: exponent of the EDM grid, 7 in arXiv:2206.00364.
+    """
+
+    def __init__(self, *, grid: str = "edm", rho: float = 7.0) -> None:
+        self._grid = grids.named(grid, rho)
+
+    def walk(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
+    ) -> Tensor:
+        """Return x at t_to, along the grid."""
+        return self.steps_along(flow, x, self._grid(flow.kernel, t_from, t_to, steps), after)
+
+    @abstractmethod
+    def steps_along(
+        self, flow: Flow, x: Tensor, times: list[float], after: StepCallback
+    ) -> Tensor:
+        """Return x at times[-1], having started at times[0]; call after(i, t, x) per step."""
+
+
+def _nothing(i: int, t: float, x: Tensor) -> None:
+    """Stand in for a callback that was not given."""

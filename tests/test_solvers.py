@@ -1,0 +1,327 @@
+"""Every solver on data N(0, 0.25 I) under the Gaussian kernel, whose flow map is known.
+
+D(x, t) = x / (1 + 4 t^2) and x(t) = x(T) sqrt((0.25 + t^2) / (0.25 + T^2)).
+"""
+
+import math
+from importlib import import_module
+from itertools import pairwise
+
+import pytest
+import torch
+from zoo_gaussian.kernel import GaussianKernel
+from zoo_gravity.kernel import GravityKernel
+from zoo_solvers import grids, zoo_solvers
+from zoo_solvers.dopri5 import Dopri5
+from zoo_solvers.heun import Heun
+
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Flow, over
+
+KERNEL = GaussianKernel(dim=4)
+ENDS = {"decode": (80.0, 0.002), "encode": (0.002, 80.0)}
+NAMES = [component.name for component in zoo_solvers()]
+ADAPTIVE = {
+    "dopri5": 1e-3,
+    "torchdiffeq-adaptive_heun": 1e-3,
+    "torchdiffeq-fehlberg2": 0.2,
+    "torchdiffeq-bosh3": 5e-3,
+    "torchdiffeq-dopri5": 2e-3,
+    "torchdiffeq-dopri8": 1e-3,
+    "torchdiffeq-scipy_solver": 1e-2,
+}
+FIXED = [name for name in NAMES if name not in ADAPTIVE]
+
+
+def build(name, **options):
+    target = next(component.target for component in zoo_solvers() if component.name == name)
+    module, attribute = target.split(":")
+    return getattr(import_module(module), attribute)(**options)
+
+
+def denoiser(x, t):
+    return x / (1 + 4 * over(t, x).square())
+
+
+def flow_map(x, t_from, t_to):
+    return x * math.sqrt((0.25 + t_to**2) / (0.25 + t_from**2))
+
+
+def start(t, n=3, shape=(4,)):
+    noise = torch.randn(n, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return noise * math.sqrt(0.25 + t**2)
+
+
+def gaussian_flow(predict=denoiser, kernel=KERNEL):
+    return Flow(kernel, predict, dtype=torch.float64)
+
+
+def error(solver, t_from, t_to, steps):
+    x, flow = start(t_from), gaussian_flow()
+    expected = flow_map(x, t_from, t_to)
+    got = solver.integrate(flow, x, t_from, t_to, steps=steps)
+    assert got.dtype == torch.float64
+    return float((got - expected).abs().max() / expected.abs().max())
+
+
+class Straight(FieldKernel):
+    """x_t = (1 - t) x_0 + t n: a kernel whose level is infinite at t_max = 1."""
+
+    def __init__(self):
+        super().__init__(dim=4, t_min=1e-3, t_max=1.0)
+
+    def marginal(self, t):
+        t = torch.as_tensor(t, dtype=torch.float64)
+        return 1 - t, t
+
+    def velocity(self, x_t, x_0, t):
+        return (x_t - x_0) / over(t, x_t)
+
+    def log_density(self, x_t, x_0, t):
+        raise NotImplementedError
+
+    def sample(self, x_0, t, generator=None):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("ends", ENDS)
+@pytest.mark.parametrize("name", FIXED)
+def test_measured_order_is_the_declared_order(name, ends):
+    options = {"rtol": 1e-12} if name.endswith("implicit_adams") else {}
+    solver = build(name, **options)
+    coarse, fine = (error(solver, *ENDS[ends], steps) for steps in (120, 240))
+    assert math.log2(coarse / fine) == pytest.approx(solver.order, abs=0.25)
+
+
+@pytest.mark.parametrize("ends", ENDS)
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_adaptive_solvers_are_as_good_as_their_tolerance(name, ends):
+    assert error(build(name), *ENDS[ends], 18) < ADAPTIVE[name]
+    assert error(build(name, rtol=2e-6, atol=2e-6), *ENDS[ends], 18) < 0.1 * ADAPTIVE[name]
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize("ends", [(80.0, 0.002), (0.002, 80.0), (3.0, 0.1), (0.1, 3.0)])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_evaluation_leaves_the_interval(name, ends, steps):
+    seen = []
+
+    def recorder(x, t):
+        seen.extend(t.reshape(-1).tolist())
+        return denoiser(x, t)
+
+    options = {"rtol": 1e-2, "atol": 1e-2} if name in ADAPTIVE else {}
+    flow = gaussian_flow(recorder)
+    x = start(ends[0])
+    build(name, **options).integrate(flow, x, *ends, steps=steps)
+    assert min(seen) >= min(ends)
+    assert max(seen) <= max(ends)
+    assert seen[0] == pytest.approx(ends[0], rel=1e-14)
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "dopri5", "torchdiffeq-rk4"])
+def test_an_infinite_level_at_the_end_is_no_obstacle(name):
+    def straight_denoiser(x, t):
+        t = over(t, x)
+        return 0.25 * (1 - t) * x / (0.25 * (1 - t) ** 2 + t**2)
+
+    x = start(0.0)
+    solver, flow = build(name), gaussian_flow(straight_denoiser, Straight())
+    got = solver.integrate(flow, 2 * x, 1.0, 1e-3, steps=400)
+    torch.testing.assert_close(got, x, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_encode_then_decode_returns_the_data(name):
+    options = {"rtol": 1e-6, "atol": 1e-6} if name in ADAPTIVE else {}
+    solver, flow, x = build(name, **options), gaussian_flow(), start(0.002)
+    noise = solver.integrate(flow, x, 0.002, 80.0, steps=300)
+    back = solver.integrate(flow, noise, 80.0, 0.002, steps=300)
+    torch.testing.assert_close(back, x, rtol=0.2 if solver.order == 1 else 0.01, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "per_step"),
+    [("euler", 1), ("heun", 2), ("torchdiffeq-euler", 1), ("torchdiffeq-rk4", 4)],
+)
+def test_evaluations_are_counted_exactly(name, per_step):
+    flow = gaussian_flow()
+    build(name).integrate(flow, start(80.0), 80.0, 0.002, steps=17)
+    assert flow.nfe == 17 * per_step
+
+
+def test_heun_with_edm_settings_costs_35_evaluations():
+    flow = gaussian_flow()
+    x = Heun().integrate(flow, start(80.0), 80.0, 0.002, steps=18 - 1)
+    flow.denoise(x, 0.002)
+    assert flow.nfe == 35
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_callback_sees_every_step(name):
+    calls = []
+    x = start(80.0)
+    solver = build(name)
+    result = solver.integrate(
+        gaussian_flow(), x, 80.0, 0.002, steps=30, callback=lambda *call: calls.append(call)
+    )
+    assert [i for i, _, _ in calls] == list(range(len(calls)))
+    if name in FIXED:
+        assert len(calls) == 30
+        assert all(later < earlier for earlier, later in pairwise(t for _, t, _ in calls))
+    assert calls[-1][1] == 0.002
+    assert torch.equal(calls[-1][2], result)
+    for _, t, state in calls[:-1]:
+        if not isinstance(solver, Dopri5):
+            torch.testing.assert_close(state, flow_map(x, 80.0, t), rtol=1.0, atol=0.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_zero_returns_the_start_and_negative_steps_are_refused(name):
+    flow, x = gaussian_flow(), start(80.0)
+    assert torch.equal(build(name).integrate(flow, x, 80.0, 0.002, steps=0), x)
+    assert torch.equal(build(name).integrate(flow, x, 80.0, 80.0, steps=5), x)
+    assert flow.nfe == 0
+    for steps in (-1, 2.5, True):
+        with pytest.raises(ZooError, match="steps = "):
+            build(name).integrate(flow, x, 80.0, 0.002, steps=steps)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_input_is_named(name):
+    flow, x = gaussian_flow(), start(80.0)
+    with pytest.raises(ZooError, match="t = 81 is outside"):
+        build(name).integrate(flow, x, 81.0, 0.002, steps=5)
+    x[1, 2] = math.nan
+    with pytest.raises(ZooError, match="x is not finite"):
+        build(name).integrate(flow, x, 80.0, 0.002, steps=5)
+
+
+@pytest.mark.parametrize(
+    "name", ["euler", "heun", "dopri5", "torchdiffeq-rk4", "torchdiffeq-bosh3"]
+)
+def test_a_field_that_breaks_down_is_an_error_that_names_t(name):
+    def breaks(x, t):
+        return torch.where(over(t, x) < 1.0, math.nan, denoiser(x, t))
+
+    with pytest.raises(ZooError, match=r"t = (0\.\d+|1)\b"):
+        build(name).integrate(gaussian_flow(breaks), start(80.0), 80.0, 0.002, steps=40)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_start_is_left_as_it_was(name):
+    x = start(80.0)
+    before = x.clone()
+    build(name).integrate(gaussian_flow(), x, 80.0, 0.002, steps=20)
+    assert torch.equal(x, before)
+
+
+# dopri5: one step size per sample
+
+
+def rough(x, t):
+    """A denoiser of two images, so that samples need different steps."""
+    images = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]], dtype=x.dtype)
+    weights = (-(x[:, None] - images).square().sum(2) / (2 * over(t, x).square())).softmax(1)
+    return weights @ images
+
+
+def test_dopri5_gives_a_sample_the_same_result_alone_and_in_any_batch():
+    x = start(80.0, n=16)
+    x[3] *= 1e-3
+    x[5] *= 1e3
+    together = Dopri5().integrate(gaussian_flow(rough), x, 80.0, 0.002, steps=10)
+    alone = torch.cat([
+        Dopri5().integrate(gaussian_flow(rough), one, 80.0, 0.002, steps=10) for one in x.split(1)
+    ])
+    torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-10)
+
+
+def test_dopri5_samples_step_on_their_own_and_leave_when_they_arrive():
+    sizes, spreads = [], []
+
+    def recorder(x, t):
+        sizes.append(len(x))
+        spreads.append(float(t.max() / t.min()) if t.ndim else 1.0)
+        return rough(x, t)
+
+    x = start(80.0, n=8)
+    x[0] = 40.0 * torch.tensor([1.0, 1.0, 0.0, 0.0]) + 1e-3 * x[0]
+    Dopri5().integrate(gaussian_flow(recorder), x, 80.0, 0.002, steps=10)
+    assert sizes[0] == 8
+    assert sizes[-1] < 8
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(spreads) > 1.1
+
+
+def test_dopri5_costs_fewer_evaluations_at_a_larger_tolerance():
+    costs = []
+    for tolerance in (1e-2, 1e-4, 1e-7):
+        flow = gaussian_flow()
+        Dopri5(rtol=tolerance, atol=tolerance).integrate(flow, start(80.0), 80.0, 0.002, steps=10)
+        costs.append(flow.nfe)
+    assert costs == sorted(set(costs))
+
+
+def test_dopri5_says_where_its_evaluations_ran_out():
+    with pytest.raises(ZooError, match=r"max_evaluations = 20 at t = \d"):
+        Dopri5(max_evaluations=20).integrate(
+            gaussian_flow(), start(80.0), 80.0, 0.002, steps=10
+        )
+
+
+@pytest.mark.parametrize("options", [{"rtol": 0.0}, {"atol": -1.0}, {"max_evaluations": 0}])
+def test_dopri5_refuses_wrong_options(options):
+    with pytest.raises(ZooError, match=next(iter(options))):
+        Dopri5(**options)
+
+
+def test_solvers_with_one_step_size_for_all_say_so():
+    coupled = {name for name in NAMES if build(name).couples_samples}
+    assert coupled == (set(ADAPTIVE) - {"dopri5"}) | {"torchdiffeq-implicit_adams"}
+
+
+# Grids
+
+ALL_GRIDS = ["edm", "log", "log-time", "time"]
+
+
+@pytest.mark.parametrize("name", ALL_GRIDS)
+@pytest.mark.parametrize("steps", [1, 2, 17])
+@pytest.mark.parametrize(
+    ("kernel", "ends"),
+    [
+        (KERNEL, (80.0, 0.002)),
+        (KERNEL, (0.1, 3.0)),
+        (GravityKernel(dim=784), (20.0, 0.01)),
+        (Straight(), (1.0, 1e-3)),
+        (Straight(), (1.0, 0.9999)),
+    ],
+)
+def test_a_grid_is_strictly_monotone_between_its_exact_ends(name, steps, kernel, ends):
+    times = grids.named(name, 7.0)(kernel, *ends, steps)
+    assert len(times) == steps + 1
+    assert (times[0], times[-1]) == ends
+    assert times == sorted(set(times), reverse=ends[0] > ends[1])
+
+
+def test_the_edm_grid_is_edms():
+    times = Heun()._grid(KERNEL, 80.0, 0.002, 17)
+    expected = [
+        (80 ** (1 / 7) + i / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(18)
+    ]
+    assert times == pytest.approx(expected, rel=1e-12)
+
+
+def test_kernels_share_a_grid_in_noise_level():
+    gravity = GravityKernel(dim=784)
+    times = grids.edm()(gravity, gravity.t_max, gravity.t_min, 17)
+    levels = gravity.level(torch.tensor(times, dtype=torch.float64)).tolist()
+    assert levels == pytest.approx(grids.edm()(KERNEL, 80.0, 0.002, 17), rel=1e-9)
+
+
+def test_an_unknown_grid_is_an_error_with_a_suggestion():
+    with pytest.raises(ZooError, match="did you mean 'log-time'"):
+        Heun(grid="logtime")
+    with pytest.raises(ZooError, match="rho = -1"):
+        Heun(rho=-1)
