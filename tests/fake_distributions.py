@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -52,6 +53,28 @@ def install(
 def brings(hook: str, name: str, target: str = "zoo_gravity.kernel:GravityKernel") -> str:
     """Return the source of a hook that brings one component."""
     return f'\n@hookimpl\ndef {hook}():\n    yield Component("{name}", "{target}")\n'
+
+
+def install_model(folder: Path, distribution: str, model: str, **config: object) -> Path:
+    """Install a distribution that brings one model folder; `config` changes its config.json."""
+    source = "from pathlib import Path\n@hookimpl\ndef zoo_models():\n"
+    source += f"    yield Path(__file__).parent / {model!r}\n"
+    package = install(folder, distribution, source=source)
+    whole = {
+        "format": 1,
+        "data": {"shape": [1, 8, 8], "labels": 10, "name": "digits"},
+        "kernel": {"use": "gravity", "t_max": 40.0},
+        "prior": {"use": "gravity"},
+        "network": {"use": "unet", "width": 8},
+        "solver": {"use": "heun", "steps": 18},
+        "requires": ["fieldzoo>=0.1"],
+        "training": {"images": 500000},
+    }
+    place = folder / package / model
+    place.mkdir()
+    (place / "config.json").write_text(json.dumps(whole | config))
+    (place / "README.md").write_text(f"---\nlicense: cc0-1.0\n---\n\n# {model}\n\nWhat it is.\n")
+    return place
 
 
 def run_python(

@@ -10,6 +10,8 @@ COMMANDS = {
     "show": "Show what a model is made of, and its card.",
     "plugins": "List the installed plugins, broken ones with their cause.",
     "components": "List kernels, priors, networks and solvers.",
+    "sample": "Draw samples from a model into an image.",
+    "train": "Train a model from a recipe.",
 }
 
 main = LazyGroup(

@@ -1,0 +1,20 @@
+"""Yukawa for fieldzoo. Keep torch out of this file: `zoo list` imports it."""
+
+from pathlib import Path
+
+from zoo import Component, hookimpl
+
+
+@hookimpl
+def zoo_field_kernels() -> list[Component]:
+    return [Component("yukawa", "zoo_yukawa.kernel:YukawaKernel", "screened gravity, r ~ Gamma(2)")]
+
+
+@hookimpl
+def zoo_prior_samplers() -> list[Component]:
+    return [Component("yukawa", "zoo.interfaces:KernelPrior", "the kernel at x_0 = 0, t = t_max")]
+
+
+@hookimpl
+def zoo_models() -> list[Path]:
+    return [Path(__file__).parent / "models" / "yukawa-two-moons"]

@@ -1,0 +1,272 @@
+"""The `zoo` command: what it prints, and how it fails."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from fake_distributions import brings, install, install_model, run_python
+
+import zoo
+from zoo.cli import COMMANDS, main
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line in this process; return (exit status, stdout, stderr)."""
+
+    def run(*args):
+        with pytest.raises(SystemExit) as stop:
+            main([*args])
+        return (stop.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def wind(site):
+    """A plugin with one model folder."""
+    return install_model(site, "zoo-wind", "gravity-wind")
+
+
+def only_error(result, status):
+    """The single line on stderr of a command that failed with `status` and printed nothing."""
+    code, out, err = result
+    assert (code, out) == (status, "")
+    assert err.startswith("zoo: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("how", [("-m", "zoo"), ("-c", "from zoo.cli import main; main()")])
+def test_the_version(how):
+    done = run_python(*how, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"fieldzoo {zoo.__version__}\n", "")
+
+
+def test_help_names_every_command_with_one_line(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    for name, line in COMMANDS.items():
+        assert f"  {name}" in out
+        assert line in out
+
+
+def test_zoo_alone_shows_the_help_and_is_wrong_usage(run):
+    status, _, err = run()
+    assert status == 2
+    assert "Commands:" in err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(run, name):
+    status, out, err = run(name, "--help")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"Usage: zoo {name}")
+    assert "--debug" in out
+
+
+# listing
+
+
+def test_list_shows_name_kernel_shape_source_and_what_is_missing(run, site, wind):
+    install_model(site, "zoo-sea", "storm-sea", requires=["zoo-storm>=2"])
+    status, out, err = run("list")
+    assert (status, err) == (0, "")
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    header, *names = rows
+    assert header == "name"
+    assert names == sorted(names)
+    assert rows["gravity-wind"].split() == ["gravity-wind", "gravity", "1x8x8", "-", "wind"]
+    assert "needs zoo-storm>=2" in rows["storm-sea"]
+
+
+def test_list_takes_a_pattern(run, wind):
+    status, out, _ = run("list", "*-wi?d")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["name", "gravity-wind"]
+    assert "no model matches 'gravity-winf'; did you mean 'gravity-wind'" in only_error(
+        run("list", "gravity-winf"), 1
+    )
+
+
+def test_list_in_json(run, wind):
+    status, out, _ = run("list", "gravity-wind", "--json")
+    assert status == 0
+    (model,) = json.loads(out)
+    assert model["name"] == "gravity-wind"
+    assert model["kernel"] == "gravity"
+    assert model["network"] == "unet"
+    assert model["shape"] == [1, 8, 8]
+    assert model["source"] == "wind"
+    assert (model["needs"], model["error"]) == ([], None)
+    assert json.loads(run("list", "nothing-like-it", "--json")[1]) == []
+
+
+def test_list_gives_the_size_of_the_weights(run, site):
+    file = {"size": 2_620_000, "sha256": "0" * 64}
+    install_model(site, "zoo-wind", "gravity-wind", weights={"files": {"a.safetensors": file}})
+    assert "2.6 MB" in run("list", "gravity-wind")[1]
+    assert json.loads(run("list", "gravity-wind", "--json")[1])[0]["size"] == 2_620_000
+
+
+def test_a_malformed_model_is_listed_with_its_cause_and_the_others_stay(run, site, wind):
+    bad = install_model(site, "zoo-bad", "gravity-bad")
+    (bad / "config.json").write_text('{"format": 1, "kernl": {}}')
+    status, out, _ = run("list", "gravity-*")
+    assert status == 0
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert "gravity-wind" in rows
+    assert "broken: " in rows["gravity-bad"]
+    assert "kernl" in rows["gravity-bad"]
+    assert "gravity-bad" in only_error(run("show", "gravity-bad"), 1)
+
+
+def test_two_plugins_with_one_model_name_are_listed_by_plugin(run, site, wind):
+    install_model(site, "zoo-gale", "gravity-wind")
+    names = [line.split()[0] for line in run("list")[1].splitlines()]
+    assert {"gale:gravity-wind", "wind:gravity-wind"} <= set(names)
+    assert "gravity-wind" not in names
+    assert "gale:gravity-wind" in only_error(run("show", "gravity-wind"), 1)
+    assert run("show", "gale:gravity-wind")[0] == 0
+
+
+def test_listings_say_that_a_plugin_is_broken(run, site):
+    install(site, "zoo-storm", source="raise OSError")
+    for command in ("list", "components"):
+        status, _, err = run(command)
+        assert status == 0
+        assert err == "zoo: broken: storm; `zoo plugins` says why\n"
+        assert json.loads(run(command, "--json")[1]) is not None
+        assert run(command, "--json")[2] == ""
+
+
+def test_show_tells_parts_options_training_and_card(run, wind):
+    status, out, err = run("show", "gravity-wind")
+    assert (status, err) == (0, "")
+    for words in ("gravity  t_max=40.0", "unet  width=8", "heun  steps=18", "digits (1, 8, 8)"):
+        assert words in out
+    for words in ("10 labels", "500000", "fieldzoo>=0.1", "# gravity-wind", "What it is."):
+        assert words in out
+    assert "license: cc0" not in out  # the front matter is for the Hub
+
+
+def test_show_in_json_is_config_and_card(run, wind):
+    model = json.loads(run("show", "gravity-wind", "--json")[1])
+    assert model["config"]["kernel"] == {"use": "gravity", "t_max": 40.0}
+    assert model["config"]["format"] == 1
+    assert model["card"] == (wind / "README.md").read_text()
+    assert model["folder"] == str(wind)
+
+
+def test_show_says_what_to_install(run, site):
+    install_model(site, "zoo-sea", "storm-sea", requires=["zoo-storm>=2"])
+    assert "pip install 'zoo-storm>=2'" in run("show", "storm-sea")[1]
+
+
+def test_show_takes_a_folder(run, wind, monkeypatch):
+    monkeypatch.chdir(wind.parent)
+    assert "unet" in run("show", "./gravity-wind")[1]
+    assert "unet" in run("show", str(wind))[1]
+    assert "not a model folder" in only_error(run("show", "./nowhere"), 1)
+
+
+def test_plugins_names_distribution_version_and_what_each_brings(run, wind):
+    status, out, err = run("plugins")
+    assert (status, err) == (0, "")
+    rows = {line.split()[0]: line.split() for line in out.splitlines()}
+    assert rows["gravity"][:3] == ["gravity", "fieldzoo", zoo.__version__]
+    assert rows["gravity"][-1] == "ok"
+    assert rows["wind"] == ["wind", "zoo-wind", "1.0", "1", "model", "ok"]
+
+
+def test_plugins_in_json(run, wind):
+    records = {r["name"]: r for r in json.loads(run("plugins", "--json")[1])}
+    assert records["wind"]["models"] == ["gravity-wind"]
+    assert records["gravity"]["components"]["priors"][0] == "gravity"
+    assert records["gravity"]["error"] is None
+
+
+def test_the_cause_of_a_broken_plugin_is_shown_whole(run, site):
+    cause = "a very long reason " * 30
+    install(site, "zoo-storm", "0.9", source=f"raise OSError({cause!r} '\\nand a line more')")
+    status, out, _ = run("plugins")
+    assert status == 0
+    (row,) = [line for line in out.splitlines() if line.startswith("storm")]
+    assert "zoo-storm" in row
+    assert "0.9" in row
+    assert row.endswith(f"broken: OSError: {cause}and a line more")
+
+
+def test_components_lists_one_kind_or_all(run, site):
+    install(site, "zoo-wind", "3.1", source=brings("zoo_field_kernels", "wind"))
+    status, out, err = run("components", "kernels")
+    assert (status, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["kernels", "wind", "wind", "zoo-wind", "3.1"] in rows
+    assert {row[0] for row in rows} == {"kind", "kernels"}
+    kinds = {line.split()[0] for line in run("components")[1].splitlines()}
+    assert kinds == {"kind", "kernels", "priors", "networks", "solvers"}
+    found = json.loads(run("components", "kernels", "--json")[1])
+    assert {"wind", "gravity", "gaussian"} <= {c["name"] for c in found}
+
+
+# failing
+
+
+def test_wrong_usage_is_one_line_and_status_2(run):
+    assert "no command 'lst'; did you mean 'list'?" in only_error(run("lst"), 2)
+    assert "--jsn" in only_error(run("list", "--jsn"), 2)
+    assert "`zoo show --help`" in only_error(run("show"), 2)
+    assert "--nothing" in only_error(run("--nothing"), 2)
+    only_error(run("plugins", "too", "many"), 2)
+
+
+def test_a_failure_is_one_line_and_status_1(run):
+    assert "did you mean 'kernels'?" in only_error(run("components", "kernel"), 1)
+    assert "no model 'gravity-mist'" in only_error(run("show", "gravity-mist"), 1)
+    assert "Hub" in only_error(run("show", "somebody/gravity-mist"), 1)
+    assert "not a model reference" in only_error(run("show", "no such name"), 1)
+
+
+def raising(error):
+    def fail():
+        raise error
+
+    return fail
+
+
+def test_an_unforeseen_error_is_one_line_too(run, monkeypatch):
+    monkeypatch.setattr("zoo.cli.plugins.plugins", raising(RuntimeError("odd\n  thing")))
+    line = only_error(run("plugins"), 1)
+    assert line.startswith("zoo: internal error: RuntimeError: odd thing (")
+    assert "--debug" in line
+
+
+@pytest.mark.parametrize("args", [("--debug", "plugins"), ("plugins", "--debug")])
+@pytest.mark.parametrize("error", [RuntimeError("odd"), zoo.ZooError("known")])
+def test_debug_lets_the_traceback_through(monkeypatch, args, error):
+    monkeypatch.setattr("zoo.cli.plugins.plugins", raising(error))
+    with pytest.raises(type(error), match=str(error)):
+        main([*args])
+
+
+def test_an_interrupt_is_status_130_without_a_traceback(run, monkeypatch):
+    monkeypatch.setattr("zoo.cli.plugins.plugins", raising(KeyboardInterrupt()))
+    status, out, err = run("plugins")
+    assert (status, out) == (130, "")
+    assert err.strip() == ""
+
+
+def test_a_reader_that_goes_away_is_no_error_to_tell():
+    command = [sys.executable, "-m", "zoo", "components"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_no_plugins_at_all_is_fine(run, monkeypatch):
+    monkeypatch.setenv("ZOO_PLUGINS", "")
+    for command in ("list", "plugins", "components"):
+        status, _, err = run(command)
+        assert (status, err) == (0, "")
