@@ -6,6 +6,7 @@ import click
 
 from zoo.cli.output import echo_json, echo_table
 from zoo.plugins import PluginRecord, plugins
+from zoo.targets import missing_targets
 
 
 def _brings(record: PluginRecord) -> str:
@@ -17,6 +18,11 @@ def _brings(record: PluginRecord) -> str:
     return ", ".join(words) or "-"
 
 
+def _cause(record: PluginRecord) -> str:
+    """Return what is broken about a plugin, "" if nothing is."""
+    return record.cause or "; ".join(missing_targets(record))
+
+
 def _as_json(record: PluginRecord) -> dict[str, object]:
     names = {kind: [c.name for c in found] for kind, found in record.components.items()}
     return {
@@ -26,7 +32,7 @@ def _as_json(record: PluginRecord) -> dict[str, object]:
         "value": record.value,
         "components": names,
         "models": [folder.name for folder in record.models],
-        "error": record.cause or None,
+        "error": _cause(record) or None,
     }
 
 
@@ -47,7 +53,7 @@ def command(as_json: bool) -> None:
             record.distribution or "-",
             record.version or "-",
             _brings(record),
-            f"broken: {record.cause}" if record.error is not None else "ok",
+            f"broken: {cause}" if (cause := _cause(record)) else "ok",
         )
         for record in records
     ]
