@@ -9,6 +9,7 @@ import zoo
 from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
 
 PARTS = """
+    from dataclasses import dataclass
     from zoo import ZooError
     from zoo.interfaces import FieldKernel, Solver
 
@@ -27,6 +28,10 @@ PARTS = """
         def __init__(self, **options):
             super().__init__("open", **options)
 
+    @dataclass(frozen=True)
+    class Frozen(Open):
+        order: int = 1
+
     class Abstract(Solver):
         order = 1
 
@@ -44,7 +49,7 @@ def walk(site):
     source = """
 @hookimpl
 def zoo_solvers():
-    for name in ("Walk", "Open", "Abstract", "number", "make", "Gone"):
+    for name in ("Walk", "Open", "Frozen", "Abstract", "number", "make", "Gone"):
         yield Component(name.lower(), f"zoo_walk.parts:{name}")
 """
     source += brings("zoo_field_kernels", "rude", "zoo_walk.parts:Rude")
@@ -80,7 +85,7 @@ def test_listing_and_finding_import_no_implementation(walk):
         (lambda: zoo.solver("walk"), "solver 'walk' needs the option 'grid'"),
         (lambda: zoo.solver("walk", grid=1, rho=-1), r"^rho = -1; expected a positive number$"),
         (lambda: zoo.solver("heum"), "no solver 'heum'; did you mean 'heun'"),
-        (lambda: zoo.kernel("gravity", dim=4, sigma=1), "no option 'sigma'; there is t_max"),
+        (lambda: zoo.solver("frozen", x=1), "no option 'x'; there is order"),
         (lambda: zoo.kernel("gravity", dim=0), "dim = 0"),
     ],
 )
@@ -128,6 +133,12 @@ def test_what_the_plugin_got_wrong_names_plugin_version_and_cause(walk, build, m
     assert isinstance(error.value.__cause__, cause)
     assert "\n" not in str(error.value)
     assert zoo.solver("open", rho=3).rho == 0.5  # the rest of the plugin still works
+
+
+def test_what_is_built_knows_how_it_is_written_in_a_config(walk):
+    part = zoo.solver("walk", grid="log", rho=3.0).part
+    assert part.encode() == {"use": "walk", "grid": "log", "rho": 3.0}
+    assert zoo.solver("frozen").part.encode() == {"use": "frozen"}
 
 
 def test_options_reach_the_constructor_as_they_are(walk):

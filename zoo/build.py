@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from zoo.config import Part
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.plugins import tell
 from zoo.registry import Found, find
@@ -130,6 +131,8 @@ def _build(
             f"{found.label}: {found.component.target} gave a {type(built).__name__}; "
             f"expected a zoo.interfaces.{interface.__name__}"
         )
+    # How to write it into a config.json; past a frozen dataclass' guard, since any class may come.
+    object.__setattr__(built, "part", Part(name, options))
     return built
 
 
