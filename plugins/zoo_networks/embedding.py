@@ -18,19 +18,16 @@ class Conditioning(nn.Module):
     Source: Fourier features, arXiv:2006.10739; noise conditioning, arXiv:2006.11239.
     """
 
-    frequencies: Tensor
-
     def __init__(self, width: int, labels: int = 0) -> None:
         super().__init__()
-        octaves = torch.linspace(-2, 3, _FREQUENCIES)
-        self.register_buffer("frequencies", 2**octaves, persistent=False)
         self.levels = nn.Linear(2 * _FREQUENCIES * FEATURES, width)
         self.out = nn.Linear(width, width)
         self.classes = nn.Embedding(labels + 1, width) if labels else None
 
     def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
         """Return the embedding, SiLU already applied, shape (B, width)."""
-        angles = (features[..., None] * self.frequencies).flatten(1)
+        octaves = torch.linspace(-2, 3, _FREQUENCIES, device=features.device)
+        angles = (features[..., None] * octaves.exp2().to(features)).flatten(1)
         x = self.levels(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.classes is not None:
             index = features.new_zeros(len(features), dtype=torch.long)

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from zoo.config import Part
 from zoo.errors import ZooError
 
 
@@ -64,6 +65,7 @@ class FieldKernel(ABC):
             marginal(t) (gravity: s = t / |eps_t|) and has to be read off x_t.
     """
 
+    part: Part | None = None
     affine: bool = True
     random_level: bool = False
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from zoo.config import Part
+
 Predicts = Literal["denoised", "field"]
 
 
@@ -18,6 +20,7 @@ class Network(nn.Module, ABC):
         labels: number of classes it can be conditioned on, 0 for none.
     """
 
+    part: Part | None = None
     predicts: Predicts = "denoised"
     labels: int = 0
 

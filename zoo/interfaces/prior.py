@@ -7,11 +7,14 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from zoo.config import Part
 from zoo.interfaces.kernel import FieldKernel
 
 
 class PriorSampler(ABC):
     """Law of x_T for one kernel. A component is called as component(kernel, **options)."""
+
+    part: Part | None = None
 
     def __init__(self, kernel: FieldKernel) -> None:
         self.kernel = kernel

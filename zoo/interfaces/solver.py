@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from zoo.config import Part
 from zoo.interfaces.flow import Flow
 
 StepCallback = Callable[[int, float, Tensor], None]
@@ -21,6 +22,7 @@ class Solver(ABC):
             such a solver is run on fixed groups, so that samples stay reproducible.
     """
 
+    part: Part | None = None
     order: int
     couples_samples: bool = False
 

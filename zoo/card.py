@@ -1,0 +1,106 @@
+"""The model card: a README.md that the Hugging Face Hub understands, written from facts."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+from zoo.config import Config, Part
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.interfaces import Network
+
+
+def _front_matter(name: str, config: Config, licence: str, datasets: list[str]) -> str:
+    lines = [f"license: {licence}", "library_name: fieldzoo"]
+    if len(config.data.shape) == 3:
+        lines.append("pipeline_tag: unconditional-image-generation")
+    tags = ["field-diffusion", "ode", config.kernel.use]
+    for key, values in (("tags", tags), ("datasets", datasets)):
+        if values:
+            lines += [f"{key}:", *(f"- {v}" for v in values)]
+    return "\n".join(["---", *lines, f"model_name: {name}", "---"])
+
+
+def _about(kind: str, part: Part) -> str:
+    """Return the component's own summary, or "" where its plugin is not installed."""
+    from zoo.registry import find
+
+    try:
+        return find(kind, part.use).component.summary
+    except ZooError:
+        return ""
+
+
+def _part_row(label: str, kind: str, part: Part) -> str:
+    options = ", ".join(f"{k} = {json.dumps(v)}" for k, v in part.options.items())
+    facts = "; ".join(filter(None, [_about(kind, part), options]))
+    return f"| {label} | `{part.use}` | {facts} |"
+
+
+def _training(training: dict[str, Any]) -> list[str]:
+    if not training:
+        return []
+    recipe, outcome = training.get("recipe", {}), training.get("outcome", {})
+    plan = recipe.get("train", {})
+    lines = ["## Training", ""]
+    if plan:
+        lines += [
+            f"{plan['images']:,} images of {recipe['data']['use']} in batches of "
+            f"{plan['batch']} (AdamW, learning rate {plan['lr']:g} with warmup and cosine, gradient "
+            f"clipping {plan['clip']:g}, exponential moving average with a half-life of "
+            f"{plan['ema_halflife']:,.0f} images, {plan['precision']}, seed {plan['seed']}).",
+            "",
+            f"Repeat it with `zoo train {recipe['name']}`; the recipe is in `config.json`.",
+            "",
+        ]
+    if outcome:
+        lines += ["| result | |", "|---|---|"]
+        lines += [f"| {k.replace('_', ' ')} | {v} |" for k, v in outcome.items()]
+        lines.append("")
+    return lines
+
+
+def write_card(name: str, config: Config, *, network: Network | None = None) -> str:
+    """Return the card's text: front matter, load line, parts, training, files, licence."""
+    recipe = config.training.get("recipe", {})
+    facts = recipe.get("card", {})
+    licence = recipe.get("license", "apache-2.0")
+    shape = "x".join(map(str, config.data.shape))
+    rows = [
+        _part_row("field kernel", "kernels", config.kernel),
+        _part_row("prior sampler", "priors", config.prior),
+        _part_row("network", "networks", config.network),
+        _part_row("solver", "solvers", config.solver),
+    ]
+    count = sum(p.numel() for p in network.parameters()) if network is not None else 0
+    lines = [
+        _front_matter(name, config, licence, list(facts.get("datasets", ()))),
+        "",
+        f"# {name}",
+        "",
+        facts.get("summary") or f"A field diffusion model of {shape} data.",
+        "",
+        "```python",
+        "import zoo",
+        "",
+        f'samples = zoo.load("{name}").sample(16, seed=0)  # (16, {", ".join(shape.split("x"))})',
+        "```",
+        "",
+        f"or `zoo sample {name} -n 64 -o grid.png`.",
+        "",
+        "| part | component | |",
+        "|---|---|---|",
+        *rows,
+        "",
+        f"{count:,} parameters; data of shape {shape}." if count else f"Data of shape {shape}.",
+        "",
+        *_training(config.training),
+        "## Licence",
+        "",
+        f"Weights: {licence}. {config.training.get('data_licence', '')}".strip(),
+        "",
+    ]
+    return inspect.cleandoc("\n".join(lines)) + "\n"

@@ -1,0 +1,128 @@
+"""The model folder: README.md (the card), config.json and safetensors, on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from zoo.config import MAX_CONFIG_BYTES, Config, WeightFile, parse_config
+from zoo.errors import ZooError
+
+CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
+
+
+def read_config(folder: Path) -> Config:
+    """Return the folder's config.json.
+
+    Raises:
+        ZooError: it is absent, too large or malformed.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ZooError(f"{folder} is not a model folder: it has no {CONFIG}")
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise ZooError(f"{path}: {path.stat().st_size} bytes; at most {MAX_CONFIG_BYTES} are read")
+    return parse_config(path.read_bytes(), str(path))
+
+
+def read_card(folder: Path) -> str:
+    """Return the folder's model card, "" if it has none."""
+    path = folder / CARD
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def missing_requirements(config: Config) -> tuple[str, ...]:
+    """Return the entries of `requires` that the environment does not meet.
+
+    Raises:
+        ZooError: an entry is not a requirement such as "zoo-yukawa>=0.2".
+    """
+    return tuple(r for r in config.requires if not _met(r))
+
+
+def _met(text: str) -> bool:
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise ZooError(f"requires: {text!r} is not a requirement such as 'zoo-x>=1.0'") from error
+    if requirement.url:
+        raise ZooError(f"requires: {text!r} names an address; only a name and versions are allowed")
+    try:
+        installed = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return False
+    return requirement.specifier.contains(installed, prereleases=True)
+
+
+def describe(path: Path) -> WeightFile:
+    """Return size and sha256 of a file."""
+    with path.open("rb") as file:
+        return WeightFile(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def check_file(path: Path, expected: WeightFile) -> None:
+    """Compare a weight file with what config.json says of it.
+
+    The sha256 is computed once for a file in a given state and the verdict recorded in the cache.
+
+    Raises:
+        ZooError: absent, of another size, or of another content.
+    """
+    if not path.is_file():
+        raise ZooError(f"{path} is missing; config.json lists it with {expected.size} bytes")
+    stat = path.stat()
+    if stat.st_size != expected.size:
+        raise ZooError(
+            f"{path} has {stat.st_size} bytes, config.json says {expected.size}; fetch it again"
+        )
+    state = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}|{expected.sha256}"
+    stamp = cache_folder() / "verified" / hashlib.sha256(state.encode()).hexdigest()
+    if stamp.exists():
+        return
+    actual = describe(path).sha256
+    if actual != expected.sha256:
+        raise ZooError(
+            f"{path} has sha256 {actual[:12]}..., config.json says {expected.sha256[:12]}...; "
+            "it was changed or damaged: fetch it again"
+        )
+    try:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
+    except OSError:
+        pass  # a cache that cannot be written costs a hash per load, no more
+
+
+def cache_folder() -> Path:
+    """Return the folder for what zoo keeps between runs: $ZOO_CACHE or the user's cache folder."""
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("ZOO_CACHE") or user_cache_dir("zoo"))
+
+
+class NewFolder:
+    """A folder that appears whole or not at all: `with NewFolder(path) as beside: ...`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> Path:
+        self.beside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.beside, ignore_errors=True)
+        self.beside.mkdir()
+        return self.beside
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self.beside, ignore_errors=True)
+            return
+        old = self.path.with_name(f".{self.path.name}.{os.getpid()}.old")
+        if self.path.exists():
+            self.path.rename(old)
+        self.beside.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,270 @@
+"""FieldModel: kernel, prior, network and solver put together."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from zoo.build import solver as build_solver
+from zoo.config import Config
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Flow, Network, PriorSampler, Solver
+from zoo.noise import GROUP, starting_points
+
+DEFAULT_STEPS = 18
+# Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
+_BATCH_COORDINATES = 786_432
+
+
+class FieldModel(nn.Module):
+    """An ODE generative model: dx/dt = f(x, t) from the prior at t_max down to data.
+
+    Args:
+        kernel: the field kernel, decides how data spreads into noise.
+        prior: the prior sampler, where the ODE starts.
+        network: learns the denoiser E[x_0 | x_t], or the field.
+        solver: walks the ODE.
+        shape: of one sample, (C, H, W) or (d,).
+        config: the model folder's config.json, None for parts put together by hand.
+        card: the model card's text.
+
+    Raises:
+        ZooError: parts that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        kernel: FieldKernel,
+        prior: PriorSampler,
+        network: Network,
+        solver: Solver,
+        shape: tuple[int, ...],
+        *,
+        config: Config | None = None,
+        card: str = "",
+    ) -> None:
+        super().__init__()
+        if math.prod(shape) != kernel.dim:
+            raise ZooError(
+                f"shape {tuple(shape)} has {math.prod(shape)} coordinates, the kernel {kernel.dim}"
+            )
+        self.kernel, self.prior, self.solver = kernel, prior, solver
+        self.network, self.shape = network, tuple(shape)
+        self.config, self.card = config, card
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next((p.device for p in self.network.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The network's own dtype."""
+        return next((p.dtype for p in self.network.parameters()), torch.float64)
+
+    @property
+    def steps(self) -> int:
+        """Default number of solver steps."""
+        configured = self.config.solver.options.get("steps") if self.config else None
+        return DEFAULT_STEPS if configured is None else int(configured)
+
+    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
+        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
+
+        def predict(x: Tensor, t: Tensor) -> Tensor:
+            return self.network(x, t, labels)  # type: ignore[no-any-return]
+
+        def guided(x: Tensor, t: Tensor) -> Tensor:
+            assert labels is not None
+            both = torch.cat([labels, torch.full_like(labels, -1)])
+            twice = t if t.ndim == 0 else torch.cat([t, t])
+            conditional, plain = self.network(torch.cat([x, x]), twice, both).chunk(2)
+            return plain + guidance * (conditional - plain)  # type: ignore[no-any-return]
+
+        use = predict if labels is None or guidance == 1.0 else guided
+        return Flow(self.kernel, use, self.network.predicts, dtype=self.dtype)
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        n: int = 1,
+        *,
+        steps: int | None = None,
+        solver: Solver | str | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        batch_size: int | None = None,
+        labels: int | Tensor | None = None,
+        guidance: float = 1.0,
+        prior: PriorSampler | None = None,
+        progress: bool = False,
+    ) -> Tensor:
+        """Draw n samples, shape (n, *shape), float32, images in [-1, 1].
+
+        Sample i depends on (seed, i) alone. The solver takes steps - 1 steps from t_max to t_min;
+        the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364, algorithm 1).
+
+        Args:
+            n: number of samples, at least 1.
+            steps: solver steps; None for the model's default.
+            solver: a solver or the name of one; None for the model's own.
+            seed: whole number; None draws one.
+            generator: draws the seed from a torch.Generator instead.
+            batch_size: samples at a time; None for about 800,000 coordinates.
+            labels: class number for all, or (n,) class numbers, -1 for "no class".
+            guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
+            prior: another prior sampler.
+            progress: show a progress bar.
+
+        Raises:
+            ZooError: a value out of range, or a state that became non-finite; names t.
+        """
+        walk = self._solver(solver)
+        n, steps = _count("n", n), _count("steps", self.steps if steps is None else steps)
+        seed = _seed(seed, generator)
+        label = self._labels(labels, n, guidance)
+        default = max(1, _BATCH_COORDINATES // self.kernel.dim)
+        size = default if batch_size is None else _count("batch_size", batch_size)
+        # A solver whose steps depend on the batch always gets the same batch: a whole group.
+        size = GROUP if walk.couples_samples else size
+        total = -(-n // GROUP) * GROUP if walk.couples_samples else n
+        out = torch.empty((total, *self.shape))
+        bar = tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if progress else True)
+        for first in range(0, total, size):
+            last = min(first + size, total)
+            x = starting_points(prior or self.prior, self.shape, seed, first, last)
+            part = label[first:last] if label is not None else None
+            flow = self.flow(None if part is None else part.to(self.device), guidance)
+
+            def tell(_i: int, _t: float, _x: Tensor, count: int = last - first) -> None:
+                bar.update(count)
+
+            x = self._walk(walk, flow, x.to(self.device), steps, tell if progress else None)
+            out[first:last] = x.float().cpu()
+            bar.update(last - first)
+        bar.close()
+        value_range = self.config.data.range if self.config else (-1.0, 1.0)
+        return out[:n] if value_range is None else out[:n].clamp(*value_range)
+
+    def _walk(self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: Any) -> Tensor:
+        """Return data from x_T: the solver down to t_min, then the step to 0."""
+        kernel = self.kernel
+
+        def walk() -> Tensor:
+            y = solver.integrate(
+                flow, x, kernel.t_max, kernel.t_min, steps=steps - 1, callback=callback
+            ) if steps > 1 else x
+            if steps == 1 and kernel.affine:
+                return flow.denoise(y, kernel.t_max)
+            if kernel.affine:
+                return flow.denoise(y, kernel.t_min)
+            return y - kernel.t_min * flow.field(y, kernel.t_min)
+
+        y = walk()
+        if not bool(y.isfinite().all()):
+            flow.guard = True  # walk once more, checking every evaluation, to name the time
+            walk()
+            raise ZooError("the samples are not finite")
+        return y
+
+    def _solver(self, solver: Solver | str | None) -> Solver:
+        if solver is None:
+            return self.solver
+        return build_solver(solver) if isinstance(solver, str) else solver
+
+    def _labels(self, labels: int | Tensor | None, n: int, guidance: float) -> Tensor | None:
+        if not math.isfinite(guidance):
+            raise ZooError(f"guidance = {guidance}; expected a finite number, 1 for none")
+        classes = self.network.labels
+        if labels is None:
+            if guidance != 1.0:
+                raise ZooError(f"guidance = {guidance} needs labels")
+            return None
+        if not classes:
+            raise ZooError("labels given, but the model is not conditioned on classes")
+        label = torch.as_tensor(labels)
+        if label.is_floating_point() or label.ndim > 1 or (label.ndim and len(label) != n):
+            raise ZooError(f"labels of shape {tuple(label.shape)}; expected one number or ({n},)")
+        if int(label.min()) < -1 or int(label.max()) >= classes:
+            raise ZooError(f"labels have to be in 0..{classes - 1}, or -1 for no class")
+        padded = torch.full((-(-n // GROUP) * GROUP,), -1, dtype=torch.long)
+        padded[:n] = label
+        return padded
+
+    @torch.no_grad()
+    def field(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return dx/dt at (x, t), shape (B, *)."""
+        return self._flow_at(x).field(x, t)
+
+    @torch.no_grad()
+    def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return E[x_0 | x_t = x], shape (B, *), where the kernel allows it.
+
+        Raises:
+            ZooError: the kernel's velocity is not affine in x_0; t out of range; NaN in x.
+        """
+        return self._flow_at(x).denoise(x, t)
+
+    def _flow_at(self, x: Tensor) -> Flow:
+        self._check_batch(x)
+        return self.flow()
+
+    def _check_batch(self, x: Tensor) -> None:
+        if tuple(x.shape[1:]) != self.shape:
+            raise ZooError(f"x has shape {tuple(x.shape)}; expected (n, *{self.shape})")
+        if not bool(x.isfinite().all()):
+            raise ZooError("x is not finite")
+
+    @torch.inference_mode()
+    def encode(self, x_0: Tensor, *, steps: int | None = None) -> Tensor:
+        """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max."""
+        return self._move(x_0, self.kernel.t_min, self.kernel.t_max, steps)
+
+    @torch.inference_mode()
+    def decode(self, x_T: Tensor, *, steps: int | None = None) -> Tensor:
+        """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`."""
+        return self._move(x_T, self.kernel.t_max, self.kernel.t_min, steps)
+
+    def _move(self, x: Tensor, t_from: float, t_to: float, steps: int | None) -> Tensor:
+        self._check_batch(x)
+        steps = _count("steps", self.steps if steps is None else steps)
+        x = x.to(self.device, torch.float64)
+        return self.solver.integrate(self.flow(), x, t_from, t_to, steps=steps)
+
+    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+        """Write the model folder: card, config.json, model.safetensors; whole or not at all.
+
+        Args:
+            folder: where to; replaced if there.
+            dtype: of the weights on disk, e.g. torch.float16; None as they are.
+        """
+        from zoo.saving import save_folder
+
+        return save_folder(self, Path(folder), dtype=dtype)
+
+    def extra_repr(self) -> str:
+        """Return the parts that are not modules."""
+        kinds = (type(p).__name__ for p in (self.kernel, self.prior, self.solver))
+        return ", ".join(kinds) + f", shape={self.shape}"
+
+
+def _count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ZooError(f"{name} = {value!r}; expected a whole number of at least 1")
+    return value
+
+
+def _seed(seed: int | None, generator: torch.Generator | None) -> int:
+    if seed is not None and generator is not None:
+        raise ZooError("give seed or generator, not both")
+    if seed is not None:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ZooError(f"seed = {seed!r}; expected a whole number")
+        return seed
+    device = generator.device if generator is not None else "cpu"
+    return int(torch.randint(2**63 - 1, (), generator=generator, device=device))

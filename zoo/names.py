@@ -1,0 +1,88 @@
+"""The models at hand: which names there are, and which folder stands behind each.
+
+Looked up in this order: model folders of the package itself (in a checkout: model_cards/) and of
+plugins. A short name brought twice is an error that names both; "plugin:name" always works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from zoo.config import Config
+from zoo.errors import ZooError, did_you_mean
+from zoo.folder import CONFIG, missing_requirements, read_config
+
+OWN = "fieldzoo"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model folder at hand.
+
+    Attributes:
+        name: short name, the folder's.
+        folder: where it is.
+        source: "fieldzoo" or the plugin that brings it.
+        config: its config.json, None if that cannot be read.
+        error: why not, in one line.
+        needs: distributions it requires that are absent or too old.
+    """
+
+    name: str
+    folder: Path
+    source: str
+    config: Config | None
+    error: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+def own_folders() -> Path:
+    """Return model_cards inside the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "model_cards"
+    return inside if inside.is_dir() else package.parent / "model_cards"
+
+
+def _entry(folder: Path, source: str) -> ModelEntry:
+    try:
+        config = read_config(folder)
+    except ZooError as error:
+        return ModelEntry(folder.name, folder, source, None, str(error))
+    return ModelEntry(folder.name, folder, source, config, needs=missing_requirements(config))
+
+
+def entries() -> list[ModelEntry]:
+    """Return every model folder at hand, sorted by name and source."""
+    from zoo.registry import model_folders
+
+    own = own_folders()
+    found = [(p, OWN) for p in own.iterdir() if (p / CONFIG).is_file()] if own.is_dir() else []
+    found += [(Path(str(folder)), plugin.name) for plugin, folder in model_folders()]
+    return sorted((_entry(*f) for f in found), key=lambda e: (e.name, e.source))
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names of the models at hand that match a shell pattern, e.g. "gravity-*"."""
+    known = entries()
+    count = [e.name for e in known]
+    names = (e.name if count.count(e.name) == 1 else f"{e.source}:{e.name}" for e in known)
+    return [n for n in names if fnmatchcase(n, pattern)]
+
+
+def find_model(name: str) -> ModelEntry:
+    """Return the model called `name` or "plugin:name".
+
+    Raises:
+        ZooError: there is none, or two plugins bring one of that name.
+    """
+    source, _, short = name.rpartition(":")
+    known = entries()
+    found = [e for e in known if e.name == short and source in ("", e.source)]
+    if not found:
+        raise ZooError(f"no model {name!r}; {did_you_mean(name, [e.name for e in known])}")
+    if len(found) > 1:
+        spellings = " or ".join(f"{e.source}:{e.name}" for e in found)
+        raise ZooError(f"two plugins bring a model {name!r}; say {spellings}")
+    return found[0]

@@ -1,0 +1,39 @@
+"""Starting points that depend on (seed, index) alone.
+
+Samples are drawn in fixed groups of 16, group g from a generator of its own seeded by (seed, g)
+and always drawn whole. So sample i is the same whatever n, the batch size or the number of
+processes, and nothing loops over samples.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import PriorSampler
+
+GROUP = 16
+_MASK = 2**64 - 1
+
+
+def mix(seed: int, index: int) -> int:
+    """Return a 63-bit seed for the pair, by two rounds of splitmix64's finaliser."""
+    z = (seed * 0x9E3779B97F4A7C15 + index * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & _MASK
+    for _ in range(2):
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+        z ^= z >> 31
+    return z >> 1
+
+
+def starting_points(
+    prior: PriorSampler, shape: tuple[int, ...], seed: int, first: int, last: int
+) -> Tensor:
+    """Return x_T of samples first..last-1, shape (last - first, *shape), float64, on the CPU."""
+    groups = range(first // GROUP, -(-last // GROUP))
+    drawn = []
+    for group in groups:
+        generator = torch.Generator().manual_seed(mix(seed, group))
+        drawn.append(prior.sample(GROUP, shape, generator).double())
+    offset = first - groups.start * GROUP
+    return torch.cat(drawn)[offset : offset + last - first]

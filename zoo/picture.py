@@ -1,0 +1,84 @@
+"""Samples on disk: a grid of images, a scatter of points, or the numbers themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from zoo.errors import ZooError
+
+_SMALLEST_TILE = 56
+
+
+def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
+    """Return one picture, uint8 (rows H, columns W, 3), of images (n, C, H, W) in [-1, 1].
+
+    Small images are enlarged by a whole factor, so that a person can see them.
+
+    Raises:
+        ZooError: neither 1 nor 3 channels.
+    """
+    n, channels, height, width = images.shape
+    if channels not in (1, 3):
+        raise ZooError(f"a picture needs 1 or 3 channels, not {channels}; write an .npz file")
+    columns = columns or math.ceil(math.sqrt(n))
+    rows, scale = -(-n // columns), max(1, _SMALLEST_TILE // max(height, width))
+    pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().expand(n, 3, height, width)
+    canvas = np.full((rows * columns, height + 1, width + 1, 3), 255, dtype=np.uint8)
+    canvas[:n, :height, :width] = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    tiles = canvas.reshape(rows, columns, height + 1, width + 1, 3).transpose(0, 2, 1, 3, 4)
+    sheet = tiles.reshape(rows * (height + 1), columns * (width + 1), 3)[:-1, :-1]
+    return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def default_suffix(shape: tuple[int, ...]) -> str:
+    """Return ".png" for what can be shown, ".npz" for the rest."""
+    return ".png" if _drawing(shape) else ".npz"
+
+
+def _draw_images(path: Path, samples: Tensor) -> None:
+    from PIL import Image
+
+    Image.fromarray(grid(samples)).save(path, format="PNG")
+
+
+def _draw_points(path: Path, samples: Tensor) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot(aspect="equal")
+    axes.scatter(*samples.T.numpy(), s=4, alpha=0.6, linewidths=0)
+    figure.savefig(path, format="png", dpi=150)
+
+
+def _draw_numbers(path: Path, samples: Tensor) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, samples=samples.numpy())
+
+
+def _drawing(shape: tuple[int, ...]) -> Callable[[Path, Tensor], None] | None:
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return _draw_images
+    return _draw_points if shape == (2,) else None
+
+
+def write_samples(path: Path, samples: Tensor) -> None:
+    """Write samples (n, *shape) as .png (images, points of the plane) or .npz ("samples").
+
+    Raises:
+        ZooError: another ending, data that has no picture, or a disk that refuses.
+    """
+    draw = _draw_numbers if path.suffix == ".npz" else _drawing(tuple(samples.shape[1:]))
+    if path.suffix not in (".png", ".npz") or draw is None:
+        raise ZooError(f"{path}: write {default_suffix(tuple(samples.shape[1:]))} instead")
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        draw(beside, samples)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ZooError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,247 @@
+"""A recipe: what `zoo train` reads. One TOML file names data, parts, budget and schedule.
+
+    name = "gravity-digits"
+    [data]
+    use = "digits"
+    [kernel]
+    use = "gravity"
+    [network]
+    use = "unet"
+    width = 32
+    [train]
+    images = 500_000
+
+Unknown keys are errors; options of a part are checked by the part when it is built.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from zoo.config import Part
+from zoo.errors import ZooError, did_you_mean
+
+MAX_RECIPE_BYTES = 1_000_000
+SUFFIX = ".toml"
+
+Count = Annotated[int, Meta(ge=1, le=10**12)]
+Above0 = Annotated[float, Meta(gt=0)]
+AtLeast0 = Annotated[float, Meta(ge=0)]
+Beta = Annotated[float, Meta(ge=0, lt=1)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class DataPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """[data] what to train on.
+
+    Attributes:
+        use: reference of the data set, as `zoo.data.load` takes it.
+        size: side in pixels to scale and crop images to; absent, as they are.
+        flip: mirror each image left to right with probability 1/2.
+    """
+
+    use: Text
+    size: Annotated[int, Meta(ge=1, le=4096)] | None = None
+    flip: bool = False
+
+
+class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """[train] the budget, the optimiser and the noise levels. Lengths are in images seen.
+
+    Attributes:
+        images: budget; training ends after ceil(images / batch) steps.
+        batch: images per step.
+        lr: peak learning rate of AdamW.
+        lr_min: learning rate at the start of the warmup and at the end of the cosine, <= lr.
+        warmup: length of the linear warmup, in images, < images.
+        weight_decay: AdamW's decoupled decay.
+        betas: AdamW's two decay rates.
+        clip: largest norm of the gradient.
+        ema_halflife: half-life of the weights' exponential moving average, in images.
+        seed: of the weights, the batches and the noise.
+        precision: of the network under autocast, "float32" or "bf16".
+        level_mean: mean of the log noise level (EDM, arXiv:2206.00364, table 1: P_mean).
+        level_std: its standard deviation (P_std).
+        label_dropout: share of labels hidden in training, for guidance; needs a labelled network.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between lines of the log.
+    """
+
+    images: Count = 1_500_000
+    batch: Annotated[int, Meta(ge=1, le=2**20)] = 128
+    lr: Above0 = 1e-3
+    lr_min: AtLeast0 = 1e-6
+    warmup: Annotated[int, Meta(ge=0)] = 20_000
+    weight_decay: AtLeast0 = 0.0
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
+    clip: Above0 = 1.0
+    ema_halflife: Above0 = 50_000.0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    precision: Literal["float32", "bf16"] = "float32"
+    level_mean: Annotated[float, Meta(ge=-20, le=20)] = -1.2
+    level_std: Above0 = 1.2
+    label_dropout: Probability = 0.1
+    checkpoint_every: Count = 500
+    log_every: Count = 100
+
+
+class CardPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """[card] facts for the model card that the recipe does not hold already.
+
+    Attributes:
+        summary: one or two sentences on the model.
+        datasets: Hub ids of the data set, for the card's front matter.
+        tags: further tags.
+    """
+
+    summary: str = ""
+    datasets: tuple[Text, ...] = ()
+    tags: tuple[Text, ...] = ()
+
+
+class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole recipe; `license` is the SPDX id (lower case) under which the weights go out."""
+
+    name: Name
+    data: DataPlan
+    kernel: Part
+    prior: Part
+    network: Part
+    solver: Part = field(default_factory=lambda: Part("heun", {"steps": 18}))
+    train: TrainPlan = TrainPlan()
+    card: CardPlan = CardPlan()
+    license: Name = "apache-2.0"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe, defaults filled in, as what JSON holds; `from_dict` reads it."""
+        raw = msgspec.json.encode(self, enc_hook=Part.encode)
+        return msgspec.json.decode(raw, type=dict[str, Any])
+
+
+TABLES: dict[str, type[Struct]] = {"data": DataPlan, "train": TrainPlan, "card": CardPlan}
+
+
+def from_dict(raw: dict[str, Any], where: str) -> Recipe:
+    """Return the recipe in `raw`; `where` names it in errors. The prior is the kernel's if absent.
+
+    Raises:
+        ZooError: an unknown or missing key, a wrong type, an impossible value.
+    """
+    _check_plain(raw, "", where)
+    _check_known(raw, where)
+    kernel = raw.get("kernel")
+    if isinstance(kernel, dict) and "use" in kernel:
+        raw = {"prior": {"use": kernel["use"]}, **raw}
+    try:
+        recipe = msgspec.convert(raw, Recipe, dec_hook=lambda _, value: Part.decode(value))
+    except msgspec.ValidationError as error:
+        raise ZooError(f"{where}: {_explain(str(error), raw)}") from error
+    plan = recipe.train
+    if plan.lr_min > plan.lr:
+        raise ZooError(f"{where}: train.lr_min = {plan.lr_min} is above train.lr = {plan.lr}")
+    if plan.warmup >= plan.images:
+        raise ZooError(
+            f"{where}: train.warmup = {plan.warmup} leaves nothing of train.images = {plan.images}"
+        )
+    return recipe
+
+
+def load_recipe(ref: str | Path) -> Recipe:
+    """Return the recipe at a path (*.toml, or with a slash), or the bundled one of that name.
+
+    Raises:
+        ZooError: there is none, it is not TOML, or as in `from_dict`.
+    """
+    path = Path(ref).expanduser()
+    bundled = files("zoo") / "recipes" / f"{ref}{SUFFIX}"
+    is_path = isinstance(ref, Path) or path.suffix == SUFFIX or os.sep in ref or "/" in ref
+    source = path if is_path else bundled
+    if not source.is_file():
+        kind = "recipe file" if is_path else "bundled recipe"
+        known = did_you_mean(path.name, bundled_recipes())
+        raise ZooError(f"{ref}: no such {kind}; {known} (or give the path of a {SUFFIX} file)")
+    where = str(path) if is_path else f"recipe {ref}"
+    try:
+        raw = source.read_bytes()
+    except OSError as error:
+        raise ZooError(f"{where}: cannot be read: {error.strerror}") from error
+    return parse_recipe(raw, where)
+
+
+def parse_recipe(raw: bytes, where: str) -> Recipe:
+    """Return the recipe written as TOML in `raw`; `where` names it in errors.
+
+    Raises:
+        ZooError: too large, not TOML, or as in `from_dict`.
+    """
+    if len(raw) > MAX_RECIPE_BYTES:
+        raise ZooError(f"{where}: {len(raw)} bytes; a recipe has at most {MAX_RECIPE_BYTES}")
+    try:
+        table = tomllib.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise ZooError(f"{where}: not a TOML file: {' '.join(str(error).split())}") from error
+    return from_dict(table, where)
+
+
+def bundled_recipes() -> list[str]:
+    """Return the names of the recipes that come with the zoo."""
+    found = (files("zoo") / "recipes").iterdir()
+    return sorted(f.name.removesuffix(SUFFIX) for f in found if f.name.endswith(SUFFIX))
+
+
+def _check_plain(value: Any, path: str, where: str) -> None:
+    """Check that a recipe holds what config.json can: finite numbers, text, lists, tables."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            name = key if key.isprintable() else repr(key)
+            _check_plain(inner, f"{path}.{name}" if path else name, where)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            _check_plain(inner, f"{path}[{i}]", where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ZooError(f"{where}: {path} = {value}; numbers have to be finite")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ZooError(f"{where}: {path} is too large for a whole number of 64 bits")
+    elif not isinstance(value, str | int | float | None):
+        raise ZooError(f"{where}: {path} is a {type(value).__name__}; write it as text")
+
+
+def _check_known(raw: dict[str, Any], where: str) -> None:
+    """Check that no key is unknown; say where a misplaced one belongs."""
+    tables = {"": raw, **{name: raw[name] for name in TABLES if isinstance(raw.get(name), dict)}}
+    for table, keys in tables.items():
+        known = TABLES.get(table, Recipe).__struct_fields__
+        for key in keys:
+            if key in known:
+                continue
+            homes = [f"[{name}]" for name, kind in TABLES.items() if key in kind.__struct_fields__]
+            homes += ["the top of the file"] if key in Recipe.__struct_fields__ else []
+            hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, known)
+            asked = f"{table}.{key}" if table else key
+            raise ZooError(f"{where}: unknown key {asked!r}; {hint}")
+
+
+def _explain(message: str, raw: dict[str, Any]) -> str:
+    """Return msgspec's message as "table.key = value: what is wrong"."""
+    # The last one: what stands before it may quote the recipe.
+    what, found, at = message.rpartition(" - at `$.")
+    what, path = (what, at.removesuffix("`")) if found else (message, "")
+    if missing := re.match(r"Object missing required field `(.*)`", what):
+        return f"{path}.{missing[1]} is missing" if path else f"{missing[1]} is missing"
+    value: Any = raw
+    for step in re.findall(r"[^.\[\]]+", path):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    shown = "" if isinstance(value, dict | list) else f" = {value!r}"
+    plain = what[:1].lower() + what[1:].replace("`object`", "a table").replace("`", "")
+    return f"{path}{shown}: {plain}"

@@ -1,0 +1,63 @@
+"""References: what users write for a model, and what it can mean."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.config import NAME
+from zoo.errors import ZooError
+
+_HUB = re.compile(r"^(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[^@\s]+))?$")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name of the zoo, short or "plugin:name"."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Local:
+    """A folder on disk."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A repository on the Hugging Face Hub."""
+
+    repo: str
+    revision: str | None = None
+
+
+def parse_ref(ref: str) -> Name | Local | Hub:
+    """Return what `ref` means: zoo name, "owner/name[@revision]", or folder "./x", "/x", "~/x".
+
+    `hub:` and `path:` in front say it outright.
+
+    Raises:
+        ZooError: malformed, or a Hub id that is also a folder here: the error has both spellings.
+    """
+    if ref.startswith("path:"):
+        return Local(Path(ref[5:]).expanduser())
+    hub = _HUB.match(ref.removeprefix("hub:"))
+    if ref.startswith("hub:"):
+        if not hub:
+            raise ZooError(f"{ref!r} is not a Hub reference; write hub:owner/name[@revision]")
+        return Hub(hub["repo"], hub["revision"])
+    if ref in (".", "..") or ref.startswith(("./", "../", "/", "~")):
+        return Local(Path(ref).expanduser())
+    if hub:
+        if Path(ref).exists():
+            raise ZooError(f"{ref!r} is a folder here and may be a Hub id; say path:{ref} or hub:{ref}")
+        return Hub(hub["repo"], hub["revision"])
+    if NAME.match(ref):
+        return Name(ref)
+    raise ZooError(
+        f"{ref!r} is not a model reference; write a name of `zoo list`, a Hub id owner/name, "
+        "or a folder ./name"
+    )

@@ -1,0 +1,49 @@
+"""The end of a run: its averaged weights as a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+import zoo
+from zoo import build
+from zoo.config import Config, Data
+from zoo.model import FieldModel
+from zoo.train.loop import Trainer
+from zoo.train.progress import last_loss
+
+
+def export(trainer: Trainer) -> Path:
+    """Write model/ into the run's folder, weights in half precision, and return its path."""
+    recipe, data = trainer.recipe, trainer.data
+    network = trainer.ema.module
+    solver = {k: v for k, v in recipe.solver.options.items() if k != "steps"}
+    config = Config(
+        format=1,
+        data=Data(data.shape, range=data.range, labels=network.labels, name=data.name),
+        kernel=recipe.kernel,
+        prior=recipe.prior,
+        network=recipe.network,
+        solver=recipe.solver,
+        requires=(f"fieldzoo>={zoo.__version__}",),
+        training={
+            "recipe": recipe.to_dict(),
+            "data_licence": data.licence,
+            "outcome": {
+                "images_seen": trainer.step * recipe.train.batch,
+                "steps": trainer.step,
+                "steps_skipped": trainer.skipped,
+                "final_training_loss": last_loss(trainer.folder),
+            },
+        },
+    )
+    model = FieldModel(
+        kernel=trainer.kernel,
+        prior=build.prior(recipe.prior.use, trainer.kernel, **recipe.prior.options),
+        network=network,
+        solver=build.solver(recipe.solver.use, **solver),
+        shape=data.shape,
+        config=config,
+    )
+    return model.save_pretrained(trainer.folder / "model", dtype=torch.float16)

@@ -1,0 +1,188 @@
+"""The training loop. Step k depends on the recipe, the weights before it and (seed, k) alone.
+
+Nothing else is carried from step to step, so a run that was killed and resumed ends on the same
+bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from zoo.augment import flip
+from zoo.data import Images
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Network
+from zoo.recipe import Recipe, from_dict
+from zoo.train import checkpoint
+from zoo.train import progress as progress_log
+from zoo.train.noise import NoiseLaw
+
+CHECKPOINT = "checkpoint.pt"
+# A run whose steps are all non-finite is lost: stop instead of burning its budget.
+_MAX_SKIPPED_IN_A_ROW = 50
+Progress = Callable[[int, float], None]
+
+
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Return a seed of its own for each (seed, step, rank), by a splitmix64 round."""
+    z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+    return (z ^ (z >> 31)) % 2**63
+
+
+class Trainer:
+    """One training run in one folder: network, optimiser, EMA, checkpoints and log.
+
+    Args:
+        recipe: what to train and for how long.
+        data: the training images.
+        kernel: the field kernel.
+        network: the network, trained in place; `ema.module` is the averaged one.
+        folder: where checkpoint.pt and log.jsonl go.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Images,
+        kernel: FieldKernel,
+        network: Network,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
+        self.recipe, self.data, self.kernel = recipe, data, kernel
+        self.folder, self.device = folder, device
+        self.network = network.to(device).train()
+        plan = recipe.train
+        self.steps = math.ceil(plan.images / plan.batch)
+        self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
+        self.noise = NoiseLaw(plan.level_mean, plan.level_std)
+        self.optimizer = create_optimizer_v2(
+            network, "adamw", lr=plan.lr, weight_decay=plan.weight_decay, betas=plan.betas
+        )
+        self.schedule = CosineLRScheduler(
+            self.optimizer,
+            t_initial=self.steps,
+            lr_min=plan.lr_min,
+            warmup_t=max(1, min(self.steps // 10, plan.warmup // plan.batch)),
+            warmup_lr_init=plan.lr_min,
+            t_in_epochs=False,
+        )
+        decay = 0.5 ** (plan.batch / plan.ema_halflife)
+        self.ema = ModelEmaV3(network, decay=decay, use_warmup=True, warmup_power=0.75)
+
+    def _batch(self) -> tuple[Tensor, Tensor | None]:
+        """Draw x_0 and its labels, some of them dropped to -1 for guidance."""
+        plan = self.recipe.train
+        indices = torch.randint(len(self.data), (plan.batch,))
+        x_0 = self.data.batch(indices).to(self.device)
+        if self.recipe.data.flip:
+            x_0 = flip(x_0)
+        if not self.network.labels or self.data.labels is None:
+            return x_0, None
+        labels = self.data.labels[indices]
+        dropped = torch.rand(plan.batch) < plan.label_dropout
+        return x_0, torch.where(dropped, -1, labels).to(self.device)
+
+    def loss(self) -> Tensor:
+        """Return the mean loss of a fresh batch."""
+        x_0, labels = self._batch()
+        x_t, t = self.noise.draw(self.kernel, x_0)
+        denoised = self.network.predicts == "denoised"
+        target = x_0 if denoised else self.kernel.velocity(x_t, x_0, t)
+        bf16 = self.recipe.train.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            return self.network.loss(x_t, t, target, labels).mean()
+
+    def advance(self) -> float:
+        """Make one step and return its loss; a non-finite step is counted, not applied."""
+        torch.manual_seed(step_seed(self.recipe.train.seed, self.step))
+        self.schedule.step_update(self.step)
+        loss = self.loss()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.train.clip)
+        self.step += 1
+        if bool(norm.isfinite()) and bool(loss.isfinite()):
+            self.optimizer.step()
+            self.skipped_in_a_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
+                raise ZooError(
+                    f"the loss is not finite: {self.skipped_in_a_row} steps in a row up to step "
+                    f"{self.step} were skipped; the last good checkpoint is in {self.folder}"
+                )
+        self.ema.update(self.network, step=self.step)
+        return float(loss.detach())
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        state = {
+            "format": 1,
+            "recipe": self.recipe.to_dict(),
+            "step": self.step,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "network": self.network.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        checkpoint.write_atomic(self.folder / CHECKPOINT, state)
+
+    def resume(self) -> None:
+        """Continue from the folder's checkpoint.
+
+        Raises:
+            ZooError: there is none, or it is of another recipe.
+        """
+        path = self.folder / CHECKPOINT
+        state = checkpoint.read(path)
+        if from_dict(state["recipe"], str(path)) != self.recipe:
+            raise ZooError(f"{path} belongs to another recipe; train into another folder")
+        self.network.load_state_dict(state["network"])
+        self.ema.module.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.skipped = state["step"], state["skipped"]
+        self.skipped_in_a_row = state["skipped_in_a_row"]
+        progress_log.cut(self.folder, self.step)
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Train to the end of the budget, with checkpoints and one log line per interval."""
+        plan = self.recipe.train
+        losses: list[float] = []
+        since = time.perf_counter()
+        while self.step < self.steps:
+            losses.append(self.advance())
+            if progress:
+                progress(self.step, losses[-1])
+            last = self.step == self.steps
+            if last or self.step % plan.log_every == 0:
+                rate = len(losses) * plan.batch / (time.perf_counter() - since)
+                self._log(loss=sum(losses) / len(losses), images_per_s=round(rate, 1))
+                losses, since = [], time.perf_counter()
+            if last or self.step % plan.checkpoint_every == 0:
+                self.save()
+
+    def _log(self, **values: Any) -> None:
+        line = {
+            "step": self.step,
+            "images": self.step * self.recipe.train.batch,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "skipped": self.skipped,
+            **values,
+        }
+        progress_log.append(self.folder, line)

@@ -1,0 +1,77 @@
+"""Weights: safetensors only, strict names and shapes, loaded without a copy where possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from zoo.errors import ZooError, did_you_mean
+
+if TYPE_CHECKING:
+    from zoo.interfaces import Network
+
+
+def read_weights(paths: list[Path]) -> dict[str, Tensor]:
+    """Return the tensors of one or more safetensors files.
+
+    Raises:
+        ZooError: a file is not safetensors, or two files hold one name.
+    """
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            part = load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ZooError(f"{path} is not a readable safetensors file: {reason}") from error
+        if twice := tensors.keys() & part.keys():
+            raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")
+        tensors |= part
+    return tensors
+
+
+def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
+    """Write a network's state as safetensors, floating-point tensors in `dtype` if given."""
+    state = {
+        name: (v.to(dtype) if dtype and v.is_floating_point() else v).detach().cpu().contiguous()
+        for name, v in network.state_dict().items()
+    }
+    save_file(state, path, metadata={"format": "pt"})
+
+
+def _check(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise ZooError with the first difference in names or shapes."""
+    expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise ZooError(f"{where}: tensor {name!r} is missing; {did_you_mean(name, tensors)}")
+        if tuple(tensors[name].shape) != shape:
+            found = tuple(tensors[name].shape)
+            raise ZooError(f"{where}: tensor {name!r} has shape {found}, the network needs {shape}")
+    if extra := sorted(tensors.keys() - expected.keys()):
+        raise ZooError(f"{where}: tensor {extra[0]!r} is not one of the network's")
+
+
+def network_with(
+    build: Callable[[], Network], tensors: Mapping[str, Tensor], where: str
+) -> Network:
+    """Return build() with `tensors` as its state, names and shapes matched strictly.
+
+    Built on the meta device, so nothing is initialised only to be overwritten; a network that
+    keeps tensors outside its state (which would stay on meta) is built again for real.
+    """
+    with torch.device("meta"):
+        network = build()
+    _check(network, tensors, where)
+    network.load_state_dict(tensors, assign=True)
+    if any(t.is_meta for t in chain(network.parameters(), network.buffers())):
+        network = build()
+        network.load_state_dict(tensors)
+    return network
