@@ -5,13 +5,14 @@ A short name that two plugins bring belongs to neither: asking for it is an erro
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.hooks import KINDS
 from zoo.hookspecs import Component
-from zoo.plugins import PluginRecord, plugins
+from zoo.plugins import LIMIT_VARIABLE, PluginRecord, plugins
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,11 @@ def _find_in(plugin: str, kind: str, name: str) -> Found:
 
 
 def _hint() -> str:
-    """Return what may be missing because a plugin is broken; "" where none is."""
-    broken = sorted({record.name for record in plugins() if record.error is not None})
-    if not broken:
-        return ""
-    one = "plugin {} is" if len(broken) == 1 else "plugins {} are"
-    return f" ({one.format(', '.join(broken))} broken: `zoo plugins` says why)"
+    """Return why a name may be missing: a broken plugin, a limit; "" where neither is."""
+    hints = []
+    if broken := sorted({record.name for record in plugins() if record.error is not None}):
+        one = "plugin {} is" if len(broken) == 1 else "plugins {} are"
+        hints.append(f"{one.format(', '.join(broken))} broken: `zoo plugins` says why")
+    if (limit := os.environ.get(LIMIT_VARIABLE)) is not None:
+        hints.append(f"{LIMIT_VARIABLE} is {limit!r}")
+    return f" ({'; '.join(hints)})" if hints else ""
