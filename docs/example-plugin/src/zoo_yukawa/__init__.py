@@ -7,14 +7,17 @@ from zoo import Component, hookimpl
 
 @hookimpl
 def zoo_field_kernels() -> list[Component]:
+    """Bring the kernel."""
     return [Component("yukawa", "zoo_yukawa.kernel:YukawaKernel", "screened gravity, r ~ Gamma(2)")]
 
 
 @hookimpl
 def zoo_prior_samplers() -> list[Component]:
+    """Bring its prior: the kernel's own law is good enough."""
     return [Component("yukawa", "zoo.interfaces:KernelPrior", "the kernel at x_0 = 0, t = t_max")]
 
 
 @hookimpl
 def zoo_models() -> list[Path]:
+    """Bring a trained model."""
     return [Path(__file__).parent / "models" / "yukawa-two-moons"]
