@@ -17,6 +17,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.precondition import Preconditioned
 from zoo_networks.embedding import Conditioning
+from zoo_networks.options import check_options
 
 
 def _groups(channels: int) -> int:
@@ -184,8 +185,12 @@ def unet(
     """
     if len(shape) != 3:
         raise ZooError(f"unet takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors")
-    if not multipliers or min(width, blocks, patch, *multipliers) < 1:
-        raise ZooError("unet: width, blocks, patch and multipliers have to be at least 1")
+    check_options("unet", dropout=dropout, labels=labels, width=width, blocks=blocks, patch=patch)
+    levels = range(len(multipliers))
+    if not levels or not all(isinstance(m, int) and m >= 1 for m in multipliers):
+        raise ZooError(f"unet: multipliers = {multipliers!r}; expected whole numbers such as [1, 2]")
+    if not set(attention) <= set(levels):
+        raise ZooError(f"unet: attention = {attention!r}; resolutions are {[*levels]}, 0 the finest")
     backbone = UNet(
         shape[0],
         width=width,

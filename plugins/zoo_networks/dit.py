@@ -1,0 +1,122 @@
+"""A diffusion transformer: patches as tokens, conditioning by adaptive layer norm (adaLN-Zero).
+
+Source: DiT, arXiv:2212.09748, section 3.2; attention and MLP are timm's layers.
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.layers import Attention, Mlp, PatchEmbed, build_sincos2d_pos_embed
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel
+from zoo.precondition import Preconditioned
+from zoo_networks.embedding import Conditioning
+from zoo_networks.options import check_options
+
+
+class Block(nn.Module):
+    """Attention and MLP, each normalised, shifted, scaled and gated by the embedding."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.attention = Attention(width, num_heads=heads, qkv_bias=True)
+        self.norm2 = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.mlp = Mlp(width, 4 * width, drop=dropout)
+        self.affine = nn.Linear(width, 6 * width)
+        nn.init.zeros_(self.affine.weight)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Return tokens (B, N, width) from tokens and embedding (B, width)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.affine(embedding)[:, None].chunk(6, -1)
+        x = x + gate1 * self.attention(torch.addcmul(shift1, self.norm1(x), scale1 + 1))
+        return x + gate2 * self.mlp(torch.addcmul(shift2, self.norm2(x), scale2 + 1))
+
+
+class DiT(nn.Module):
+    """The backbone F(x, features, labels); sizes that are no multiple of the patch are padded."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: int,
+        depth: int,
+        heads: int,
+        patch: int,
+        labels: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        channels, height, side = shape
+        self.patch = patch
+        self.size = (height + -height % patch, side + -side % patch)
+        self.rows, self.columns = self.size[0] // patch, self.size[1] // patch
+        self.conditioning = Conditioning(width, labels)
+        self.embed = PatchEmbed(self.size, patch, channels, width)
+        position = build_sincos2d_pos_embed([self.rows, self.columns], width, interleave_sin_cos=True)
+        self.position = nn.Parameter(position[None], requires_grad=False)
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.affine = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, channels * patch**2)
+        for layer in (self.affine, self.out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return (B, C, H, W)."""
+        height, width = x.shape[-2:]
+        x = F.pad(x, (0, self.size[1] - width, 0, self.size[0] - height), mode="replicate")
+        embedding = self.conditioning(features, labels)
+        tokens = self.embed(x) + self.position
+        for block in self.blocks:
+            tokens = block(tokens, embedding)
+        shift, scale = self.affine(embedding)[:, None].chunk(2, -1)
+        tokens = self.out(torch.addcmul(shift, self.norm(tokens), scale + 1))
+        image = tokens.mT.unflatten(2, (self.rows, self.columns))
+        return F.pixel_shuffle(image, self.patch)[..., :height, :width]
+
+
+def dit(
+    shape: tuple[int, ...],
+    kernel: FieldKernel,
+    *,
+    width: int = 192,
+    depth: int = 6,
+    heads: int = 3,
+    patch: int = 4,
+    labels: int = 0,
+    dropout: float = 0.0,
+    sigma_data: float = 0.5,
+) -> Preconditioned:
+    """Build a preconditioned DiT for images of shape (C, H, W).
+
+    Args:
+        shape: (C, H, W).
+        kernel: the field kernel.
+        width: of a token, a multiple of 4 and of `heads`.
+        depth: transformer blocks.
+        heads: attention heads.
+        patch: side of the pixel block that is one token.
+        labels: number of classes, 0 for none.
+        dropout: probability in [0, 1).
+        sigma_data: standard deviation of the data.
+
+    Raises:
+        ZooError: the shape is not an image's, or the sizes do not fit.
+    """
+    if len(shape) != 3:
+        raise ZooError(f"dit takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors")
+    sizes = {"width": width, "depth": depth, "heads": heads, "patch": patch}
+    check_options("dit", dropout=dropout, labels=labels, **sizes)
+    if width % 4 or width % heads:
+        raise ZooError(f"dit: width = {width} has to be a multiple of 4 and of heads = {heads}")
+    backbone = DiT(
+        shape, width=width, depth=depth, heads=heads, patch=patch, labels=labels, dropout=dropout
+    )
+    return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)

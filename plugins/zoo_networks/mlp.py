@@ -1,0 +1,85 @@
+"""A residual MLP for vectors, conditioned on the noise level.
+
+Source: residual blocks of arXiv:2106.11959, section 3.2, with scale-and-shift conditioning.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo.interfaces import FieldKernel
+from zoo.precondition import Preconditioned
+from zoo_networks.embedding import Conditioning
+from zoo_networks.options import check_options
+
+
+class Block(nn.Module):
+    """norm, scale and shift by the embedding, two linear layers, plus the input."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.affine = nn.Linear(width, 2 * width)
+        self.into, self.out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.dropout = dropout
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Return (B, width) from (B, width) twice."""
+        scale, shift = self.affine(embedding).chunk(2, dim=1)
+        h = F.silu(self.into(torch.addcmul(shift, self.norm(x), scale + 1)))
+        return x + self.out(F.dropout(h, self.dropout, self.training))
+
+
+class MLP(nn.Module):
+    """The backbone F(x, features, labels) on flattened data."""
+
+    def __init__(self, dim: int, width: int, blocks: int, labels: int, dropout: float) -> None:
+        super().__init__()
+        self.conditioning = Conditioning(width, labels)
+        self.stem = nn.Linear(dim, width)
+        self.blocks = nn.ModuleList(Block(width, dropout) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, dim)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the shape of x, (B, *)."""
+        embedding = self.conditioning(features, labels)
+        h = self.stem(x.flatten(1))
+        for block in self.blocks:
+            h = block(h, embedding)
+        return self.out(self.norm(h)).reshape(x.shape)
+
+
+def mlp(
+    shape: tuple[int, ...],
+    kernel: FieldKernel,
+    *,
+    width: int = 256,
+    blocks: int = 4,
+    labels: int = 0,
+    dropout: float = 0.0,
+    sigma_data: float = 0.5,
+) -> Preconditioned:
+    """Build a preconditioned residual MLP for data of any shape, flattened.
+
+    Args:
+        shape: of one sample.
+        kernel: the field kernel.
+        width: hidden units.
+        blocks: residual blocks.
+        labels: number of classes, 0 for none.
+        dropout: probability in [0, 1).
+        sigma_data: standard deviation of the data.
+
+    Raises:
+        ZooError: an option out of range.
+    """
+    check_options("mlp", dropout=dropout, labels=labels, width=width, blocks=blocks)
+    backbone = MLP(kernel.dim, width, blocks, labels, dropout)
+    return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
