@@ -9,6 +9,8 @@ from zoo.interfaces import SelfSimilarKernel
 class YukawaKernel(SelfSimilarKernel):
     """The radius follows a Gamma law of shape 2 and scale t; all else follows from that."""
 
+    random_level = False  # no heavy tail: t alone tells a network how far points have moved
+
     def unit_cdf(self, rho: Tensor) -> Tensor:
         """Return P(2, rho) = 1 - (1 + rho) e^-rho, the regularised incomplete gamma function."""
         return torch.special.gammainc(torch.full_like(rho, 2.0), rho)
