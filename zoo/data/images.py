@@ -1,0 +1,76 @@
+"""A data set in memory: bytes as they were read, scaled to [-1, 1] one batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+
+BYTE = 255
+
+
+@dataclass(frozen=True)
+class Images:
+    """N samples of one shape: images (C, H, W), or vectors (d,).
+
+    Attributes:
+        images: (N, C, H, W) or (N, d); uint8, or float32 as it is to be learned.
+        labels: class numbers (N,), int64, or None.
+        classes: number of classes, 0 for none.
+        name: short name, e.g. for the model card.
+        licence: the terms under which the data may be used, in words.
+        range: range of the batches, (-1, 1) for images; None for vectors, kept as given.
+        top: the uint8 value that becomes 1 (0 becomes -1); float data is not scaled.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    classes: int
+    name: str
+    licence: str
+    range: tuple[float, float] | None = (-1.0, 1.0)
+    top: int = BYTE
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample, (C, H, W) or (d,)."""
+        return tuple(self.images.shape[1:])
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Return a copy of the samples at `indices` (B,), float32, (B, *shape), as `range` says."""
+        x = self.images[indices]
+        # 255 / 127.5 is exactly 2, so that the ends of the range are exactly -1 and 1.
+        return x.float().div_(self.top / 2).sub_(1) if x.dtype == torch.uint8 else x.float()
+
+
+def check_finite(x: Tensor, where: str) -> None:
+    """Check that `x`, shape (N, *), is finite.
+
+    Raises:
+        ZooError: it is not; says how many samples are not and which is the first.
+    """
+    bad = (~x.flatten(1).isfinite()).any(dim=1).nonzero().flatten()
+    if len(bad):
+        raise ZooError(
+            f"{where}: {len(bad)} of {len(x)} samples hold NaN or infinity (in float32), "
+            f"the first is number {int(bad[0])}; remove them"
+        )
+
+
+def check_labels(labels: Tensor, n: int, where: str) -> int:
+    """Return the number of classes, 1 + the largest label, of `labels` for `n` samples.
+
+    Raises:
+        ZooError: not one label per sample, or a negative one.
+    """
+    if labels.shape != (n,):
+        raise ZooError(f"{where}: labels of shape {tuple(labels.shape)} for {n} samples")
+    if int(labels.min()) < 0:
+        raise ZooError(f"{where}: label {int(labels.min())}; labels are class numbers from 0")
+    return int(labels.max()) + 1

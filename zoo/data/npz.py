@@ -1,0 +1,116 @@
+"""Arrays from a NumPy archive: npz:PATH, images or vectors in "x", labels in "y"."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo.data.images import BYTE, Images, check_finite, check_labels
+from zoo.data.request import Request
+from zoo.errors import ZooError
+
+DATA_KEYS = ("x", "images", "arr_0")
+LABEL_KEYS = ("y", "labels")
+CHANNELS = (1, 3, 4)
+
+
+def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    """Return the arrays (data, labels or None) in `path`."""
+    try:
+        # Opened here: numpy leaves a broken archive open.
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ZooError(f"{path}: not an .npz archive, or cut short")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return _choose(archive, path)
+    except ZooError:
+        raise
+    except Exception as error:  # a broken archive raises nearly anything out of zip and numpy
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ZooError(f"{path}: cannot be read as .npz: {reason}") from error
+
+
+def _choose(
+    archive: np.lib.npyio.NpzFile, path: Path
+) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    key = next((k for k in DATA_KEYS if k in archive), None)
+    label_key = next((k for k in LABEL_KEYS if k in archive), None)
+    if key is None:
+        there = ", ".join(map(repr, archive.files)) or "none"
+        raise ZooError(f"{path}: no array called {', '.join(DATA_KEYS)}; there is {there}")
+    return archive[key], None if label_key is None else archive[label_key]
+
+
+def _channels_first(x: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return images as (N, C, H, W) from that, (N, H, W) or (N, H, W, C)."""
+    if x.ndim == 3:
+        return x[:, None]
+    last = x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS
+    return x.transpose(0, 3, 1, 2) if last else x
+
+
+def _pixels(x: NDArray[np.generic], where: str) -> Tensor:
+    """Return images as uint8 for whole numbers 0 to 255, or as float32 in [-1, 1]."""
+    low, high = x.min(), x.max()
+    whole = np.issubdtype(x.dtype, np.integer)
+    allowed = (0, BYTE) if whole else (-1, 1)
+    if not (allowed[0] <= low and high <= allowed[1]):
+        raise ZooError(
+            f"{where}: images of {x.dtype} with values from {low:g} to {high:g}; expected whole "
+            f"numbers in [0, {BYTE}] or real numbers in [-1, 1]"
+        )
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.uint8 if whole else np.float32))
+
+
+def _data(x: NDArray[np.generic], where: str) -> Tensor:
+    """Return the array as (N, d), float32, or (N, C, H, W), uint8 or float32; checked."""
+    if x.dtype.kind not in "uif" or x.ndim not in (2, 3, 4) or x.size == 0:
+        raise ZooError(
+            f"{where}: data of {x.dtype}, shape {x.shape}; expected numbers, as vectors (N, d) or "
+            "images (N, H, W), (N, C, H, W) or (N, H, W, C)"
+        )
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32)
+        check_finite(torch.from_numpy(x), where)
+    if x.ndim == 2:
+        return torch.from_numpy(x.astype(np.float32))
+    return _pixels(_channels_first(x), where)
+
+
+def load_npz(request: Request) -> Images:
+    """Return the arrays of an archive.
+
+    Data is the array "x", "images" or "arr_0": vectors (N, d), kept as given in float32; or
+    images, whole numbers from 0 to 255 or real numbers in [-1, 1], channels first or (where
+    only the last dimension can be 1, 3 or 4 channels) last. Labels are "y" or "labels", (N,).
+
+    Raises:
+        ZooError: unreadable (pickled objects are never loaded), no such array, an unusable
+            shape or type, NaN or infinity, wrong labels.
+    """
+    path = request.path
+    if not path.is_file():
+        raise request.missing("file")
+    request.only_train()
+    x, y = _read(path)
+    data = _data(x, str(path))
+    labels = None
+    if y is not None:
+        if y.dtype.kind not in "ui":
+            raise ZooError(f"{path}: labels of {y.dtype}; expected whole numbers")
+        labels = torch.from_numpy(y.astype(np.int64))
+    return Images(
+        data,
+        labels,
+        classes=0 if labels is None else check_labels(labels, len(data), str(path)),
+        name=path.stem,
+        licence="not stated by the file",
+        range=None if data.ndim == 2 else (-1.0, 1.0),
+    )

@@ -1,0 +1,52 @@
+"""What a data source is asked for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import ZooError, did_you_mean
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A reference such as "folder:photos", taken apart.
+
+    Attributes:
+        ref: the reference as the user wrote it, for errors.
+        argument: what follows the colon, "" where nothing does.
+        split: "train" or "test".
+        size: side of the square images wanted, None for the size that they have. A source may
+            leave it alone: `load` resizes whatever is not yet of that size.
+    """
+
+    ref: str
+    argument: str
+    split: str
+    size: int | None = None
+
+    @property
+    def path(self) -> Path:
+        """The argument as a path."""
+        return Path(self.argument).expanduser()
+
+    def only_train(self) -> None:
+        """Check that the split is the only one there is.
+
+        Raises:
+            ZooError: it is not.
+        """
+        if self.split != "train":
+            raise ZooError(f"{self.ref}: there is no {self.split} split, only train")
+
+    def missing(self, what: str) -> ZooError:
+        """Return the error that `path` is no such `what`, with the closest name beside it."""
+        beside: list[str] = []
+        with suppress(OSError):
+            beside = [p.name for p in self.path.parent.iterdir() if not p.name.startswith(".")]
+        close = did_you_mean(self.path.name, beside)
+        there = close if close.startswith("did") else f"{self.path.parent} holds no such name"
+        return ZooError(f"{self.ref}: no such {what}; {there}")

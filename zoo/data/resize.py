@@ -1,0 +1,42 @@
+"""Square images of a wanted size: scale the short side, then crop the centre."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from zoo.data.images import BYTE, Images
+from zoo.errors import ZooError
+
+CHUNK = 4096
+
+
+def _resize(x: Tensor, size: int) -> Tensor:
+    """Return x, (B, C, H, W) in [-1, 1], as (B, C, size, size); bilinear, so it stays there."""
+    height, width = x.shape[-2:]
+    short = min(height, width)
+    scaled = (round(height * size / short), round(width * size / short))
+    x = interpolate(x, scaled, mode="bilinear", antialias=True)
+    top, left = (scaled[0] - size) // 2, (scaled[1] - size) // 2
+    return x[..., top : top + size, left : left + size]
+
+
+def resize(data: Images, size: int) -> Images:
+    """Return `data` with images of size x size; bytes stay bytes, of 256 levels.
+
+    Raises:
+        ZooError: `data` holds vectors.
+    """
+    if len(data.shape) != 3:
+        raise ZooError(f"{data.name}: size = {size} given, but this data is vectors, not images")
+    if data.shape[1:] == (size, size):
+        return data
+    whole = data.images.dtype == torch.uint8
+    out = torch.empty((len(data), data.shape[0], size, size), dtype=data.images.dtype)
+    for chunk in torch.split(torch.arange(len(data)), CHUNK):
+        x = _resize(data.batch(chunk), size)
+        out[chunk] = ((x + 1) * (BYTE / 2)).round().to(torch.uint8) if whole else x
+    return replace(data, images=out, top=BYTE)

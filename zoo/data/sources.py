@@ -1,0 +1,72 @@
+"""Data by reference: "digits", "fashion-mnist", "folder:PATH", "npz:PATH", ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from zoo.data.digits import load_digits
+from zoo.data.fashion_mnist import load_fashion_mnist
+from zoo.data.folder import load_folder
+from zoo.data.idx import load_idx
+from zoo.data.images import Images
+from zoo.data.npz import load_npz
+from zoo.data.request import SPLITS, Request
+from zoo.data.resize import resize
+from zoo.data.toy import load_toy
+from zoo.errors import ZooError, did_you_mean
+
+MAX_SIZE = 4096
+
+
+class Source(NamedTuple):
+    """Where data comes from: its loader, and what follows the colon, "" for nothing."""
+
+    load: Callable[[Request], Images]
+    argument: str = ""
+
+
+SOURCES = {
+    "digits": Source(load_digits),
+    "fashion-mnist": Source(load_fashion_mnist),
+    "folder": Source(load_folder, "PATH"),
+    "idx": Source(load_idx, "PATH"),
+    "npz": Source(load_npz, "PATH"),
+    "toy": Source(load_toy, "NAME"),
+}
+
+
+def _unknown(ref: str, scheme: str) -> ZooError:
+    path = Path(ref).expanduser()
+    if ref and path.exists():
+        kind = "folder" if path.is_dir() else "npz" if path.suffix == ".npz" else "idx"
+        return ZooError(f"data {ref!r} does not say what it is; did you mean '{kind}:{ref}'?")
+    return ZooError(f"data {ref!r}: no such source; {did_you_mean(scheme, SOURCES)}")
+
+
+def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
+    """Return the data set that `ref` names.
+
+    Args:
+        ref: "digits", "fashion-mnist", "idx:PATH", "folder:PATH", "npz:PATH" or "toy:NAME".
+        split: "train" or "test".
+        size: scale and crop images to size x size; None keeps them as they are.
+
+    Raises:
+        ZooError: an unknown source, split or size; files that are absent or broken; values that
+            are not finite.
+    """
+    scheme, colon, argument = ref.partition(":")
+    if scheme not in SOURCES:
+        raise _unknown(ref, scheme)
+    source = SOURCES[scheme]
+    if bool(argument) != bool(source.argument) or (colon and not argument):
+        spelling = f"{scheme}:{source.argument}" if source.argument else scheme
+        raise ZooError(f"data {ref!r}: expected {spelling}")
+    if split not in SPLITS:
+        raise ZooError(f"split {split!r}: no such split; {did_you_mean(split, SPLITS)}")
+    if size is not None and not 1 <= size <= MAX_SIZE:
+        raise ZooError(f"size = {size}: expected 1 to {MAX_SIZE} pixels")
+    data = source.load(Request(ref, argument, split, size))
+    return data if size is None else resize(data, size)
