@@ -49,9 +49,9 @@ def _training(training: dict[str, Any]) -> list[str]:
     if plan:
         lines += [
             f"{plan['images']:,} images of {recipe['data']['use']} in batches of "
-            f"{plan['batch']} (AdamW, learning rate {plan['lr']:g} with warmup and cosine, gradient "
-            f"clipping {plan['clip']:g}, exponential moving average with a half-life of "
-            f"{plan['ema_halflife']:,.0f} images, {plan['precision']}, seed {plan['seed']}).",
+            f"{plan['batch']}: AdamW, learning rate {plan['lr']:g} with warmup and cosine, "
+            f"gradients clipped at {plan['clip']:g}, weights averaged with a half-life of "
+            f"{plan['ema_halflife']:,.0f} images, {plan['precision']}, seed {plan['seed']}.",
             "",
             f"Repeat it with `zoo train {recipe['name']}`; the recipe is in `config.json`.",
             "",
@@ -63,7 +63,9 @@ def _training(training: dict[str, Any]) -> list[str]:
     return lines
 
 
-def write_card(name: str, config: Config, *, network: Network | None = None) -> str:
+def write_card(
+    name: str, config: Config, *, network: Network | None = None, picture: str = ""
+) -> str:
     """Return the card's text: front matter, load line, parts, training, files, licence."""
     recipe = config.training.get("recipe", {})
     facts = recipe.get("card", {})
@@ -83,6 +85,7 @@ def write_card(name: str, config: Config, *, network: Network | None = None) -> 
         "",
         facts.get("summary") or f"A field diffusion model of {shape} data.",
         "",
+        *([f"![samples]({picture})", ""] if picture else []),
         "```python",
         "import zoo",
         "",

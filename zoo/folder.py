@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -14,6 +15,20 @@ from zoo.config import MAX_CONFIG_BYTES, Config, WeightFile, parse_config
 from zoo.errors import ZooError
 
 CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
+PICTURE = "samples.png"
+MAX_CARD_BYTES = 1_000_000
+
+
+class DamagedFile(ZooError):
+    """A weight file that is not what config.json says.
+
+    Attributes:
+        reason: what differs, without the path.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}; fetch it again")
+        self.reason = reason
 
 
 def read_config(folder: Path) -> Config:
@@ -31,9 +46,20 @@ def read_config(folder: Path) -> Config:
 
 
 def read_card(folder: Path) -> str:
-    """Return the folder's model card, "" if it has none."""
+    """Return the folder's model card, "" if it has none.
+
+    Raises:
+        ZooError: it is too large or not UTF-8.
+    """
     path = folder / CARD
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    if path.stat().st_size > MAX_CARD_BYTES:
+        raise ZooError(f"{path}: {path.stat().st_size} bytes; at most {MAX_CARD_BYTES} are read")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ZooError(f"{path} is not UTF-8 text: {error}") from error
 
 
 def missing_requirements(config: Config) -> tuple[str, ...]:
@@ -43,6 +69,13 @@ def missing_requirements(config: Config) -> tuple[str, ...]:
         ZooError: an entry is not a requirement such as "zoo-yukawa>=0.2".
     """
     return tuple(r for r in config.requires if not _met(r))
+
+
+def check_requirements(config: Config, name: str) -> None:
+    """Raise ZooError, saying what to install, unless all that `config` requires is installed."""
+    if needs := missing_requirements(config):
+        wanted = " ".join(f"'{n}'" for n in needs)
+        raise ZooError(f"{name} needs {', '.join(needs)}: pip install {wanted}")
 
 
 def _met(text: str) -> bool:
@@ -71,30 +104,44 @@ def check_file(path: Path, expected: WeightFile) -> None:
     The sha256 is computed once for a file in a given state and the verdict recorded in the cache.
 
     Raises:
-        ZooError: absent, of another size, or of another content.
+        ZooError: absent.
+        DamagedFile: of another size, or of another content.
     """
     if not path.is_file():
         raise ZooError(f"{path} is missing; config.json lists it with {expected.size} bytes")
     stat = path.stat()
     if stat.st_size != expected.size:
-        raise ZooError(
-            f"{path} has {stat.st_size} bytes, config.json says {expected.size}; fetch it again"
+        raise DamagedFile(path, f"{stat.st_size} bytes, config.json says {expected.size}")
+    if not _stamp(path, expected).exists():
+        verify_file(path, expected)
+
+
+def verify_file(path: Path, expected: WeightFile) -> None:
+    """Compute a weight file's sha256, whatever was found before, and record the verdict.
+
+    Raises:
+        DamagedFile: it is not what config.json says.
+    """
+    stamp = _stamp(path, expected)
+    actual = describe(path)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
+        stamp.unlink(missing_ok=True)
+        if actual == expected:
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+    if actual != expected:
+        raise DamagedFile(
+            path,
+            f"sha256 {actual.sha256[:12]}..., config.json says {expected.sha256[:12]}...: "
+            "it was changed or damaged",
         )
+
+
+def _stamp(path: Path, expected: WeightFile) -> Path:
+    """Return the file whose presence says that `path`, in its present state, was as expected."""
+    stat = path.stat()
     state = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}|{expected.sha256}"
-    stamp = cache_folder() / "verified" / hashlib.sha256(state.encode()).hexdigest()
-    if stamp.exists():
-        return
-    actual = describe(path).sha256
-    if actual != expected.sha256:
-        raise ZooError(
-            f"{path} has sha256 {actual[:12]}..., config.json says {expected.sha256[:12]}...; "
-            "it was changed or damaged: fetch it again"
-        )
-    try:
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
-    except OSError:
-        pass  # a cache that cannot be written costs a hash per load, no more
+    return cache_folder() / "verified" / hashlib.sha256(state.encode()).hexdigest()
 
 
 def cache_folder() -> Path:

@@ -35,9 +35,14 @@ def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def drawable(shape: tuple[int, ...]) -> bool:
+    """Return whether samples of this shape have a picture: grey or colour images, points."""
+    return _drawing(shape) is not None
+
+
 def default_suffix(shape: tuple[int, ...]) -> str:
     """Return ".png" for what can be shown, ".npz" for the rest."""
-    return ".png" if _drawing(shape) else ".npz"
+    return ".png" if drawable(shape) else ".npz"
 
 
 def _draw_images(path: Path, samples: Tensor) -> None:

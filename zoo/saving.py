@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import torch
+from torch import Tensor
 
 from zoo.card import write_card
 from zoo.config import Config, Data, Part, Weights, dump_config
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG, WEIGHTS, NewFolder, describe
+from zoo.folder import CARD, CONFIG, PICTURE, WEIGHTS, NewFolder, describe
+from zoo.picture import write_samples
 from zoo.weights import save_weights
 
 if TYPE_CHECKING:
@@ -34,8 +36,22 @@ def describe_parts(model: FieldModel) -> Config:
     return Config(format=1, data=Data(model.shape, labels=model.network.labels), **parts)
 
 
-def save_folder(model: FieldModel, folder: Path, *, dtype: torch.dtype | None = None) -> Path:
+def save_folder(
+    model: FieldModel,
+    folder: Path,
+    *,
+    name: str = "",
+    dtype: torch.dtype | None = None,
+    samples: Tensor | None = None,
+) -> Path:
     """Write `model` into `folder`, replacing it only once everything is written.
+
+    Args:
+        model: the model.
+        folder: where to.
+        name: what the card calls it; the folder's name by default.
+        dtype: of the weights on disk; None as they are.
+        samples: some of its samples, for the card's picture.
 
     Raises:
         ZooError: parts without names, options that are not JSON, or a disk that refuses.
@@ -47,7 +63,14 @@ def save_folder(model: FieldModel, folder: Path, *, dtype: torch.dtype | None = 
             files = {WEIGHTS: describe(beside / WEIGHTS)}
             config = msgspec.structs.replace(config, weights=Weights(files=files))
             (beside / CONFIG).write_bytes(dump_config(config))
-            card = model.card or write_card(folder.name, config, network=model.network)
+            if samples is not None:
+                write_samples(beside / PICTURE, samples)
+            card = model.card or write_card(
+                name or folder.name,
+                config,
+                network=model.network,
+                picture=PICTURE if samples is not None else "",
+            )
             (beside / CARD).write_text(card, encoding="utf-8")
     except (OSError, TypeError) as error:
         raise ZooError(f"cannot write {folder}: {error}") from error

@@ -10,8 +10,12 @@ import zoo
 from zoo import build
 from zoo.config import Config, Data
 from zoo.model import FieldModel
+from zoo.picture import drawable
+from zoo.saving import save_folder
 from zoo.train.loop import Trainer
-from zoo.train.progress import last_loss
+from zoo.train.progress import hours, last_loss
+
+_SHOWN = 64
 
 
 def export(trainer: Trainer) -> Path:
@@ -34,6 +38,7 @@ def export(trainer: Trainer) -> Path:
                 "images_seen": trainer.step * recipe.train.batch,
                 "steps": trainer.step,
                 "steps_skipped": trainer.skipped,
+                "hours": hours(trainer.folder),
                 "final_training_loss": last_loss(trainer.folder),
             },
         },
@@ -46,4 +51,6 @@ def export(trainer: Trainer) -> Path:
         shape=data.shape,
         config=config,
     )
-    return model.save_pretrained(trainer.folder / "model", dtype=torch.float16)
+    samples = model.eval().sample(_SHOWN, seed=0) if drawable(data.shape) else None
+    target = trainer.folder / "model"
+    return save_folder(model, target, name=recipe.name, dtype=torch.float16, samples=samples)

@@ -32,3 +32,12 @@ def last_loss(folder: Path, over: int = 10) -> float | None:
     """Return the mean loss over the last lines of the log, None if there are none."""
     losses = [float(line["loss"]) for line in lines(folder)[-over:]]
     return round(sum(losses) / len(losses), 4) if losses else None
+
+
+def hours(folder: Path) -> float:
+    """Return how long the run has computed, from the rates that it logged."""
+    seconds, before = 0.0, 0
+    for line in lines(folder):
+        seconds += (line["images"] - before) / line["images_per_s"]
+        before = line["images"]
+    return round(seconds / 3600, 2)
