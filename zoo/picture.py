@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from zoo.errors import ZooError
@@ -14,7 +15,7 @@ from zoo.errors import ZooError
 _SMALLEST_TILE = 56
 
 
-def grid(images: Tensor, columns: int | None = None) -> np.ndarray:
+def grid(images: Tensor, columns: int | None = None) -> npt.NDArray[np.uint8]:
     """Return one picture, uint8 (rows H, columns W, 3), of images (n, C, H, W) in [-1, 1].
 
     Small images are enlarged by a whole factor, so that a person can see them.
@@ -56,7 +57,7 @@ def _draw_points(path: Path, samples: Tensor) -> None:
 
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot(aspect="equal")
-    axes.scatter(*samples.T.numpy(), s=4, alpha=0.6, linewidths=0)
+    axes.scatter(samples[:, 0].numpy(), samples[:, 1].numpy(), s=4, alpha=0.6, linewidths=0)
     figure.savefig(path, format="png", dpi=150)
 
 

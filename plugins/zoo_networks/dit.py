@@ -33,8 +33,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Return tokens (B, N, width) from tokens and embedding (B, width)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.affine(embedding)[:, None].chunk(6, -1)
-        x = x + gate1 * self.attention(torch.addcmul(shift1, self.norm1(x), scale1 + 1))
-        return x + gate2 * self.mlp(torch.addcmul(shift2, self.norm2(x), scale2 + 1))
+        attended: Tensor = self.attention(torch.addcmul(shift1, self.norm1(x), scale1 + 1))
+        x = x + gate1 * attended
+        changed: Tensor = self.mlp(torch.addcmul(shift2, self.norm2(x), scale2 + 1))
+        return x + gate2 * changed
 
 
 class DiT(nn.Module):
@@ -58,7 +60,9 @@ class DiT(nn.Module):
         self.rows, self.columns = self.size[0] // patch, self.size[1] // patch
         self.conditioning = Conditioning(width, labels)
         self.embed = PatchEmbed(self.size, patch, channels, width)
-        position = build_sincos2d_pos_embed([self.rows, self.columns], width, interleave_sin_cos=True)
+        position = build_sincos2d_pos_embed(
+            [self.rows, self.columns], width, interleave_sin_cos=True
+        )
         self.position = nn.Parameter(position[None], requires_grad=False)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)

@@ -31,7 +31,8 @@ class Block(nn.Module):
         """Return (B, width) from (B, width) twice."""
         scale, shift = self.affine(embedding).chunk(2, dim=1)
         h = F.silu(self.into(torch.addcmul(shift, self.norm(x), scale + 1)))
-        return x + self.out(F.dropout(h, self.dropout, self.training))
+        change: Tensor = self.out(F.dropout(h, self.dropout, self.training))
+        return x + change
 
 
 class MLP(nn.Module):
@@ -53,7 +54,8 @@ class MLP(nn.Module):
         h = self.stem(x.flatten(1))
         for block in self.blocks:
             h = block(h, embedding)
-        return self.out(self.norm(h)).reshape(x.shape)
+        out: Tensor = self.out(self.norm(h))
+        return out.reshape(x.shape)
 
 
 def mlp(

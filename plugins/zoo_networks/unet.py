@@ -48,7 +48,8 @@ class Block(nn.Module):
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.affine(embedding)[:, :, None, None].chunk(2, dim=1)
         h = F.silu(torch.addcmul(shift, self.norm2(h), scale + 1))
-        return self.skip(x) + self.conv2(F.dropout(h, self.dropout, self.training))
+        change: Tensor = self.conv2(F.dropout(h, self.dropout, self.training))
+        return change + self.skip(x)
 
 
 class Attention(nn.Module):
@@ -67,7 +68,8 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(x)).reshape(batch, 3, self.heads, -1, height * width)
         q, k, v = qkv.transpose(-1, -2).unbind(dim=1)
         seen = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2)
-        return x + self.out(seen.reshape(batch, channels, height, width))
+        change: Tensor = self.out(seen.reshape(batch, channels, height, width))
+        return x + change
 
 
 class Fold(nn.Sequential):
@@ -184,13 +186,19 @@ def unet(
         ZooError: the shape is not an image's, or a size is not positive.
     """
     if len(shape) != 3:
-        raise ZooError(f"unet takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors")
+        raise ZooError(
+            f"unet takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors"
+        )
     check_options("unet", dropout=dropout, labels=labels, width=width, blocks=blocks, patch=patch)
     levels = range(len(multipliers))
     if not levels or not all(isinstance(m, int) and m >= 1 for m in multipliers):
-        raise ZooError(f"unet: multipliers = {multipliers!r}; expected whole numbers such as [1, 2]")
+        raise ZooError(
+            f"unet: multipliers = {multipliers!r}; expected whole numbers such as [1, 2]"
+        )
     if not set(attention) <= set(levels):
-        raise ZooError(f"unet: attention = {attention!r}; resolutions are {[*levels]}, 0 the finest")
+        raise ZooError(
+            f"unet: attention = {attention!r}; resolutions are {[*levels]}, 0 the finest"
+        )
     backbone = UNet(
         shape[0],
         width=width,

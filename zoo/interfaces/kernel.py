@@ -43,9 +43,9 @@ def randn(
 ) -> Tensor:
     """Draw N(0, 1) on the generator's own device, then move: one seed, one result, any device."""
     device = like.device if generator is None else generator.device
-    return torch.randn(
-        shape, generator=generator, device=device, dtype=dtype or like.dtype
-    ).to(like.device)
+    return torch.randn(shape, generator=generator, device=device, dtype=dtype or like.dtype).to(
+        like.device
+    )
 
 
 class FieldKernel(ABC):
@@ -125,6 +125,10 @@ class FieldKernel(ABC):
         alpha, sigma = self.marginal(t)
         return sigma / alpha
 
+    def least_level(self, t: Tensor | float) -> Tensor:
+        """Return a noise level that next to no sample stays below; level(t) where t fixes it."""
+        return self.level(t)
+
     def time_at(self, level: Tensor | float) -> Tensor:
         """Return the t in [t_min, t_max] whose noise level is `level`, by bisection, float64."""
         level = torch.as_tensor(level, dtype=torch.float64)
@@ -147,8 +151,8 @@ class FieldKernel(ABC):
 
     def check_time(self, t: Tensor | float) -> None:
         """Raise ZooError unless every t lies in [t_min, t_max], up to rounding."""
-        low, high = (float(t), float(t)) if not isinstance(t, Tensor) else (
-            float(t.min()), float(t.max())
+        low, high = (
+            (float(t), float(t)) if not isinstance(t, Tensor) else (float(t.min()), float(t.max()))
         )
         slack = 1e-6
         if not (low >= self.t_min * (1 - slack) and high <= self.t_max * (1 + slack)):
