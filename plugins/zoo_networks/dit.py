@@ -32,7 +32,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Return tokens (B, N, width) from tokens and embedding (B, width)."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.affine(embedding)[:, None].chunk(6, -1)
+        affine: Tensor = self.affine(embedding)[:, None]
+        shift1, scale1, gate1, shift2, scale2, gate2 = affine.chunk(6, -1)
         attended: Tensor = self.attention(torch.addcmul(shift1, self.norm1(x), scale1 + 1))
         x = x + gate1 * attended
         changed: Tensor = self.mlp(torch.addcmul(shift2, self.norm2(x), scale2 + 1))

@@ -49,7 +49,7 @@ class Block(nn.Module):
         scale, shift = self.affine(embedding)[:, :, None, None].chunk(2, dim=1)
         h = F.silu(torch.addcmul(shift, self.norm2(h), scale + 1))
         change: Tensor = self.conv2(F.dropout(h, self.dropout, self.training))
-        return change + self.skip(x)
+        return change.add(self.skip(x))
 
 
 class Attention(nn.Module):

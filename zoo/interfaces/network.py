@@ -39,4 +39,5 @@ class Network(nn.Module, ABC):
         `target` is x_0 ("denoised") or the conditional velocity ("field"). Any positive weight
         w(x_t, t) keeps the minimiser; override it where the plain square is badly scaled.
         """
-        return (self(x_t, t, labels) - target).square().flatten(1).mean(dim=1)
+        predicted: Tensor = self(x_t, t, labels)
+        return (predicted - target).square().flatten(1).mean(dim=1)
