@@ -3,7 +3,7 @@
 import ast
 import inspect
 import json
-import time
+import os
 import tomllib
 from pathlib import Path
 
@@ -142,10 +142,12 @@ def test_the_hooks_are_all_of_hookspecs():
 
 
 def test_zoo_list_is_quick():
-    """The promise is 0.3 s on a quiet machine; importing torch alone exceeds this bound."""
+    """The promise is 0.3 s on a quiet machine; importing torch alone takes 2 s of CPU."""
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = os.times()
         assert run_python("-m", "zoo", "list").returncode == 0
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1.0
+        after = os.times()
+        children = ("children_user", "children_system")
+        seconds.append(sum(getattr(after, c) - getattr(before, c) for c in children))
+    assert min(seconds) < 0.6

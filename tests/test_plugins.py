@@ -234,7 +234,7 @@ def test_zoo_plugins_limits_which_are_loaded(site, monkeypatch):
 def test_a_name_in_zoo_plugins_that_nobody_brings_is_shown_with_a_suggestion(monkeypatch):
     monkeypatch.setenv("ZOO_PLUGINS", "gravty,gaussian")
     assert "did you mean 'gravity'?" in record("gravty").cause
-    assert names("gaussian") == ["gaussian"]
+    assert "gaussian" in names("gaussian")
 
 
 def test_a_limit_also_ends_a_clash_of_names_outside_it(site, monkeypatch):
