@@ -113,12 +113,24 @@ def test_list_gives_the_size_of_the_weights(run, site):
 def test_a_malformed_model_is_listed_with_its_cause_and_the_others_stay(run, site, wind):
     bad = install_model(site, "zoo-bad", "gravity-bad")
     (bad / "config.json").write_text('{"format": 1, "kernl": {}}')
+    install_model(site, "zoo-worse", "gravity-worse", requires=["no requirement"])
+    install(
+        site,
+        "zoo-worst",
+        source="""
+        from pathlib import Path
+        @hookimpl
+        def zoo_models(): return [Path(__file__).parent / "gravity-gone"]
+    """,
+    )
     status, out, _ = run("list", "gravity-*")
     assert status == 0
     rows = {line.split()[0]: line for line in out.splitlines()}
     assert "gravity-wind" in rows
     assert "broken: " in rows["gravity-bad"]
     assert "kernl" in rows["gravity-bad"]
+    assert "'no requirement'" in rows["gravity-worse"]
+    assert "no config.json" in rows["gravity-gone"]
     assert "gravity-bad" in only_error(run("show", "gravity-bad"), 1)
 
 

@@ -17,6 +17,10 @@ from zoo.folder import CONFIG, missing_requirements, read_config
 OWN = "fieldzoo"
 
 
+class UnknownModel(ZooError):
+    """No folder at hand has this name."""
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """One model folder at hand.
@@ -48,9 +52,10 @@ def own_folders() -> Path:
 def _entry(folder: Path, source: str) -> ModelEntry:
     try:
         config = read_config(folder)
+        needs = missing_requirements(config)
     except ZooError as error:
         return ModelEntry(folder.name, folder, source, None, str(error))
-    return ModelEntry(folder.name, folder, source, config, needs=missing_requirements(config))
+    return ModelEntry(folder.name, folder, source, config, needs=needs)
 
 
 def entries() -> list[ModelEntry]:
@@ -75,13 +80,14 @@ def find_model(name: str) -> ModelEntry:
     """Return the model called `name` or "plugin:name".
 
     Raises:
-        ZooError: there is none, or two plugins bring one of that name.
+        UnknownModel: there is none.
+        ZooError: two plugins bring one of that name.
     """
     source, _, short = name.rpartition(":")
     known = entries()
     found = [e for e in known if e.name == short and source in ("", e.source)]
     if not found:
-        raise ZooError(f"no model {name!r}; {did_you_mean(name, [e.name for e in known])}")
+        raise UnknownModel(f"no model {name!r}; {did_you_mean(name, [e.name for e in known])}")
     if len(found) > 1:
         spellings = " or ".join(f"{e.source}:{e.name}" for e in found)
         raise ZooError(f"two plugins bring a model {name!r}; say {spellings}")
