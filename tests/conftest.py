@@ -7,6 +7,8 @@ import pytest
 
 from zoo import plugins
 
+pytest_plugins = ["hub.fixtures"]
+
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):

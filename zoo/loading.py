@@ -13,34 +13,24 @@ from zoo.build import prior as build_prior
 from zoo.build import solver as build_solver
 from zoo.config import Config, Part
 from zoo.errors import ZooError
-from zoo.folder import check_file, missing_requirements, read_card, read_config
+from zoo.folder import check_requirements, read_card, read_config
 from zoo.interfaces import FieldKernel
+from zoo.locate import folder_of, weight_paths
 from zoo.model import FieldModel
-from zoo.names import find_model
-from zoo.refs import Local, Name, parse_ref
+from zoo.refs import Access
 from zoo.weights import network_with, read_weights
 
 
-def folder_of(ref: str) -> Path:
-    """Return the folder that a reference stands for.
-
-    Raises:
-        ZooError: an unknown name, a folder that does not exist, a malformed reference.
-    """
-    parsed = parse_ref(ref)
-    if isinstance(parsed, Name):
-        return find_model(parsed.name).folder
-    if isinstance(parsed, Local):
-        if not parsed.path.is_dir():
-            raise ZooError(f"{ref}: there is no folder {parsed.path}")
-        return parsed.path
-    from zoo.hub import pull_repository
-
-    return pull_repository(parsed.repo, revision=parsed.revision)
+def _options(part: Part, *taken: str) -> dict[str, Any]:
+    """Return a part's options for its builder, which fills in `taken` and its name itself."""
+    if clash := sorted({"name", *taken} & part.options.keys()):
+        raise ZooError(f"{part.use!r} has no option {clash[0]!r}; zoo fills that in itself")
+    return part.options
 
 
 def _kernel(config: Config) -> FieldKernel:
-    return build_kernel(config.kernel.use, dim=config.data.dim, **config.kernel.options)
+    part = config.kernel
+    return build_kernel(part.use, dim=config.data.dim, **_options(part, "dim"))
 
 
 def load(
@@ -64,17 +54,21 @@ def load(
         solver: a solver to use instead of the model's own.
         device: where to put the network, the CPU by default.
         dtype: of the network's weights, float32 by default.
-        revision: of a Hub repository.
-        token: for a private or gated Hub repository.
-        cache_dir: the Hub cache.
+        revision: branch, tag or commit of a Hub repository; a commit that is on disk already is
+            used without a request.
+        token: for a private or gated Hub repository; None for the one of `hf auth login`.
+        cache_dir: the Hub cache; None for the one in $HF_HOME.
         local_files_only: use nothing that is not on disk already.
 
     Raises:
-        ZooError: the model is unknown, or its folder is malformed or does not match its hashes.
+        ZooError: the model is unknown or the Hub cannot be asked; its folder is malformed or does
+            not match its hashes; it requires what is not installed.
         PluginError: a plugin that it needs is absent or broken.
     """
-    folder = folder_of(str(ref))
-    return load_folder(folder, solver=solver, device=device, dtype=dtype)
+    access = Access(token, cache_dir, local_files_only)
+    where = f"path:{ref}" if isinstance(ref, Path) else ref
+    folder = folder_of(where, revision=revision, access=access)
+    return load_folder(folder, solver=solver, device=device, dtype=dtype, access=access)
 
 
 def load_folder(
@@ -83,28 +77,24 @@ def load_folder(
     solver: str | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    access: Access | None = None,
 ) -> FieldModel:
-    """Load the model in `folder`; arguments as for `load`."""
+    """Load the model in `folder`; arguments as for `load`, and how to reach weights elsewhere."""
     config = read_config(folder)
-    if needs := missing_requirements(config):
-        wanted = " ".join(f"'{n}'" for n in needs)
-        raise ZooError(f"{folder.name} needs {', '.join(needs)}: pip install {wanted}")
+    check_requirements(config, folder.name)
     kernel = _kernel(config)
-    paths = []
-    for name, expected in config.weights.files.items():
-        check_file(folder / name, expected)
-        paths.append(folder / name)
+    tensors = read_weights(weight_paths(folder, config.weights, access))
 
     def build() -> Any:
-        part = config.network
-        return build_network(part.use, shape=config.data.shape, kernel=kernel, **part.options)
+        options = _options(config.network, "shape", "kernel")
+        return build_network(config.network.use, shape=config.data.shape, kernel=kernel, **options)
 
-    network = network_with(build, read_weights(paths), str(folder)) if paths else build()
+    network = network_with(build, tensors, str(folder))
     solver_part = Part(solver, {}) if solver else config.solver
-    options = {k: v for k, v in solver_part.options.items() if k != "steps"}
+    options = {k: v for k, v in _options(solver_part).items() if k != "steps"}
     model = FieldModel(
         kernel=kernel,
-        prior=build_prior(config.prior.use, kernel, **config.prior.options),
+        prior=build_prior(config.prior.use, kernel, **_options(config.prior, "kernel")),
         network=network.to(device=device or "cpu", dtype=dtype or torch.float32),
         solver=build_solver(solver_part.use, **options),
         shape=config.data.shape,

@@ -34,6 +34,21 @@ class Hub:
     revision: str | None = None
 
 
+@dataclass(frozen=True)
+class Access:
+    """How to reach the Hub.
+
+    Attributes:
+        token: for private and gated repositories; None for the one of `hf auth login`.
+        cache_dir: where the Hub's files are kept; None for $HF_HOME's.
+        local_files_only: ask nobody.
+    """
+
+    token: str | None = None
+    cache_dir: str | Path | None = None
+    local_files_only: bool = False
+
+
 def parse_ref(ref: str) -> Name | Local | Hub:
     """Return what `ref` means: zoo name, "owner/name[@revision]", or folder "./x", "/x", "~/x".
 
@@ -53,7 +68,9 @@ def parse_ref(ref: str) -> Name | Local | Hub:
         return Local(Path(ref).expanduser())
     if hub:
         if Path(ref).exists():
-            raise ZooError(f"{ref!r} is a folder here and may be a Hub id; say path:{ref} or hub:{ref}")
+            raise ZooError(
+                f"{ref!r} is a folder here and may be a Hub id; say path:{ref} or hub:{ref}"
+            )
         return Hub(hub["repo"], hub["revision"])
     if NAME.match(ref):
         return Name(ref)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from zoo.errors import ZooError, did_you_mean
 
 if TYPE_CHECKING:
     from zoo.interfaces import Network
+
+# A tensor takes about 100 bytes of header; the largest published image models have 300 kB.
+_MAX_HEADER = 4_000_000
 
 
 def read_weights(paths: list[Path]) -> dict[str, Tensor]:
@@ -26,6 +31,7 @@ def read_weights(paths: list[Path]) -> dict[str, Tensor]:
     """
     tensors: dict[str, Tensor] = {}
     for path in paths:
+        _check_header(path)
         try:
             part = load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
@@ -35,6 +41,17 @@ def read_weights(paths: list[Path]) -> dict[str, Tensor]:
             raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")
         tensors |= part
     return tensors
+
+
+def _check_header(path: Path) -> None:
+    """Raise ZooError if the header, 8 bytes in, is too long to be read without care for memory."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > min(_MAX_HEADER, path.stat().st_size):
+        raise ZooError(
+            f"{path} is not a readable safetensors file: a header of {length} bytes; at most "
+            f"{_MAX_HEADER}, and no more than the file, are read"
+        )
 
 
 def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
@@ -59,6 +76,28 @@ def _check(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> Non
         raise ZooError(f"{where}: tensor {extra[0]!r} is not one of the network's")
 
 
+@contextmanager
+def _at_most(count: int, where: str) -> Iterator[None]:
+    """Stop building networks at `count` parameters: a config may ask for a million blocks.
+
+    Raises:
+        ZooError: more are registered, by any module in this process.
+    """
+    left = count
+
+    def register(_module: nn.Module, _name: str, _parameter: nn.Parameter) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ZooError(f"{where}: the network is far larger than its weights")
+
+    handle = register_module_parameter_registration_hook(register)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def network_with(
     build: Callable[[], Network], tensors: Mapping[str, Tensor], where: str
 ) -> Network:
@@ -67,7 +106,7 @@ def network_with(
     Built on the meta device, so nothing is initialised only to be overwritten; a network that
     keeps tensors outside its state (which would stay on meta) is built again for real.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _at_most(4 * len(tensors) + 1000, where):
         network = build()
     _check(network, tensors, where)
     network.load_state_dict(tensors, assign=True)

@@ -1,0 +1,104 @@
+"""The double's HTTP face: takes requests apart and hands them to whoever answers."""
+
+import json
+import re
+from urllib.parse import parse_qs, unquote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from hub import read, write
+from hub.replies import failure, gated, no_repository, no_revision
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"]
+LFS_BATCH = ["info", "lfs", "objects", "batch"]
+
+
+def make_app(hub):
+    """The ASGI app in front of hub.store."""
+
+    async def answer(request: Request):
+        path = request.scope["raw_path"].decode().split("?")[0]
+        hub.log(request, path)
+        for method, pattern, reply in hub.failing:
+            if method == request.method and re.search(pattern, path):
+                return reply()
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        token = request.headers.get("authorization", "").removeprefix("Bearer ") or None
+        return await _route(hub, request, parts, token)
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=METHODS)])
+
+
+async def _route(hub, request, parts, token):
+    match [request.method, *parts]:
+        case ["GET" | "HEAD", "api", "models"]:
+            author = request.query_params.get("author", "")
+            names = [n for n in hub.store.repositories if n.startswith(f"{author}/")]
+            return JSONResponse([{"id": n, "modelId": n} for n in names])
+        case ["GET", "api", "whoami-v2"]:
+            if token is None:
+                return failure(401, "Invalid username or password.")
+            return JSONResponse({"type": "user", "name": token.removeprefix("hf_"), "orgs": []})
+        case ["POST", "api", "validate-yaml"]:
+            return await write.validate_yaml(request)
+        case ["POST", "api", "repos", "create"]:
+            return await write.create(hub, request, token)
+        case ["PUT", "lfs", oid]:
+            return await write.receive(hub, request, oid)
+        case ["POST", "lfs", "verify"]:
+            return JSONResponse({})
+        case ["POST", owner, name, *rest] if name.endswith(".git") and rest == LFS_BATCH:
+            repo = f"{owner}/{name.removesuffix('.git')}"
+            return await _open(hub, token, repo, write.batch, request, writing=True)
+        case ["GET" | "HEAD", owner, name, "resolve", revision, *path] if path:
+            return await _open(hub, token, f"{owner}/{name}", _resolve, request, revision, path)
+        case [method, "api", "models", owner, name, *rest]:
+            answer = _read if method in ("GET", "HEAD") else _write
+            writing = method in ("POST", "DELETE") and rest[:1] != ["paths-info"]
+            return await _open(
+                hub, token, f"{owner}/{name}", answer, request, rest, writing=writing
+            )
+    return failure(404, "Not Found")
+
+
+async def _open(hub, token, name, answer, request, *args, writing=False):
+    """Let through those who may see the repository, and write to it if that is what they do."""
+    repository = hub.store.repositories.get(name)
+    member = hub.store.may(token, name)
+    if repository is None or (repository.private and not member):
+        return no_repository()
+    if writing and not member:
+        return failure(403, f"You have read access but not write access to {name}")
+    if answer is _resolve and repository.gated and not member:
+        return gated(token)
+    return await answer(hub, request, name, repository, *args)
+
+
+async def _resolve(hub, request, _name, repository, revision, path):
+    return read.resolve(hub, request, repository, revision, "/".join(path))
+
+
+async def _read(hub, request, name, repository, rest):
+    return read.model(hub, request, name, repository, rest)
+
+
+async def _write(hub, request, name, repository, rest):
+    match [request.method, *rest]:
+        case ["POST", "paths-info", revision]:
+            commit = repository.at(revision)
+            body = (await request.body()).decode()
+            json_sent = "json" in request.headers.get("content-type", "")
+            wanted = json.loads(body)["paths"] if json_sent else parse_qs(body)["paths"]
+            return read.paths_info(commit, wanted) if commit else no_revision(revision)
+        case ["POST", "preupload", revision]:
+            return await write.preupload(hub, request, repository, revision)
+        case ["POST", "commit", revision]:
+            return await write.commit(hub, request, name, repository, revision)
+        case ["POST", "branch", branch]:
+            return await write.branch(hub, request, repository, branch)
+        case ["POST", "tag", revision]:
+            return await write.tag(request, repository, revision)
+    return failure(404, "Not Found")

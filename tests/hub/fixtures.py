@@ -1,0 +1,38 @@
+"""`hub`: a Hub of one's own, with the client in this process pointed at it."""
+
+import pytest
+
+from hub.server import Hub
+
+
+@pytest.fixture(scope="session")
+def hub_server():
+    server = Hub()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def hub(hub_server, tmp_path, monkeypatch):
+    """An empty Hub; the client has an empty cache, no token and no Xet."""
+    hub_server.clear()
+    monkeypatch.setenv("HF_ENDPOINT", hub_server.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "zoo-cache"))
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "ZOO_HUB_NAMESPACE"):
+        monkeypatch.delenv(variable, raising=False)
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("time.sleep", lambda _: None)  # the client's pauses between retries
+    return hub_server
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """The folder of a tiny model."""
+    from hub.models import tiny
+
+    return tiny().save_pretrained(tmp_path_factory.mktemp("saved") / "tiny")

@@ -1,0 +1,140 @@
+"""The Hub's answers to those who read: repository facts, listings and files."""
+
+import asyncio
+import re
+
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from hub.replies import failure, no_entry, no_revision
+
+CHUNK = 4096
+
+
+def facts(name, repository, commit, *, blobs):
+    return {
+        "_id": commit.oid[:24],
+        "id": name,
+        "modelId": name,
+        "sha": commit.oid,
+        "private": repository.private,
+        "gated": "auto" if repository.gated else False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "tags": [],
+        "lastModified": "2026-01-01T00:00:00.000Z",
+        "createdAt": "2026-01-01T00:00:00.000Z",
+        "siblings": [sibling(path, file, blobs) for path, file in sorted(commit.files.items())],
+    }
+
+
+def sibling(path, file, blobs):
+    if not blobs:
+        return {"rfilename": path}
+    entry = {"rfilename": path, "size": len(file.content), "blobId": file.oid}
+    return entry | ({"lfs": {"sha256": file.sha256, **sizes(file)}} if file.lfs else {})
+
+
+def sizes(file):
+    return {"size": len(file.content), "pointerSize": len(file.pointer)}
+
+
+def tree_entry(path, file):
+    entry = {"type": "file", "path": path, "size": len(file.content), "oid": file.oid}
+    return entry | ({"lfs": {"oid": file.sha256, **sizes(file)}} if file.lfs else {})
+
+
+def tree(commit, under, recursive):
+    prefix = f"{under}/" if under else ""
+    found, folders = [], set()
+    for path, file in sorted(commit.files.items()):
+        rest = path.removeprefix(prefix)
+        if not path.startswith(prefix):
+            continue
+        if "/" in rest and not recursive:
+            folders.add(prefix + rest.split("/")[0])
+            continue
+        found.append(tree_entry(path, file))
+    return found + [
+        {"type": "directory", "path": p, "size": 0, "oid": "0" * 40} for p in sorted(folders)
+    ]
+
+
+def model(hub, request, name, repository, rest):
+    """Answer GET /api/models/{name}/..."""
+    blobs = request.query_params.get("blobs", "").lower() in ("true", "1")
+    recursive = request.query_params.get("recursive", "").lower() in ("true", "1")
+    kind, revision, under = (rest[0] if rest else "revision"), *(rest[1:2] or ["main"]), rest[2:]
+    if kind == "refs":
+        branches = {n: o for n, o in repository.refs.items() if n in ("main", *hub.branches)}
+        tags = {n: o for n, o in repository.refs.items() if n not in branches}
+        return JSONResponse(
+            {
+                "branches": [_ref("refs/heads/", n, o) for n, o in branches.items()],
+                "tags": [_ref("refs/tags/", n, o) for n, o in tags.items()],
+                "converts": [],
+            }
+        )
+    commit = repository.at(revision)
+    if commit is None:
+        return no_revision(revision)
+    if kind == "revision":
+        return JSONResponse(facts(name, repository, commit, blobs=blobs))
+    if kind == "tree":
+        return JSONResponse(tree(commit, "/".join(under), recursive))
+    if kind == "commits":
+        line = []
+        while commit:
+            line.append({"id": commit.oid, "title": commit.title, "message": "", "authors": []})
+            commit = repository.commits.get(commit.parent)
+        stamp = {"date": "2026-01-01T00:00:00.000Z"}
+        return JSONResponse([entry | stamp for entry in line])
+    return failure(404, "Not Found")
+
+
+def _ref(prefix, name, oid):
+    return {"name": name, "ref": prefix + name, "targetCommit": oid}
+
+
+def paths_info(commit, paths):
+    """Answer POST .../paths-info/{revision}."""
+    return JSONResponse([tree_entry(p, commit.files[p]) for p in paths if p in commit.files])
+
+
+def resolve(hub, request, repository, revision, path):
+    """Answer GET and HEAD /{name}/resolve/{revision}/{path}, ranges included."""
+    commit = repository.at(revision)
+    if commit is None:
+        return no_revision(revision)
+    file = commit.files.get(path)
+    if file is None:
+        return no_entry(path, commit.oid)
+    content = hub.changed.get(path, file.content)
+    headers = {
+        "X-Repo-Commit": commit.oid,
+        "ETag": f'"{file.etag}"',
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f'inline; filename="{path.split("/")[-1]}"',
+    }
+    if file.lfs:
+        headers |= {"X-Linked-Etag": f'"{file.etag}"', "X-Linked-Size": str(len(file.content))}
+    start, stop, status = 0, len(content), 200
+    if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", "")):
+        start, stop = int(wanted[1]), min(int(wanted[2] or stop - 1) + 1, stop)
+        if start >= len(content):
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{len(content)}"})
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
+        status = 206
+    headers["Content-Length"] = str(stop - start)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    cut = hub.next_cut(path)
+    end = stop if cut is None else min(start + cut, stop)
+    return StreamingResponse(_body(content, start, end), status_code=status, headers=headers)
+
+
+async def _body(content, start, stop):
+    """Chunks; too few of them for the announced length close the connection half way."""
+    for first in range(start, stop, CHUNK):
+        yield content[first : min(first + CHUNK, stop)]
+        await asyncio.sleep(0)

@@ -1,0 +1,129 @@
+"""The Hub's client, and its failures told in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+    RevisionResolutionError,
+)
+
+from zoo import __version__
+from zoo.errors import ZooError
+
+LIBRARY = "fieldzoo"
+
+
+class NotOnHub(ZooError):
+    """The repository does not exist, or hides from this user."""
+
+
+class Unreachable(ZooError):
+    """The Hub cannot be asked, and what is wanted is not on this disk."""
+
+
+def endpoint() -> str | None:
+    """Return $HF_ENDPOINT, None for the client's own default; read at every call."""
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def connect(token: str | None = None) -> HfApi:
+    """Return the Hub's client, which tells the Hub what library is asking."""
+    return HfApi(
+        endpoint=endpoint(), token=token, library_name=LIBRARY, library_version=__version__
+    )
+
+
+@contextmanager
+def one_line(repo: str, revision: str | None = None) -> Iterator[None]:
+    """Turn whatever the client raises about `repo` into a ZooError of one line.
+
+    Raises:
+        NotOnHub: no such repository.
+        Unreachable: no network, or told to do without.
+        ZooError: any other failure.
+    """
+    try:
+        yield
+    except ZooError:
+        raise
+    except Exception as error:
+        raise _told(error, repo, revision) from error
+
+
+def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
+    """Return the ZooError for an error of the client; the most particular first."""
+    server = endpoint() or "the Hub"
+    match error:
+        case GatedRepoError():
+            return ZooError(
+                f"{repo} is gated: accept its terms on its page at {server}, then log in with "
+                "`hf auth login` or pass token="
+            )
+        case RepositoryNotFoundError():
+            return NotOnHub(
+                f"there is no repository {repo} on {server}, or it is private: check the name, log "
+                "in with `hf auth login` or pass token="
+            )
+        case RevisionNotFoundError():
+            return ZooError(f"{repo} has no branch, tag or commit {revision!r}")
+        case LocalEntryNotFoundError() | RevisionResolutionError() | OfflineModeIsEnabled():
+            return _unreachable(error, repo, revision)
+        case EntryNotFoundError():
+            return ZooError(f"{repo}@{revision}: {_first_line(error)}")
+        case HfHubHTTPError() if error.response.status_code == 401:
+            return ZooError(f"{repo}: {server} refused the token: log in with `hf auth login`")
+        case HfHubHTTPError() if error.response.status_code == 403:
+            return ZooError(f"{repo}: {server} refuses: {_reason(error)}")
+        case HfHubHTTPError():
+            status = error.response.status_code
+            return ZooError(
+                f"{repo}: {server} answered {status}: {_reason(error)}; try again later"
+            )
+        case HFValidationError():
+            return ZooError(f"{repo!r} is not a Hub repository: {_first_line(error)}")
+    if _connection_failed(error):
+        return _unreachable(error, repo, revision)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ZooError(
+            f"{repo}: the disk is full; make room, or point cache_dir= or HF_HOME at another disk"
+        )
+    return ZooError(f"{repo}: {_first_line(error)}; nothing of it was kept, try again")
+
+
+def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachable:
+    at = f"@{revision}" if revision else ""
+    cause = error.__cause__ or error
+    told = isinstance(cause, OfflineModeIsEnabled) or not _connection_failed(cause)
+    why = "offline" if told else type(cause).__name__
+    if isinstance(cause, HfHubHTTPError):
+        why = f"it answered {cause.response.status_code}"
+    return Unreachable(
+        f"{repo}{at} is not complete on this disk and the Hub cannot be asked ({why}): "
+        f"fetch it once with `zoo pull {repo}{at}` while online"
+    )
+
+
+def _connection_failed(error: BaseException) -> bool:
+    """Whether it is a transport error of whichever HTTP library the client uses."""
+    return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
+
+
+def _reason(error: HfHubHTTPError) -> str:
+    return error.server_message or _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

@@ -1,0 +1,106 @@
+"""One commit of one repository: its listing, asked for at most once, and its files in the cache."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.hf_api import RepoSibling
+
+from zoo import __version__
+from zoo.errors import ZooError
+from zoo.hub.client import LIBRARY, connect, endpoint
+from zoo.refs import Access
+
+# Files that could bring code to run; never fetched.
+_CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".so", ".dll", ".sh"}
+_log = logging.getLogger(__name__)
+
+
+class Snapshot:
+    """A repository at one commit, in the Hub's own cache on this disk.
+
+    Attributes:
+        name: "owner/name@revision", for errors.
+        commit: the 40 digits that the revision stood for when it was resolved.
+
+    Raises:
+        Exception: as huggingface_hub's client raises it; see `one_line`.
+    """
+
+    def __init__(self, repo: str, revision: str | None, access: Access) -> None:
+        self.repo, self.access = repo, access
+        self.name = f"{repo}@{revision}" if revision else repo
+        self.commit = (
+            connect(access.token)
+            .resolve_revision(
+                repo,
+                revision=revision,
+                cache_dir=access.cache_dir,
+                local_files_only=access.local_files_only,
+            )
+            .resolved
+        )
+
+    @cached_property
+    def listing(self) -> dict[str, RepoSibling]:
+        """The files that the Hub says the commit has, with sizes; one request."""
+        if self.access.local_files_only:
+            raise LocalEntryNotFoundError(f"{self.name} is not complete on this disk")
+        info = connect(self.access.token).model_info(
+            self.repo, revision=self.commit, files_metadata=True
+        )
+        files = {file.rfilename: file for file in info.siblings or ()}
+        if left := sorted(f for f in files if PurePosixPath(f).suffix.lower() in _CODE):
+            _log.warning(
+                "zoo: %s: not fetched: %s; only config.json, README.md and safetensors ever are",
+                self.name,
+                ", ".join(left[:5]) + (", ..." if len(left) > 5 else ""),
+            )
+        return files
+
+    def cached(self, file: str) -> Path | None:
+        """Return where a file already is on this disk."""
+        found = try_to_load_from_cache(
+            self.repo, file, cache_dir=self.access.cache_dir, revision=self.commit
+        )
+        return Path(found) if isinstance(found, str) else None
+
+    def fetch(self, file: str, *, limit: int) -> Path:
+        """Return the path of a file, downloaded if it is not there.
+
+        Raises:
+            ZooError: the commit has no such file, or it is larger than `limit` bytes.
+        """
+        if there := self.cached(file):
+            return there
+        entry = self.listing.get(file)
+        if entry is None:
+            raise ZooError(f"{self.name} has no {file}")
+        if entry.size is None or entry.size > limit:
+            raise ZooError(
+                f"{self.name}: {file} has {entry.size} bytes; at most {limit} are fetched"
+            )
+        return Path(
+            hf_hub_download(
+                self.repo,
+                file,
+                revision=self.commit,
+                cache_dir=self.access.cache_dir,
+                token=self.access.token,
+                endpoint=endpoint(),
+                library_name=LIBRARY,
+                library_version=__version__,
+            )
+        )
+
+    def forget(self, file: str) -> None:
+        """Drop a file from this disk: the snapshot's link and what it points at in blobs/."""
+        if (link := self.cached(file)) is None:
+            return
+        if link.is_symlink():
+            (link.parent / link.readlink()).unlink(missing_ok=True)
+        link.unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""Where a model is: reference -> folder on this disk, fetched from the Hub where it has to be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from zoo.config import Weights
+from zoo.errors import ZooError
+from zoo.folder import CARD, CONFIG, check_file
+from zoo.names import UnknownModel, find_model
+from zoo.refs import Access, Hub, Local, Name, parse_ref
+
+
+def folder_of(ref: str, *, revision: str | None = None, access: Access | None = None) -> Path:
+    """Return the folder that a reference stands for.
+
+    A zoo name is a folder that ships with the package or a plugin, else a repository of the zoo's
+    namespace on the Hub.
+
+    Raises:
+        ZooError: an unknown name, a folder that does not exist, a malformed reference, a
+            repository that is not there; revision= for what has none.
+    """
+    parsed, access = parse_ref(ref), access or Access()
+    if isinstance(parsed, Hub):
+        from zoo.hub import pull_repository
+
+        return pull_repository(parsed.repo, revision=_revision(parsed, revision), access=access)
+    if isinstance(parsed, Name):
+        try:
+            folder = find_model(parsed.name).folder
+        except UnknownModel as unknown:
+            if ":" in parsed.name:
+                raise
+            from zoo.hub import pull_named
+
+            return pull_named(parsed.name, unknown, revision, access)
+    else:
+        folder = _local(ref, parsed)
+    if revision is not None:
+        raise ZooError(
+            f"{ref} is a folder here and has no revision {revision!r}; for the Hub say hub:..."
+        )
+    return folder
+
+
+def _local(ref: str, parsed: Local) -> Path:
+    if not parsed.path.is_dir():
+        raise ZooError(f"{ref}: there is no folder {parsed.path}")
+    for file in (CONFIG, CARD, *(p.name for p in parsed.path.glob("*.safetensors"))):
+        _refuse_link(parsed.path / file)
+    return parsed.path
+
+
+def _refuse_link(path: Path) -> None:
+    """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
+    if not path.is_symlink():
+        return
+    target = Path(os.path.normpath(path.parent / path.readlink()))
+    cache = path.parent.parent
+    if target.parent != path.parent and (
+        cache.name != "snapshots" or target.parent != cache.parent / "blobs"
+    ):
+        raise ZooError(
+            f"{path} is a link out of its folder, to {target}; put the file itself there"
+        )
+
+
+def _revision(hub: Hub, revision: str | None) -> str | None:
+    if revision and hub.revision and revision != hub.revision:
+        raise ZooError(f"{hub.repo}@{hub.revision} and revision={revision!r} differ; give one")
+    return revision or hub.revision
+
+
+def weight_paths(folder: Path, weights: Weights, access: Access | None = None) -> list[Path]:
+    """Return the weight files of a model folder, each compared with its size and sha256.
+
+    They are in the folder, or in the Hub repository that config.json points at.
+
+    Raises:
+        ZooError: a file is missing or not what config.json says; no answer from the Hub.
+    """
+    if weights.repo is not None:
+        from zoo.hub import pull_weights
+
+        return pull_weights(weights, access or Access())
+    paths = [folder / name for name in weights.files]
+    for path, expected in zip(paths, weights.files.values(), strict=True):
+        check_file(path, expected)
+    return paths
