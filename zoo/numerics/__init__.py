@@ -1,0 +1,24 @@
+"""Numerics that kernels share: logarithmic derivatives, special functions, roots, expressions."""
+
+from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
+from zoo.numerics.forward import broadcast, derivative
+from zoo.numerics.logjet import LogJet, Scaled, jet, log_value
+from zoo.numerics.roots import solve_increasing
+from zoo.numerics.special import betainc, gammainc, log_gamma_ratio
+
+__all__ = [
+    "Expression",
+    "FormulaLike",
+    "LogJet",
+    "Scaled",
+    "betainc",
+    "broadcast",
+    "derivative",
+    "formula",
+    "gammainc",
+    "jet",
+    "log_gamma_ratio",
+    "log_value",
+    "occurring",
+    "solve_increasing",
+]

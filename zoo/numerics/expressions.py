@@ -1,0 +1,230 @@
+"""Formulas written as text in a config: parsed by a whitelist, never evaluated as Python.
+
+    psi = Expression("tanh((r/t)**beta)", {"r", "t", "beta"}, argument="psi")
+    psi(r=r, t=t, beta=1.5)
+
+Numbers, the given names, pi, + - * / **, parentheses and calls of the functions listed in
+`FUNCTIONS` are allowed; anything else is refused with one line.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError, did_you_mean
+from zoo.numerics.special import betainc, gammainc
+
+MAX_LENGTH = 1000
+MAX_DEPTH = 40
+MAX_NUMBER = 1e12
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "atan": (torch.atan, 1),
+    "betainc": (betainc, 3),
+    "cos": (torch.cos, 1),
+    "cosh": (torch.cosh, 1),
+    "erf": (torch.erf, 1),
+    "erfc": (torch.erfc, 1),
+    "exp": (torch.exp, 1),
+    "expm1": (torch.expm1, 1),
+    "gammainc": (gammainc, 2),
+    "log": (torch.log, 1),
+    "log1p": (torch.log1p, 1),
+    "sigmoid": (torch.sigmoid, 1),
+    "sin": (torch.sin, 1),
+    "sinh": (torch.sinh, 1),
+    "sqrt": (torch.sqrt, 1),
+    "square": (torch.square, 1),
+    "tanh": (torch.tanh, 1),
+}
+_OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.Pow: lambda a, b: a**b,
+}
+
+
+_Compiled = Callable[[Mapping[str, Any]], Any]
+
+
+class Expression:
+    """A formula of named values, callable with tensors by keyword.
+
+    Attributes:
+        text: the formula as written.
+        argument: the option that it was given for; errors name it.
+        names: the names that occur in it.
+        tree: its syntax tree, checked.
+    """
+
+    def __init__(self, text: str, allowed: Iterable[str], *, argument: str) -> None:
+        self.text, self.argument = text, argument
+        if len(text) > MAX_LENGTH:
+            raise ZooError(f"{argument}: a formula of {len(text)} characters; at most {MAX_LENGTH}")
+        try:
+            self.tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise self._error("it cannot be read as a formula") from None
+        self._allowed = frozenset(allowed)
+        self._compiled = self._compile(self.tree, 0)
+        nodes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Name))
+        self.names = frozenset(node.id for node in nodes) & self._allowed
+
+    def _error(self, what: str) -> ZooError:
+        short = self.text if len(self.text) <= 80 else self.text[:77] + "..."
+        return ZooError(f"{self.argument} = {short!r}: {what}")
+
+    def _compile(self, node: ast.expr, depth: int) -> _Compiled:
+        """Return the node as a function of the named values; refuse what is not on the list."""
+        if depth > MAX_DEPTH:
+            raise self._error(f"nested more than {MAX_DEPTH} deep")
+        match node:
+            case ast.Constant(value=bool()):
+                raise self._error("True and False are not numbers")
+            case ast.Constant(value=int() | float() as value):
+                # Compared as it is: a huge whole number would not fit a float.
+                if not value <= MAX_NUMBER:
+                    raise self._error(f"a number above {MAX_NUMBER:g}")
+                return _constant(float(value))
+            case ast.Name(id=name):
+                return self._compile_name(name)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as op, operand=operand):
+                inner = self._compile(operand, depth + 1)
+                return (lambda values: -inner(values)) if isinstance(op, ast.USub) else inner
+            case ast.BinOp(op=op, left=left, right=right):
+                if type(op) not in _OPERATORS:
+                    hint = "write powers as **" if isinstance(op, ast.BitXor) else "use + - * / **"
+                    raise self._error(f"an operator that formulas do not have; {hint}")
+                function = _OPERATORS[type(op)]
+                a, b = self._compile(left, depth + 1), self._compile(right, depth + 1)
+                return lambda values: function(a(values), b(values))
+            case ast.Call():
+                return self._compile_call(node, depth)
+            case ast.Attribute(attr=attribute):
+                raise self._error(f"the attribute .{attribute}; formulas have none")
+        kind = type(node).__name__
+        raise self._error(f"{kind} is not allowed; use numbers, names, + - * / ** and functions")
+
+    def _compile_name(self, name: str) -> _Compiled:
+        if name in self._allowed:
+            return lambda values: values[name]
+        if name == "pi":
+            return _constant(math.pi)
+        if name in FUNCTIONS:
+            raise self._error(f"{name} is a function; write {name}(...)")
+        raise self._error(f"unknown name {name!r}; {did_you_mean(name, {*self._allowed, 'pi'})}")
+
+    def _compile_call(self, node: ast.Call, depth: int) -> _Compiled:
+        if isinstance(node.func, ast.Attribute):
+            raise self._error(f"the attribute .{node.func.attr}; formulas have none")
+        if not isinstance(node.func, ast.Name):
+            raise self._error("a call of something that is not a function's name")
+        name = node.func.id
+        if name not in FUNCTIONS:
+            raise self._error(f"the call {name}(...); {did_you_mean(name, FUNCTIONS)}")
+        function, count = FUNCTIONS[name]
+        if node.keywords or len(node.args) != count:
+            raise self._error(f"{name} takes {count} argument{'s' if count > 1 else ''}")
+        arguments = [self._compile(argument, depth + 1) for argument in node.args]
+        return lambda values: function(*[argument(values) for argument in arguments])
+
+    def __call__(self, **values: Any) -> Any:
+        """Return the formula's value; `values` has one tensor or number per name that occurs."""
+        missing = self.names - values.keys()
+        if missing:
+            raise self._error(f"no value for {', '.join(sorted(missing))}")
+        numbers = {k: _number(v) if isinstance(v, (int, float)) else v for k, v in values.items()}
+        return self._compiled(numbers)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+
+def _number(value: float) -> Tensor:
+    # A tensor without dimensions: no Python overflow, no complex powers, and no promotion.
+    return torch.tensor(float(value), dtype=torch.float64)
+
+
+def _constant(value: float) -> _Compiled:
+    number = _number(value)
+    return lambda _: number
+
+
+FormulaLike = str | float | Callable[..., Any] | Expression
+"""How a user gives a function: a formula as text, a constant, or a Python callable."""
+
+
+def formula(
+    given: FormulaLike,
+    names: tuple[str, ...],
+    *,
+    argument: str,
+    parameters: Mapping[str, float] | None = None,
+    constants: Mapping[str, float] | None = None,
+) -> Callable[..., Any]:
+    """Return `given` as a function of `names`, called with them in that order.
+
+    Args:
+        given: text for the expression parser; a number; or a callable, which is called with
+            `names` in order and `parameters` by keyword.
+        names: the variables, such as ("r", "t").
+        argument: the option's name, for errors.
+        parameters: further names with their values, given by the user; text has to use them all.
+        constants: further names with their values that text may use.
+
+    Raises:
+        ZooError: the text is not a formula, a parameter is not a finite number or is not used,
+            or `given` is neither text, number nor callable.
+    """
+    parameters, constants = dict(parameters or {}), dict(constants or {})
+    check_parameters(parameters, {*names, *constants}, argument=argument)
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        given = repr(float(given))
+    if isinstance(given, str):
+        given = Expression(given, {*names, *constants, *parameters}, argument=argument)
+    if isinstance(given, Expression):
+        expression = given
+        unused = sorted(parameters.keys() - expression.names)
+        if unused:
+            raise ZooError(
+                f"unknown option {unused[0]!r}: it does not occur in "
+                f"{argument} = {expression.text!r}"
+            )
+        fixed = {name: _number(value) for name, value in {**constants, **parameters}.items()}
+        return lambda *args: expression(**dict(zip(names, args, strict=True)), **fixed)
+    if not callable(given):
+        raise ZooError(f"{argument} = {given!r}; expected a formula as text or a callable")
+    return partial(given, **parameters)
+
+
+def check_parameters(
+    parameters: Mapping[str, Any], taken: Iterable[str], *, argument: str
+) -> None:
+    """Raise ZooError unless every parameter is a finite number under a free name."""
+    reserved = {*taken, *FUNCTIONS, "pi"}
+    for name, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ZooError(f"{name} = {value!r}; expected a number, a parameter of {argument}")
+        if not math.isfinite(value):
+            raise ZooError(f"{name} = {value}; expected a finite number")
+        if name in reserved:
+            raise ZooError(f"{name} is taken: it cannot be the name of a parameter of {argument}")
+
+
+def occurring(
+    given: FormulaLike, names: Iterable[str], parameters: Mapping[str, Any], *, argument: str
+) -> dict[str, Any]:
+    """Return the parameters that the formula `given` uses; all of them for a callable."""
+    if not isinstance(given, str):
+        return {} if isinstance(given, (int, float)) else dict(parameters)
+    used = Expression(given, {*names, *parameters}, argument=argument).names
+    return {name: value for name, value in parameters.items() if name in used}
