@@ -4,12 +4,14 @@ from zoo.interfaces.flow import Flow
 from zoo.interfaces.isotropic import IsotropicKernel, SelfSimilarKernel
 from zoo.interfaces.kernel import FieldKernel, over, randn
 from zoo.interfaces.network import Network
+from zoo.interfaces.path import GaussianPathKernel
 from zoo.interfaces.prior import KernelPrior, PriorSampler
 from zoo.interfaces.solver import Solver
 
 __all__ = [
     "FieldKernel",
     "Flow",
+    "GaussianPathKernel",
     "IsotropicKernel",
     "KernelPrior",
     "Network",

@@ -16,96 +16,147 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from zoo.interfaces.kernel import FieldKernel, over, randn
+from zoo.errors import ZooError
+from zoo.interfaces.checks import check_arguments
+from zoo.interfaces.kernel import FieldKernel, over
+from zoo.interfaces.radial import (
+    directions,
+    invert_cdf,
+    log_shell,
+    log_sphere_area,
+    radius,
+    uniform_open,
+)
+from zoo.numerics import LogJet, broadcast, jet, solve_increasing
+
+__all__ = [
+    "IsotropicKernel",
+    "SelfSimilarKernel",
+    "directions",
+    "log_sphere_area",
+    "radius",
+    "uniform_open",
+]
 
 # A sample's noise level lies below this quantile of its law once in ten thousand draws.
 LEAST_QUANTILE = 1e-4
-
-
-def radius(x_t: Tensor, x_0: Tensor) -> Tensor:
-    """Return |x_t - x_0| per sample, shape (B,)."""
-    return (x_t - x_0).flatten(1).norm(dim=1)
-
-
-def log_sphere_area(dim: int) -> float:
-    """Return log S_d = log(2 pi^(d/2) / Gamma(d/2)), the area of the unit sphere in R^d."""
-    return math.log(2) + dim / 2 * math.log(math.pi) - math.lgamma(dim / 2)
-
-
-def directions(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw unit vectors, uniform on the sphere, shaped like `like`: (B, *)."""
-    u = randn(like.shape, like, generator)
-    return u / over(u.flatten(1).norm(dim=1), u)
-
-
-def uniform_open(n: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """Draw n uniforms strictly inside (0, 1), float64, on the generator's device then moved."""
-    where = device if generator is None else generator.device
-    u = torch.rand(n, generator=generator, device=where, dtype=torch.float64)
-    return ((u * 2.0**53 + 0.5) / 2.0**53).clamp(max=1 - 2.0**-53).to(device)
+# EDM's sigma_min and sigma_max (arXiv:2206.00364, table 1): default ends of every kernel's times.
+LEVEL_RANGE = (0.002, 80.0)
+# Times are looked for in e^-100 ... e^100.
+_LOG_TIME_SPAN = 100.0
 
 
 class IsotropicKernel(FieldKernel):
     """A kernel given by its radial CDF; write `radial_cdf` and the rest follows numerically.
 
-    Override any other method with its closed form where there is one.
+    class Cubic(IsotropicKernel):
+        def radial_cdf(self, r, t):
+            return torch.tanh((r / t) ** 3)
+
+    Densities and velocities come from derivatives in logarithms (zoo.numerics.LogJet), so they
+    stay right far out, where psi is 1 to rounding. Override any method that has a closed form.
+
+    Args:
+        dim: number of coordinates d.
+        t_min: first time; by default the one whose median radius is that of Gaussian noise of
+            EDM's sigma_min = 0.002 (arXiv:2206.00364, table 1).
+        t_max: time of the prior; by default the same at sigma_max = 80.
     """
 
     affine = False
     random_level = True
+
+    def __init__(
+        self, *, dim: int, t_min: float | None = None, t_max: float | None = None
+    ) -> None:
+        super().__init__(dim=dim, t_min=1.0, t_max=2.0)  # the times below need a checked dim
+        if t_min is None or t_max is None:
+            first, last = self._default_times()
+            t_min, t_max = first if t_min is None else t_min, last if t_max is None else t_max
+        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
+
+    def _default_times(self) -> tuple[float, float]:
+        ends = self._time_of_level(torch.tensor(LEVEL_RANGE, dtype=torch.float64)).tolist()
+        for name, t, level in zip(("t_min", "t_max"), ends, LEVEL_RANGE, strict=True):
+            if not abs(math.log(t)) < _LOG_TIME_SPAN - 1:
+                raise ZooError(
+                    f"{name} cannot be matched: no time of {type(self).__name__} has a median "
+                    f"radius of {level:g} sqrt(d); give t_min and t_max"
+                )
+        return ends[0], ends[1]
+
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        """Return the t with noise level `level`, like level, float64."""
+        return self._time_of_median(level.double() * math.sqrt(self.dim))
+
+    def _time_of_median(self, r: Tensor) -> Tensor:
+        """Return the t with psi_t(r) = 1/2, like r, float64."""
+        span = torch.full_like(r, _LOG_TIME_SPAN)
+        half = torch.full_like(r, 0.5)
+        with torch.no_grad():
+            log_t = solve_increasing(
+                lambda u: 0.5 - self.radial_cdf(r, u.exp()), -span, span,
+                at_low=-half, at_high=half,
+            )
+        return log_t.exp()
 
     @abstractmethod
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = P(|x_t - x_0| <= r), like r; differentiable in r and t."""
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
-        """Return the r with psi_t(r) = q, like q, for q in (0, 1); by bisection in log r."""
-        q = q.double()
-        t = torch.as_tensor(t, dtype=torch.float64, device=q.device).expand_as(q)
-        low, high = torch.full_like(q, -300.0), torch.full_like(q, 300.0)
-        for _ in range(80):
-            middle = (low + high) / 2
-            below = self.radial_cdf(middle.exp(), t) < q
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return ((low + high) / 2).exp()
+        """Return the r with psi_t(r) = q, like q, for q in (0, 1); differentiable in q and t."""
+        target = q.double()
+        t = torch.as_tensor(t, dtype=torch.float64, device=q.device).expand_as(target)
+        r = invert_cdf(lambda r: self.radial_cdf(r, t), target)
+        if torch.is_grad_enabled() and (target.requires_grad or t.requires_grad):
+            # One Newton step moves nothing but carries the implicit function's derivatives.
+            slope = self.radius_log_density(r, t.detach()).detach().exp()
+            r = r + (target - self.radial_cdf(r, t)) / slope
+        return r.to(q)
 
-    def _slopes(self, r: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Return (d_r psi, d_t psi) by autodiff, each like r."""
-        with torch.enable_grad():
-            r = r if r.requires_grad else r.detach().requires_grad_()
-            t = torch.as_tensor(t, dtype=r.dtype, device=r.device).expand_as(r)
-            t = t if t.requires_grad else t.detach().clone().requires_grad_()
-            psi = self.radial_cdf(r, t).sum()
-            d_r, d_t = torch.autograd.grad(psi, (r, t), create_graph=True)
-        return (d_r, d_t) if torch.is_grad_enabled() else (d_r.detach(), d_t.detach())
+    def _jet(self, r: Tensor, t: Tensor | float) -> LogJet:
+        time = torch.as_tensor(t, dtype=torch.float64, device=r.device)
+        return jet(self.radial_cdf, *broadcast(r.double(), time))
 
     def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log d_r psi_t(r), the log density of the radius itself, like r."""
-        return self._slopes(r, t)[0].log()
+        return self._jet(r, t).slope(0).log().to(r)
 
     def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = -d_t psi / d_r psi at constant quantile, like r."""
-        d_r, d_t = self._slopes(r, t)
-        return -d_t / d_r
+        at = self._jet(r, t)
+        return (-at.slope(1).mantissa / at.slope(0).mantissa).to(r)
+
+    def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return log phi_t(r) = log d_r psi - log S_d - (d - 1) log r, like r.
+
+        The density of x_t as a function of its distance from x_0; t broadcasts over r.
+        """
+        return self.radius_log_density(r, t) - log_shell(r, self.dim)
 
     def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Return log phi_t(r) = log d_r psi - log S_d - (d - 1) log r, shape (B,)."""
+        """Return log phi_t(|x_t - x_0|), shape (B,); computed in float64."""
+        check_arguments(self, t, x_0, x_t)
         r = radius(x_t, x_0)
-        on_sphere = log_sphere_area(self.dim) + (self.dim - 1) * r.log()
-        return self.radius_log_density(r, t) - on_sphere
+        return self.log_phi(r.double(), _like_radius(t, r)).to(r.dtype)
 
     def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (dr/dt) (x_t - x_0) / r, shape (B, *)."""
-        r = radius(x_t, x_0)
-        return over(self.radial_velocity(r, t) / r, x_t) * (x_t - x_0)
+        check_arguments(self, t, x_0, x_t)
+        # At r = 0 the rate may be infinite but the vector is 0: so is v.
+        r = radius(x_t, x_0).double().clamp(min=1e-100)
+        rate = self.radial_velocity(r, _like_radius(t, r)) / r
+        return over(rate, x_t) * (x_t - x_0)
 
     def sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_t = x_0 + psi_t^{-1}(q) u, q uniform in (0, 1), u uniform on the sphere."""
+        check_arguments(self, t, x_0)
         u = directions(x_0, generator)
         q = uniform_open(len(x_0), generator, x_0.device)
-        return x_0 + over(self.radial_icdf(q, t), x_0) * u
+        return x_0 + over(self.radial_icdf(q, _like_radius(t, q)), x_0) * u
 
     def _level_at(self, q: float, t: Tensor | float) -> Tensor:
         t = torch.as_tensor(t, dtype=torch.float64)
@@ -120,13 +171,40 @@ class IsotropicKernel(FieldKernel):
         """Return the noise level that only one sample in ten thousand stays below."""
         return self._level_at(LEAST_QUANTILE, t)
 
+    def time_at(self, level: Tensor | float) -> Tensor:
+        """Return the t in [t_min, t_max] whose median radius is level sqrt d, float64."""
+        t = self._time_of_level(torch.as_tensor(level, dtype=torch.float64))
+        return t.clamp(self.t_min, self.t_max)
+
+    def match_time(self, other: FieldKernel, t: Tensor | float) -> Tensor:
+        """Return this kernel's time with the median radius that `other` has at t, float64.
+
+        The r = sigma sqrt D alignment of PFGM++ (arXiv:2302.04265, section 4) for every pair of
+        isotropic kernels; for any other kernel the time of equal noise level. Clamped to
+        [t_min, t_max].
+        """
+        if not isinstance(other, IsotropicKernel):
+            return super().match_time(other, t)
+        t = torch.as_tensor(t, dtype=torch.float64)
+        median = other.radial_icdf(torch.full_like(t, 0.5), t)
+        return self._time_of_median(median).clamp(self.t_min, self.t_max)
+
+
+def _like_radius(t: Tensor | float, r: Tensor) -> Tensor:
+    """Return t in float64, a scalar or one per sample, that broadcasts over r, shape (B,)."""
+    t = torch.as_tensor(t, dtype=torch.float64, device=r.device)
+    return t.reshape(()) if t.numel() == 1 else t
+
 
 class SelfSimilarKernel(IsotropicKernel):
     """psi depends on r/t alone: x_t = x_0 + t z, v = (x_t - x_0) / t, f = (x - E[x_0|x]) / t.
 
-    Write the law of rho = |z|: `unit_cdf`, `unit_icdf`, `unit_log_density`. By default t_min
-    and t_max are the times whose median radius is that of the Gaussian kernel at EDM's
-    sigma_min = 0.002 and sigma_max = 80 (arXiv:2206.00364, table 1).
+    Write `unit_cdf`, the law of rho = |z|; `unit_icdf`, `unit_log_density` and `unit_log_phi`
+    follow numerically, and may be overridden by closed forms.
+
+    class Cubic(SelfSimilarKernel):
+        def unit_cdf(self, rho):
+            return torch.tanh(rho**3)
     """
 
     affine = True
@@ -134,29 +212,35 @@ class SelfSimilarKernel(IsotropicKernel):
     def __init__(
         self, *, dim: int, t_min: float | None = None, t_max: float | None = None
     ) -> None:
-        super().__init__(dim=dim, t_min=1.0, t_max=2.0)
+        FieldKernel.__init__(self, dim=dim, t_min=1.0, t_max=2.0)  # unit_icdf needs a checked dim
         half, least = self.unit_icdf(
             torch.tensor([0.5, LEAST_QUANTILE], dtype=torch.float64)
         ).tolist()
-        self._median_level = half / math.sqrt(dim)
-        self._least_level = least / math.sqrt(dim)
-        super().__init__(
-            dim=dim,
-            t_min=0.002 / self._median_level if t_min is None else t_min,
-            t_max=80.0 / self._median_level if t_max is None else t_max,
-        )
+        self._median_level: float = half / math.sqrt(dim)
+        self._least_level: float = least / math.sqrt(dim)
+        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
 
     @abstractmethod
     def unit_cdf(self, rho: Tensor) -> Tensor:
-        """Return P(|z| <= rho), like rho."""
+        """Return P(|z| <= rho), like rho; differentiable."""
 
-    @abstractmethod
     def unit_icdf(self, q: Tensor) -> Tensor:
         """Return the rho with unit_cdf(rho) = q, like q."""
+        return invert_cdf(self.unit_cdf, q.double()).to(q)
 
-    @abstractmethod
     def unit_log_density(self, rho: Tensor) -> Tensor:
         """Return the log density of |z| at rho, like rho."""
+        return jet(self.unit_cdf, rho.double()).slope(0).log().to(rho)
+
+    def unit_log_phi(self, rho: Tensor) -> Tensor:
+        """Return the log density of the vector z where |z| = rho, like rho."""
+        return self.unit_log_density(rho) - log_shell(rho, self.dim)
+
+    def unit_sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw z, shaped like `like`: (B, *)."""
+        u = directions(like, generator)
+        q = uniform_open(len(like), generator, like.device)
+        return over(self.unit_icdf(q), like) * u
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = unit_cdf(r / t)."""
@@ -175,9 +259,22 @@ class SelfSimilarKernel(IsotropicKernel):
         """Return dr/dt = r / t."""
         return r / t
 
+    def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return log phi_t(r) = unit_log_phi(r / t) - d log t, like r."""
+        t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
+        return self.unit_log_phi(r / t) - self.dim * t.log()
+
     def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (x_t - x_0) / t, shape (B, *)."""
+        check_arguments(self, t, x_0, x_t)
         return (x_t - x_0) / over(t, x_t)
+
+    def sample(
+        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw x_t = x_0 + t z, shape (B, *)."""
+        check_arguments(self, t, x_0)
+        return x_0 + over(t, x_0) * self.unit_sample(x_0, generator)
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t] = x_t - t f."""
@@ -189,10 +286,11 @@ class SelfSimilarKernel(IsotropicKernel):
         t = t if t.is_floating_point() else t.double()
         return torch.ones_like(t), t * self._median_level
 
-    def time_at(self, level: Tensor | float) -> Tensor:
-        """Return t = level sqrt d / unit median, clamped to [t_min, t_max]."""
-        t = torch.as_tensor(level, dtype=torch.float64) / self._median_level
-        return t.clamp(self.t_min, self.t_max)
+    def _time_of_level(self, level: Tensor) -> Tensor:
+        return level.double() / self._median_level
+
+    def _time_of_median(self, r: Tensor) -> Tensor:
+        return r / (self._median_level * math.sqrt(self.dim))
 
     def least_level(self, t: Tensor | float) -> Tensor:
         """Return the noise level that only one sample in ten thousand stays below."""
