@@ -1,4 +1,4 @@
-"""Gravity: the isotropic Green's function in (t, x), PFGM's Poisson field."""
+"""Gravity: the isotropic Green's function in (t, x), PFGM's Poisson field, and PFGM++."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,15 @@ from zoo import Component, hookimpl
 
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
-    """Bring the gravity kernel."""
+    """Bring gravity and its generalisation to D extra dimensions."""
     yield Component("gravity", "zoo_gravity.kernel:GravityKernel", "multivariate Cauchy (PFGM)")
+    yield Component(
+        "pfgmpp", "zoo_gravity.kernel:PFGMppKernel", "Student t with D degrees of freedom (PFGM++)"
+    )
 
 
 @hookimpl
 def zoo_prior_samplers() -> Iterable[Component]:
-    """Bring its prior."""
+    """Bring their priors."""
     yield Component("gravity", "zoo_gravity.prior:GravityPrior", "Cauchy by a ratio of Gaussians")
+    yield Component("pfgmpp", "zoo_gravity.prior:PFGMppPrior", "Student t by a chi-square draw")
