@@ -1,4 +1,4 @@
-"""Gaussian diffusion as a field: the probability-flow ODE."""
+"""Gaussian diffusion as a field: the probability-flow ODE of any noise schedule."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,19 @@ from zoo import Component, hookimpl
 
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
-    """Bring the variance-exploding Gaussian kernel."""
+    """Bring the Gaussian kernels."""
     yield Component("gaussian", "zoo_gaussian.kernel:GaussianKernel", "sigma_t = t (VE, EDM)")
+    yield Component("ve", "zoo_gaussian.ve:VEKernel", "any sigma_t, no signal scale")
+    yield Component("vp", "zoo_gaussian.vp:VPKernel", "variance preserving: linear, cosine, ddpm")
+    yield Component(
+        "interpolant", "zoo_gaussian.interpolant:InterpolantKernel", "any pair alpha_t, sigma_t"
+    )
 
 
 @hookimpl
 def zoo_prior_samplers() -> Iterable[Component]:
-    """Bring its prior."""
+    """Bring their priors."""
     yield Component("gaussian", "zoo_gaussian.prior:GaussianPrior", "N(0, T^2 I)")
+    yield Component("ve", "zoo_gaussian.prior:VEPrior", "N(0, sigma_T^2 I)")
+    yield Component("vp", "zoo_gaussian.prior:VPPrior", "N(0, sigma_T^2 I), sigma_T nearly 1")
+    yield Component("interpolant", "zoo_gaussian.prior:InterpolantPrior", "N(0, sigma_T^2 I)")

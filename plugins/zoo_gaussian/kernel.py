@@ -6,14 +6,11 @@ Source: kexue.fm/archives/9370, "Gaussian diffusion"; EDM, arXiv:2206.00364, eq.
 
 from __future__ import annotations
 
-import math
-
-import scipy.special
 import torch
 from torch import Tensor
 
-from zoo.interfaces import SelfSimilarKernel, over, randn
-from zoo.interfaces.isotropic import radius
+from zoo.interfaces import SelfSimilarKernel, randn
+from zoo_gaussian import chi
 
 
 class GaussianKernel(SelfSimilarKernel):
@@ -24,17 +21,9 @@ class GaussianKernel(SelfSimilarKernel):
     def __init__(self, *, dim: int, t_min: float = 0.002, t_max: float = 80.0) -> None:
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Return -d/2 log(2 pi t^2) - r^2 / (2 t^2), shape (B,)."""
-        r = radius(x_t, x_0)
-        t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
-        return -self.dim * (0.5 * math.log(2 * math.pi) + t.log()) - (r / t).square() / 2
-
-    def sample(
-        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw x_t = x_0 + t eps, shape (B, *)."""
-        return x_0 + over(t, x_0) * randn(x_0.shape, x_0, generator)
+    def unit_sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw z ~ N(0, I), shaped like `like`: (B, *)."""
+        return randn(like.shape, like, generator)
 
     def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Return (1, t)."""
@@ -48,14 +37,16 @@ class GaussianKernel(SelfSimilarKernel):
 
     def unit_cdf(self, rho: Tensor) -> Tensor:
         """Return P(d/2, rho^2 / 2), the regularised incomplete gamma function."""
-        return torch.special.gammainc(torch.full_like(rho, self.dim / 2), rho.square() / 2)
+        return chi.cdf(rho, self.dim)
 
     def unit_icdf(self, q: Tensor) -> Tensor:
         """Return sqrt(2 P^{-1}(d/2, q))."""
-        numbers = q.detach().double().cpu().numpy()
-        return torch.as_tensor(2 * scipy.special.gammaincinv(self.dim / 2, numbers)).sqrt().to(q)
+        return chi.icdf(q, self.dim)
+
+    def unit_log_phi(self, rho: Tensor) -> Tensor:
+        """Return -d/2 log(2 pi) - rho^2 / 2."""
+        return chi.log_phi(rho, self.dim)
 
     def unit_log_density(self, rho: Tensor) -> Tensor:
         """Return the log density of the chi law with d degrees of freedom."""
-        log_norm = (self.dim / 2 - 1) * math.log(2) + math.lgamma(self.dim / 2)
-        return (self.dim - 1) * rho.log() - rho.square() / 2 - log_norm
+        return chi.log_density(rho, self.dim)
