@@ -1,0 +1,23 @@
+"""The reverse construction: a kernel from any radial CDF, or from any radial density."""
+
+from collections.abc import Iterable
+
+from zoo import Component, hookimpl
+
+
+@hookimpl
+def zoo_field_kernels() -> Iterable[Component]:
+    """Bring the article's two examples and the two general constructions."""
+    yield Component("tanh", "zoo_radial.closed:TanhKernel", "radial CDF tanh(r / t)")
+    yield Component("exp", "zoo_radial.closed:ExpKernel", "radial CDF 1 - exp(-r / t)")
+    yield Component("psi", "zoo_radial.psi:psi_kernel", "any radial CDF psi_t(r), as a formula")
+    yield Component("phi", "zoo_radial.phi:PhiKernel", "any radial density phi_t(r), as a formula")
+
+
+@hookimpl
+def zoo_prior_samplers() -> Iterable[Component]:
+    """Bring their priors."""
+    yield Component("tanh", "zoo_radial.prior:TanhPrior", "radius T artanh(q)")
+    yield Component("exp", "zoo_radial.prior:ExpPrior", "radius -T log(1 - q)")
+    yield Component("psi", "zoo_radial.prior:PsiPrior", "radius by inverting psi_T")
+    yield Component("phi", "zoo_radial.prior:PhiPrior", "radius by inverting the integral of phi_T")

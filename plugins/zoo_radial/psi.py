@@ -1,0 +1,162 @@
+"""The reverse construction: a kernel from any radial CDF psi_t(r).
+
+    phi = d_r psi / (S_d r^(d-1)),   v = -((d_t psi + lambda'_t) / d_r psi) (x_t - x_0) / r
+
+    zoo.kernel("psi", dim=784, psi="tanh((r/t)**beta)", beta=1.5)
+
+Source: kexue.fm/archives/9370, "reverse construction".
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
+from zoo.numerics import FormulaLike, formula, jet
+from zoo.numerics.expressions import Expression
+from zoo_radial.validate import check_radial_cdf
+
+# Times at which lambda_t is looked at.
+_PROBES = 65
+
+
+def psi_kernel(
+    *,
+    dim: int,
+    psi: FormulaLike,
+    t_min: float | None = None,
+    t_max: float | None = None,
+    lambda_t: FormulaLike | None = None,
+    **parameters: float,
+) -> IsotropicKernel:
+    """Return the kernel whose radius has the CDF psi_t(r).
+
+    A formula in which r and t occur only as r / t makes a self-similar kernel, whose velocity is
+    (x_t - x_0) / t and whose network predicts the denoiser; any other one makes a kernel whose
+    network predicts the field.
+
+    Args:
+        dim: number of coordinates d.
+        psi: a formula of r, t, d and parameters, such as "tanh((r/t)**beta)", or a callable of
+            (r, t) written with torch.
+        t_min: first time; by default matched to EDM's sigma_min by radius.
+        t_max: time of the prior; by default matched to EDM's sigma_max by radius.
+        lambda_t: a function of t added to psi in the flux only. The article allows any; one that
+            is not constant makes a point source of flux at x_0, so mass is no longer conserved,
+            and a warning says so.
+        parameters: numbers for the other names in the formula.
+
+    Raises:
+        ZooError: psi is not a formula, or not a radial CDF: see zoo_radial.validate.
+    """
+    law = formula(psi, ("r", "t"), argument="psi", parameters=parameters, constants={"d": dim})
+    rise = None if lambda_t is None else formula(lambda_t, ("t",), argument="lambda_t")
+    unit = _unit_law(psi, dim, parameters) if rise is None else None
+    if unit is not None:
+        return UnitPsiKernel(dim=dim, unit=unit, t_min=t_min, t_max=t_max)
+    return PsiKernel(dim=dim, psi=law, rise=rise, t_min=t_min, t_max=t_max)
+
+
+class _RatioToRho(ast.NodeTransformer):
+    """Writes rho for r / t."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        match node:
+            case ast.BinOp(left=ast.Name(id="r"), op=ast.Div(), right=ast.Name(id="t")):
+                return ast.Name(id="rho")
+        self.generic_visit(node)
+        return node
+
+
+def _unit_law(
+    psi: FormulaLike, dim: int, parameters: dict[str, float]
+) -> Callable[[Tensor], Tensor] | None:
+    """Return psi as a function of rho = r / t alone, or None if it is not one."""
+    if not isinstance(psi, str):
+        return None
+    tree = ast.parse(psi.strip(), mode="eval").body
+    text = ast.unparse(_RatioToRho().visit(tree))
+    allowed = {"r", "t", "d", "rho", *parameters}
+    names = Expression(text, allowed, argument="psi").names
+    if names & {"r", "t"} or "rho" not in names or "rho" in parameters:
+        return None
+    return formula(
+        text, ("rho",), argument="psi", parameters=parameters, constants={"d": dim}
+    )
+
+
+class UnitPsiKernel(SelfSimilarKernel):
+    """psi_t(r) = unit(r / t), made by `psi_kernel`."""
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        unit: Callable[[Tensor], Tensor],
+        t_min: float | None = None,
+        t_max: float | None = None,
+    ) -> None:
+        self._unit = unit
+        check_radial_cdf(lambda r, t: unit(r / t), 1.0, 2.0, argument="psi")
+        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
+
+    def unit_cdf(self, rho: Tensor) -> Tensor:
+        """Return the formula at rho."""
+        return self._unit(rho)
+
+
+class PsiKernel(IsotropicKernel):
+    """psi_t(r) as given, made by `psi_kernel`; derivatives in logarithms, inverse by bracketing.
+
+    Attributes:
+        conserves_mass: False where lambda_t was given and is not constant.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        psi: Callable[..., Any],
+        rise: Callable[..., Any] | None = None,
+        t_min: float | None = None,
+        t_max: float | None = None,
+    ) -> None:
+        self._psi, self._rise = psi, rise
+        if t_min is None or t_max is None:
+            # A function that is no CDF has no median either: tell which before looking for times.
+            check_radial_cdf(self.radial_cdf, 1.0, 1.0, argument="psi")
+        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
+        check_radial_cdf(self.radial_cdf, self.t_min, self.t_max, argument="psi")
+        times = torch.linspace(self.t_min, self.t_max, _PROBES, dtype=torch.float64)
+        self.conserves_mass = rise is None or bool((self._rise_rate(times) == 0).all())
+        if not self.conserves_mass:
+            warnings.warn(
+                "lambda_t is not constant: its flux has a point source at x_0, so this kernel does "
+                "not conserve mass and its samples do not follow the data",
+                stacklevel=3,
+            )
+
+    def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return the formula at (r, t)."""
+        value: Tensor = self._psi(r, t)
+        return value
+
+    def _rise_rate(self, t: Tensor) -> Tensor:
+        """Return lambda'_t, like t."""
+        if self._rise is None:
+            return torch.zeros_like(t)
+        return jet(self._rise, t).slope(0).value().expand_as(t)
+
+    def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return dr/dt = -(d_t psi + lambda'_t) / d_r psi, like r."""
+        velocity = super().radial_velocity(r, t)
+        if self.conserves_mass:
+            return velocity
+        t = torch.as_tensor(t, dtype=torch.float64, device=r.device)
+        return velocity - self._rise_rate(t).to(r) * (-self.radius_log_density(r, t)).exp()
