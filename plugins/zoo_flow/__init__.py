@@ -1,0 +1,27 @@
+"""Trajectories by characteristics: flow matching, any conditional map, non-isotropic noise."""
+
+from collections.abc import Iterable
+
+from zoo import Component, hookimpl
+
+
+@hookimpl
+def zoo_field_kernels() -> Iterable[Component]:
+    """Bring flow matching and its relatives."""
+    yield Component("flow", "zoo_flow.flow:FlowKernel", "x_t = (1-t) x_0 + t z (flow matching)")
+    yield Component(
+        "anisotropic", "zoo_flow.anisotropic:AnisotropicKernel", "flow with noise of any covariance"
+    )
+    yield Component(
+        "rotating", "zoo_flow.rotating:RotatingKernel", "flow whose noise rotates as it spreads"
+    )
+    yield Component("map", "zoo_flow.maps:map_kernel", "any conditional map X_t(x_0, z)")
+
+
+@hookimpl
+def zoo_prior_samplers() -> Iterable[Component]:
+    """Bring their priors."""
+    yield Component("flow", "zoo_flow.prior:FlowPrior", "N(0, I), whatever the data")
+    yield Component("anisotropic", "zoo_flow.prior:AnisotropicPrior", "N(0, covariance)")
+    yield Component("rotating", "zoo_flow.prior:RotatingPrior", "N(0, covariance), turned")
+    yield Component("map", "zoo_flow.prior:MapPrior", "the map's image of N(0, I) at x_0 = 0")

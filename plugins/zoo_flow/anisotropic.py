@@ -1,0 +1,83 @@
+"""Non-isotropic noise: x_t = (1 - t) x_0 + t A z, z ~ N(0, I), S = A A^T.
+
+The conditional trajectory is still a straight line, so v = (x_t - x_0) / t; but G_1 depends on
+the direction of x_t - x_0, not on its length alone.
+Source: kexue.fm/archives/9370, "summary": varphi(t; x_t, x_0) beyond the isotropic.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import over, randn
+from zoo.interfaces.checks import check_arguments
+from zoo.numerics import broadcast
+from zoo_flow.covariance import Covariance, CovarianceLike
+from zoo_flow.flow import FIRST_TIME, FlowKernel
+
+
+class AnisotropicKernel(FlowKernel):
+    """p_t(x_t | x_0) = N((1 - t) x_0, t^2 S).
+
+    Args:
+        dim: number of coordinates d.
+        covariance: S, as a formula of the coordinate's number i = 0 ... d - 1 for its variances,
+            such as "1 / (1 + i)"; as d variances; or as a d x d matrix.
+        t_min: first time.
+        t_max: time of the prior, at most 1; at 1 the prior is N(0, S) whatever the data.
+
+    Raises:
+        ZooError: the covariance does not fit d, or is not positive definite.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        covariance: CovarianceLike,
+        t_min: float = FIRST_TIME,
+        t_max: float = 1.0,
+    ) -> None:
+        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
+        self.covariance = Covariance(covariance, dim)
+
+    def _noise(self, z: Tensor, t: Tensor | float) -> Tensor:
+        """Return the noise n of x_t = (1 - t) x_0 + t n from z ~ N(0, I), shape (B, d)."""
+        del t
+        return self.covariance.colour(z)
+
+    def _noise_log_density(self, n: Tensor, t: Tensor | float) -> Tensor:
+        """Return the log density of the noise n, shape (B,), for n of shape (B, d)."""
+        del t
+        return self.covariance.log_density(n)
+
+    def sample(
+        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw x_t = (1 - t) x_0 + t n, shape (B, *)."""
+        check_arguments(self, t, x_0)
+        z = randn(x_0.shape, x_0, generator).flatten(1)
+        time = over(t, x_0)
+        return (1 - time) * x_0 + time * self._noise(z, t).reshape(x_0.shape)
+
+    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+        """Return log p(n) - d log t with n = (x_t - (1 - t) x_0) / t, shape (B,)."""
+        check_arguments(self, t, x_0, x_t)
+        x_t, x_0 = broadcast(x_t, x_0)
+        x, source = x_t.flatten(1).double(), x_0.flatten(1).double()
+        time = over(t, x)
+        log = self._noise_log_density((x - (1 - time) * source) / time, t)
+        return (log - self.dim * time.log().squeeze(1)).to(x_t.dtype)
+
+    def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return (1 - t, t sqrt(trace S / d)), float64."""
+        alpha, sigma = super().marginal(t)
+        return alpha, sigma * math.sqrt(self.covariance.mean_variance)
+
+    def time_at(self, level: Tensor | float) -> Tensor:
+        """Return t = level / (level + sqrt(trace S / d)), clamped to [t_min, t_max], float64."""
+        level = torch.as_tensor(level, dtype=torch.float64)
+        return super().time_at(level / math.sqrt(self.covariance.mean_variance))
