@@ -27,13 +27,21 @@ def describe_parts(model: FieldModel) -> Config:
         ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so its
             name and options are not known.
     """
-    parts: dict[str, Part] = {}
-    for kind in ("kernel", "prior", "network", "solver"):
-        part = getattr(getattr(model, kind), "part", None)
-        if part is None:
+
+    def part(kind: str) -> Part:
+        named: Part | None = getattr(model, kind).part
+        if named is None:
             raise ZooError(f"the {kind} has no name to save; build it with zoo.{kind}(name, ...)")
-        parts[kind] = part
-    return Config(format=1, data=Data(model.shape, labels=model.network.labels), **parts)
+        return named
+
+    return Config(
+        format=1,
+        data=Data(model.shape, labels=model.network.labels),
+        kernel=part("kernel"),
+        prior=part("prior"),
+        network=part("network"),
+        solver=part("solver"),
+    )
 
 
 def save_folder(
