@@ -18,6 +18,7 @@ from zoo.hookspecs import Component, hookimpl
 
 if TYPE_CHECKING:
     from zoo.build import kernel, network, prior, solver
+    from zoo.exact_fields import exact
     from zoo.loading import load
     from zoo.model import FieldModel
     from zoo.names import list_models
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "FieldModel": "zoo.model",
     "components": "zoo.registry",
+    "exact": "zoo.exact_fields",
     "kernel": "zoo.build",
     "list_models": "zoo.names",
     "load": "zoo.loading",
@@ -43,6 +45,7 @@ __all__ = [
     "PluginError",
     "ZooError",
     "components",
+    "exact",
     "hookimpl",
     "kernel",
     "list_models",

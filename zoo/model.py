@@ -14,6 +14,7 @@ from zoo.build import solver as build_solver
 from zoo.config import Config
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, Network, PriorSampler, Solver
+from zoo.interfaces.flow import Predict
 from zoo.noise import GROUP, starting_points
 
 DEFAULT_STEPS = 18
@@ -75,19 +76,8 @@ class FieldModel(nn.Module):
 
     def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
         """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-
-        def predict(x: Tensor, t: Tensor) -> Tensor:
-            return self.network(x, t, labels)  # type: ignore[no-any-return]
-
-        def guided(x: Tensor, t: Tensor) -> Tensor:
-            assert labels is not None
-            both = torch.cat([labels, torch.full_like(labels, -1)])
-            twice = t if t.ndim == 0 else torch.cat([t, t])
-            conditional, plain = self.network(torch.cat([x, x]), twice, both).chunk(2)
-            return plain + guidance * (conditional - plain)  # type: ignore[no-any-return]
-
-        use = predict if labels is None or guidance == 1.0 else guided
-        return Flow(self.kernel, use, self.network.predicts, dtype=self.dtype)
+        predict = conditioned(self.network, labels, guidance)
+        return Flow(self.kernel, predict, self.network.predicts, dtype=self.dtype)
 
     @torch.inference_mode()
     def sample(
@@ -134,7 +124,9 @@ class FieldModel(nn.Module):
         size = GROUP if walk.couples_samples else size
         total = -(-n // GROUP) * GROUP if walk.couples_samples else n
         out = torch.empty((total, *self.shape))
-        bar = tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if progress else True)
+        bar = tqdm(
+            total=n * steps, unit="step", unit_scale=1 / n, disable=None if progress else True
+        )
         for first in range(0, total, size):
             last = min(first + size, total)
             x = starting_points(prior or self.prior, self.shape, seed, first, last)
@@ -148,7 +140,8 @@ class FieldModel(nn.Module):
             out[first:last] = x.float().cpu()
             bar.update(last - first)
         bar.close()
-        value_range = self.config.data.range if self.config else (-1.0, 1.0)
+        images = (-1.0, 1.0) if len(self.shape) == 3 else None
+        value_range = self.config.data.range if self.config else images
         return out[:n] if value_range is None else out[:n].clamp(*value_range)
 
     def _walk(self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: Any) -> Tensor:
@@ -156,9 +149,13 @@ class FieldModel(nn.Module):
         kernel = self.kernel
 
         def walk() -> Tensor:
-            y = solver.integrate(
-                flow, x, kernel.t_max, kernel.t_min, steps=steps - 1, callback=callback
-            ) if steps > 1 else x
+            y = (
+                solver.integrate(
+                    flow, x, kernel.t_max, kernel.t_min, steps=steps - 1, callback=callback
+                )
+                if steps > 1
+                else x
+            )
             if steps == 1 and kernel.affine:
                 return flow.denoise(y, kernel.t_max)
             if kernel.affine:
@@ -214,6 +211,34 @@ class FieldModel(nn.Module):
         self._check_batch(x)
         return self.flow()
 
+    def log_prob(
+        self,
+        x_0: Tensor,
+        *,
+        exact: bool | None = None,
+        probes: int = 8,
+        steps: int | None = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """Return log p_0(x_0) in nats, shape (n,), float64: the ODE's change of variables.
+
+        `zoo.likelihood.log_prob` takes the same arguments and more, and returns the standard
+        error and bits per dimension too.
+
+        Args:
+            x_0: data (n, *shape); integers 0..255 are images, dequantised uniformly.
+            exact: exact divergence or Hutchinson's estimate; None for exact up to 16 coordinates.
+            probes: random vectors per sample of the estimate.
+            steps: a hint to the adaptive solver.
+            seed: of probes and dequantisation.
+
+        Raises:
+            ZooError: data of the wrong shape or not finite, or an option out of range.
+        """
+        from zoo.likelihood import log_prob
+
+        return log_prob(self, x_0, exact=exact, probes=probes, steps=steps, seed=seed).nats
+
     def _check_batch(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.shape:
             raise ZooError(f"x has shape {tuple(x.shape)}; expected (n, *{self.shape})")
@@ -251,6 +276,22 @@ class FieldModel(nn.Module):
         """Return the parts that are not modules."""
         kinds = (type(p).__name__ for p in (self.kernel, self.prior, self.solver))
         return ", ".join(kinds) + f", shape={self.shape}"
+
+
+def conditioned(network: Network, labels: Tensor | None, guidance: float) -> Predict:
+    """Return the network as a function of (x, t): labels (B,) filled in, and guided by them."""
+
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        return network(x, t, labels)  # type: ignore[no-any-return]
+
+    def guided(x: Tensor, t: Tensor) -> Tensor:
+        assert labels is not None
+        both = torch.cat([labels, torch.full_like(labels, -1)])
+        twice = t if t.ndim == 0 else torch.cat([t, t])
+        conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
+        return plain + guidance * (conditional - plain)  # type: ignore[no-any-return]
+
+    return predict if labels is None or guidance == 1.0 else guided
 
 
 def _count(name: str, value: int) -> int:
