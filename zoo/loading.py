@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
 
-from zoo.build import kernel as build_kernel
-from zoo.build import network as build_network
-from zoo.build import prior as build_prior
-from zoo.build import solver as build_solver
 from zoo.config import Config, Part
+from zoo.device import parse_device
 from zoo.errors import ZooError
 from zoo.folder import check_requirements, read_card, read_config
-from zoo.interfaces import FieldKernel
 from zoo.locate import folder_of, weight_paths
 from zoo.model import FieldModel
+from zoo.parts import kernel_of, network_of, prior_of, solver_of
 from zoo.refs import Access
+from zoo.registry import find
 from zoo.weights import network_with, read_weights
-
-
-def _options(part: Part, *taken: str) -> dict[str, Any]:
-    """Return a part's options for its builder, which fills in `taken` and its name itself."""
-    if clash := sorted({"name", *taken} & part.options.keys()):
-        raise ZooError(f"{part.use!r} has no option {clash[0]!r}; zoo fills that in itself")
-    return part.options
-
-
-def _kernel(config: Config) -> FieldKernel:
-    part = config.kernel
-    return build_kernel(part.use, dim=config.data.dim, **_options(part, "dim"))
 
 
 def load(
@@ -50,8 +36,8 @@ def load(
     Args:
         ref: a zoo name, a Hub id "owner/name" or "owner/name@revision", or a folder "./x", "/x";
             `hub:` and `path:` say which outright.
-        kernel: run the model under another kernel.
-        solver: a solver to use instead of the model's own.
+        kernel: the kernel to run the model under; only the one that it was trained under will do.
+        solver: the name of a solver to use instead of the model's own.
         device: where to put the network, the CPU by default.
         dtype: of the network's weights, float32 by default.
         revision: branch, tag or commit of a Hub repository; a commit that is on disk already is
@@ -68,12 +54,31 @@ def load(
     access = Access(token, cache_dir, local_files_only)
     where = f"path:{ref}" if isinstance(ref, Path) else ref
     folder = folder_of(where, revision=revision, access=access)
-    return load_folder(folder, solver=solver, device=device, dtype=dtype, access=access)
+    return load_folder(
+        folder, kernel=kernel, solver=solver, device=device, dtype=dtype, access=access
+    )
+
+
+def _check_kernel(config: Config, name: str) -> None:
+    asked, own = find("kernels", name), find("kernels", config.kernel.use)
+    if asked.qualified != own.qualified:
+        raise ZooError(
+            f"kernel = {name!r}: the network was trained under {config.kernel.use!r} and knows no "
+            "other field; leave kernel out"
+        )
+
+
+def _with_solver(config: Config, name: str) -> Config:
+    """Return `config` with another solver, the number of steps kept."""
+    find("solvers", name)
+    steps = {k: v for k, v in config.solver.options.items() if k == "steps"}
+    return msgspec.structs.replace(config, solver=Part(name, steps))
 
 
 def load_folder(
     folder: Path,
     *,
+    kernel: str | None = None,
     solver: str | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -82,21 +87,21 @@ def load_folder(
     """Load the model in `folder`; arguments as for `load`, and how to reach weights elsewhere."""
     config = read_config(folder)
     check_requirements(config, folder.name)
-    kernel = _kernel(config)
+    if kernel is not None:
+        _check_kernel(config, kernel)
+    if solver is not None:
+        config = _with_solver(config, solver)
+    field_kernel = kernel_of(config.kernel, config.data.dim)
     tensors = read_weights(weight_paths(folder, config.weights, access))
-
-    def build() -> Any:
-        options = _options(config.network, "shape", "kernel")
-        return build_network(config.network.use, shape=config.data.shape, kernel=kernel, **options)
-
-    network = network_with(build, tensors, str(folder))
-    solver_part = Part(solver, {}) if solver else config.solver
-    options = {k: v for k, v in _options(solver_part).items() if k != "steps"}
+    network = network_with(
+        lambda: network_of(config.network, config.data.shape, field_kernel), tensors, str(folder)
+    )
+    where = parse_device(device) if isinstance(device, str) else device
     model = FieldModel(
-        kernel=kernel,
-        prior=build_prior(config.prior.use, kernel, **_options(config.prior, "kernel")),
-        network=network.to(device=device or "cpu", dtype=dtype or torch.float32),
-        solver=build_solver(solver_part.use, **options),
+        kernel=field_kernel,
+        prior=prior_of(config.prior, field_kernel),
+        network=network.to(device=where or "cpu", dtype=dtype or torch.float32),
+        solver=solver_of(config.solver),
         shape=config.data.shape,
         config=config,
         card=read_card(folder),

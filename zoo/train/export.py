@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 
-import zoo
-from zoo import build
 from zoo.config import Config, Data
 from zoo.model import FieldModel
+from zoo.parts import prior_of, requirements, solver_of
 from zoo.picture import drawable
 from zoo.saving import save_folder
 from zoo.train.loop import Trainer
@@ -22,7 +21,6 @@ def export(trainer: Trainer) -> Path:
     """Write model/ into the run's folder, weights in half precision, and return its path."""
     recipe, data = trainer.recipe, trainer.data
     network = trainer.ema.module
-    solver = {k: v for k, v in recipe.solver.options.items() if k != "steps"}
     config = Config(
         format=1,
         data=Data(data.shape, range=data.range, labels=network.labels, name=data.name),
@@ -30,7 +28,7 @@ def export(trainer: Trainer) -> Path:
         prior=recipe.prior,
         network=recipe.network,
         solver=recipe.solver,
-        requires=(f"fieldzoo>={zoo.__version__}",),
+        requires=requirements(recipe),
         training={
             "recipe": recipe.to_dict(),
             "data_licence": data.licence,
@@ -45,9 +43,9 @@ def export(trainer: Trainer) -> Path:
     )
     model = FieldModel(
         kernel=trainer.kernel,
-        prior=build.prior(recipe.prior.use, trainer.kernel, **recipe.prior.options),
+        prior=prior_of(recipe.prior, trainer.kernel),
         network=network,
-        solver=build.solver(recipe.solver.use, **solver),
+        solver=solver_of(recipe.solver),
         shape=data.shape,
         config=config,
     )

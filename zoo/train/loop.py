@@ -25,7 +25,7 @@ from zoo.interfaces import FieldKernel, Network
 from zoo.recipe import Recipe, from_dict
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
-from zoo.train.noise import NoiseLaw
+from zoo.train.noise import noise_law
 
 CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
@@ -68,7 +68,7 @@ class Trainer:
         plan = recipe.train
         self.steps = math.ceil(plan.images / plan.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
-        self.noise = NoiseLaw(plan.level_mean, plan.level_std)
+        self.noise = noise_law(kernel, plan.level_mean, plan.level_std)
         self.optimizer = create_optimizer_v2(
             network, "adamw", lr=plan.lr, weight_decay=plan.weight_decay, betas=plan.betas
         )
@@ -117,6 +117,7 @@ class Trainer:
         self.step += 1
         if bool(norm.isfinite()) and bool(loss.isfinite()):
             self.optimizer.step()
+            self.ema.update(self.network, step=self.step)
             self.skipped_in_a_row = 0
         else:
             self.skipped += 1
@@ -126,7 +127,6 @@ class Trainer:
                     f"the loss is not finite: {self.skipped_in_a_row} steps in a row up to step "
                     f"{self.step} were skipped; the last good checkpoint is in {self.folder}"
                 )
-        self.ema.update(self.network, step=self.step)
         return float(loss.detach())
 
     def save(self) -> None:
@@ -147,17 +147,21 @@ class Trainer:
         """Continue from the folder's checkpoint.
 
         Raises:
-            ZooError: there is none, or it is of another recipe.
+            ZooError: there is none, it is of another recipe, or of another version's network.
         """
         path = self.folder / CHECKPOINT
         state = checkpoint.read(path)
         if from_dict(state["recipe"], str(path)) != self.recipe:
             raise ZooError(f"{path} belongs to another recipe; train into another folder")
-        self.network.load_state_dict(state["network"])
-        self.ema.module.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.skipped = state["step"], state["skipped"]
-        self.skipped_in_a_row = state["skipped_in_a_row"]
+        try:
+            self.network.load_state_dict(state["network"])
+            self.ema.module.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.skipped = state["step"], state["skipped"]
+            self.skipped_in_a_row = state["skipped_in_a_row"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
         progress_log.cut(self.folder, self.step)
 
     def run(self, progress: Progress | None = None) -> None:
@@ -172,7 +176,7 @@ class Trainer:
             last = self.step == self.steps
             if last or self.step % plan.log_every == 0:
                 rate = len(losses) * plan.batch / (time.perf_counter() - since)
-                self._log(loss=sum(losses) / len(losses), images_per_s=round(rate, 1))
+                self._log(loss=progress_log.mean(losses), images_per_s=round(rate, 1))
                 losses, since = [], time.perf_counter()
             if last or self.step % plan.checkpoint_every == 0:
                 self.save()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,15 @@ from zoo.interfaces import FieldKernel, SelfSimilarKernel, over
 
 # Below this dimension x_t does not determine its own noise level well enough.
 _LEVEL_IS_VISIBLE = 48
+
+
+class Law(Protocol):
+    """Draws what a network trains on; a kernel may bring one as its attribute `noise_law`."""
+
+    def draw(
+        self, kernel: FieldKernel, x_0: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return (x_t, t), shapes (B, *) and (B,)."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +45,17 @@ class NoiseLaw:
         """Return (x_t, t), shapes (B, *) and (B,): noise of a random level on x_0."""
         normal = torch.randn(len(x_0), generator=generator, device=x_0.device)
         level = (self.mean + self.std * normal.double()).exp()
-        by_level = isinstance(kernel, SelfSimilarKernel) and kernel.random_level
-        if not (by_level and kernel.dim >= _LEVEL_IS_VISIBLE):
+        visible = kernel.random_level and kernel.dim >= _LEVEL_IS_VISIBLE
+        if not (visible and isinstance(kernel, SelfSimilarKernel)):
             t = kernel.time_at(level).to(x_0)
             return kernel.sample(x_0, t, generator), t
-        z = kernel.sample(torch.zeros_like(x_0), 1.0, generator)
+        z = kernel.unit_sample(x_0, generator)
         spread = z.flatten(1).double().norm(dim=1) / math.sqrt(kernel.dim)
         t = (level / spread).clamp(kernel.t_min, kernel.t_max).to(x_0)
         return x_0 + over(t, x_0) * z, t
+
+
+def noise_law(kernel: FieldKernel, mean: float, std: float) -> Law:
+    """Return the law to train on: the kernel's own where it brings one, else NoiseLaw."""
+    own: Law | None = getattr(kernel, "noise_law", None)
+    return NoiseLaw(mean, std) if own is None else own

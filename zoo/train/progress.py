@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from zoo.errors import ZooError
 
 LOG = "log.jsonl"
 
 
 def append(folder: Path, line: dict[str, Any]) -> None:
-    """Add one line to the run's log."""
-    with (folder / LOG).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    """Add one line to the run's log.
+
+    Raises:
+        ZooError: the disk is full or not writable.
+    """
+    try:
+        with (folder / LOG).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise ZooError(f"cannot write {folder / LOG}: {error.strerror}") from error
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -25,13 +36,21 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 def cut(folder: Path, step: int) -> None:
     """Drop what was logged after `step`: a resumed run writes it again."""
     kept = [line for line in lines(folder) if line["step"] <= step]
-    (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in kept))
+    beside = folder / f"{LOG}.part"
+    beside.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    beside.replace(folder / LOG)
+
+
+def mean(losses: Sequence[float]) -> float | None:
+    """Return the mean of the finite losses, None if there are none: the others were skipped."""
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    return sum(finite) / len(finite) if finite else None
 
 
 def last_loss(folder: Path, over: int = 10) -> float | None:
     """Return the mean loss over the last lines of the log, None if there are none."""
-    losses = [float(line["loss"]) for line in lines(folder)[-over:]]
-    return round(sum(losses) / len(losses), 4) if losses else None
+    recent = mean([line["loss"] for line in lines(folder)[-over:] if line["loss"] is not None])
+    return None if recent is None else round(recent, 4)
 
 
 def hours(folder: Path) -> float:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 
-from zoo import build
 from zoo.data import Images, load
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
+from zoo.parts import kernel_of, network_of, prior_of, solver_of
 from zoo.recipe import Recipe
+from zoo.train import progress
 from zoo.train.checkpoint import read
 from zoo.train.loop import CHECKPOINT, Trainer, step_seed
 
@@ -36,21 +39,20 @@ def make_plan(recipe: Recipe, data: str | None = None) -> Plan:
 
     Args:
         recipe: the recipe.
-        data: reference of a data set to use instead of the recipe's.
+        data: reference of a data set to use instead of the recipe's; becomes part of the plan's.
 
     Raises:
         ZooError: a part, an option or the data is not there or does not fit.
     """
-    images = load(data or recipe.data.use, size=recipe.data.size)
-    dim = images.images[0].numel()
-    kernel = build.kernel(recipe.kernel.use, dim=dim, **recipe.kernel.options)
-    build.prior(recipe.prior.use, kernel, **recipe.prior.options)
-    solver = {k: v for k, v in recipe.solver.options.items() if k != "steps"}
-    build.solver(recipe.solver.use, **solver)
+    if data is not None:
+        used = msgspec.structs.replace(recipe.data, use=data)
+        recipe = msgspec.structs.replace(recipe, data=used)
+    images = load(recipe.data.use, size=recipe.data.size)
+    kernel = kernel_of(recipe.kernel, math.prod(images.shape))
+    prior_of(recipe.prior, kernel)
+    solver_of(recipe.solver)
     torch.manual_seed(step_seed(recipe.train.seed, -1))
-    network = build.network(
-        recipe.network.use, shape=images.shape, kernel=kernel, **recipe.network.options
-    )
+    network = network_of(recipe.network, images.shape, kernel)
     if network.labels and network.labels != images.classes:
         raise ZooError(
             f"network.labels = {network.labels}, but {images.name} has {images.classes} classes"
@@ -63,8 +65,11 @@ def make_plan(recipe: Recipe, data: str | None = None) -> Plan:
 def start(plan: Plan, folder: Path, *, resume: bool, device: torch.device) -> Trainer:
     """Return the trainer in `folder`, at its first step or, resumed, at its last checkpoint.
 
+    A run that was stopped before its first checkpoint is resumed at its first step.
+
     Raises:
-        ZooError: a run is there already and `resume` is false, or the reverse.
+        ZooError: a run is there already and `resume` is false, it is of another recipe, or the
+            folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,4 +82,7 @@ def start(plan: Plan, folder: Path, *, resume: bool, device: torch.device) -> Tr
     trainer = Trainer(plan.recipe, plan.data, plan.kernel, plan.network, folder, device)
     if there:
         trainer.resume()
+    else:
+        trainer.save()  # so that a disk that refuses says so now
+        progress.cut(folder, 0)
     return trainer
