@@ -8,22 +8,26 @@ with the coefficients of EDM (arXiv:2206.00364, table 1), written for x_t = alph
 
 so that F's target has unit variance at every level. Where t does not determine the noise level
 of a sample (gravity: s = t / |eps_t|) it is estimated from x itself: a gravity loss scaled by t
-has no finite expectation, since the level has no mean.
+has no finite expectation, since the level has no mean. Images show their level at every t. A
+vector shows it only above the data's own spread sd; below, sigma is what few samples exceed, so
+that c_out is never far below the error that cannot be avoided.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, Network, over
+from zoo.interfaces import FieldKernel, IsotropicKernel, Network, SelfSimilarKernel, over
 
 FEATURES = 3
 # log-level features outside this range say nothing that the ends do not say.
+_NODES = 16
 _LOG_LOW, _LOG_HIGH = math.log(1e-3), math.log(300.0)
 
 
@@ -43,6 +47,35 @@ def haar_level(x: Tensor) -> Tensor:
 def norm_level(x: Tensor, sigma_data: float) -> Tensor:
     """Return sqrt(max(|x|^2 / d - sd^2, 0)), shape (B,): for data without a grid."""
     return (x.flatten(1).square().mean(dim=1) - sigma_data**2).clamp(min=0).sqrt()
+
+
+class CappedLevel:
+    """E[min(level, sd)^2 | t]^(1/2): how far x_t is from x_0, where |x_t| does not tell.
+
+    A level far above sd shows in |x_t|; below, only its law given t is known. Its second moment
+    may be infinite (gravity) while this one never is, which is what bounds the loss. By a
+    quadrature whose nodes crowd towards the tail: quantiles 1 - 0.75 / 2^k of weight 2^-k / 2.
+    """
+
+    def __init__(self, kernel: IsotropicKernel, cap: float) -> None:
+        self._kernel, self._cap = kernel, cap
+        halves = 0.5 ** torch.arange(_NODES, dtype=torch.float64)
+        self._quantiles, self._weights = 1 - 0.75 * halves, halves / 2
+        self._unit = self._levels(1.0) if isinstance(kernel, SelfSimilarKernel) else None
+
+    def _levels(self, t: Tensor | float) -> Tensor:
+        return self._kernel.radial_icdf(self._quantiles, t) / math.sqrt(self._kernel.dim)
+
+    def __call__(self, t: Tensor) -> Tensor:
+        """Return the level, shape of t (B,)."""
+        times, quantiles = t.detach().double()[:, None], self._quantiles.to(t.device)
+        if self._unit is not None:
+            levels = times * self._unit.to(t.device)
+        else:
+            q = quantiles.expand(len(times), -1)
+            levels = self._kernel.radial_icdf(q.flatten(), times.expand_as(q).flatten())
+            levels = levels.reshape(q.shape) / math.sqrt(self._kernel.dim)
+        return (levels.clamp(max=self._cap).square() @ self._weights.to(t.device)).sqrt().to(t)
 
 
 class Preconditioned(Network):
@@ -76,16 +109,20 @@ class Preconditioned(Network):
         self.backbone, self.kernel, self.labels = backbone, kernel, labels
         self.sigma_data = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
-        self._grid = len(shape) == 3 and min(shape[1:]) >= 2
+        grid = len(shape) == 3 and min(shape[1:]) >= 2
+        needs_law = isinstance(kernel, IsotropicKernel) and kernel.random_level and not grid
+        self._capped = CappedLevel(kernel, self.sigma_data) if needs_law else None
 
     def _levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (alpha, sigma, features): sigma as estimated per sample where t leaves it open."""
         alpha, sigma = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
         rms = x.flatten(1).square().mean(dim=1).sqrt()
         typical = sigma
-        if self.kernel.random_level:
-            seen = haar_level(x) if self._grid else norm_level(x, self.sigma_data)
-            sigma = torch.maximum(seen, self.kernel.least_level(t).to(x))
+        if self._capped is not None:
+            hidden = self._capped(t.expand(len(x))).to(x)
+            sigma = torch.maximum(norm_level(x, self.sigma_data), hidden)
+        elif self.kernel.random_level:
+            sigma = torch.maximum(haar_level(x), self.kernel.least_level(t).to(x))
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         return alpha, sigma, features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
 
@@ -104,7 +141,9 @@ class Preconditioned(Network):
         with torch.enable_grad():
             time = t.detach().double().expand(len(x)).clone().requires_grad_()
             alpha, sigma = self.kernel.marginal(time)
-            d_alpha = torch.autograd.grad(alpha.sum(), time, retain_graph=True, allow_unused=True)[0]
+            d_alpha = torch.autograd.grad(alpha.sum(), time, retain_graph=True, allow_unused=True)[
+                0
+            ]
             d_sigma = torch.autograd.grad(sigma.sum(), time)[0]
         growth = d_sigma / sigma
         shrink = torch.zeros_like(growth) if d_alpha is None else d_alpha
@@ -119,9 +158,7 @@ class Preconditioned(Network):
         a, b = self._rates(x_t, t)
         return a * x_t + b * out
 
-    def loss(
-        self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return mean |F - F_target|^2 per sample, shape (B,): EDM's weight 1 / c_out^2."""
         raw, skip, scale = self._evaluate(x_t, t, labels)
         if self.predicts == "field":
