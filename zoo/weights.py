@@ -61,17 +61,22 @@ def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = Non
         for name, v in network.state_dict().items()
     }
     save_file(state, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors writes 0600, which a shared folder or a wheel would keep
 
 
 def _check(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Raise ZooError with the first difference in names or shapes."""
-    expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-    for name, shape in expected.items():
+    """Raise ZooError with the first difference in names, shapes or kinds of number."""
+    expected = network.state_dict()
+    for name, needed in expected.items():
+        shape = tuple(needed.shape)
         if name not in tensors:
             raise ZooError(f"{where}: tensor {name!r} is missing; {did_you_mean(name, tensors)}")
         if tuple(tensors[name].shape) != shape:
             found = tuple(tensors[name].shape)
             raise ZooError(f"{where}: tensor {name!r} has shape {found}, the network needs {shape}")
+        dtype = tensors[name].dtype
+        if dtype != needed.dtype and not (dtype.is_floating_point and needed.is_floating_point()):
+            raise ZooError(f"{where}: tensor {name!r} is {dtype}, the network needs {needed.dtype}")
     if extra := sorted(tensors.keys() - expected.keys()):
         raise ZooError(f"{where}: tensor {extra[0]!r} is not one of the network's")
 

@@ -57,4 +57,5 @@ def command(
     from zoo.train.export import export
 
     target = export(trainer)
-    click.echo(f"{target}: try `zoo sample ./{target}`")
+    ref = str(target) if target.is_absolute() else f"./{target}"
+    click.echo(f"{target}: try `zoo sample {ref}`")
