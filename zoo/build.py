@@ -137,9 +137,12 @@ def _build(
 
 
 def _import(found: Found) -> Callable[..., object]:
+    import torch
+
     module, _, attribute = found.component.target.partition(":")
     try:
-        target = getattr(import_module(module), attribute)
+        with torch.device("cpu"):  # a module's own tensors are real even if imported under meta
+            target = getattr(import_module(module), attribute)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -26,8 +26,10 @@ from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, IsotropicKernel, Network, SelfSimilarKernel, over
 
 FEATURES = 3
-# log-level features outside this range say nothing that the ends do not say.
 _NODES = 16
+# Relative step of a derivative in t, within what `check_time` takes for rounding.
+_NUDGE = 5e-7
+# log-level features outside this range say nothing that the ends do not say.
 _LOG_LOW, _LOG_HIGH = math.log(1e-3), math.log(300.0)
 
 
@@ -59,23 +61,24 @@ class CappedLevel:
 
     def __init__(self, kernel: IsotropicKernel, cap: float) -> None:
         self._kernel, self._cap = kernel, cap
-        halves = 0.5 ** torch.arange(_NODES, dtype=torch.float64)
-        self._quantiles, self._weights = 1 - 0.75 * halves, halves / 2
-        self._unit = self._levels(1.0) if isinstance(kernel, SelfSimilarKernel) else None
 
-    def _levels(self, t: Tensor | float) -> Tensor:
-        return self._kernel.radial_icdf(self._quantiles, t) / math.sqrt(self._kernel.dim)
+    @cached_property
+    def _unit(self) -> Tensor:
+        """The levels at t = 1; not before they are needed, since networks are built on meta."""
+        quantiles = 1 - 0.75 * 0.5 ** torch.arange(_NODES, dtype=torch.float64)
+        return self._kernel.radial_icdf(quantiles, 1.0) / math.sqrt(self._kernel.dim)
 
     def __call__(self, t: Tensor) -> Tensor:
         """Return the level, shape of t (B,)."""
-        times, quantiles = t.detach().double()[:, None], self._quantiles.to(t.device)
-        if self._unit is not None:
+        times = t.detach().double()[:, None]
+        halves = 0.5 ** torch.arange(_NODES, dtype=torch.float64, device=t.device)
+        if isinstance(self._kernel, SelfSimilarKernel):
             levels = times * self._unit.to(t.device)
         else:
-            q = quantiles.expand(len(times), -1)
+            q = (1 - 0.75 * halves).expand(len(times), -1)
             levels = self._kernel.radial_icdf(q.flatten(), times.expand_as(q).flatten())
             levels = levels.reshape(q.shape) / math.sqrt(self._kernel.dim)
-        return (levels.clamp(max=self._cap).square() @ self._weights.to(t.device)).sqrt().to(t)
+        return (levels.clamp(max=self._cap).square() @ (halves / 2)).sqrt().to(t)
 
 
 class Preconditioned(Network):
@@ -106,6 +109,11 @@ class Preconditioned(Network):
         super().__init__()
         if not 0 < sigma_data < math.inf:
             raise ZooError(f"sigma_data = {sigma_data}; expected a positive number")
+        if kernel.random_level and not isinstance(kernel, IsotropicKernel):
+            raise ZooError(
+                f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "
+                "levels cannot be estimated; write a Network of its own for it"
+            )
         self.backbone, self.kernel, self.labels = backbone, kernel, labels
         self.sigma_data = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
@@ -121,7 +129,7 @@ class Preconditioned(Network):
         if self._capped is not None:
             hidden = self._capped(t.expand(len(x))).to(x)
             sigma = torch.maximum(norm_level(x, self.sigma_data), hidden)
-        elif self.kernel.random_level:
+        elif isinstance(self.kernel, IsotropicKernel) and self.kernel.random_level:
             sigma = torch.maximum(haar_level(x), self.kernel.least_level(t).to(x))
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         return alpha, sigma, features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
@@ -137,17 +145,16 @@ class Preconditioned(Network):
         return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (a, b) of f = a x + b d: the velocity of a Gaussian kernel of equal marginal."""
-        with torch.enable_grad():
-            time = t.detach().double().expand(len(x)).clone().requires_grad_()
-            alpha, sigma = self.kernel.marginal(time)
-            d_alpha = torch.autograd.grad(alpha.sum(), time, retain_graph=True, allow_unused=True)[
-                0
-            ]
-            d_sigma = torch.autograd.grad(sigma.sum(), time)[0]
+        """Return (a, b) of f = a x + b d: the field of the Gaussian path of equal marginal.
+
+        By central differences, which ask nothing of the kernel; any a and b would be exact.
+        """
+        t = t.detach().double()
+        alpha, sigma = self.kernel.marginal(t)
+        ahead, behind = (self.kernel.marginal(t * (1 + h)) for h in (_NUDGE, -_NUDGE))
+        d_alpha, d_sigma = ((p - m) / (2 * _NUDGE * t) for p, m in zip(ahead, behind, strict=True))
         growth = d_sigma / sigma
-        shrink = torch.zeros_like(growth) if d_alpha is None else d_alpha
-        return over(growth.detach(), x), over((shrink - growth * alpha).detach(), x)
+        return over(growth, x), over(d_alpha - growth * alpha, x)
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
