@@ -36,8 +36,11 @@ def elementwise_inverse(function: MapOfZ, x_t: Tensor) -> Tensor:
         rises = (function(torch.ones_like(x_t)) - function(-torch.ones_like(x_t))).sign()
         rises = torch.where(rises == 0, 1.0, rises)
         w = solve_increasing(
-            lambda w: rises * (function(w.sinh()) - x_t), -span, span,
-            at_low=-torch.ones_like(x_t), at_high=torch.ones_like(x_t),
+            lambda w: rises * (function(w.sinh()) - x_t),
+            -span,
+            span,
+            at_low=-torch.ones_like(x_t),
+            at_high=torch.ones_like(x_t),
         )
     z = w.sinh()
     value, slope = derivative(function, z, torch.ones_like(z))
@@ -105,4 +108,3 @@ def _damped(
             break
         fraction = torch.where(worse, fraction / 2, fraction)
     return new, left
-

@@ -114,9 +114,7 @@ class MapKernel(FieldKernel):
 class ElementwiseMapKernel(MapKernel):
     """A map that acts on every coordinate alone: x_t = X_t(x_0, z) as a formula of numbers."""
 
-    def __init__(
-        self, *, dim: int, formula: Map, t_min: float = 1e-3, t_max: float = 1.0
-    ) -> None:
+    def __init__(self, *, dim: int, formula: Map, t_min: float = 1e-3, t_max: float = 1.0) -> None:
         self._formula = formula
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
 

@@ -58,8 +58,10 @@ class RotatingKernel(AnisotropicKernel):
         t_min: float = FIRST_TIME,
         t_max: float = 1.0,
     ) -> None:
-        if isinstance(omega, bool) or not isinstance(omega, (int, float)) or (
-            not math.isfinite(omega)
+        if (
+            isinstance(omega, bool)
+            or not isinstance(omega, (int, float))
+            or (not math.isfinite(omega))
         ):
             raise ZooError(f"omega = {omega!r}; expected a finite angle in radians")
         self.omega = float(omega)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import SelfSimilarKernel, randn
+from zoo.interfaces.isotropic import floating
 from zoo_gaussian import chi
 
 
@@ -27,8 +28,7 @@ class GaussianKernel(SelfSimilarKernel):
 
     def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Return (1, t)."""
-        t = torch.as_tensor(t)
-        t = t if t.is_floating_point() else t.double()
+        t = floating(t)
         return torch.ones_like(t), t
 
     def time_at(self, level: Tensor | float) -> Tensor:

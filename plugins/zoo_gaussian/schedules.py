@@ -49,8 +49,11 @@ def time_of_level(
     low = torch.full_like(high, math.log(start)) if start > 0 else high - _LOG_TIME_SPAN
     one = torch.ones_like(high)
     log_t = solve_increasing(
-        lambda u: level(u.exp()).detach().log() - math.log(target), low, high,
-        at_low=-one, at_high=one,
+        lambda u: level(u.exp()).detach().log() - math.log(target),
+        low,
+        high,
+        at_low=-one,
+        at_high=one,
     )
     return min(float(log_t.exp()), end)
 

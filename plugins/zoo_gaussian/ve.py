@@ -68,8 +68,11 @@ class VEKernel(IsotropicKernel):
         one = torch.ones_like(level)
         with torch.no_grad():
             return solve_increasing(
-                lambda u: self.marginal(u.exp())[1].log() - level.log(), -span, span,
-                at_low=-one, at_high=one,
+                lambda u: self.marginal(u.exp())[1].log() - level.log(),
+                -span,
+                span,
+                at_low=-one,
+                at_high=one,
             ).exp()
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:

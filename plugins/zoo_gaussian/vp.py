@@ -24,7 +24,9 @@ from zoo_gaussian.schedules import (
 )
 
 SCHEDULES: dict[str, type[Schedule]] = {
-    "linear": LinearSchedule, "cosine": CosineSchedule, "ddpm": TableSchedule
+    "linear": LinearSchedule,
+    "cosine": CosineSchedule,
+    "ddpm": TableSchedule,
 }
 
 

@@ -96,7 +96,9 @@ class GravityKernel(StudentKernel):
         pfgm: Mapping[str, Any] | None = None,
     ) -> None:
         draws: dict[str, Draw] = {
-            "ratio": gaussian_ratio, "beta": beta_radius, "inverse": super().unit_sample
+            "ratio": gaussian_ratio,
+            "beta": beta_radius,
+            "inverse": super().unit_sample,
         }
         if draw not in draws:
             raise ZooError(f"draw = {draw!r}; {did_you_mean(str(draw), draws)}")

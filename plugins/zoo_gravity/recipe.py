@@ -38,8 +38,10 @@ class PFGMRecipe:
     def __post_init__(self) -> None:
         for name in ("sigma", "tau", "M"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not (
-                0 < value < math.inf
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, float))
+                or not (0 < value < math.inf)
             ):
                 raise ZooError(f"pfgm.{name} = {value!r}; expected a positive number")
 

@@ -11,7 +11,7 @@ def zoo_field_kernels() -> Iterable[Component]:
     yield Component("tanh", "zoo_radial.closed:TanhKernel", "radial CDF tanh(r / t)")
     yield Component("exp", "zoo_radial.closed:ExpKernel", "radial CDF 1 - exp(-r / t)")
     yield Component("psi", "zoo_radial.psi:psi_kernel", "any radial CDF psi_t(r), as a formula")
-    yield Component("phi", "zoo_radial.phi:PhiKernel", "any radial density phi_t(r), as a formula")
+    yield Component("phi", "zoo_radial.phi:phi_kernel", "any radial density phi_t(r), as a formula")
 
 
 @hookimpl

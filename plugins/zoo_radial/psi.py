@@ -9,7 +9,6 @@ Source: kexue.fm/archives/9370, "reverse construction".
 
 from __future__ import annotations
 
-import ast
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,11 +18,12 @@ from torch import Tensor
 
 from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
 from zoo.numerics import FormulaLike, formula, jet
-from zoo.numerics.expressions import Expression
+from zoo_radial.similarity import depends_on_ratio
 from zoo_radial.validate import check_radial_cdf
 
 # Times at which lambda_t is looked at.
 _PROBES = 65
+_ONE = torch.ones((), dtype=torch.float64)
 
 
 def psi_kernel(
@@ -37,7 +37,7 @@ def psi_kernel(
 ) -> IsotropicKernel:
     """Return the kernel whose radius has the CDF psi_t(r).
 
-    A formula in which r and t occur only as r / t makes a self-similar kernel, whose velocity is
+    A psi that depends on r / t alone makes a self-similar kernel, whose velocity is
     (x_t - x_0) / t and whose network predicts the denoiser; any other one makes a kernel whose
     network predicts the field.
 
@@ -57,58 +57,30 @@ def psi_kernel(
     """
     law = formula(psi, ("r", "t"), argument="psi", parameters=parameters, constants={"d": dim})
     rise = None if lambda_t is None else formula(lambda_t, ("t",), argument="lambda_t")
-    unit = _unit_law(psi, dim, parameters) if rise is None else None
-    if unit is not None:
-        return UnitPsiKernel(dim=dim, unit=unit, t_min=t_min, t_max=t_max)
+    if rise is None and depends_on_ratio(law):
+        return UnitPsiKernel(dim=dim, psi=law, t_min=t_min, t_max=t_max)
     return PsiKernel(dim=dim, psi=law, rise=rise, t_min=t_min, t_max=t_max)
 
 
-class _RatioToRho(ast.NodeTransformer):
-    """Writes rho for r / t."""
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        match node:
-            case ast.BinOp(left=ast.Name(id="r"), op=ast.Div(), right=ast.Name(id="t")):
-                return ast.Name(id="rho")
-        self.generic_visit(node)
-        return node
-
-
-def _unit_law(
-    psi: FormulaLike, dim: int, parameters: dict[str, float]
-) -> Callable[[Tensor], Tensor] | None:
-    """Return psi as a function of rho = r / t alone, or None if it is not one."""
-    if not isinstance(psi, str):
-        return None
-    tree = ast.parse(psi.strip(), mode="eval").body
-    text = ast.unparse(_RatioToRho().visit(tree))
-    allowed = {"r", "t", "d", "rho", *parameters}
-    names = Expression(text, allowed, argument="psi").names
-    if names & {"r", "t"} or "rho" not in names or "rho" in parameters:
-        return None
-    return formula(
-        text, ("rho",), argument="psi", parameters=parameters, constants={"d": dim}
-    )
-
-
 class UnitPsiKernel(SelfSimilarKernel):
-    """psi_t(r) = unit(r / t), made by `psi_kernel`."""
+    """psi_t(r) as given, a function of r / t alone; made by `psi_kernel`."""
 
     def __init__(
         self,
         *,
         dim: int,
-        unit: Callable[[Tensor], Tensor],
+        psi: Callable[..., Any],
         t_min: float | None = None,
         t_max: float | None = None,
     ) -> None:
-        self._unit = unit
-        check_radial_cdf(lambda r, t: unit(r / t), 1.0, 2.0, argument="psi")
+        self._psi = psi
+        check_radial_cdf(psi, 1.0, 2.0, argument="psi")
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
 
     def unit_cdf(self, rho: Tensor) -> Tensor:
-        """Return the formula at rho."""
-        return self._unit(rho)
+        """Return psi_1(rho), like rho."""
+        value: Tensor = self._psi(rho, _ONE)
+        return value
 
 
 class PsiKernel(IsotropicKernel):
@@ -144,7 +116,7 @@ class PsiKernel(IsotropicKernel):
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return the formula at (r, t)."""
-        value: Tensor = self._psi(r, t)
+        value: Tensor = self._psi(r, _ONE * t if isinstance(t, (int, float)) else t)
         return value
 
     def _rise_rate(self, t: Tensor) -> Tensor:

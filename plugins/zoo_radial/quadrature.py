@@ -36,7 +36,11 @@ def fall_distance(h: Callable[[Tensor], Tensor], u: Tensor, side: Tensor) -> Ten
     with torch.no_grad():
         top = h(u)
         log_x = solve_increasing(
-            lambda w: top - h(u + side * w.exp()) - 1, low, high,
-            at_low=-torch.ones_like(u), at_high=torch.ones_like(u), tolerance=_ROUGH,
+            lambda w: top - h(u + side * w.exp()) - 1,
+            low,
+            high,
+            at_low=-torch.ones_like(u),
+            at_high=torch.ones_like(u),
+            tolerance=_ROUGH,
         )
     return log_x.exp()

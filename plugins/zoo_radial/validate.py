@@ -58,8 +58,10 @@ def _check_in_r(psi: RadialCDF, t: Tensor, argument: str) -> None:
     for radii, values in ((r, value), (fine, _evaluate(psi, fine, t, argument))):
         bad = (values.diff() < -_ROUNDING).nonzero()
         if len(bad):
-            raise ZooError(f"{argument} decreases in r near r = {float(radii[bad[0]]):g} {at}; "
-                           "a radial CDF increases")
+            raise ZooError(
+                f"{argument} decreases in r near r = {float(radii[bad[0]]):g} {at}; "
+                "a radial CDF increases"
+            )
 
 
 def _finite(r: Tensor, value: Tensor, t: Tensor, argument: str) -> tuple[Tensor, Tensor]:

@@ -66,9 +66,7 @@ class IsotropicKernel(FieldKernel):
     affine = False
     random_level = True
 
-    def __init__(
-        self, *, dim: int, t_min: float | None = None, t_max: float | None = None
-    ) -> None:
+    def __init__(self, *, dim: int, t_min: float | None = None, t_max: float | None = None) -> None:
         super().__init__(dim=dim, t_min=1.0, t_max=2.0)  # the times below need a checked dim
         if t_min is None or t_max is None:
             first, last = self._default_times()
@@ -95,8 +93,11 @@ class IsotropicKernel(FieldKernel):
         half = torch.full_like(r, 0.5)
         with torch.no_grad():
             log_t = solve_increasing(
-                lambda u: 0.5 - self.radial_cdf(r, u.exp()), -span, span,
-                at_low=-half, at_high=half,
+                lambda u: 0.5 - self.radial_cdf(r, u.exp()),
+                -span,
+                span,
+                at_low=-half,
+                at_high=half,
             )
         return log_t.exp()
 
@@ -190,6 +191,13 @@ class IsotropicKernel(FieldKernel):
         return self._time_of_median(median).clamp(self.t_min, self.t_max)
 
 
+def floating(t: Tensor | float) -> Tensor:
+    """Return t as a tensor: a floating one as it is, a number or whole numbers in float64."""
+    if isinstance(t, Tensor) and t.is_floating_point():
+        return t
+    return torch.as_tensor(t, dtype=torch.float64)
+
+
 def _like_radius(t: Tensor | float, r: Tensor) -> Tensor:
     """Return t in float64, a scalar or one per sample, that broadcasts over r, shape (B,)."""
     t = torch.as_tensor(t, dtype=torch.float64, device=r.device)
@@ -209,9 +217,7 @@ class SelfSimilarKernel(IsotropicKernel):
 
     affine = True
 
-    def __init__(
-        self, *, dim: int, t_min: float | None = None, t_max: float | None = None
-    ) -> None:
+    def __init__(self, *, dim: int, t_min: float | None = None, t_max: float | None = None) -> None:
         FieldKernel.__init__(self, dim=dim, t_min=1.0, t_max=2.0)  # unit_icdf needs a checked dim
         half, least = self.unit_icdf(
             torch.tensor([0.5, LEAST_QUANTILE], dtype=torch.float64)
@@ -282,8 +288,7 @@ class SelfSimilarKernel(IsotropicKernel):
 
     def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Return (1, t * unit median / sqrt d)."""
-        t = torch.as_tensor(t)
-        t = t if t.is_floating_point() else t.double()
+        t = floating(t)
         return torch.ones_like(t), t * self._median_level
 
     def _time_of_level(self, level: Tensor) -> Tensor:
@@ -294,4 +299,4 @@ class SelfSimilarKernel(IsotropicKernel):
 
     def least_level(self, t: Tensor | float) -> Tensor:
         """Return the noise level that only one sample in ten thousand stays below."""
-        return torch.as_tensor(t) * self._least_level
+        return floating(t) * self._least_level

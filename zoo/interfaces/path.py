@@ -39,7 +39,7 @@ class GaussianPathKernel(FieldKernel):
         """Return alpha_t, sigma_t and their derivatives; t is float64, of any shape."""
 
     def _at(self, t: Tensor | float, x: Tensor) -> PathCoefficients:
-        t = torch.as_tensor(t, device=x.device).double()
+        t = torch.as_tensor(t, dtype=torch.float64, device=x.device)
         return self.coefficients(t.reshape(()) if t.numel() == 1 else t)
 
     def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:

@@ -50,7 +50,5 @@ def invert_cdf(cdf: Callable[[Tensor], Tensor], q: Tensor) -> Tensor:
     """Return the r with cdf(r) = q, like q, float64, by bracketed root finding in log r."""
     span = torch.full_like(q, LOG_RADIUS_SPAN)
     with torch.no_grad():
-        log_r = solve_increasing(
-            lambda u: cdf(u.exp()) - q, -span, span, at_low=-q, at_high=1 - q
-        )
+        log_r = solve_increasing(lambda u: cdf(u.exp()) - q, -span, span, at_low=-q, at_high=1 - q)
     return log_r.exp()

@@ -206,9 +206,7 @@ def formula(
     return partial(given, **parameters)
 
 
-def check_parameters(
-    parameters: Mapping[str, Any], taken: Iterable[str], *, argument: str
-) -> None:
+def check_parameters(parameters: Mapping[str, Any], taken: Iterable[str], *, argument: str) -> None:
     """Raise ZooError unless every parameter is a finite number under a free name."""
     reserved = {*taken, *FUNCTIONS, "pi"}
     for name, value in parameters.items():

@@ -221,8 +221,10 @@ def _sub(a: Any, b: Any) -> LogJet:
 def _product(a: LogJet, b: LogJet, plain: Tensor) -> LogJet:
     (m, e), (n, f) = a.scaled, b.scaled
     slopes, exponent = _sum_slopes(
-        tuple(None if s is None else s * n for s in a.slopes), a.exponent + f,
-        tuple(None if s is None else s * m for s in b.slopes), b.exponent + e,
+        tuple(None if s is None else s * n for s in a.slopes),
+        a.exponent + f,
+        tuple(None if s is None else s * m for s in b.slopes),
+        b.exponent + e,
     )
     return LogJet(plain, Scaled(m * n, e + f), slopes, exponent)
 
