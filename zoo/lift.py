@@ -167,6 +167,7 @@ class CarryingFlow(Flow):
         by_level: D(x, level), the Gaussian denoiser.
         shape: of one sample.
         dtype: of the denoiser.
+        labels: class numbers (B,), or None.
     """
 
     def __init__(
@@ -176,8 +177,9 @@ class CarryingFlow(Flow):
         shape: tuple[int, ...],
         *,
         dtype: torch.dtype,
+        labels: Tensor | None = None,
     ) -> None:
-        super().__init__(kernel, by_level, dtype=dtype)
+        super().__init__(kernel, by_level, dtype=dtype, labels=labels)
         self.shape = shape
 
     def pack(self, x: Tensor) -> Tensor:
@@ -197,7 +199,7 @@ class CarryingFlow(Flow):
         self.nfe += 1
         x, level = self.unpack(state)
         level = level.clamp(min=torch.finfo(x.dtype).tiny)
-        d = self._predict(x.to(self._dtype), level).to(x.dtype)
+        d = self.predict(x, level).to(x.dtype)
         if self.guard and not bool(d.isfinite().all()):
             raise ZooError(
                 f"the network's output is not finite at t = {float(torch.as_tensor(t).max()):g}"
@@ -227,9 +229,9 @@ class LiftedFlow(Flow):
         guidance: float,
         dtype: torch.dtype,
     ) -> None:
-        predict = conditioned(network, labels, guidance)
-        super().__init__(kernel, predict, network.predicts, dtype=dtype)
-        self._by_level = conditioned(network.denoiser, labels, guidance)
+        predict = conditioned(network, guidance, kernel.dim)
+        super().__init__(kernel, predict, network.predicts, dtype=dtype, labels=labels)
+        self._by_level = conditioned(network.denoiser, guidance, kernel.dim)
 
     def carrying(self, shape: tuple[int, ...]) -> CarryingFlow:
         """Return the ODE of (x, sigma), for samples of one shape.
@@ -239,7 +241,9 @@ class LiftedFlow(Flow):
         """
         if not isinstance(self.kernel, IsotropicKernel):
             raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
-        return CarryingFlow(self.kernel, self._by_level, shape, dtype=self._dtype)
+        return CarryingFlow(
+            self.kernel, self._by_level, shape, dtype=self._dtype, labels=self.labels
+        )
 
 
 class LiftedModel(FieldModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, Network, PriorSampler, Solver
 from zoo.interfaces.flow import Predict
 from zoo.noise import GROUP, starting_points
+from zoo.tiles import in_tiles, tile_size
 
 DEFAULT_STEPS = 18
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
@@ -24,6 +26,8 @@ _BATCH_COORDINATES = 786_432
 
 class FieldModel(nn.Module):
     """An ODE generative model: dx/dt = f(x, t) from the prior at t_max down to data.
+
+    The network is put into evaluation mode: samples never see dropout.
 
     Args:
         kernel: the field kernel, decides how data spreads into noise.
@@ -57,6 +61,7 @@ class FieldModel(nn.Module):
         self.kernel, self.prior, self.solver = kernel, prior, solver
         self.network, self.shape = network, tuple(shape)
         self.config, self.card = config, card
+        self.eval()
 
     @property
     def device(self) -> torch.device:
@@ -69,6 +74,13 @@ class FieldModel(nn.Module):
         return next((p.dtype for p in self.network.parameters()), torch.float64)
 
     @property
+    def range(self) -> tuple[float, float] | None:
+        """Range of the data, to which samples are clamped; [-1, 1] for images, None for none."""
+        if self.config is not None:
+            return self.config.data.range
+        return (-1.0, 1.0) if len(self.shape) == 3 else None
+
+    @property
     def steps(self) -> int:
         """Default number of solver steps."""
         configured = self.config.solver.options.get("steps") if self.config else None
@@ -76,8 +88,8 @@ class FieldModel(nn.Module):
 
     def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
         """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-        predict = conditioned(self.network, labels, guidance)
-        return Flow(self.kernel, predict, self.network.predicts, dtype=self.dtype)
+        predict = conditioned(self.network, guidance, self.kernel.dim)
+        return Flow(self.kernel, predict, self.network.predicts, dtype=self.dtype, labels=labels)
 
     @torch.inference_mode()
     def sample(
@@ -96,7 +108,9 @@ class FieldModel(nn.Module):
     ) -> Tensor:
         """Draw n samples, shape (n, *shape), float32, images in [-1, 1].
 
-        Sample i depends on (seed, i) alone. The solver takes steps - 1 steps from t_max to t_min;
+        Sample i depends on (seed, i) alone, and on its own label: on the CPU to the last bit, on
+        an accelerator to rounding. (Under a solver with one step size for all, it depends on the
+        labels of its group of 16 too.) The solver takes steps - 1 steps from t_max to t_min;
         the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364, algorithm 1).
 
         Args:
@@ -105,7 +119,8 @@ class FieldModel(nn.Module):
             solver: a solver or the name of one; None for the model's own.
             seed: whole number; None draws one.
             generator: draws the seed from a torch.Generator instead.
-            batch_size: samples at a time; None for about 800,000 coordinates.
+            batch_size: samples at a time, on the CPU rounded up to whole tiles (zoo.tiles); None
+                for about 800,000 coordinates.
             labels: class number for all, or (n,) class numbers, -1 for "no class".
             guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
             prior: another prior sampler.
@@ -118,31 +133,32 @@ class FieldModel(nn.Module):
         n, steps = _count("n", n), _count("steps", self.steps if steps is None else steps)
         seed = _seed(seed, generator)
         label = self._labels(labels, n, guidance)
-        default = max(1, _BATCH_COORDINATES // self.kernel.dim)
-        size = default if batch_size is None else _count("batch_size", batch_size)
+        size = self._batch_size(walk, batch_size)
         # A solver whose steps depend on the batch always gets the same batch: a whole group.
-        size = GROUP if walk.couples_samples else size
         total = -(-n // GROUP) * GROUP if walk.couples_samples else n
         out = torch.empty((total, *self.shape))
-        bar = tqdm(
-            total=n * steps, unit="step", unit_scale=1 / n, disable=None if progress else True
-        )
-        for first in range(0, total, size):
-            last = min(first + size, total)
-            x = starting_points(prior or self.prior, self.shape, seed, first, last)
-            part = label[first:last] if label is not None else None
-            flow = self.flow(None if part is None else part.to(self.device), guidance)
+        show = None if progress else True
+        with tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=show) as bar:
+            for first in range(0, total, size):
+                last = min(first + size, total)
+                start = self.prior if prior is None else prior
+                x = starting_points(start, self.shape, seed, first, last)
+                part = None if label is None else label[first:last].to(self.device)
 
-            def tell(_i: int, _t: float, _x: Tensor, count: int = last - first) -> None:
-                bar.update(count)
+                def tell(_i: int, _t: float, _x: Tensor, count: int = last - first) -> None:
+                    bar.update(count)
 
-            x = self._walk(walk, flow, x.to(self.device), steps, tell if progress else None)
-            out[first:last] = x.float().cpu()
-            bar.update(last - first)
-        bar.close()
-        images = (-1.0, 1.0) if len(self.shape) == 3 else None
-        value_range = self.config.data.range if self.config else images
-        return out[:n] if value_range is None else out[:n].clamp(*value_range)
+                flow = self.flow(part, guidance)
+                x = self._walk(walk, flow, x.to(self.device), steps, tell if progress else None)
+                out[first:last] = x.float().cpu()
+                bar.update(last - first)
+        return out[:n] if self.range is None else out[:n].clamp(*self.range)
+
+    def _batch_size(self, solver: Solver, asked: int | None) -> int:
+        default = max(1, _BATCH_COORDINATES // self.kernel.dim)
+        size = default if asked is None else _count("batch_size", asked)
+        tile = tile_size(self.kernel.dim) if self.device.type == "cpu" else 1
+        return GROUP if solver.couples_samples else -(-size // tile) * tile
 
     def _walk(self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: Any) -> Tensor:
         """Return data from x_T: the solver down to t_min, then the step to 0."""
@@ -156,11 +172,8 @@ class FieldModel(nn.Module):
                 if steps > 1
                 else x
             )
-            if steps == 1 and kernel.affine:
-                return flow.denoise(y, kernel.t_max)
-            if kernel.affine:
-                return flow.denoise(y, kernel.t_min)
-            return y - kernel.t_min * flow.field(y, kernel.t_min)
+            t = kernel.t_min if steps > 1 else kernel.t_max
+            return flow.denoise(y, t) if kernel.affine else y - t * flow.field(y, t)
 
         y = walk()
         if not bool(y.isfinite().all()):
@@ -172,7 +185,7 @@ class FieldModel(nn.Module):
     def _solver(self, solver: Solver | str | None) -> Solver:
         if solver is None:
             return self.solver
-        return build_solver(solver) if isinstance(solver, str) else solver
+        return solver if isinstance(solver, Solver) else build_solver(solver)
 
     def _labels(self, labels: int | Tensor | None, n: int, guidance: float) -> Tensor | None:
         if not math.isfinite(guidance):
@@ -184,12 +197,16 @@ class FieldModel(nn.Module):
             return None
         if not classes:
             raise ZooError("labels given, but the model is not conditioned on classes")
-        label = torch.as_tensor(labels)
+        try:
+            label = torch.as_tensor(labels)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ZooError(f"labels = {labels!r}; expected one number or ({n},)") from error
         if label.is_floating_point() or label.ndim > 1 or (label.ndim and len(label) != n):
             raise ZooError(f"labels of shape {tuple(label.shape)}; expected one number or ({n},)")
         if int(label.min()) < -1 or int(label.max()) >= classes:
             raise ZooError(f"labels have to be in 0..{classes - 1}, or -1 for no class")
-        padded = torch.full((-(-n // GROUP) * GROUP,), -1, dtype=torch.long)
+        fill = -1 if label.ndim else int(label)
+        padded = torch.full((-(-n // GROUP) * GROUP,), fill, dtype=torch.long)
         padded[:n] = label
         return padded
 
@@ -278,34 +295,39 @@ class FieldModel(nn.Module):
         return ", ".join(kinds) + f", shape={self.shape}"
 
 
-def conditioned(network: Network, labels: Tensor | None, guidance: float) -> Predict:
-    """Return the network as a function of (x, t): labels (B,) filled in, and guided by them."""
+def conditioned(network: Network, guidance: float, dim: int) -> Predict:
+    """Return the network as a function of (x, t), or (x, t, labels): guided by them, in tiles."""
 
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        return network(x, t, labels)  # type: ignore[no-any-return]
-
-    def guided(x: Tensor, t: Tensor) -> Tensor:
-        assert labels is not None
+    def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         both = torch.cat([labels, torch.full_like(labels, -1)])
         twice = t if t.ndim == 0 else torch.cat([t, t])
         conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
         return plain + guidance * (conditional - plain)  # type: ignore[no-any-return]
 
-    return predict if labels is None or guidance == 1.0 else guided
+    return in_tiles(network if guidance == 1.0 else guided, tile_size(dim))
 
 
 def _count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    whole = _whole(name, value, "a whole number of at least 1")
+    if whole < 1:
         raise ZooError(f"{name} = {value!r}; expected a whole number of at least 1")
-    return value
+    return whole
+
+
+def _whole(name: str, value: int, expected: str) -> int:
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        whole = None
+    if whole is None or isinstance(value, bool):
+        raise ZooError(f"{name} = {value!r}; expected {expected}")
+    return whole
 
 
 def _seed(seed: int | None, generator: torch.Generator | None) -> int:
     if seed is not None and generator is not None:
         raise ZooError("give seed or generator, not both")
     if seed is not None:
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ZooError(f"seed = {seed!r}; expected a whole number")
-        return seed
+        return _whole("seed", seed, "a whole number")
     device = generator.device if generator is not None else "cpu"
     return int(torch.randint(2**63 - 1, (), generator=generator, device=device))

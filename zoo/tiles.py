@@ -1,0 +1,46 @@
+"""Networks evaluated in batches of one fixed size, so that a sample's bits are its own.
+
+A matrix product on the CPU sums in another order for another number of rows: the same sample
+has other last bits in a batch of 6 than in one of 64, and an ODE carries them along. For a fixed
+number of rows a row's result depends on that row alone, wherever it stands and whatever stands
+beside it. So every evaluation is cut into tiles of one size, the last one filled up.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces.flow import Predict
+
+# Enough to keep a core busy, few enough that a single sample does not wait for company.
+_COORDINATES = 12_544  # 16 images of 28x28
+_OF_FEW = 512
+
+
+def tile_size(dim: int) -> int:
+    """Return the number of samples of `dim` coordinates in a tile: a power of 2 up to 512."""
+    return 1 << int(math.log2(max(1.0, min(_COORDINATES / dim, _OF_FEW / math.sqrt(dim)))))
+
+
+def in_tiles(predict: Predict, size: int) -> Predict:
+    """Return `predict` evaluated `size` samples at a time; off the CPU, all at once.
+
+    Accelerators want large batches; there samples agree across batch sizes to rounding only.
+    """
+
+    def tiled(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+        n = len(x)
+        if n in (0, size) or x.device.type != "cpu":
+            return predict(x, t, *labels)
+        rows = torch.arange(n + -n % size).clamp(max=n - 1).split(size)
+        times = [t.reshape(()) if t.numel() == 1 else t[r] for r in rows]
+        tiles = [
+            predict(x[r], time, *(label[r] for label in labels))
+            for r, time in zip(rows, times, strict=True)
+        ]
+        return torch.cat(tiles)[:n]
+
+    return tiled
