@@ -1,8 +1,22 @@
-"""Solvers: classical methods on EDM's grid, an adaptive pair, and torchdiffeq's methods."""
+"""Solvers: exponential and classical, an adaptive pair, and torchdiffeq's methods."""
 
 from collections.abc import Iterable
 
 from zoo import Component, hookimpl
+
+_OWN = (
+    ("euler", "euler:Euler", "Euler on the EDM grid, order 1"),
+    ("heun", "heun:Heun", "Heun on the EDM grid, order 2 (EDM)"),
+    ("rk4", "rk4:RK4", "Runge-Kutta in log t, order 4"),
+    ("ab2", "adams:AB2", "Adams-Bashforth in log t, order 2, 1 evaluation a step"),
+    ("ab3", "adams:AB3", "Adams-Bashforth in log t, order 3, 1 evaluation a step"),
+    ("ddim", "exponential:DDIM", "exponential Euler, order 1"),
+    ("exp-heun", "exponential:Heun", "exponential Heun, order 2, 2 evaluations a step"),
+    ("exp-ab2", "exponential:AB2", "exponential multistep (DPM-Solver++ 2M), order 2"),
+    ("exp-ab3", "exponential:AB3", "exponential multistep (DPM-Solver++ 3M), order 3"),
+    ("exp-abm3", "exponential:ABM3", "exponential predictor-corrector (UniPC), order 3"),
+    ("dopri5", "dopri5:Dopri5", "adaptive, a step size per sample, order 5"),
+)
 
 _TORCHDIFFEQ = {
     "euler": ("Euler", "Euler in log t, order 1"),
@@ -23,10 +37,9 @@ _TORCHDIFFEQ = {
 
 @hookimpl
 def zoo_solvers() -> Iterable[Component]:
-    """Bring Euler, Heun, a per-sample adaptive Dormand-Prince pair, and torchdiffeq."""
-    yield Component("euler", "zoo_solvers.euler:Euler", "Euler on the EDM grid, order 1")
-    yield Component("heun", "zoo_solvers.heun:Heun", "Heun on the EDM grid, order 2 (EDM)")
-    yield Component("dopri5", "zoo_solvers.dopri5:Dopri5", "adaptive per sample, order 5")
+    """Bring the exponential and classical solvers, an adaptive one per sample, and torchdiffeq."""
+    for name, target, summary in _OWN:
+        yield Component(name, f"zoo_solvers.{target}", summary)
     for method, (name, summary) in _TORCHDIFFEQ.items():
         yield Component(
             f"torchdiffeq-{method}", f"zoo_solvers.diffeq:{name}", f"torchdiffeq: {summary}"

@@ -1,18 +1,17 @@
-"""Dormand-Prince 5(4) in log t, with a step size of its own for every sample.
+"""Dormand-Prince 5(4) with a step size of its own for every sample.
 
-With u = log t the ODE is dx/du = t f(x, t), for self-similar kernels x - D, which is smooth over
-the many decades of t. A step of size h is accepted where
+It runs in coordinates where the ODE is bounded and smooth (`charts`). A step of size h is
+accepted where
 
-    err = rms((x5 - x4) / (atol + rtol max(|x|, |x5|))) <= 1,   h <- h clamp(0.9 err^(-1/5), 0.2, 5)
+    err = rms((y5 - y4) / (atol + rtol max(|y|, |y5|))) <= 1,   h <- h clamp(0.9 err^(-1/5), 0.2, 5)
 
-Each sample has its own u, h and err, so its result does not depend on its neighbours; samples
+Each sample has its own time, h and err, so its result does not depend on its neighbours; samples
 that have arrived leave the batch. The pair: Dormand and Prince, J. Comput. Appl. Math. 6 (1980)
 19; the controller: Hairer, Norsett and Wanner, Solving ODEs I, section II.4.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
 from zoo.interfaces.solver import StepCallback
+from zoo_solvers.charts import Chart, chart_for
 from zoo_solvers.checks import count, positive
 from zoo_solvers.walk import CheckedSolver
 
@@ -35,11 +35,11 @@ WEIGHTS = (
 )
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
-# Where the field is flat the error estimate sees nothing coming: no step passes over a factor
-# of e^1.5 in t.
+# Where the field is flat the error estimate sees nothing coming: no step of a clock that runs
+# like log t is longer than this.
 LONGEST_STEP = 1.5
 
-# A step below this share of the interval is lost in rounding.
+# A step below this share of the way is lost in rounding.
 LEAST_STEP = 1e-10
 
 
@@ -59,9 +59,9 @@ def per_sample_rms(x: Tensor) -> Tensor:
 
 @dataclass
 class _Batch:
-    """The samples still under way: state, dx/du, |log t| left to go, next step, place."""
+    """The samples still under way: state, its slope, clock left to run, next step, place."""
 
-    x: Tensor
+    y: Tensor
     slope: Tensor
     left: Tensor
     step: Tensor
@@ -70,42 +70,31 @@ class _Batch:
     def under_way(self) -> _Batch:
         """Return the samples that have not arrived."""
         some = self.left > 0
-        return _Batch(*(v[some] for v in (self.x, self.slope, self.left, self.step, self.place)))
-
-
-class _LogTime:
-    """dx/du of a flow at a distance `left` >= 0 in |u| from the end, per sample."""
-
-    def __init__(self, flow: Flow, t_from: float, t_to: float) -> None:
-        self.flow, self.span = flow, abs(math.log(t_to / t_from))
-        self._to, self._sign = t_to, math.copysign(1.0, t_to - t_from)
-        self._low, self._high = min(t_from, t_to), max(t_from, t_to)
-
-    def time(self, left: Tensor) -> Tensor:
-        """Return t, shape (B,), never outside the interval."""
-        return (-self._sign * left).exp().mul(self._to).clamp(self._low, self._high)
-
-    def slope(self, x: Tensor, left: Tensor) -> Tensor:
-        """Return dx/d|u|, shape (B, *)."""
-        t = self.time(left)
-        return self.flow.field(x, t) * over(self._sign * t, x)
+        return _Batch(*(v[some] for v in (self.y, self.slope, self.left, self.step, self.place)))
 
 
 class Dopri5(CheckedSolver):
-    """Adaptive, per sample; `steps` only sets the first step, the interval / steps.
+    """Adaptive, per sample; `steps` only sets the first step, the whole way / steps.
 
     Options:
         rtol, atol: tolerances per step, relative and in data units.
         max_evaluations: bound on a sample's evaluations; running into it is an error.
+        scale: standard deviation of the data, EDM's sigma_data.
     """
 
     order = 5
 
     def __init__(
-        self, *, rtol: float = 1e-4, atol: float = 1e-4, max_evaluations: int = 10_000
+        self,
+        *,
+        rtol: float = 1e-4,
+        atol: float = 1e-4,
+        max_evaluations: int = 10_000,
+        scale: float = 0.5,
     ) -> None:
         self._rtol, self._atol = positive("rtol", rtol), positive("atol", atol)
         self._max_evaluations = count("max_evaluations", max_evaluations)
+        self._scale = positive("scale", scale)
 
     def walk(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
@@ -115,49 +104,53 @@ class Dopri5(CheckedSolver):
         Raises:
             ZooError: a sample's step underflows, or its evaluations run out; t is named.
         """
-        ode = _LogTime(flow, t_from, t_to)
-        left = torch.full((len(x),), ode.span, dtype=x.dtype, device=x.device)
+        chart, y, slope = chart_for(flow, x, t_from, t_to, self._scale)
+        left = chart.way
         place = torch.arange(len(x), device=x.device)
-        batch = _Batch(x, ode.slope(x, left), left, (left / steps).clamp(max=LONGEST_STEP), place)
+        batch = _Batch(y, slope, left, (left / steps).clamp(max=LONGEST_STEP), place)
         evaluations, taken = 1, 0
         while len(batch.place):
-            self._step(ode, batch)
-            x = x.index_copy(0, batch.place, batch.x)
-            after(taken, float(ode.time(batch.left.max())), x)
+            flow.rows = batch.place
+            self._step(chart, batch)
+            x = x.index_copy(0, batch.place, chart.leave(batch.y, batch.left, batch.place))
+            behind = batch.left.argmax()
+            after(taken, float(chart.time(batch.left, batch.place)[behind]), x)
             batch = batch.under_way()
             evaluations, taken = evaluations + len(NODES), taken + 1
-            self._check(ode, batch, evaluations)
+            self._check(chart, batch, evaluations)
+        flow.rows = None
         return x
 
-    def _step(self, ode: _LogTime, batch: _Batch) -> None:
+    def _step(self, chart: Chart, batch: _Batch) -> None:
         """Try one step of every sample; those whose error is too large stay and step shorter."""
-        x, left = batch.x, batch.left
+        y, left = batch.y, batch.left
         h = torch.minimum(batch.step, left)
-        wide = over(h, x)
-        slopes, ahead = [batch.slope], x
+        wide = over(h, y)
+        slopes, ahead = [batch.slope], y
         for node, weights in zip(NODES, WEIGHTS, strict=True):
-            ahead = x + wide * combine(weights, slopes)
-            slopes.append(ode.slope(ahead, left - node * h))
-        scale = self._atol + self._rtol * torch.maximum(x.abs(), ahead.abs())
+            ahead = y + wide * combine(weights, slopes)
+            slopes.append(chart.slope(ahead, left - node * h, batch.place))
+        scale = self._atol / chart.unit + self._rtol * torch.maximum(y.abs(), ahead.abs())
         error = per_sample_rms(wide * combine(ERROR, slopes) / scale)
         accepted = error <= 1
         moved = accepted.reshape(wide.shape)
-        batch.x = torch.where(moved, ahead, x)
+        batch.y = torch.where(moved, ahead, y)
         batch.slope = torch.where(moved, slopes[-1], batch.slope)
         batch.left = torch.where(accepted, left - h, left)
         growth = (0.9 * error**-0.2).nan_to_num(0.2).clamp(0.2, 5.0)
         batch.step = (h * growth).clamp(max=LONGEST_STEP)
 
-    def _check(self, ode: _LogTime, batch: _Batch, evaluations: int) -> None:
-        lost = batch.step < LEAST_STEP * ode.span
+    def _check(self, chart: Chart, batch: _Batch, evaluations: int) -> None:
+        lost = batch.step < LEAST_STEP * chart.way[batch.place]
         if bool(lost.any()):
-            t = float(ode.time(batch.left[lost])[0])
+            t = float(chart.time(batch.left[lost], batch.place[lost])[0])
             raise ZooError(
                 f"dopri5's step underflows at t = {t:g}: the field there is not finite, or too "
                 "rough for the tolerances; raise rtol and atol"
             )
         if len(batch.place) and evaluations + len(NODES) > self._max_evaluations:
+            t = float(chart.time(batch.left, batch.place)[batch.left.argmax()])
             raise ZooError(
                 f"dopri5 has used {evaluations} of max_evaluations = {self._max_evaluations} at "
-                f"t = {float(ode.time(batch.left.max())):g}; raise it, or raise rtol and atol"
+                f"t = {t:g}; raise it, or raise rtol and atol"
             )

@@ -1,87 +1,184 @@
 """Time grids: where a fixed-step solver evaluates the field.
 
-A grid is a function (kernel, t_from, t_to, steps) -> steps + 1 times, strictly monotone from
-exactly t_from to exactly t_to, in either direction. Grids are uniform in some function of the
-noise level (data units, EDM's sigma), so every kernel gets the same grid by radius matching.
+A grid has steps + 1 times, strictly monotone from exactly t_from to exactly t_to, in either
+direction, uniform in some function of the noise level (data units, EDM's sigma) or of t. In the
+noise level every kernel gets the same grid by radius matching.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
+from torch import Tensor
 
 from zoo.errors import ZooError, did_you_mean
 from zoo.interfaces import FieldKernel
+from zoo_solvers.checks import positive
 
-Grid = Callable[[FieldKernel, float, float, int], list[float]]
+Map = Callable[[Tensor], Tensor]
 
 # Interior nodes stay below this level, twice EDM's sigma_max: the level of some kernels is
 # infinite at t_max (flow matching), and above it the field no longer depends on the data.
 LEVEL_CAP = 160.0
 
 
-def linear(start: float, end: float, steps: int) -> list[float]:
-    """Return steps + 1 equally spaced numbers from start to end."""
-    return [start + (end - start) * i / steps for i in range(steps + 1)]
+class Grid(ABC):
+    """A rule for placing steps + 1 times between two."""
+
+    @abstractmethod
+    def times(
+        self,
+        kernel: FieldKernel,
+        t_from: float,
+        t_to: float,
+        steps: int,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """Return times, float64, shape (steps + 1,), or (steps + 1, B) with a share.
+
+        `share`, shape (B,), is each sample's own noise level over the kernel's typical one,
+        for kernels whose level is random: the grid is then laid in the sample's own level.
+        """
 
 
-def time_uniform(kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> list[float]:
-    """Return times uniform in t itself, the kernel's own variable."""
-    del kernel
-    return [t_from, *linear(t_from, t_to, steps)[1:-1], t_to]
+class TimeGrid(Grid):
+    """Uniform in forward(t); `back` is the inverse function. A share does not move it."""
+
+    def __init__(self, forward: Map, back: Map) -> None:
+        self._forward, self._back = forward, back
+
+    def times(
+        self,
+        kernel: FieldKernel,
+        t_from: float,
+        t_to: float,
+        steps: int,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """Return times uniform in forward(t)."""
+        del kernel
+        ends = torch.tensor([t_from, t_to], dtype=torch.float64)
+        inside = self._back(between(self._forward(ends), steps)).clamp(*ends.sort()[0])
+        times = torch.cat([ends[:1], inside, ends[1:]])
+        return times if share is None else times.to(share)[:, None].expand(-1, len(share))
 
 
-def log_time_uniform(kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> list[float]:
-    """Return times uniform in log t."""
-    del kernel
-    logs = linear(math.log(t_from), math.log(t_to), steps)
-    return [t_from, *(math.exp(u) for u in logs[1:-1]), t_to]
+class LevelGrid(Grid):
+    """Uniform in forward(level); `back` is the inverse function. Levels stop at `cap`."""
+
+    def __init__(self, forward: Map, back: Map, cap: float = LEVEL_CAP) -> None:
+        self._forward, self._back, self._cap = forward, back, cap
+
+    def times(
+        self,
+        kernel: FieldKernel,
+        t_from: float,
+        t_to: float,
+        steps: int,
+        share: Tensor | None = None,
+    ) -> Tensor:
+        """Return times uniform in forward(level), or in t where all levels are above the cap."""
+        ends = torch.tensor([t_from, t_to], dtype=torch.float64)
+        levels = kernel.level(ends)
+        if share is not None:
+            ends, levels = ends.to(share)[:, None].expand(-1, len(share)), levels.to(share)[:, None]
+            levels = levels * share
+        capped = levels.clamp(max=self._cap)
+        inside = self._back(between(self._forward(capped), steps))
+        times = kernel.time_at(inside if share is None else inside / share)
+        times = torch.where(capped[:1] == capped[1:], between(ends, steps), times)
+        return torch.cat([ends[:1], times, ends[1:]])
 
 
-def level_uniform(
-    forward: Callable[[float], float], back: Callable[[float], float]
-) -> Grid:
-    """Return the grid that is uniform in forward(level); `back` is the inverse function."""
-
-    def grid(kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> list[float]:
-        ends = kernel.level(torch.tensor([t_from, t_to], dtype=torch.float64))
-        first, last = ends.clamp(max=LEVEL_CAP).tolist()
-        if first == last:
-            return time_uniform(kernel, t_from, t_to, steps)
-        levels = [back(u) for u in linear(forward(first), forward(last), steps)[1:-1]]
-        times = kernel.time_at(torch.tensor(levels, dtype=torch.float64))
-        return [t_from, *times.tolist(), t_to]
-
-    return grid
+def between(ends: Tensor, steps: int) -> Tensor:
+    """Return the steps - 1 equally spaced points strictly between ends[0] and ends[1]."""
+    share = torch.arange(1, steps, dtype=ends.dtype, device=ends.device) / steps
+    return torch.lerp(ends[:1], ends[1:], share.reshape(-1, *(1,) * (ends.ndim - 1)))
 
 
-def edm(rho: float = 7.0) -> Grid:
-    """Return EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5.
+def edm(rho: float) -> Grid:
+    """Return EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5; EDM takes 7."""
+    positive("rho", rho)
+    return LevelGrid(lambda level: level ** (1 / rho), lambda u: u**rho)
+
+
+def angle(pivot: float) -> Grid:
+    """Return the grid uniform in atan(level / pivot), densest in log level at the pivot.
+
+    The angle between signal and noise: the cosine schedule of arXiv:2102.09672, shifted as in
+    arXiv:2301.11093. It spends no steps where only noise, or only data, is left.
+    """
+    positive("pivot", pivot)
+    return LevelGrid(lambda level: (level / pivot).atan(), lambda u: pivot * u.tan(), math.inf)
+
+
+def focus(pivot: float, width: float) -> Grid:
+    """Return the grid uniform in asinh(log(level / pivot) / width).
+
+    Steps in log level are shortest at the pivot and grow in proportion to the distance from it,
+    beyond `width` nats: dense where data take shape, with tails that a log grid would have.
+    """
+    positive("pivot", pivot)
+    positive("width", width)
+    return LevelGrid(
+        lambda level: ((level / pivot).log() / width).asinh(),
+        lambda u: pivot * (width * u.sinh()).exp(),
+    )
+
+
+def through(levels: Sequence[float]) -> Grid:
+    """Return the grid through given levels, for any number of steps; log level in between.
 
     Raises:
-        ZooError: rho is not a positive number.
+        ZooError: fewer than two levels, or not all positive and strictly decreasing.
     """
-    if isinstance(rho, bool) or not isinstance(rho, (int, float)) or not 0 < rho < math.inf:
-        raise ZooError(f"rho = {rho!r}; expected a positive number (EDM uses 7)")
-    return level_uniform(lambda level: level ** (1 / rho), lambda u: u**rho)
+    if len(levels) < 2:
+        raise ZooError(f"grid = {list(levels)}; expected at least two noise levels")
+    for level in levels:
+        positive("grid level", level)
+    if any(later >= earlier for earlier, later in pairwise(levels)):
+        raise ZooError("grid levels must decrease strictly, from noise to data")
+    logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)
+    numbers = torch.arange(len(levels), dtype=torch.float64)
+    return LevelGrid(
+        lambda level: piecewise(level.log(), logs, numbers),
+        lambda u: piecewise(u, numbers, logs).exp(),
+    )
 
 
-def log_level() -> Grid:
-    """Return the grid uniform in the log of the noise level."""
-    return level_uniform(math.log, math.exp)
+def piecewise(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
+    """Return the piecewise linear function through (knots, values) at x, extended linearly."""
+    knots, values = knots.to(x.device), values.to(x.device)
+    right = torch.searchsorted(knots, x.contiguous()).clamp(1, len(knots) - 1)
+    low, high = knots[right - 1], knots[right]
+    return torch.lerp(values[right - 1], values[right], (x - low) / (high - low))
 
 
-def named(name: str, rho: float) -> Grid:
-    """Return a grid by name: "edm", "log" (level), "log-time" or "time".
+def named(name: str | Sequence[float], *, rho: float, pivot: float, width: float) -> Grid:
+    """Return a grid by name, or through given levels.
+
+    "edm" is uniform in level^(1/rho), "angle" in atan(level / pivot), "focus" in
+    asinh(log(level / pivot) / width), "log" in log level, "radius" in the level itself (the
+    sample's distance from its source), "log-time" in log t, "time" in t.
 
     Raises:
         ZooError: there is no such grid.
     """
+    if not isinstance(name, str):
+        return through(name)
     grids: dict[str, Grid] = {
-        "edm": edm(rho), "log": log_level(), "log-time": log_time_uniform, "time": time_uniform
+        "angle": angle(pivot),
+        "edm": edm(rho),
+        "focus": focus(pivot, width),
+        "log": LevelGrid(torch.log, torch.exp),
+        "log-time": TimeGrid(torch.log, torch.exp),
+        "radius": LevelGrid(torch.clone, torch.clone),
+        "time": TimeGrid(torch.clone, torch.clone),
     }
     if name not in grids:
-        raise ZooError(f"no grid {name!r}: {did_you_mean(str(name), grids)}")
+        raise ZooError(f"no grid {name!r}: {did_you_mean(name, grids)}")
     return grids[name]

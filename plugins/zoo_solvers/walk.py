@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -73,18 +74,28 @@ class GridSolver(CheckedSolver):
     """A fixed-step method on a grid of times; a leaf writes `steps_along`.
 
     Options:
-        grid: "edm" (uniform in level^(1/rho)), "log" (in log level), "log-time" or "time".
+        grid: "edm" (uniform in level^(1/rho)), "angle" (in atan(level / pivot)), "log" (in log
+            level), "radius" (in level), "log-time", "time", or a list of decreasing levels.
         rho: exponent of the EDM grid, 7 in arXiv:2206.00364.
+        pivot: level around which the angle grid is densest.
     """
 
-    def __init__(self, *, grid: str = "edm", rho: float = 7.0) -> None:
-        self._grid = grids.named(grid, rho)
+    def __init__(
+        self,
+        *,
+        grid: str | Sequence[float] = "edm",
+        rho: float = 7.0,
+        pivot: float = 3.0,
+        width: float = 0.5,
+    ) -> None:
+        self.grid = grids.named(grid, rho=rho, pivot=pivot, width=width)
 
     def walk(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
     ) -> Tensor:
         """Return x at t_to, along the grid."""
-        return self.steps_along(flow, x, self._grid(flow.kernel, t_from, t_to, steps), after)
+        times = self.grid.times(flow.kernel, t_from, t_to, steps).tolist()
+        return self.steps_along(flow, x, times, after)
 
     @abstractmethod
     def steps_along(

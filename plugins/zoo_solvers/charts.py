@@ -1,0 +1,144 @@
+"""Coordinates for adaptive steps: a clock and a state whose ODE is bounded and smooth.
+
+Where the kernel's linear part is its marginal's (`linear.is_scalar`), with
+psi = asinh(scale alpha / sigma) and y = x / (sigma cosh psi) = x / hypot(scale alpha, sigma),
+
+    dy/dpsi = D / scale - y tanh psi
+
+which is bounded at all noise levels, vanishes for data N(0, scale^2 I), and has y of unit size
+from noise to data, so that one tolerance means the same everywhere: EDM's preconditioning
+(arXiv:2206.00364, table 1) as a change of variables. Any other ODE runs in u = log t, as
+dx/du = t f(x, t).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import Flow, over
+from zoo_solvers.linear import is_scalar, marginal, own_share
+
+
+class Chart(ABC):
+    """Coordinates y of x along a walk; the clock runs down from `way` to 0.
+
+    `left`, shape (B,), is what the clock of some samples has left and `place`, shape (B,), which
+    samples of the walk they are.
+
+    Attributes:
+        way: what every sample's clock runs, shape (samples,).
+        unit: data units per unit of y.
+    """
+
+    way: Tensor
+    unit: float
+
+    @abstractmethod
+    def time(self, left: Tensor, place: Tensor) -> Tensor:
+        """Return t, shape (B,), never outside the interval."""
+
+    @abstractmethod
+    def slope(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
+        """Return dy per unit of the clock, shape (B, *); one evaluation."""
+
+    @abstractmethod
+    def leave(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
+        """Return x, shape (B, *)."""
+
+
+class LogTime(Chart):
+    """y = x, the clock runs in |log t|."""
+
+    unit = 1.0
+
+    def __init__(self, flow: Flow, samples: Tensor, t_from: float, t_to: float) -> None:
+        self._flow = flow
+        self._to, self._sign = t_to, math.copysign(1.0, t_to - t_from)
+        self._low, self._high = min(t_from, t_to), max(t_from, t_to)
+        way = abs(math.log(t_to / t_from))
+        self.way = torch.full((len(samples),), way, dtype=samples.dtype, device=samples.device)
+
+    def time(self, left: Tensor, place: Tensor) -> Tensor:
+        """Return t = t_to exp(-+ left)."""
+        del place
+        return (-self._sign * left).exp().mul(self._to).clamp(self._low, self._high)
+
+    def slope(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
+        """Return +-t f(x, t)."""
+        t = self.time(left, place)
+        return self._flow.field(y, t) * over(self._sign * t, y)
+
+    def leave(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
+        """Return y."""
+        del left, place
+        return y
+
+
+class Normed(Chart):
+    """y = x / hypot(scale alpha, sigma), the clock runs in |psi|, sigma the sample's own."""
+
+    def __init__(
+        self, flow: Flow, share: Tensor, t_from: float, t_to: float, scale: float
+    ) -> None:
+        self._flow, self._share, self.unit = flow, share, scale
+        self._to, self._low, self._high = t_to, min(t_from, t_to), max(t_from, t_to)
+        ends = torch.tensor([[t_from], [t_to]], dtype=share.dtype, device=share.device)
+        alpha, sigma = marginal(flow.kernel, ends)
+        psi = (scale * alpha / (sigma * share)).asinh()
+        start, self._end = psi[0], psi[1]
+        self.way = (start - self._end).abs()
+        self._sign = 1.0 if t_to < t_from else -1.0
+
+    def _psi(self, left: Tensor, place: Tensor) -> Tensor:
+        psi: Tensor = self._end[place] - self._sign * left
+        return psi
+
+    def time(self, left: Tensor, place: Tensor) -> Tensor:
+        """Return the t whose level is scale / sinh psi in the sample's own units."""
+        level = self.unit / (self._psi(left, place).sinh() * self._share[place])
+        t: Tensor = self._flow.kernel.time_at(level).to(left).clamp(self._low, self._high)
+        return torch.where(left > 0, t, self._to)
+
+    def _size(self, left: Tensor, place: Tensor) -> Tensor:
+        alpha, sigma = marginal(self._flow.kernel, self.time(left, place))
+        return torch.hypot(self.unit * alpha, sigma * self._share[place])
+
+    def enter(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        """Return y and its slope at the start, from x and D there, shapes (B, *)."""
+        place = torch.arange(len(x), device=x.device)
+        y = x / over(self._size(self.way, place), x)
+        return y, self._slope(y, d, self.way, place)
+
+    def _slope(self, y: Tensor, d: Tensor, left: Tensor, place: Tensor) -> Tensor:
+        pull = over(self._psi(left, place).tanh(), y)
+        return self._sign * (d / self.unit - pull * y)
+
+    def slope(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
+        """Return +-(D / scale - y tanh psi)."""
+        x = self.leave(y, left, place)
+        d = self._flow.denoise(x, self.time(left, place))
+        return self._slope(y, d, left, place)
+
+    def leave(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
+        """Return x = y hypot(scale alpha, sigma)."""
+        return y * over(self._size(left, place), y)
+
+
+def chart_for(
+    flow: Flow, x: Tensor, t_from: float, t_to: float, scale: float
+) -> tuple[Chart, Tensor, Tensor]:
+    """Return the chart of a walk that starts at x, with y and its slope there; one evaluation."""
+    place = torch.arange(len(x), device=x.device)
+    if not is_scalar(flow.kernel):
+        plain = LogTime(flow, x, t_from, t_to)
+        return plain, x, plain.slope(x, plain.way, place)
+    d = flow.denoise(x, t_from)
+    share = own_share(flow.kernel, x, d, t_from)
+    if share is None:
+        share = torch.ones(len(x), dtype=x.dtype, device=x.device)
+    chart = Normed(flow, share, t_from, t_to, scale)
+    return chart, *chart.enter(x, d)

@@ -1,0 +1,80 @@
+"""The linear part of a kernel's ODE, and what is left of the field without it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import FieldKernel, Flow, over
+
+# Bounds on a sample's own noise level over the kernel's typical one.
+LEAST_SHARE, LARGEST_SHARE = 1e-3, 1e3
+
+_SCALAR: WeakKeyDictionary[FieldKernel, bool] = WeakKeyDictionary()
+_STEP, _TOLERANCE = 1e-4, 1e-4
+
+
+def is_scalar(kernel: FieldKernel) -> bool:
+    """Tell whether x_t / sigma - x_0 alpha / sigma is constant on conditional trajectories.
+
+    Then dx/dt = (sigma'/sigma) x + (alpha' - alpha sigma'/sigma) D with D = E[x_0 | x_t] and
+    (alpha, sigma) = kernel.marginal(t). It holds for Gaussian paths and self-similar kernels; a
+    kernel may be affine without it (noise that rotates), so the velocity itself is asked.
+    """
+    if not kernel.affine:
+        return False
+    if kernel not in _SCALAR:
+        _SCALAR[kernel] = _probe(kernel)
+    return _SCALAR[kernel]
+
+
+def _probe(kernel: FieldKernel) -> bool:
+    t = math.sqrt(kernel.t_min * kernel.t_max)
+    around = torch.tensor([t * (1 - _STEP), t, t * (1 + _STEP)], dtype=torch.float64)
+    alpha, sigma = (v.double().cpu() for v in kernel.marginal(around))
+    growth = float((sigma[2] - sigma[0]) / sigma[1]) / (2 * _STEP * t)
+    drift = float(alpha[2] - alpha[0]) / (2 * _STEP * t) - float(alpha[1]) * growth
+    generator = torch.Generator().manual_seed(0)
+    x_0, x_t = torch.randn(2, 1, kernel.dim, generator=generator, dtype=torch.float64)
+    expected = growth * x_t + drift * x_0
+    error = (kernel.velocity(x_t, x_0, t) - expected).abs().max()
+    return bool(error <= _TOLERANCE * expected.abs().max())
+
+
+def denoiser(flow: Flow) -> Callable[[Tensor, float | Tensor], Tensor]:
+    """Return D(x, t), the slowly varying part of the field, shape (B, *).
+
+    E[x_0 | x_t] where the linear part is the marginal's; else x - t f, since any ODE can be
+    written dx/dt = (x - D) / t.
+    """
+    if is_scalar(flow.kernel):
+        return flow.denoise
+
+    def left_over(x: Tensor, t: float | Tensor) -> Tensor:
+        return x - over(t, x) * flow.field(x, t)
+
+    return left_over
+
+
+def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (alpha, sigma) of the linear part that `denoiser` leaves, like t."""
+    if not is_scalar(kernel):
+        return torch.ones_like(t), t
+    alpha, sigma = kernel.marginal(t)
+    return alpha.to(t), sigma.to(t)
+
+
+def own_share(kernel: FieldKernel, x: Tensor, d: Tensor, t: float) -> Tensor | None:
+    """Return each sample's noise level over the typical one, (B,); None where t determines it.
+
+    |x - D| / sqrt(dim) is the sample's level, to a relative 1 / sqrt(2 dim); along the ODE of a
+    self-similar kernel it stays proportional to t, since the sample keeps its quantile.
+    """
+    if not (kernel.random_level and is_scalar(kernel)):
+        return None
+    level = (x - d).flatten(1).square().mean(dim=1).sqrt()
+    return (level / kernel.level(t).to(level)).clamp(LEAST_SHARE, LARGEST_SHARE)

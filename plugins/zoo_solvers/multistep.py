@@ -1,0 +1,78 @@
+"""One evaluation a step: x_{i+1} = shrink_i x_i + sum of weights times the last values."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable
+
+from torch import Tensor
+
+from zoo.interfaces import FieldKernel, Flow
+from zoo.interfaces.solver import StepCallback
+from zoo_solvers.coefficients import Line
+from zoo_solvers.grids import Grid
+from zoo_solvers.plan import Number, Plan, make_plan, mix
+from zoo_solvers.walk import CheckedSolver
+
+Value = Callable[[Tensor, Number], Tensor]
+
+
+class Tabulated(CheckedSolver):
+    """A method given by a grid, the line along it, and a table of weights."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self._known: tuple[FieldKernel, tuple[float, float, int], Plan] | None = None
+
+    @abstractmethod
+    def value(self, flow: Flow) -> Value:
+        """Return the function of (x, t) whose values the weights multiply; one evaluation."""
+
+    @abstractmethod
+    def line(self, kernel: FieldKernel, times: Tensor, share: Tensor | None) -> Line:
+        """Return the line along times, shape (steps + 1,), or (steps + 1, B) with a share."""
+
+    @abstractmethod
+    def table(self, line: Line) -> Tensor:
+        """Return the weights of every step, shape (steps, values, ...)."""
+
+    def share(self, kernel: FieldKernel, x: Tensor, value: Tensor, t: float) -> Tensor | None:
+        """Return each sample's own noise level over the typical one, (B,); None if unneeded."""
+        del kernel, x, value, t
+        return None
+
+    def plan(
+        self, kernel: FieldKernel, t_from: float, t_to: float, steps: int, share: Tensor | None
+    ) -> Plan:
+        """Return the plan; the last one is kept where it does not depend on the samples."""
+        key = (t_from, t_to, steps)
+        if share is None and self._known and self._known[0] is kernel and self._known[1] == key:
+            return self._known[2]
+        nominal = self.grid.times(kernel, *key)
+        times = nominal if share is None else self.grid.times(kernel, *key, share)
+        line = self.line(kernel, times, share)
+        plan = make_plan(line, self.table(line), times, nominal.tolist())
+        if share is None:
+            self._known = (kernel, key, plan)
+        return plan
+
+
+class Multistep(Tabulated):
+    """The walk itself; a leaf says of what, along what, and with what weights."""
+
+    def walk(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
+    ) -> Tensor:
+        """Return x at t_to."""
+        value = self.value(flow)
+        latest = value(x, t_from)
+        share = self.share(flow.kernel, x, latest, t_from)
+        plan = self.plan(flow.kernel, t_from, t_to, steps, share)
+        known = deque([latest], maxlen=len(plan.weights[0]))
+        for i in range(steps):
+            if i:
+                known.appendleft(value(x, plan.times[i]))
+            x = mix(x, plan.shrink[i], plan.weights[i], known)
+            after(i, plan.nominal[i + 1], x)
+        return x
