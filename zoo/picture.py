@@ -72,19 +72,32 @@ def _drawing(shape: tuple[int, ...]) -> Callable[[Path, Tensor], None] | None:
     return _draw_points if shape == (2,) else None
 
 
+def check_target(path: Path, shape: tuple[int, ...]) -> None:
+    """Raise ZooError unless samples of this shape can be written to `path`; before drawing any."""
+    draws = {".npz": True, ".png": drawable(shape)}
+    if not draws.get(path.suffix, False):
+        fits = " or ".join(suffix for suffix, possible in draws.items() if possible)
+        raise ZooError(f"{path}: samples of shape {shape} are written to a file ending in {fits}")
+    if path.is_dir():
+        raise ZooError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise ZooError(f"{path}: there is no folder {path.parent}")
+
+
 def write_samples(path: Path, samples: Tensor) -> None:
     """Write samples (n, *shape) as .png (images, points of the plane) or .npz ("samples").
 
     Raises:
         ZooError: another ending, data that has no picture, or a disk that refuses.
     """
-    draw = _draw_numbers if path.suffix == ".npz" else _drawing(tuple(samples.shape[1:]))
-    if path.suffix not in (".png", ".npz") or draw is None:
-        raise ZooError(f"{path}: write {default_suffix(tuple(samples.shape[1:]))} instead")
+    shape = tuple(samples.shape[1:])
+    check_target(path, shape)
+    draw = _draw_numbers if path.suffix == ".npz" else _drawing(shape)
+    assert draw is not None
     beside = path.with_name(f".{path.name}.part")
     try:
         draw(beside, samples)
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise ZooError(f"cannot write {path}: {error.strerror}") from error
+        raise ZooError(f"cannot write {path}: {error.strerror or error}") from error

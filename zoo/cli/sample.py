@@ -6,15 +6,21 @@ from pathlib import Path
 
 import click
 
+_COUNT = click.IntRange(min=1)
+
 
 @click.command()
 @click.argument("ref", metavar="NAME")
-@click.option("-n", "count", type=int, default=64, show_default=True, help="Number of samples.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="FILE.png or FILE.npz [NAME.png].")
-@click.option("--steps", type=int, help="Solver steps; the model's default if not given.")
+@click.option("-n", "count", type=_COUNT, default=64, show_default=True, help="Number of samples.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="FILE.png or FILE.npz [NAME.png]."
+)
+@click.option("--steps", type=_COUNT, help="Solver steps; the model's default if not given.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Sample i depends on it and i.")
-@click.option("--batch-size", type=int, help="Samples at a time.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Sample i depends on it and i."
+)
+@click.option("--batch-size", type=_COUNT, help="Samples at a time.")
 @click.option("--label", type=int, help="Class to draw from, where the model has classes.")
 @click.option("--guidance", type=float, default=1.0, show_default=True, help="1 is none.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
@@ -33,10 +39,11 @@ def command(
     """Draw samples from the model NAME (or owner/name on the Hub, or ./folder)."""
     from zoo.device import parse_device
     from zoo.loading import load
-    from zoo.picture import default_suffix, write_samples
+    from zoo.picture import check_target, default_suffix, write_samples
 
     model = load(ref, device=parse_device(device))
-    target = out or Path(Path(ref).name.replace(":", "-") + default_suffix(model.shape))
+    target = out or Path(_stem(ref) + default_suffix(model.shape))
+    check_target(target, model.shape)
     samples = model.sample(
         count,
         steps=steps,
@@ -49,3 +56,8 @@ def command(
     )
     write_samples(target, samples)
     click.echo(f"{target}: {count} samples of {ref}, seed {seed}")
+
+
+def _stem(ref: str) -> str:
+    """Return the name of a file for samples of `ref`, which may be a folder such as "."."""
+    return Path(ref).name.strip(".").replace(":", "-") or Path(ref).resolve().name
