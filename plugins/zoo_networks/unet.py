@@ -21,7 +21,9 @@ from zoo_networks.options import check_options
 
 
 def _groups(channels: int) -> int:
-    return math.gcd(channels, 32) if channels >= 64 else math.gcd(channels, 8)
+    """Return the number of groups to normalise: up to 32, of two channels at least."""
+    groups = math.gcd(channels, 32 if channels >= 64 else 8)
+    return groups if groups < channels else max(1, groups // 2)
 
 
 def _zero(layer: nn.Conv2d) -> nn.Conv2d:
