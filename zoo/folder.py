@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion
 
 from zoo.config import MAX_CONFIG_BYTES, Config, WeightFile, parse_config
 from zoo.errors import ZooError
@@ -83,13 +84,13 @@ def _met(text: str) -> bool:
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise ZooError(f"requires: {text!r} is not a requirement such as 'zoo-x>=1.0'") from error
-    if requirement.url:
-        raise ZooError(f"requires: {text!r} names an address; only a name and versions are allowed")
+    if requirement.url or requirement.marker or requirement.extras:
+        raise ZooError(f"requires: {text!r} is more than a name and versions, such as 'zoo-x>=1.0'")
     try:
         installed = metadata.version(requirement.name)
-    except metadata.PackageNotFoundError:
-        return False
-    return requirement.specifier.contains(installed, prereleases=True)
+        return requirement.specifier.contains(installed, prereleases=True)
+    except (metadata.PackageNotFoundError, InvalidVersion, TypeError):
+        return False  # not installed, or of a version that says nothing
 
 
 def describe(path: Path) -> WeightFile:
@@ -140,7 +141,9 @@ def verify_file(path: Path, expected: WeightFile) -> None:
 def _stamp(path: Path, expected: WeightFile) -> Path:
     """Return the file whose presence says that `path`, in its present state, was as expected."""
     stat = path.stat()
-    state = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}|{expected.sha256}"
+    # ctime too: whoever changes a file can set mtime back, but not this.
+    facts = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, expected.sha256)
+    state = f"{path.resolve()}|{facts}"
     return cache_folder() / "verified" / hashlib.sha256(state.encode()).hexdigest()
 
 
@@ -148,28 +151,41 @@ def cache_folder() -> Path:
     """Return the folder for what zoo keeps between runs: $ZOO_CACHE or the user's cache folder."""
     from platformdirs import user_cache_dir
 
-    return Path(os.environ.get("ZOO_CACHE") or user_cache_dir("zoo"))
+    return Path(os.environ.get("ZOO_CACHE") or user_cache_dir("zoo")).expanduser()
 
 
 class NewFolder:
-    """A folder that appears whole or not at all: `with NewFolder(path) as beside: ...`."""
+    """Files that appear in a folder together: `with NewFolder(path) as beside: write into beside`.
+
+    A folder that is not there yet appears whole. In one that is, files of the same name are
+    replaced once all are written, and whatever else lies in it stays. After an exception inside
+    the block all is as before.
+
+    Raises:
+        ZooError: `path` is a file, or a folder that holds something else than a model.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self.path = path.expanduser().resolve()
+        near = self.path if self.path.is_dir() else self.path.parent
+        self.beside = near / f".{self.path.name}.{os.getpid()}.part"
 
     def __enter__(self) -> Path:
-        self.beside.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists() and not self.path.is_dir():
+            raise ZooError(f"{self.path} is a file; name a folder")
+        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / CONFIG).is_file():
+            raise ZooError(f"{self.path} holds other files and no model; name an empty folder")
         shutil.rmtree(self.beside, ignore_errors=True)
-        self.beside.mkdir()
+        self.beside.mkdir(parents=True)
         return self.beside
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
+        try:
+            if kind is None and self.path.is_dir():
+                # config.json last: until then what is read is refused, not wrong.
+                for file in sorted(self.beside.iterdir(), key=lambda f: f.name == CONFIG):
+                    file.replace(self.path / file.name)
+            elif kind is None:
+                self.beside.rename(self.path)
+        finally:
             shutil.rmtree(self.beside, ignore_errors=True)
-            return
-        old = self.path.with_name(f".{self.path.name}.{os.getpid()}.old")
-        if self.path.exists():
-            self.path.rename(old)
-        self.beside.rename(self.path)
-        shutil.rmtree(old, ignore_errors=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from zoo.card import write_card
 from zoo.config import Config, Data, Part, Weights, dump_config
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG, PICTURE, WEIGHTS, NewFolder, describe
+from zoo.parts import requirements
 from zoo.picture import write_samples
 from zoo.weights import save_weights
 
@@ -25,23 +28,28 @@ def describe_parts(model: FieldModel) -> Config:
 
     Raises:
         ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so its
-            name and options are not known.
+            name and options are not known; or its options cannot be written as JSON.
     """
 
     def part(kind: str) -> Part:
         named: Part | None = getattr(model, kind).part
         if named is None:
             raise ZooError(f"the {kind} has no name to save; build it with zoo.{kind}(name, ...)")
+        try:
+            json.dumps(named.options, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ZooError(f"the {kind}'s options are not JSON: {error}") from error
         return named
 
-    return Config(
+    config = Config(
         format=1,
-        data=Data(model.shape, labels=model.network.labels),
+        data=Data(model.shape, range=model.range, labels=model.network.labels),
         kernel=part("kernel"),
         prior=part("prior"),
         network=part("network"),
         solver=part("solver"),
     )
+    return msgspec.structs.replace(config, requires=requirements(config))
 
 
 def save_folder(
@@ -52,7 +60,7 @@ def save_folder(
     dtype: torch.dtype | None = None,
     samples: Tensor | None = None,
 ) -> Path:
-    """Write `model` into `folder`, replacing it only once everything is written.
+    """Write `model` into `folder`, replacing what is there only once everything is written.
 
     Args:
         model: the model.
@@ -62,7 +70,8 @@ def save_folder(
         samples: some of its samples, for the card's picture.
 
     Raises:
-        ZooError: parts without names, options that are not JSON, or a disk that refuses.
+        ZooError: parts without names, options that are not JSON, a folder of something else, or a
+            disk that refuses.
     """
     config = model.config or describe_parts(model)
     try:
@@ -74,12 +83,12 @@ def save_folder(
             if samples is not None:
                 write_samples(beside / PICTURE, samples)
             card = model.card or write_card(
-                name or folder.name,
+                name or folder.resolve().name,
                 config,
                 network=model.network,
                 picture=PICTURE if samples is not None else "",
             )
             (beside / CARD).write_text(card, encoding="utf-8")
-    except (OSError, TypeError) as error:
-        raise ZooError(f"cannot write {folder}: {error}") from error
+    except (OSError, SafetensorError) as error:
+        raise ZooError(f"cannot write {folder}: {' '.join(str(error).split())}") from error
     return folder
