@@ -12,7 +12,8 @@ from msgspec import Meta, Struct, field
 from zoo.errors import ZooError, did_you_mean
 
 MAX_CONFIG_BYTES = 1_000_000
-NAME = re.compile(r"^(?:[a-z0-9][a-z0-9_-]*:)?[a-z0-9][a-z0-9._-]*$")
+MAX_STEPS = 100_000
+NAME = re.compile(r"^(?:[a-z0-9][a-z0-9_-]*:)?[a-z0-9][a-z0-9._-]*\Z")
 
 Positive = Annotated[int, Meta(ge=1, le=2**31)]
 Options = dict[str, Any]
@@ -67,10 +68,12 @@ class WeightFile(Struct, frozen=True, forbid_unknown_fields=True):
     """Size in bytes and sha256 of one weight file."""
 
     size: Annotated[int, Meta(ge=0, le=2**50)]
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors$", max_length=200)]
+FileName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors\Z", max_length=200)
+]
 
 
 class Weights(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -79,6 +82,9 @@ class Weights(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     files: dict[FileName, WeightFile] = field(default_factory=dict)
     repo: str | None = None
     revision: str | None = None
+
+
+Requires = Annotated[str, Meta(max_length=200)]
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -91,7 +97,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     network: Part
     solver: Part
     weights: Weights = Weights()
-    requires: tuple[str, ...] = ()
+    requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
     training: dict[str, Any] = field(default_factory=dict)
 
 
@@ -135,6 +141,9 @@ def parse_config(raw: bytes, where: str) -> Config:
         raise ZooError(f"{where}: {explain(error, known_keys(Config))}") from error
     if math.prod(config.data.shape) > 2**31:
         raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
+    steps = config.solver.options.get("steps", 1)
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MAX_STEPS:
+        raise ZooError(f"{where}: solver.steps = {steps!r}; expected 1 to {MAX_STEPS}")
     if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
         raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
     return config

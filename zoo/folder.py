@@ -50,7 +50,7 @@ def read_card(folder: Path) -> str:
     """Return the folder's model card, "" if it has none.
 
     Raises:
-        ZooError: it is too large or not UTF-8.
+        ZooError: it is too large, not UTF-8, or has no front matter.
     """
     path = folder / CARD
     if not path.is_file():
@@ -58,9 +58,14 @@ def read_card(folder: Path) -> str:
     if path.stat().st_size > MAX_CARD_BYTES:
         raise ZooError(f"{path}: {path.stat().st_size} bytes; at most {MAX_CARD_BYTES} are read")
     try:
-        return path.read_text(encoding="utf-8")
+        card = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ZooError(f"{path} is not UTF-8 text: {error}") from error
+    if card and not (card.startswith("---\n") and "\n---\n" in card):
+        raise ZooError(
+            f"{path} is no model card: it has to open with YAML between two lines of ---"
+        )
+    return card
 
 
 def missing_requirements(config: Config) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ def missing_requirements(config: Config) -> tuple[str, ...]:
 
 def check_requirements(config: Config, name: str) -> None:
     """Raise ZooError, saying what to install, unless all that `config` requires is installed."""
-    if needs := missing_requirements(config):
+    if needs := [" ".join(need.split()) for need in missing_requirements(config)]:
         wanted = " ".join(f"'{n}'" for n in needs)
         raise ZooError(f"{name} needs {', '.join(needs)}: pip install {wanted}")
 

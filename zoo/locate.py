@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.config import Weights
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG, check_file
+from zoo.folder import CARD, CONFIG, PICTURE, check_file
 from zoo.names import UnknownModel, find_model
 from zoo.refs import Access, Hub, Local, Name, parse_ref
 
@@ -48,9 +48,14 @@ def folder_of(ref: str, *, revision: str | None = None, access: Access | None = 
 def _local(ref: str, parsed: Local) -> Path:
     if not parsed.path.is_dir():
         raise ZooError(f"{ref}: there is no folder {parsed.path}")
-    for file in (CONFIG, CARD, *(p.name for p in parsed.path.glob("*.safetensors"))):
-        _refuse_link(parsed.path / file)
+    refuse_links(parsed.path)
     return parsed.path
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise ZooError if a file of the model is a link to outside of its folder."""
+    for name in (CONFIG, CARD, PICTURE, *(p.name for p in folder.glob("*.safetensors"))):
+        _refuse_link(folder / name)
 
 
 def _refuse_link(path: Path) -> None:

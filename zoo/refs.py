@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo.config import NAME
 from zoo.errors import ZooError
 
-_HUB = re.compile(r"^(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[^@\s]+))?$")
+_HUB = re.compile(r"^(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[^@\s]+))?\Z")
 
 
 @dataclass(frozen=True)
