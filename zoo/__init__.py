@@ -19,6 +19,7 @@ from zoo.hookspecs import Component, hookimpl
 if TYPE_CHECKING:
     from zoo.build import kernel, network, prior, solver
     from zoo.exact_fields import exact
+    from zoo.hub import pull, push
     from zoo.loading import load
     from zoo.model import FieldModel
     from zoo.names import list_models
@@ -36,6 +37,8 @@ _LAZY = {
     "load": "zoo.loading",
     "network": "zoo.build",
     "prior": "zoo.build",
+    "pull": "zoo.hub",
+    "push": "zoo.hub",
     "solver": "zoo.build",
 }
 
@@ -52,6 +55,8 @@ __all__ = [
     "load",
     "network",
     "prior",
+    "pull",
+    "push",
     "solver",
 ]
 

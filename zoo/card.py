@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from zoo.interfaces import Network
 
 
+# What lies between these is written anew whenever the model is published; the rest is prose.
+FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
+END = "<!-- end of facts -->"
+_HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
+
+
 def _front_matter(name: str, config: Config, licence: str, datasets: list[str]) -> str:
     lines = [f"license: {licence}", "library_name: fieldzoo"]
     if len(config.data.shape) == 3:
@@ -86,6 +92,8 @@ def write_card(
         facts.get("summary") or f"A field diffusion model of {shape} data.",
         "",
         *([f"![samples]({picture})", ""] if picture else []),
+        FACTS,
+        "",
         "```python",
         "import zoo",
         "",
@@ -103,7 +111,51 @@ def write_card(
         *_training(config.training),
         "## Licence",
         "",
-        f"Weights: {licence}. {config.training.get('data_licence', '')}".strip(),
+        f"Weights: {licence}.",
+        *([f"Data: {terms}."] if (terms := config.training.get("data_licence", "")) else []),
         "",
+        END,
     ]
     return inspect.cleandoc("\n".join(lines)) + "\n"
+
+
+def refresh(card: str, fresh: str) -> str:
+    """Return `card` with the facts of `fresh`: front matter by key, and the block of facts.
+
+    Prose stays as it is, and so do keys that `fresh` does not have. A card without the block gets
+    it at its end.
+    """
+    matter, body = _split(card)
+    new_matter, new_body = _split(fresh)
+    keys = _by_key(matter)
+    for key, lines in _by_key(new_matter).items():
+        if key not in _HAND_KEPT or key not in keys:
+            keys[key] = lines
+    before, found, rest = body.partition(FACTS)
+    after = rest.partition(END)[2]
+    facts = FACTS + new_body.partition(FACTS)[2].partition(END)[0] + END
+    if not found:
+        before, after = (before.rstrip() + "\n\n").lstrip("\n"), "\n"
+    text = "\n".join(line for lines in keys.values() for line in lines)
+    return f"---\n{text}\n---\n{before}{facts}{after}"
+
+
+def _split(card: str) -> tuple[str, str]:
+    """Return front matter without its fences, and the text below it."""
+    if not card.startswith("---\n"):
+        return "", card
+    matter, found, body = card[4:].partition("\n---\n")
+    return (matter, body) if found else ("", card)
+
+
+def _by_key(matter: str) -> dict[str, list[str]]:
+    """Return the lines of each top-level key, the key's own first; comments stay in place."""
+    keys: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in matter.splitlines():
+        if line[:1].strip() and line[0] not in "-#" and ":" in line:
+            lines = keys.setdefault(line.partition(":")[0].strip("\"' "), [])
+        elif not keys:
+            lines = keys.setdefault("", [])
+        lines.append(line)
+    return keys

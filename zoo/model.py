@@ -289,6 +289,22 @@ class FieldModel(nn.Module):
 
         return save_folder(self, Path(folder), dtype=dtype)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Publish the model as "owner/name" on the Hub; arguments, result, errors as zoo.push."""
+        from zoo.hub import push
+
+        return push(
+            self, repo_id, private=private, token=token, revision=revision, create_pr=create_pr
+        )
+
     def extra_repr(self) -> str:
         """Return the parts that are not modules."""
         kinds = (type(p).__name__ for p in (self.kernel, self.prior, self.solver))

@@ -44,6 +44,8 @@ async def _route(hub, request, parts, token):
             return JSONResponse({"type": "user", "name": token.removeprefix("hf_"), "orgs": []})
         case ["POST", "api", "validate-yaml"]:
             return await write.validate_yaml(request)
+        case ["DELETE", "api", "repos", "delete"]:
+            return await write.delete(hub, request, token)
         case ["POST", "api", "repos", "create"]:
             return await write.create(hub, request, token)
         case ["PUT", "lfs", oid]:
@@ -99,6 +101,9 @@ async def _write(hub, request, name, repository, rest):
             return await write.commit(hub, request, name, repository, revision)
         case ["POST", "branch", branch]:
             return await write.branch(hub, request, repository, branch)
+        case ["DELETE", "branch", branch]:
+            del repository.refs[branch]
+            return JSONResponse({})
         case ["POST", "tag", revision]:
             return await write.tag(request, repository, revision)
     return failure(404, "Not Found")

@@ -44,6 +44,15 @@ async def create(hub, request, token):
     return JSONResponse({"url": url, "id": name})
 
 
+async def delete(hub, request, token):
+    body = await request.json()
+    name = f"{body.get('organization') or token.removeprefix('hf_')}/{body['name']}"
+    if not hub.store.may(token, name):
+        return failure(403, f"You don't have the rights to delete {name}")
+    del hub.store.repositories[name]
+    return JSONResponse({})
+
+
 async def preupload(hub, request, repository, revision):
     commit = repository.at(revision)
     if commit is None:

@@ -6,7 +6,8 @@ need it import it, and they do so when they run.
 
 from __future__ import annotations
 
-from zoo.hub.named import pull_named
-from zoo.hub.pull import pull, pull_repository, pull_weights
+from zoo.hub.named import namespace, pull_named
+from zoo.hub.pulling import pull, pull_repository, pull_weights
+from zoo.hub.pushing import push
 
-__all__ = ["pull", "pull_named", "pull_repository", "pull_weights"]
+__all__ = ["namespace", "pull", "pull_named", "pull_repository", "pull_weights", "push"]

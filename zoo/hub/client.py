@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,11 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
     RevisionResolutionError,
+)
+from huggingface_hub.utils.tqdm import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
 )
 
 from zoo import __version__
@@ -56,11 +62,25 @@ def one_line(repo: str, revision: str | None = None) -> Iterator[None]:
         ZooError: any other failure.
     """
     try:
-        yield
+        with _bars_on_terminals_only():
+            yield
     except ZooError:
         raise
     except Exception as error:
         raise _told(error, repo, revision) from error
+
+
+@contextmanager
+def _bars_on_terminals_only() -> Iterator[None]:
+    """Keep the client's progress bars out of pipes and logs."""
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
@@ -94,6 +114,8 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
             )
         case HFValidationError():
             return ZooError(f"{repo!r} is not a Hub repository: {_first_line(error)}")
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        return _told(error.__cause__, repo, revision)  # "Error while uploading ...", says no more
     if _connection_failed(error):
         return _unreachable(error, repo, revision)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

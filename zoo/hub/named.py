@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.errors import ZooError
 from zoo.hub.client import NotOnHub, Unreachable
-from zoo.hub.pull import pull_repository
+from zoo.hub.pulling import pull_repository
 from zoo.refs import Access
 
 NAMESPACE = "fieldzoo"

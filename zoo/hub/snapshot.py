@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,9 @@ from zoo.refs import Access
 
 # Files that could bring code to run; never fetched.
 _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".so", ".dll", ".sh"}
+# What git allows in a name, and never a step out of the folder that caches it.
+_REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
 
 
@@ -28,12 +32,15 @@ class Snapshot:
         commit: the 40 digits that the revision stood for when it was resolved.
 
     Raises:
+        ZooError: what the revision is called or stands for is impossible.
         Exception: as huggingface_hub's client raises it; see `one_line`.
     """
 
     def __init__(self, repo: str, revision: str | None, access: Access) -> None:
         self.repo, self.access = repo, access
         self.name = f"{repo}@{revision}" if revision else repo
+        if revision is not None and not _REVISION.fullmatch(revision):
+            raise ZooError(f"{revision!r} is not a branch, tag or commit of {repo}")
         self.commit = (
             connect(access.token)
             .resolve_revision(
@@ -44,6 +51,8 @@ class Snapshot:
             )
             .resolved
         )
+        if not _COMMIT.fullmatch(self.commit):
+            raise ZooError(f"{self.name}: {self.commit[:50]!r} is not a commit; try again online")
 
     @cached_property
     def listing(self) -> dict[str, RepoSibling]:

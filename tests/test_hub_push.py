@@ -1,0 +1,400 @@
+"""Publishing: the real client in front of the double of tests/hub, then loading what was pushed."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+import yaml
+from hub.models import tiny
+
+import zoo
+from zoo.card import END, FACTS
+from zoo.cli import main
+from zoo.errors import ZooError
+
+# The client's own, of how it hands a body to its HTTP library.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+REPO = "ada/tiny"
+FILES = {".gitattributes", "README.md", "config.json", "model.safetensors"}
+ADA = {"token": "hf_ada"}
+
+
+def head(hub, revision="main"):
+    return hub.store.repositories[REPO].at(revision)
+
+
+def commits(hub):
+    return len(hub.store.repositories[REPO].commits)
+
+
+def run(*args):
+    with pytest.raises(SystemExit) as stopped:
+        main([*args])
+    return stopped.value.code
+
+
+def front_matter(card):
+    return yaml.safe_load(card.split("\n---\n")[0][4:])
+
+
+def edit(hub, *pairs):
+    """Edit the card on the Hub by hand."""
+    card = head(hub).files["README.md"].content.decode()
+    for old, new in pairs:
+        assert old in card
+        card = card.replace(old, new)
+    hub.store.add(REPO, {"README.md": card.encode()})
+
+
+def card(hub):
+    return head(hub).files["README.md"].content.decode()
+
+
+# There and back
+
+
+def test_a_folder_pushed_is_the_model_that_is_loaded(hub, saved, tmp_path):
+    url = zoo.push(saved, REPO, **ADA)
+    assert url == f"{hub.url}/{REPO}/commit/{head(hub).oid}"
+    assert set(head(hub).files) == FILES
+    assert commits(hub) == 2  # the Hub's own first one, and ours
+    loaded = zoo.load(REPO, cache_dir=tmp_path / "other")
+    assert torch.equal(
+        loaded.sample(3, seed=1, steps=3), zoo.load(saved).sample(3, seed=1, steps=3)
+    )
+
+
+def test_another_process_with_another_cache_draws_the_same_samples(hub, saved, tmp_path):
+    expected = zoo.load(saved).sample(3, seed=1, steps=3)
+    zoo.push(saved, REPO, **ADA)
+    code = f"import zoo, torch; torch.save(zoo.load({REPO!r}).sample(3, seed=1, steps=3), 'x.pt')"
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "theirs"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
+    assert torch.equal(torch.load(tmp_path / "x.pt"), expected)
+
+
+def test_a_model_in_memory_is_pushed(hub):
+    model = tiny()
+    model.push_to_hub(REPO, **ADA)
+    assert torch.equal(
+        zoo.load(REPO).sample(2, seed=0, steps=2), model.eval().sample(2, seed=0, steps=2)
+    )
+
+
+def test_a_loaded_model_keeps_its_card(hub, saved):
+    model = zoo.load(saved)
+    model.card = model.card.replace("# tiny", "# Tiny, my own words")
+    model.push_to_hub(REPO, **ADA)
+    assert "# Tiny, my own words" in card(hub)
+
+
+def test_the_token_of_the_environment_is_used(hub, saved, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_ada")
+    zoo.push(saved, REPO)
+    assert set(head(hub).files) == FILES
+
+
+def test_only_the_models_files_are_pushed(hub, saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    for name in (".env", "notes.txt", "old.safetensors", "train.py"):
+        (folder / name).write_text("secret")
+    (folder / "samples.png").write_bytes(b"\x89PNG")
+    zoo.push(folder, REPO, **ADA)
+    assert set(head(hub).files) == FILES | {"samples.png"}
+
+
+# Where to
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_new_repository_is_as_private_as_asked(hub, saved, private):
+    zoo.push(saved, REPO, private=private, **ADA)
+    assert hub.store.repositories[REPO].private is private
+    assert zoo.pull(REPO, **ADA).is_dir()
+    if private:
+        with pytest.raises(ZooError, match="private"):
+            zoo.load(REPO)
+
+
+def test_a_branch_is_made_where_there_is_none(hub, saved):
+    zoo.push(saved, REPO, revision="wip", **ADA)
+    assert set(head(hub, "wip").files) == FILES
+    assert set(head(hub).files) == {".gitattributes"}
+    assert zoo.pull(f"{REPO}@wip").is_dir()
+
+
+def test_a_pull_request_leaves_main_alone(hub, saved):
+    zoo.push(saved, REPO, create_pr=True, **ADA)
+    assert set(head(hub).files) == {".gitattributes"}
+    assert zoo.pull(f"{REPO}@refs/pr/1").is_dir()
+
+
+def test_a_pull_request_to_a_branch_is_refused(hub, saved):
+    with pytest.raises(ZooError, match="not both"):
+        zoo.push(saved, REPO, revision="wip", create_pr=True, **ADA)
+    assert hub.requests == []
+
+
+def test_an_organisation(hub, saved):
+    hub.store.organisations["ours"] = {"ada"}
+    zoo.push(saved, "ours/tiny", **ADA)
+    assert zoo.pull("ours/tiny").is_dir()
+
+
+# Once more
+
+
+def test_nothing_changed_makes_no_commit(hub, saved):
+    first = zoo.push(saved, REPO, **ADA)
+    assert zoo.push(saved, REPO, **ADA) == first
+    assert zoo.push(saved, REPO, **ADA) == first
+    assert commits(hub) == 2
+
+
+def test_a_change_makes_one_commit_and_uploads_what_changed(hub, saved, tmp_path):
+    zoo.push(saved, REPO, **ADA)
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    config = json.loads((folder / "config.json").read_text())
+    config["solver"]["steps"] = 7
+    (folder / "config.json").write_text(json.dumps(config))
+    hub.requests.clear()
+    zoo.push(folder, REPO, **ADA)
+    assert commits(hub) == 3
+    assert hub.asked("PUT") == []
+    assert zoo.load(REPO).steps == 7
+
+
+def test_prose_by_hand_is_kept_and_facts_are_refreshed(hub, saved):
+    zoo.push(saved, REPO, **ADA)
+    edit(
+        hub,
+        ("# tiny\n", "# Tiny moons\n\nLovingly described by hand.\n"),
+        ("library_name: fieldzoo\n", "library_name: fieldzoo\nlanguage: en\nextra: [a, b]\n"),
+        (END, f"{END}\n\n## Thanks\n\nTo everybody."),
+        (FACTS, f"{FACTS}\nstale facts"),
+    )
+    other = tiny(sigma_data=0.75)
+    other.push_to_hub(REPO, **ADA)
+    text = card(hub)
+    assert "Lovingly described by hand." in text
+    assert "## Thanks\n\nTo everybody." in text
+    assert "stale facts" not in text
+    assert "sigma_data = 0.75" in text
+    assert text.count(FACTS) == text.count(END) == 1
+    matter = front_matter(text)
+    assert (matter["language"], matter["extra"]) == ("en", ["a", "b"])
+    before = commits(hub)
+    other.push_to_hub(REPO, **ADA)
+    assert commits(hub) == before
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        "---\nlicense: mit\n---\n",
+        "---\nlicense: mit\ntags:\n- mine\n---\n\n# Mine\n\nAll mine.\n",
+        "# No front matter\n\nAll mine.\n",
+        "---\r\nlicense: mit\r\n---\r\n# Windows\r\nAll mine.\r\n",
+    ],
+)
+def test_a_card_that_was_there_before_is_kept(hub, saved, by_hand):
+    hub.store.add(REPO, {"README.md": by_hand.encode()})
+    zoo.push(saved, REPO, **ADA)
+    text = card(hub)
+    for line in by_hand.splitlines():
+        if line.startswith(("#", "All")):
+            assert line in text
+    assert front_matter(text)["library_name"] == "fieldzoo"
+    if "tags" in by_hand:
+        assert front_matter(text)["tags"] == ["mine"]
+    assert FACTS in text
+    before = commits(hub)
+    zoo.push(saved, REPO, **ADA)
+    assert commits(hub) == before
+    assert zoo.load(REPO).card == text
+
+
+# The card
+
+
+def test_the_card_is_one_that_the_hub_understands(hub, saved):
+    zoo.push(saved, REPO, **ADA)
+    loaded = huggingface_hub.ModelCard(card(hub))
+    assert loaded.data.license == "apache-2.0"
+    assert loaded.data.library_name == "fieldzoo"
+    assert "gravity" in loaded.data.tags
+
+
+def test_the_load_line_of_the_card_loads_it(hub, saved):
+    zoo.push(saved, REPO, **ADA)
+    (line,) = re.findall(r"zoo\.load\(.*?\)", card(hub))
+    assert line == f'zoo.load("{REPO}")'
+    assert f"`zoo sample {REPO} " in card(hub)
+
+
+def test_in_the_zoos_own_namespace_the_name_is_enough(hub, saved, monkeypatch):
+    monkeypatch.setenv("ZOO_HUB_NAMESPACE", "ada")
+    zoo.push(saved, REPO, **ADA)
+    assert 'zoo.load("tiny")' in card(hub)
+
+
+def test_front_matter_that_the_hub_refuses_is_told_before_anything_is_uploaded(
+    hub, saved, tmp_path
+):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace("license: apache-2.0", "license: [unclosed"))
+    with pytest.raises(ZooError) as caught:
+        zoo.push(folder, REPO, **ADA)
+    assert "\n" not in str(caught.value)
+    assert hub.store.repositories == {}
+    assert hub.asked("PUT") == []
+
+
+# What is refused, and what a failure leaves
+
+
+@pytest.mark.parametrize("token", [None, "hf_bob"])
+def test_without_the_right_to_write(hub, saved, token):
+    with pytest.raises(ZooError, match=r"log in|rights") as caught:
+        zoo.push(saved, REPO, token=token)
+    assert "\n" not in str(caught.value)
+    assert hub.store.repositories == {}
+
+
+def test_a_repository_of_somebody_else(hub, saved):
+    hub.store.add(REPO, {})
+    with pytest.raises(ZooError, match=REPO) as caught:
+        zoo.push(saved, REPO, token="hf_bob")
+    assert "\n" not in str(caught.value)
+    assert commits(hub) == 2
+
+
+@pytest.mark.parametrize("repo", ["tiny", "a/b/c", "", "ada/tiny@v1", "../x", "ada/ti ny"])
+def test_a_repository_id_that_is_none(hub, saved, repo):
+    with pytest.raises(ZooError, match=r"owner/name"):
+        zoo.push(saved, repo, **ADA)
+    assert hub.requests == []
+
+
+STEPS = [("POST", "/preupload/"), ("POST", "/batch"), ("PUT", "/lfs/"), ("POST", "/commit/")]
+
+
+@pytest.mark.parametrize("status", [500, 403])
+@pytest.mark.parametrize(("method", "step"), STEPS)
+def test_a_push_that_fails_half_way_leaves_nothing(hub, saved, method, step, status):
+    hub.fail(method, step, status)
+    with pytest.raises(ZooError) as caught:
+        zoo.push(saved, REPO, **ADA)
+    assert "\n" not in str(caught.value)
+    assert hub.store.repositories == {}
+    hub.failing.clear()
+    zoo.push(saved, REPO, **ADA)
+    assert set(head(hub).files) == FILES
+
+
+@pytest.mark.parametrize(("method", "step"), STEPS)
+def test_a_failed_push_leaves_what_was_there(hub, saved, method, step):
+    hub.store.add(REPO, {"README.md": b"---\nlicense: mit\n---\n"})
+    before = head(hub)
+    hub.fail(method, step, 500)
+    with pytest.raises(ZooError):
+        zoo.push(saved, REPO, revision="wip", **ADA)
+    assert hub.store.repositories[REPO].refs == {"main": before.oid}
+
+
+def test_a_commit_in_between_is_not_overwritten(hub, saved, monkeypatch):
+    zoo.push(saved, REPO, **ADA)
+    at = huggingface_hub.HfApi.create_commit
+
+    def meanwhile(*args, **options):
+        hub.store.add(REPO, {"config.json": b"{}"})
+        return at(*args, **options)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", meanwhile)
+    with pytest.raises(ZooError, match="commit has happened") as caught:
+        tiny().push_to_hub(REPO, **ADA)
+    assert "\n" not in str(caught.value)
+    assert head(hub).files["config.json"].content == b"{}"
+
+
+def test_a_damaged_folder_is_not_pushed(hub, saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x55")
+    with pytest.raises(ZooError, match="sha256"):
+        zoo.push(folder, REPO, **ADA)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("file", ["README.md", "samples.png", "model.safetensors", "config.json"])
+def test_a_link_is_not_followed(hub, saved, tmp_path, file):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    (folder / file).unlink(missing_ok=True)
+    (tmp_path / "secret").write_text("---\n---\nsecret")
+    (folder / file).symlink_to(tmp_path / "secret")
+    with pytest.raises(ZooError, match="link"):
+        zoo.push(folder, REPO, **ADA)
+    assert hub.requests == []
+
+
+# On the command line
+
+
+def test_the_command_line_there_and_back(hub, saved, capsys):
+    assert run("push", str(saved), REPO, "--token", "hf_ada", "--private") == 0
+    assert capsys.readouterr().out.strip() == f"{hub.url}/{REPO}/commit/{head(hub).oid}"
+    assert run("pull", REPO, "--token", "hf_ada") == 0
+    assert Path(capsys.readouterr().out.strip(), "model.safetensors").is_file()
+    assert run("verify", REPO) == 0
+    assert " ok" in capsys.readouterr().out
+
+
+def test_verify_sees_what_a_load_does_not_look_for_again(hub, saved, capsys):
+    zoo.push(saved, REPO, **ADA)
+    weights = (zoo.pull(REPO) / "model.safetensors").resolve()
+    stat, content = weights.stat(), weights.read_bytes()
+    with weights.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(bytes([content[-1] ^ 1]))
+    os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run("verify", REPO) == 1
+    assert "fetch it again" in capsys.readouterr().err
+    with pytest.raises(ZooError, match="fetch it again"):
+        zoo.load(REPO, local_files_only=True)
+    zoo.pull(REPO)
+    assert run("verify", REPO) == 0
+
+
+def test_verify_of_what_is_not_here_asks_nobody(hub, capsys):
+    assert run("verify", REPO) == 1
+    assert f"zoo pull {REPO}" in capsys.readouterr().err
+    assert hub.requests == []
+
+
+def test_the_whole_zoo(hub, saved, tmp_path, monkeypatch, capsys):
+    for name in ("gravity-moons", "flow-moons"):
+        shutil.copytree(saved, tmp_path / "cards" / name)
+    monkeypatch.setattr("zoo.names.own_folders", lambda: tmp_path / "cards")
+    hub.store.organisations["ours"] = {"ada"}
+    assert run("push", "--all", "--namespace", "ours", "--token", "hf_ada") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert set(hub.store.repositories) == {"ours/flow-moons", "ours/gravity-moons"}
+
+
+@pytest.mark.parametrize(
+    "args", [(), ("x",), ("--all",), ("x", "a/b", "--all"), ("x", "a/b", "--namespace", "c")]
+)
+def test_wrong_usage(hub, args, capsys):
+    assert run("push", *args) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert hub.requests == []

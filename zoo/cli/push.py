@@ -1,0 +1,55 @@
+"""`zoo push NAME REPO`: publish a model, or the whole zoo, on the Hub."""
+
+from __future__ import annotations
+
+import click
+
+from zoo.errors import ZooError
+from zoo.names import OWN, entries
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.argument("repo", required=False)
+@click.option("--all", "everything", is_flag=True, help="Publish every model of the zoo itself.")
+@click.option("--namespace", help="With --all: the user or organisation to publish under.")
+@click.option("--private", is_flag=True, help="Make new repositories private.")
+@click.option("--revision", help="Branch to commit to; made if it is not there.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
+@click.option("--token", help="With the right to write; else the one of `hf auth login`.")
+def command(
+    name: str | None,
+    repo: str | None,
+    everything: bool,
+    namespace: str | None,
+    private: bool,
+    revision: str | None,
+    create_pr: bool,
+    token: str | None,
+) -> None:
+    """Publish the model NAME (or ./folder) as the Hub repository REPO (owner/name)."""
+    from zoo.hub import push
+
+    for ref, target in _plan(name, repo, everything, namespace):
+        url = push(
+            ref, target, private=private, token=token, revision=revision, create_pr=create_pr
+        )
+        click.echo(url)
+
+
+def _plan(
+    name: str | None, repo: str | None, everything: bool, namespace: str | None
+) -> list[tuple[str, str]]:
+    """Return which models go where."""
+    if everything:
+        if name or not namespace:
+            raise click.UsageError("--all goes with --namespace ORG and without a name")
+        own = [e for e in entries() if e.source == OWN]
+        if broken := [e for e in own if e.error]:
+            raise ZooError(f"nothing was pushed: {broken[0].name}: {broken[0].error}")
+        return [(f"{OWN}:{e.name}", f"{namespace}/{e.name}") for e in own]
+    if name is None or repo is None:
+        raise click.UsageError("say NAME and REPO, or --all --namespace ORG")
+    if namespace:
+        raise click.UsageError("--namespace goes with --all; REPO is owner/name")
+    return [(name, repo)]

@@ -1,0 +1,23 @@
+"""`zoo verify REF`: check the weights on this disk against config.json once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo.cli.output import megabytes
+
+
+@click.command()
+@click.argument("ref")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Instead of the Hub's cache.")
+def command(ref: str, cache_dir: Path | None) -> None:
+    """Compute the sha256 of the weights of REF, asking nobody, and compare with config.json."""
+    from zoo.hub.verify import verify
+
+    files = verify(ref, cache_dir=cache_dir)
+    for path, expected in files.items():
+        click.echo(f"{path.name}  {megabytes(expected.size)}  sha256 {expected.sha256}  ok")
+    if not files:
+        click.echo(f"{ref} has no weight files")

@@ -1,0 +1,125 @@
+"""Pushing: a model folder to its Hub repository, in one commit or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+
+from zoo.errors import ZooError
+from zoo.folder import CARD, CONFIG, PICTURE, read_config
+from zoo.hub.cards import card_for
+from zoo.hub.client import connect, one_line
+from zoo.locate import folder_of, refuse_links, weight_paths
+from zoo.refs import Hub, parse_ref
+
+if TYPE_CHECKING:
+    from zoo.model import FieldModel
+
+_EXISTS = 409
+
+
+def push(
+    model: FieldModel | str | Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> str:
+    """Publish a model and return the URL of the commit.
+
+    One commit with the card, config.json, the weights and the picture. The repository and the
+    branch are made where they do not exist, and taken back if the commit then fails. Where nothing
+    changed there is no new commit, and the last one's URL is returned. A card that is there
+    already keeps its prose; its facts are refreshed.
+
+    Args:
+        model: a model, a model folder, or the name of one at hand.
+        repo_id: "owner/name".
+        private: of a repository that this makes; one that exists stays as it is.
+        token: with the right to write; None for the one of `hf auth login`.
+        revision: branch to commit to; None for main.
+        create_pr: open a pull request instead.
+
+    Raises:
+        ZooError: the folder is not sound, or the Hub refuses.
+    """
+    parsed = parse_ref(f"hub:{repo_id}")
+    if not isinstance(parsed, Hub) or parsed.revision is not None:
+        raise ZooError(f"{repo_id!r} is not owner/name; name a branch by revision=")
+    if create_pr and revision is not None:
+        raise ZooError("a pull request goes to main; give revision or create_pr, not both")
+    with _folder(model, repo_id) as folder, one_line(repo_id, revision):
+        files = _files(folder)
+        api = connect(token)
+        with _place(api, repo_id, revision, private) as head:
+            card = card_for(api, repo_id, head, folder)
+            operations = [CommitOperationAdd(CARD, card.encode())]
+            operations += [CommitOperationAdd(path.name, path) for path in files]
+            commit = api.create_commit(
+                repo_id,
+                operations,
+                commit_message=f"Publish {repo_id.partition('/')[2]} with fieldzoo",
+                revision=revision,
+                create_pr=create_pr,
+                parent_commit=head,
+            )
+    return str(commit.commit_url)
+
+
+@contextmanager
+def _folder(model: FieldModel | str | Path, repo_id: str) -> Iterator[Path]:
+    """Give the model's folder, a passing one for a model in memory."""
+    if isinstance(model, str | Path):
+        yield folder_of(f"path:{model}" if isinstance(model, Path) else model)
+        return
+    with tempfile.TemporaryDirectory() as passing:
+        yield model.save_pretrained(Path(passing) / repo_id.partition("/")[2])
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return what is to be published besides the card: sound, and nothing from elsewhere."""
+    refuse_links(folder)
+    config = read_config(folder)
+    own = [] if config.weights.repo else weight_paths(folder, config.weights)
+    picture = folder / PICTURE
+    return [folder / CONFIG, *own, *([picture] if picture.is_file() else [])]
+
+
+@contextmanager
+def _place(api: HfApi, repo: str, revision: str | None, private: bool) -> Iterator[str]:
+    """Give the commit to build upon; what this made to have one goes if the body fails."""
+    made = _make_repository(api, repo, private)
+    branched = False
+    try:
+        try:
+            head = api.model_info(repo, revision=revision).sha
+        except RevisionNotFoundError:
+            api.create_branch(repo, branch=str(revision))
+            branched = True
+            head = api.model_info(repo, revision=revision).sha
+        yield str(head)
+    except BaseException:
+        if made:
+            api.delete_repo(repo)
+        elif branched:
+            api.delete_branch(repo, branch=str(revision))
+        raise
+
+
+def _make_repository(api: HfApi, repo: str, private: bool) -> bool:
+    """Return whether the repository had to be made."""
+    try:
+        api.create_repo(repo, private=private or None)
+    except HfHubHTTPError as error:
+        if error.response.status_code != _EXISTS:
+            raise
+        return False
+    return True
