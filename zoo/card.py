@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from zoo.config import Config, Part
 from zoo.errors import ZooError
+from zoo.recipe import CardPlan, Recipe, from_dict
 
 if TYPE_CHECKING:
     from zoo.interfaces import Network
@@ -19,15 +20,41 @@ END = "<!-- end of facts -->"
 _HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
 
 
-def _front_matter(name: str, config: Config, licence: str, datasets: list[str]) -> str:
-    lines = [f"license: {licence}", "library_name: fieldzoo"]
+# Text that YAML reads as the same text without quotes.
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ._/-]*[A-Za-z0-9]\Z")
+_NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null"}
+
+
+def _scalar(text: str) -> str:
+    """Return `text` as one YAML scalar; JSON's strings are YAML's."""
+    plain = _PLAIN.match(text) and text.lower() not in _NOT_TEXT
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _front_matter(name: str, config: Config, recipe: Recipe | None) -> str:
+    card = recipe.card if recipe else CardPlan()
+    lines = [f"license: {_licence(recipe)}", "library_name: fieldzoo"]
     if len(config.data.shape) == 3:
         lines.append("pipeline_tag: unconditional-image-generation")
-    tags = ["field-diffusion", "ode", config.kernel.use]
-    for key, values in (("tags", tags), ("datasets", datasets)):
+    tags = dict.fromkeys(["field-diffusion", "ode", config.kernel.use, *card.tags])
+    for key, values in (("tags", tags), ("datasets", card.datasets)):
         if values:
-            lines += [f"{key}:", *(f"- {v}" for v in values)]
-    return "\n".join(["---", *lines, f"model_name: {name}", "---"])
+            lines += [f"{key}:", *(f"- {_scalar(v)}" for v in values)]
+    return "\n".join(["---", *lines, f"model_name: {_scalar(name)}", "---"])
+
+
+def _licence(recipe: Recipe | None) -> str:
+    """Return the licence of the weights, "unknown" (a value of the Hub's) if nobody gave one."""
+    return recipe.license if recipe else "unknown"
+
+
+def _recipe(training: dict[str, Any]) -> Recipe | None:
+    """Return the recipe in `training`, None if there is none that this version understands."""
+    found = training.get("recipe")
+    try:
+        return from_dict(found, "training.recipe") if isinstance(found, dict) else None
+    except ZooError:
+        return None
 
 
 def _about(kind: str, part: Part) -> str:
@@ -43,39 +70,41 @@ def _about(kind: str, part: Part) -> str:
 def _part_row(label: str, kind: str, part: Part) -> str:
     options = ", ".join(f"{k} = {json.dumps(v)}" for k, v in part.options.items())
     facts = "; ".join(filter(None, [_about(kind, part), options]))
-    return f"| {label} | `{part.use}` | {facts} |"
+    return f"| {label} | `{part.use}` | {_cell(facts)} |"
 
 
-def _training(training: dict[str, Any]) -> list[str]:
-    if not training:
-        return []
-    recipe, outcome = training.get("recipe", {}), training.get("outcome", {})
-    plan = recipe.get("train", {})
-    lines = ["## Training", ""]
-    if plan:
+def _cell(text: str) -> str:
+    """Return `text` as one cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _training(recipe: Recipe | None, outcome: object) -> list[str]:
+    lines = []
+    if recipe is not None:
+        plan = recipe.train
         lines += [
-            f"{plan['images']:,} images of {recipe['data']['use']} in batches of "
-            f"{plan['batch']}: AdamW, learning rate {plan['lr']:g} with warmup and cosine, "
-            f"gradients clipped at {plan['clip']:g}, weights averaged with a half-life of "
-            f"{plan['ema_halflife']:,.0f} images, {plan['precision']}, seed {plan['seed']}.",
+            f"{plan.images:,} images of {recipe.data.use} in batches of {plan.batch}: AdamW, "
+            f"learning rate {plan.lr:g} with warmup and cosine, gradients clipped at "
+            f"{plan.clip:g}, weights averaged with a half-life of {plan.ema_halflife:,.0f} images, "
+            f"{plan.precision}, seed {plan.seed}.",
             "",
-            f"Repeat it with `zoo train {recipe['name']}`; the recipe is in `config.json`.",
+            f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`.",
             "",
         ]
-    if outcome:
+    known = outcome.items() if isinstance(outcome, dict) else ()
+    rows = [(k.replace("_", " "), str(v)) for k, v in known if v is not None]
+    if rows:
         lines += ["| result | |", "|---|---|"]
-        lines += [f"| {k.replace('_', ' ')} | {v} |" for k, v in outcome.items()]
-        lines.append("")
-    return lines
+        lines += [*(f"| {_cell(what)} | {_cell(value)} |" for what, value in rows), ""]
+    return ["## Training", "", *lines] if lines else []
 
 
 def write_card(
     name: str, config: Config, *, network: Network | None = None, picture: str = ""
 ) -> str:
     """Return the card's text: front matter, load line, parts, training, files, licence."""
-    recipe = config.training.get("recipe", {})
-    facts = recipe.get("card", {})
-    licence = recipe.get("license", "apache-2.0")
+    recipe = _recipe(config.training)
+    summary = recipe.card.summary if recipe else ""
     shape = "x".join(map(str, config.data.shape))
     rows = [
         _part_row("field kernel", "kernels", config.kernel),
@@ -85,11 +114,11 @@ def write_card(
     ]
     count = sum(p.numel() for p in network.parameters()) if network is not None else 0
     lines = [
-        _front_matter(name, config, licence, list(facts.get("datasets", ()))),
+        _front_matter(name, config, recipe),
         "",
         f"# {name}",
         "",
-        facts.get("summary") or f"A field diffusion model of {shape} data.",
+        summary or f"A field diffusion model of {shape} data.",
         "",
         *([f"![samples]({picture})", ""] if picture else []),
         FACTS,
@@ -108,15 +137,15 @@ def write_card(
         "",
         f"{count:,} parameters; data of shape {shape}." if count else f"Data of shape {shape}.",
         "",
-        *_training(config.training),
+        *_training(recipe, config.training.get("outcome")),
         "## Licence",
         "",
-        f"Weights: {licence}.",
+        f"Weights: {_licence(recipe)}.",
         *([f"Data: {terms}."] if (terms := config.training.get("data_licence", "")) else []),
         "",
         END,
     ]
-    return inspect.cleandoc("\n".join(lines)) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def refresh(card: str, fresh: str) -> str:
