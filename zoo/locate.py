@@ -9,7 +9,7 @@ from zoo.config import Weights
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG, PICTURE, check_file
 from zoo.names import UnknownModel, find_model
-from zoo.refs import Access, Hub, Local, Name, parse_ref
+from zoo.refs import Access, Hub, Local, Name, is_folder, parse_ref
 
 
 def folder_of(ref: str, *, revision: str | None = None, access: Access | None = None) -> Path:
@@ -46,7 +46,7 @@ def folder_of(ref: str, *, revision: str | None = None, access: Access | None = 
 
 
 def _local(ref: str, parsed: Local) -> Path:
-    if not parsed.path.is_dir():
+    if not is_folder(parsed.path):
         raise ZooError(f"{ref}: there is no folder {parsed.path}")
     refuse_links(parsed.path)
     return parsed.path

@@ -63,7 +63,8 @@ def entries() -> list[ModelEntry]:
     from zoo.registry import model_folders
 
     own = own_folders()
-    found = [(p, OWN) for p in own.iterdir() if (p / CONFIG).is_file()] if own.is_dir() else []
+    inside = own.iterdir() if own.is_dir() else ()
+    found = [(p, OWN) for p in inside if (p / CONFIG).is_file() and not p.name.startswith(".")]
     found += [(Path(str(folder)), plugin.name) for plugin, folder in model_folders()]
     return sorted((_entry(*f) for f in found), key=lambda e: (e.name, e.source))
 

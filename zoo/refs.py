@@ -49,6 +49,21 @@ class Access:
     local_files_only: bool = False
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder; no for what cannot be a path at all."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long for the file system, say
+        return False
+
+
+def _local(ref: str, path: str) -> Local:
+    try:
+        return Local(Path(path).expanduser())
+    except RuntimeError as error:
+        raise ZooError(f"{ref!r}: there is no such user's folder") from error
+
+
 def parse_ref(ref: str) -> Name | Local | Hub:
     """Return what `ref` means: zoo name, "owner/name[@revision]", or folder "./x", "/x", "~/x".
 
@@ -57,24 +72,23 @@ def parse_ref(ref: str) -> Name | Local | Hub:
     Raises:
         ZooError: malformed, or a Hub id that is also a folder here: the error has both spellings.
     """
-    if ref.startswith("path:"):
-        return Local(Path(ref[5:]).expanduser())
+    if ref.startswith("path:") and len(ref) > len("path:"):
+        return _local(ref, ref.removeprefix("path:"))
     hub = _HUB.match(ref.removeprefix("hub:"))
     if ref.startswith("hub:"):
         if not hub:
             raise ZooError(f"{ref!r} is not a Hub reference; write hub:owner/name[@revision]")
         return Hub(hub["repo"], hub["revision"])
     if ref in (".", "..") or ref.startswith(("./", "../", "/", "~")):
-        return Local(Path(ref).expanduser())
+        return _local(ref, ref)
+    there = is_folder(Path(ref))
     if hub:
-        if Path(ref).exists():
+        if there:
             raise ZooError(
                 f"{ref!r} is a folder here and may be a Hub id; say path:{ref} or hub:{ref}"
             )
         return Hub(hub["repo"], hub["revision"])
     if NAME.match(ref):
         return Name(ref)
-    raise ZooError(
-        f"{ref!r} is not a model reference; write a name of `zoo list`, a Hub id owner/name, "
-        "or a folder ./name"
-    )
+    write = f"./{ref}" if there else "a name of `zoo list`, a Hub id owner/name, or a folder ./name"
+    raise ZooError(f"{ref!r} is not a model reference; write {write}")

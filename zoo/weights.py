@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import PluginError, ZooError, did_you_mean
 
 if TYPE_CHECKING:
     from zoo.interfaces import Network
@@ -108,14 +108,25 @@ def network_with(
 ) -> Network:
     """Return build() with `tensors` as its state, names and shapes matched strictly.
 
-    Built on the meta device, so nothing is initialised only to be overwritten; a network that
-    keeps tensors outside its state (which would stay on meta) is built again for real.
+    Built on the meta device, so that nothing is initialised only to be overwritten. A network that
+    needs numbers while it is built, or keeps tensors outside its state, is built for real.
     """
-    with torch.device("meta"), _at_most(4 * len(tensors) + 1000, where):
+    limit = 4 * len(tensors) + 1000
+    with suppress(PluginError), torch.device("meta"), _at_most(limit, where):
+        network = build()
+        _check(network, tensors, where)
+        network.load_state_dict(tensors, assign=True)
+        if not _keeps_meta(network):
+            return network
+    with _at_most(limit, where):
         network = build()
     _check(network, tensors, where)
-    network.load_state_dict(tensors, assign=True)
-    if any(t.is_meta for t in chain(network.parameters(), network.buffers())):
-        network = build()
-        network.load_state_dict(tensors)
+    network.load_state_dict(tensors)
     return network
+
+
+def _keeps_meta(network: nn.Module) -> bool:
+    """Return whether a tensor of the network has no numbers: one that is no part of its state."""
+    plain = (value for module in network.modules() for value in vars(module).values())
+    kept = chain(network.parameters(), network.buffers(), plain)
+    return any(isinstance(value, Tensor) and value.is_meta for value in kept)
