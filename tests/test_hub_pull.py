@@ -162,6 +162,19 @@ def test_another_cache(hub, pushed, tmp_path):
     assert not (tmp_path / "hf").exists()
 
 
+def test_a_mirror_that_lists_names_alone_is_asked_for_sizes(hub, saved, pushed):
+    hub.names_only = True
+    assert torch.equal(samples(REPO), samples(saved))
+    assert len(hub.asked("POST", "/paths-info/")) == 1
+
+
+def test_a_mirror_that_lists_names_alone_cannot_hide_a_size(hub):
+    hub.names_only = True
+    hub.store.add(REPO, {"config.json": b" " * 1_000_001})
+    with pytest.raises(ZooError, match="at most 1000000 are fetched"):
+        pull(REPO)
+
+
 # Without a network
 
 

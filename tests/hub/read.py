@@ -62,7 +62,8 @@ def tree(commit, under, recursive):
 
 def model(hub, request, name, repository, rest):
     """Answer GET /api/models/{name}/..."""
-    blobs = request.query_params.get("blobs", "").lower() in ("true", "1")
+    asked = request.query_params.get("blobs", "").lower() in ("true", "1")
+    blobs = asked and not hub.names_only
     recursive = request.query_params.get("recursive", "").lower() in ("true", "1")
     kind, revision, under = (rest[0] if rest else "revision"), *(rest[1:2] or ["main"]), rest[2:]
     if kind == "refs":

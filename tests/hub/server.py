@@ -20,6 +20,7 @@ class Hub:
         requests: what it was asked, (method, path, headers).
         failing: (method, pattern of the path, reply) of requests to fail.
         cuts: path -> bytes after which its next bodies are cut, one per request.
+        names_only: list files without their sizes, as some mirrors do.
         changed: path -> what is sent instead of the file, with the file's own ETag.
     """
 
@@ -42,6 +43,7 @@ class Hub:
         self.cuts = {}
         self.changed = {}
         self.branches = set()
+        self.names_only = False
 
     def stop(self):
         self._server.should_exit = True

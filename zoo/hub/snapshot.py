@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
-from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.hf_api import RepoFile, RepoSibling
 
 from zoo import __version__
 from zoo.errors import ZooError
+from zoo.folder import CARD, CONFIG
 from zoo.hub.client import LIBRARY, connect, endpoint
 from zoo.refs import Access
 
@@ -22,6 +23,10 @@ _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".
 _REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
+
+
+def _is_ours(name: str) -> bool:
+    return name in (CONFIG, CARD) or ("/" not in name and name.endswith(".safetensors"))
 
 
 class Snapshot:
@@ -56,13 +61,19 @@ class Snapshot:
 
     @cached_property
     def listing(self) -> dict[str, RepoSibling]:
-        """The files that the Hub says the commit has, with sizes; one request."""
+        """The files that the Hub says the commit has, with sizes; one request, two of a mirror."""
         if self.access.local_files_only:
             raise LocalEntryNotFoundError(f"{self.name} is not complete on this disk")
-        info = connect(self.access.token).model_info(
-            self.repo, revision=self.commit, files_metadata=True
-        )
+        api = connect(self.access.token)
+        info = api.model_info(self.repo, revision=self.commit, files_metadata=True)
         files = {file.rfilename: file for file in info.siblings or ()}
+        # Some mirrors list names alone.
+        unsized = [name for name, file in files.items() if file.size is None and _is_ours(name)]
+        if unsized:
+            for entry in api.get_paths_info(self.repo, unsized, revision=self.commit):
+                if isinstance(entry, RepoFile):
+                    sized = RepoSibling(entry.path, entry.size, entry.blob_id, entry.lfs)
+                    files[entry.path] = sized
         if left := sorted(f for f in files if PurePosixPath(f).suffix.lower() in _CODE):
             _log.warning(
                 "zoo: %s: not fetched: %s; only config.json, README.md and safetensors ever are",
