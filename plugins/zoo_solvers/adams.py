@@ -10,15 +10,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from zoo.interfaces import FieldKernel, Flow, over
+from zoo.interfaces import FieldKernel, Flow
 from zoo_solvers import grids
 from zoo_solvers.coefficients import Classical, Line, bashforth, corrected, moulton
 from zoo_solvers.multistep import Multistep, Value
-from zoo_solvers.plan import Number
 
 
 class Adams(Multistep):
-    """Weights multiply dx/du = t f(x, t), u = log t.
+    """Weights of dx/du = t f(x, t), u = log t.
 
     Options:
         grid, rho, pivot, width: as for the exponential solvers; "edm" by default.
@@ -35,12 +34,8 @@ class Adams(Multistep):
         super().__init__(grids.named(grid, rho=rho, pivot=pivot, width=width))
 
     def value(self, flow: Flow) -> Value:
-        """Return t f(x, t)."""
-
-        def slope(x: Tensor, t: Number) -> Tensor:
-            return flow.field(x, t) * (over(t, x) if isinstance(t, Tensor) else t)
-
-        return slope
+        """Return f(x, t); the factor t is in the weights."""
+        return flow.field
 
     def line(self, kernel: FieldKernel, times: Tensor, share: Tensor | None) -> Line:
         """Return the clock log t."""
@@ -54,8 +49,8 @@ class AB2(Adams):
     order = 2
 
     def table(self, line: Line) -> Tensor:
-        """Return the weights of the slopes at i, i - 1."""
-        return corrected(line, bashforth(line, 2), moulton(line, 2), until=1)
+        """Return the weights of the field at i, i - 1."""
+        return times_t(line, corrected(line, bashforth(line, 2), moulton(line, 2), until=1))
 
 
 class AB3(Adams):
@@ -64,5 +59,13 @@ class AB3(Adams):
     order = 3
 
     def table(self, line: Line) -> Tensor:
-        """Return the weights of the slopes at i, i - 1, i - 2."""
-        return corrected(line, bashforth(line, 3), moulton(line, 2), until=1)
+        """Return the weights of the field at i, i - 1, i - 2."""
+        return times_t(line, corrected(line, bashforth(line, 3), moulton(line, 2), until=1))
+
+
+def times_t(line: Line, table: Tensor) -> Tensor:
+    """Return weights of f(x, t) from those of t f(x, t), shape (steps, values)."""
+    table = table.clone()
+    for back in range(table.shape[1]):
+        table[back:, back] *= line.clock[: line.steps - back].exp()
+    return table

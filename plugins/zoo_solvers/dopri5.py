@@ -104,7 +104,15 @@ class Dopri5(CheckedSolver):
         Raises:
             ZooError: a sample's step underflows, or its evaluations run out; t is named.
         """
-        chart, y, slope = chart_for(flow, x, t_from, t_to, self._scale)
+        try:
+            return self._walk(flow, x, (t_from, t_to), steps, after)
+        finally:
+            flow.rows = None
+
+    def _walk(
+        self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, after: StepCallback
+    ) -> Tensor:
+        chart, y, slope = chart_for(flow, x, *ends, self._scale)
         left = chart.way
         place = torch.arange(len(x), device=x.device)
         batch = _Batch(y, slope, left, (left / steps).clamp(max=LONGEST_STEP), place)
@@ -118,7 +126,6 @@ class Dopri5(CheckedSolver):
             batch = batch.under_way()
             evaluations, taken = evaluations + len(NODES), taken + 1
             self._check(chart, batch, evaluations)
-        flow.rows = None
         return x
 
     def _step(self, chart: Chart, batch: _Batch) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
+from zoo_solvers.linear import field_along
+from zoo_solvers.plan import mix
 from zoo_solvers.walk import GridSolver
 
 
@@ -24,7 +25,9 @@ class Euler(GridSolver):
         self, flow: Flow, x: Tensor, times: list[float], after: StepCallback
     ) -> Tensor:
         """Return x at times[-1]."""
+        field = field_along(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):
-            x = torch.add(x, flow.field(x, t), alpha=t_next - t)
+            h = t_next - t
+            x = mix(x, 1 + h * field.pull[i], [h * field.push[i]], [field.value(x, t)])
             after(i, t_next, x)
         return x

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
+from zoo_solvers.linear import field_along
+from zoo_solvers.plan import mix
 from zoo_solvers.walk import GridSolver
 
 
@@ -27,10 +28,16 @@ class Heun(GridSolver):
         self, flow: Flow, x: Tensor, times: list[float], after: StepCallback
     ) -> Tensor:
         """Return x at times[-1]."""
+        field = field_along(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):
-            h = t_next - t
-            slope = flow.field(x, t)
-            ahead = flow.field(torch.add(x, slope, alpha=h), t_next)
-            x = torch.add(x, slope + ahead, alpha=h / 2)
+            h, (pull, pull_next) = t_next - t, field.pull[i : i + 2]
+            push, push_next = field.push[i : i + 2]
+            grow, add = 1 + h * pull, h * push
+            here = field.value(x, t)
+            ahead = field.value(mix(x, grow, [add], [here]), t_next)
+            # x + h (d + d~) / 2 with d = pull x + push V and x~ = grow x + add V.
+            shrink = 1 + h / 2 * (pull + pull_next * grow)
+            weights = [h / 2 * (push + pull_next * add), h / 2 * push_next]
+            x = mix(x, shrink, weights, [here, ahead])
             after(i, t_next, x)
         return x

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import Flow, Solver
+from zoo.interfaces import FieldKernel, Flow, Solver
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers import grids
 
@@ -89,13 +89,20 @@ class GridSolver(CheckedSolver):
         width: float = 0.5,
     ) -> None:
         self.grid = grids.named(grid, rho=rho, pivot=pivot, width=width)
+        self._known: tuple[FieldKernel, tuple[float, float, int], list[float]] | None = None
+
+    def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> list[float]:
+        """Return the grid; the last one is kept."""
+        key = (t_from, t_to, steps)
+        if self._known is None or self._known[0] is not kernel or self._known[1] != key:
+            self._known = (kernel, key, self.grid.times(kernel, *key).tolist())
+        return self._known[2]
 
     def walk(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
     ) -> Tensor:
         """Return x at t_to, along the grid."""
-        times = self.grid.times(flow.kernel, t_from, t_to, steps).tolist()
-        return self.steps_along(flow, x, times, after)
+        return self.steps_along(flow, x, self.times(flow.kernel, t_from, t_to, steps), after)
 
     @abstractmethod
     def steps_along(
