@@ -1,13 +1,36 @@
 """Fixtures that several test modules share."""
 
 import importlib
+import os
 import sys
 
 import pytest
 
+# Before torch is imported: small networks are slower on many threads, and bits depend on them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from zoo import plugins
 
 pytest_plugins = ["hub.fixtures"]
+
+
+@pytest.fixture(scope="session")
+def _cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("zoo-cache")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(_cache, monkeypatch):
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("ZOO_CACHE", str(_cache))
+
+
+@pytest.fixture(scope="session")
+def saved_images(tmp_path_factory):
+    """The folder of a tiny image model, not to be changed: copy it."""
+    from tiny_models import images
+
+    return images().save_pretrained(tmp_path_factory.mktemp("models") / "gravity-tiny")
 
 
 @pytest.fixture
