@@ -118,8 +118,9 @@ class Preconditioned(Network):
         self.sigma_data = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
         grid = len(shape) == 3 and min(shape[1:]) >= 2
-        needs_law = isinstance(kernel, IsotropicKernel) and kernel.random_level and not grid
-        self._capped = CappedLevel(kernel, self.sigma_data) if needs_law else None
+        self._capped: CappedLevel | None = None
+        if isinstance(kernel, IsotropicKernel) and kernel.random_level and not grid:
+            self._capped = CappedLevel(kernel, self.sigma_data)
 
     def _levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (alpha, sigma, features): sigma as estimated per sample where t leaves it open."""

@@ -35,7 +35,7 @@ def in_tiles(predict: Predict, size: int) -> Predict:
         n = len(x)
         if n in (0, size) or x.device.type != "cpu":
             return predict(x, t, *labels)
-        rows = torch.arange(n + -n % size).clamp(max=n - 1).split(size)
+        rows = torch.arange(n + -n % size).clamp(max=n - 1).reshape(-1, size).unbind()
         times = [t.reshape(()) if t.numel() == 1 else t[r] for r in rows]
         tiles = [
             predict(x[r], time, *(label[r] for label in labels))
