@@ -5,9 +5,11 @@ psi = asinh(scale alpha / sigma) and y = x / (sigma cosh psi) = x / hypot(scale 
 
     dy/dpsi = D / scale - y tanh psi
 
-which is bounded at all noise levels, vanishes for data N(0, scale^2 I), and has y of unit size
-from noise to data, so that one tolerance means the same everywhere: EDM's preconditioning
-(arXiv:2206.00364, table 1) as a change of variables. Any other ODE runs in u = log t, as
+The clock is tau = log(sinh psi + scale / LEVEL_CAP): log level up to the cap, finite where the
+level is infinite. The slope is bounded at all noise levels and vanishes for data
+N(0, scale^2 I); y has unit size from noise to data, so that one tolerance means the same
+everywhere: EDM's preconditioning (arXiv:2206.00364, table 1) as a change of variables.
+Any other ODE runs in u = log t, as
 dx/du = t f(x, t).
 """
 
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import Flow, over
+from zoo_solvers.grids import LEVEL_CAP
 from zoo_solvers.linear import is_scalar, marginal, own_share
 
 
@@ -79,7 +82,7 @@ class LogTime(Chart):
 
 
 class Normed(Chart):
-    """y = x / hypot(scale alpha, sigma), the clock runs in |psi|, sigma the sample's own."""
+    """y = x / hypot(scale alpha, sigma), the clock runs in |tau|, sigma the sample's own."""
 
     def __init__(
         self, flow: Flow, share: Tensor, t_from: float, t_to: float, scale: float
@@ -88,18 +91,20 @@ class Normed(Chart):
         self._to, self._low, self._high = t_to, min(t_from, t_to), max(t_from, t_to)
         ends = torch.tensor([[t_from], [t_to]], dtype=share.dtype, device=share.device)
         alpha, sigma = marginal(flow.kernel, ends)
-        psi = (scale * alpha / (sigma * share)).asinh()
-        start, self._end = psi[0], psi[1]
+        self._shift = scale / LEVEL_CAP
+        tau = (scale * alpha / (sigma * share) + self._shift).log()
+        start, self._end = tau[0], tau[1]
         self.way = (start - self._end).abs()
         self._sign = 1.0 if t_to < t_from else -1.0
 
-    def _psi(self, left: Tensor, place: Tensor) -> Tensor:
-        psi: Tensor = self._end[place] - self._sign * left
-        return psi
+    def _ratio(self, left: Tensor, place: Tensor) -> Tensor:
+        """Return sinh psi = scale / level."""
+        tau = self._end[place] - self._sign * left
+        return (tau.exp() - self._shift).clamp(min=0.0)
 
     def time(self, left: Tensor, place: Tensor) -> Tensor:
-        """Return the t whose level is scale / sinh psi in the sample's own units."""
-        level = self.unit / (self._psi(left, place).sinh() * self._share[place])
+        """Return the t whose level, the sample's own, is scale / sinh psi."""
+        level = self.unit / (self._ratio(left, place) * self._share[place])
         t: Tensor = self._flow.kernel.time_at(level).to(left).clamp(self._low, self._high)
         return torch.where(left > 0, t, self._to)
 
@@ -114,11 +119,13 @@ class Normed(Chart):
         return y, self._slope(y, d, self.way, place)
 
     def _slope(self, y: Tensor, d: Tensor, left: Tensor, place: Tensor) -> Tensor:
-        pull = over(self._psi(left, place).tanh(), y)
-        return self._sign * (d / self.unit - pull * y)
+        ratio = self._ratio(left, place)
+        size = (1 + ratio.square()).sqrt()
+        rate = self._sign * (ratio + self._shift) / size  # dpsi / dtau
+        return d * over(rate / self.unit, y) - y * over(rate * ratio / size, y)
 
     def slope(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
-        """Return +-(D / scale - y tanh psi)."""
+        """Return +-(D / scale - y tanh psi) dpsi/dtau."""
         x = self.leave(y, left, place)
         d = self._flow.denoise(x, self.time(left, place))
         return self._slope(y, d, left, place)
