@@ -5,6 +5,7 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
 
 # Before torch is imported: small networks are slower on many threads, and bits depend on them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,6 +13,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from zoo import plugins
 
 pytest_plugins = ["hub.fixtures"]
+
+# No example has a time limit of its own: machines are shared.
+settings.register_profile("zoo", deadline=None)
+settings.load_profile("zoo")
 
 
 @pytest.fixture(scope="session")

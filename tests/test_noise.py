@@ -15,7 +15,7 @@ WHOLE = starting_points(PRIOR, (5,), 7, 0, 100)
 
 
 @given(st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_slice_is_a_slice_of_the_whole(ends):
     first, last = ends
     if first < last:

@@ -1,0 +1,89 @@
+"""References: what each spelling means, and that an ambiguous one is refused with both."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from zoo.errors import ZooError
+from zoo.refs import Hub, Local, Name, is_folder, parse_ref
+
+
+@pytest.mark.parametrize(
+    ("ref", "meaning"),
+    [
+        ("gravity-digits", Name("gravity-digits")),
+        ("yukawa:two-moons", Name("yukawa:two-moons")),
+        ("ada/tiny", Hub("ada/tiny")),
+        ("ada/tiny@v1.0", Hub("ada/tiny", "v1.0")),
+        ("ada/tiny@refs/pr/1", Hub("ada/tiny", "refs/pr/1")),
+        ("hub:ada/tiny", Hub("ada/tiny")),
+        ("hub:ada/tiny@main", Hub("ada/tiny", "main")),
+        ("./x", Local(Path("x"))),
+        ("../x/y", Local(Path("../x/y"))),
+        ("/x", Local(Path("/x"))),
+        (".", Local(Path())),
+        ("..", Local(Path(".."))),
+        ("~/x", Local(Path.home() / "x")),
+        ("path:x", Local(Path("x"))),
+        ("path:ada/tiny", Local(Path("ada/tiny"))),
+        ("path:~/x", Local(Path.home() / "x")),
+    ],
+)
+def test_each_spelling_has_one_meaning(ref, meaning):
+    assert parse_ref(ref) == meaning
+
+
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        ("", "is not a model reference"),
+        ("no such name", "write a name of `zoo list`, a Hub id owner/name, or a folder ./name"),
+        ("Gravity", "is not a model reference"),
+        ("gravity\n", "is not a model reference"),
+        ("a/b/c", "is not a model reference"),
+        ("hub:gravity", "is not a Hub reference; write hub:owner/name"),
+        ("hub:", "is not a Hub reference"),
+        ("path:", "is not a model reference"),
+        ("~nobody-of-this-name/x", "no such user's folder"),
+    ],
+)
+def test_what_means_nothing_is_refused_in_one_line(ref, message):
+    with pytest.raises(ZooError, match=message) as error:
+        parse_ref(ref)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_an_ambiguous_reference_is_refused_with_the_spellings_that_are_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse_ref("ada/tiny") == Hub("ada/tiny")
+    (tmp_path / "ada" / "tiny").mkdir(parents=True)
+    with pytest.raises(ZooError, match="may be a Hub id; say path:ada/tiny or hub:ada/tiny"):
+        parse_ref("ada/tiny")
+    assert parse_ref("path:ada/tiny") == Local(Path("ada/tiny"))
+    assert parse_ref("hub:ada/tiny") == Hub("ada/tiny")
+
+
+def test_a_folder_that_needs_a_dot_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "digits" / "model").mkdir(parents=True)
+    with pytest.raises(ZooError, match=r"write \./runs/digits/model$"):
+        parse_ref("runs/digits/model")
+
+
+@given(st.text() | st.text("ab/:@.~-", max_size=12))
+@example("a/" + "b" * 5000)
+@example("/" + "b" * 5000)
+@example("./\0")
+def test_any_text_has_a_meaning_or_one_line_of_error(ref):
+    try:
+        parsed = parse_ref(ref)
+    except ZooError as error:
+        parsed = error
+    if isinstance(parsed, ZooError):
+        assert len(str(parsed).splitlines()) == 1
+    elif isinstance(parsed, Local):
+        assert is_folder(parsed.path) in (True, False)
+    else:
+        assert isinstance(parsed, Name | Hub)
