@@ -90,6 +90,10 @@ def _components(spec: str, items: Iterable[object]) -> tuple[Component, ...]:
             raise PluginError(f"{where} the target {item.target!r}; expected 'package.module:Name'")
         if not isinstance(item.summary, str):
             raise PluginError(f"{where} the summary {item.summary!r}; expected text")
+        if not isinstance(item.example, Mapping) or not all(
+            isinstance(k, str) for k in item.example
+        ):
+            raise PluginError(f"{where} the example {item.example!r}; expected options by name")
         if item.name in components:
             raise PluginError(f"{where} twice")
         components[item.name] = item

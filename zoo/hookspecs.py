@@ -19,9 +19,10 @@ torch out of the package's __init__.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import pluggy
 
@@ -39,11 +40,13 @@ class Component:
         name: what users write, e.g. "gravity"; lower case, digits, "-", "_" and ".".
         target: where it is, "package.module:Name", imported only when the part is built.
         summary: one line for `zoo components`.
+        example: options with which checks and pictures build it, where it needs any.
     """
 
     name: str
     target: str
     summary: str = ""
+    example: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @hookspec

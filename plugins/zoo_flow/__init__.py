@@ -10,12 +10,20 @@ def zoo_field_kernels() -> Iterable[Component]:
     """Bring flow matching and its relatives."""
     yield Component("flow", "zoo_flow.flow:FlowKernel", "x_t = (1-t) x_0 + t z (flow matching)")
     yield Component(
-        "anisotropic", "zoo_flow.anisotropic:AnisotropicKernel", "flow with noise of any covariance"
+        "anisotropic",
+        "zoo_flow.anisotropic:AnisotropicKernel",
+        "flow with noise of any covariance",
+        example={"covariance": "1 / (1 + i)"},
     )
     yield Component(
         "rotating", "zoo_flow.rotating:RotatingKernel", "flow whose noise rotates as it spreads"
     )
-    yield Component("map", "zoo_flow.maps:map_kernel", "any conditional map X_t(x_0, z)")
+    yield Component(
+        "map",
+        "zoo_flow.maps:map_kernel",
+        "any conditional map X_t(x_0, z)",
+        example={"map": "(1-t)*x_0 + t*(z + a*sin(z))", "a": 0.3},
+    )
 
 
 @hookimpl

@@ -12,7 +12,10 @@ def zoo_field_kernels() -> Iterable[Component]:
     yield Component("ve", "zoo_gaussian.ve:VEKernel", "any sigma_t, no signal scale")
     yield Component("vp", "zoo_gaussian.vp:VPKernel", "variance preserving: linear, cosine, ddpm")
     yield Component(
-        "interpolant", "zoo_gaussian.interpolant:InterpolantKernel", "any pair alpha_t, sigma_t"
+        "interpolant",
+        "zoo_gaussian.interpolant:InterpolantKernel",
+        "any pair alpha_t, sigma_t",
+        example={"alpha": "cos(pi*t/2)", "sigma": "sin(pi*t/2)"},
     )
 
 

@@ -10,8 +10,18 @@ def zoo_field_kernels() -> Iterable[Component]:
     """Bring the article's two examples and the two general constructions."""
     yield Component("tanh", "zoo_radial.closed:TanhKernel", "radial CDF tanh(r / t)")
     yield Component("exp", "zoo_radial.closed:ExpKernel", "radial CDF 1 - exp(-r / t)")
-    yield Component("psi", "zoo_radial.psi:psi_kernel", "any radial CDF psi_t(r), as a formula")
-    yield Component("phi", "zoo_radial.phi:phi_kernel", "any radial density phi_t(r), as a formula")
+    yield Component(
+        "psi",
+        "zoo_radial.psi:psi_kernel",
+        "any radial CDF psi_t(r), as a formula",
+        example={"psi": "1 - exp(-(r/t)**1.5)"},
+    )
+    yield Component(
+        "phi",
+        "zoo_radial.phi:phi_kernel",
+        "any radial density phi_t(r), as a formula",
+        example={"phi": "exp(-r**2 / (2*t**2))"},
+    )
 
 
 @hookimpl

@@ -12,6 +12,7 @@ COMMANDS = {
     "components": "List kernels, priors, networks and solvers.",
     "sample": "Draw samples from a model into an image.",
     "train": "Train a model from a recipe.",
+    "check": "Check that a plugin's components keep their promises.",
     "pull": "Fetch a model from the Hugging Face Hub.",
     "verify": "Check the weights of a model on this disk once more.",
     "push": "Publish a model on the Hugging Face Hub.",

@@ -27,7 +27,7 @@ def over(t: Tensor | float, x: Tensor) -> Tensor:
     Raises:
         ZooError: t is neither a scalar nor one value per sample.
     """
-    t = torch.as_tensor(t, device=x.device).to(x.dtype)
+    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
     if t.ndim == 0 or t.numel() == 1:
         return t.reshape((1,) * x.ndim)
     if t.ndim != 1 or t.shape[0] != x.shape[0]:

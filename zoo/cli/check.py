@@ -1,0 +1,49 @@
+"""`zoo check PLUGIN`: do its components keep what they promise?"""
+
+from __future__ import annotations
+
+import time
+from fnmatch import fnmatchcase
+
+import click
+
+from zoo.cli.output import echo_json
+from zoo.errors import ZooError
+from zoo.testing import Check, CheckFailure, checks
+
+
+def _failure(check: Check) -> str | None:
+    """Return what a check says when it fails, None where it passes."""
+    try:
+        check()
+    except CheckFailure as failure:
+        return str(failure)
+    return None
+
+
+@click.command()
+@click.argument("plugin")
+@click.option("-k", "pattern", default="*", help='Only checks whose name matches, "gravity-*-d2".')
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(plugin: str, pattern: str, as_json: bool) -> int:
+    """Run every check on the components of PLUGIN, a name of `zoo plugins`; one line each.
+
+    Exit status 1 if any fails. The same checks run under pytest: see zoo.testing.
+    """
+    chosen = [check for check in checks(plugin) if fnmatchcase(check.__name__, pattern)]
+    if not chosen:
+        raise ZooError(f"no check of {plugin!r} matches {pattern!r}; zoo check {plugin} runs all")
+    results = []
+    for check in chosen:
+        start = time.perf_counter()
+        failure = _failure(check)
+        seconds = time.perf_counter() - start
+        results.append({"check": check.__name__, "failure": failure, "seconds": seconds})
+        if not as_json:
+            click.echo(f"FAIL  {failure}" if failure else f"ok    {check.__name__}")
+    failed = sum(1 for result in results if result["failure"])
+    if as_json:
+        echo_json(results)
+    else:
+        click.echo(f"{plugin}: {len(results) - failed} of {len(results)} checks pass")
+    return 1 if failed else 0

@@ -1,0 +1,18 @@
+"""Conformance checks: what every component promises, proved on a third party's as on the zoo's.
+
+    import pytest
+    from zoo.testing import checks
+
+    @pytest.mark.parametrize("check", checks("yukawa"))
+    def test_yukawa(check):
+        check()
+
+A check is a plain function without arguments, named like "yukawa-divergence-d2"; it returns
+nothing or raises CheckFailure, which says which law broke, by how much, and where. `zoo check
+PLUGIN` runs the same.
+"""
+
+from zoo.testing.failure import CheckFailure
+from zoo.testing.listing import Check, checks
+
+__all__ = ["Check", "CheckFailure", "checks"]

@@ -1,0 +1,139 @@
+"""Which checks a plugin gets. Nothing is imported or built before a check is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
+
+from zoo import build
+from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.hookspecs import Component
+from zoo.plugins import PluginRecord, plugins, tell
+from zoo.testing.failure import CheckFailure
+
+Check = Callable[[], None]
+Options = Mapping[str, Mapping[str, Any]]
+
+DIMS = (2, 3072)
+# Kind of component -> its laws: functions of one argument in zoo.testing.<module>.
+KERNEL_LAWS = {
+    "divergence": "green",
+    "mass": "green",
+    "density": "radial",
+    "velocity": "radial",
+    "quantiles": "radial",
+    "concentration": "spread",
+    "levels": "spread",
+    "sampling": "draws",
+    "transport": "draws",
+    "shares": "draws",
+    "determinism": "calls",
+    "shapes": "calls",
+    "times": "calls",
+    "dtypes": "calls",
+}
+PRIOR_LAWS = ("law", "normalisation", "agreement", "calls")
+NETWORK_LAWS = ("shapes", "samples", "gradient", "labels")
+SOLVER_LAWS = ("order", "interval", "trivial")
+
+
+def checks(plugin: str, *, options: Options | None = None) -> list[Check]:
+    """Return every check of one plugin, as plain functions without arguments.
+
+    Args:
+        plugin: the entry point's name, as in `zoo plugins`.
+        options: component name -> options to build it with, instead of its Component.example.
+
+    Raises:
+        PluginError: there is no such plugin, or it is broken.
+        ZooError: options for a component that the plugin does not bring.
+    """
+    record = _record(plugin)
+    names = {name for found in record.components.values() for name in _names(found)}
+    for name in options or {}:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise ZooError(f"options for {name!r}: plugin {plugin!r} brings none such; {hint}")
+    return [*_checks(record, options or {})]
+
+
+def _record(plugin: str) -> PluginRecord:
+    known = {record.name: record for record in plugins()}
+    if plugin not in known:
+        raise PluginError(f"no plugin {plugin!r}; {did_you_mean(plugin, known)}")
+    record = known[plugin]
+    if record.error is not None:
+        raise PluginError(f"plugin {plugin!r} is broken: {record.cause}") from record.error
+    return record
+
+
+def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
+    def given(kind: str, component: Component) -> dict[str, Any]:
+        """Return the options of a component; the caller's go to the first kind of that name."""
+        kinds = [k for k, found in record.components.items() if component.name in _names(found)]
+        mine = component.name in options and kinds[0] == kind
+        return {**(options[component.name] if mine else component.example)}
+
+    def builder(kind: str, component: Component) -> Callable[..., Any]:
+        build_one = getattr(build, kind[:-1])
+        return partial(build_one, f"{record.name}:{component.name}", **given(kind, component))
+
+    parts = record.components
+    yield _check(f"{record.name}-torch-line", "torch_line", "torch_line", lambda: record)
+    kernels = {k.name: builder("kernels", k) for k in parts.get("kernels", ())}
+    for name, build_kernel in kernels.items():
+        for dim in DIMS:
+            make = cache(partial(build_kernel, dim=dim))
+            for law, module in KERNEL_LAWS.items():
+                yield _check(f"{name}-{law}-d{dim}", module, law, make)
+    for prior in parts.get("priors", ()):
+        for dim in DIMS:
+            make = cache(partial(_prior, builder("priors", prior), kernels, prior.name, dim))
+            for law in PRIOR_LAWS:
+                yield _check(f"{prior.name}-prior-{law}-d{dim}", "priors", law, make)
+    for network in parts.get("networks", ()):
+        for law in NETWORK_LAWS:
+            yield _check(
+                f"{network.name}-{law}", "networks", law, partial(builder, "networks", network)
+            )
+    for solver in parts.get("solvers", ()):
+        for law in SOLVER_LAWS:
+            yield _check(f"{solver.name}-{law}", "solvers", law, builder("solvers", solver))
+
+
+def _names(found: Iterable[Component]) -> set[str]:
+    return {component.name for component in found}
+
+
+def _prior(
+    build_prior: Callable[..., Any],
+    kernels: Mapping[str, Callable[..., Any]],
+    name: str,
+    dim: int,
+) -> Any:
+    """Return the prior for the plugin's kernel of its name, or its first, or a Gaussian one."""
+    build_kernel = kernels.get(name) or next(iter(kernels.values()), None)
+    if build_kernel is None:
+        return build_prior(import_module("zoo.testing.reference").ReferenceKernel(dim=dim))
+    return build_prior(build_kernel(dim=dim))
+
+
+def _check(name: str, module: str, law: str, make: Callable[[], Any]) -> Check:
+    """Return the check of one law, a function called `name`."""
+
+    def check() -> None:
+        try:
+            subject = make()
+        except ZooError as error:
+            raise CheckFailure(f"{name}: cannot be built: {error}") from error
+        try:
+            getattr(import_module(f"zoo.testing.{module}"), law)(subject)
+        except CheckFailure as failure:
+            raise CheckFailure(f"{name}: {failure}") from None
+        except Exception as error:
+            raise CheckFailure(f"{name}: {tell(error)}") from error
+
+    check.__name__ = check.__qualname__ = name
+    return check

@@ -1,0 +1,138 @@
+"""What a network promises: any batch, samples apart from each other, gradients, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.interfaces import Network
+from zoo.testing.calls import require_equal, require_shape
+from zoo.testing.failure import CheckFailure
+from zoo.testing.numerics import generator, normal
+from zoo.testing.reference import ReferenceKernel
+
+Factory = Callable[..., Network]
+
+# Tried in this order: a network need not take every shape.
+_SHAPES = ((1, 8, 8), (3, 32, 32), (6,))
+_CLASSES, _BATCH = 3, 5
+
+
+def _build(factory: Factory, **options: int) -> tuple[Network, tuple[int, ...]]:
+    """Return the network on the first shape that it takes, off its initial zeros, and the shape."""
+    refusals = []
+    for shape in _SHAPES:
+        kernel = ReferenceKernel(dim=torch.Size(shape).numel())
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                network = factory(shape=shape, kernel=kernel, **options)
+        except ZooError as error:
+            refusals.append(str(error))
+            continue
+        _stir(network)
+        return network, shape
+    raise CheckFailure(f"it takes none of the shapes {_SHAPES}: {'; '.join(refusals)}")
+
+
+def _stir(network: Network) -> None:
+    """Add noise to all parameters: layers that start at zero hide what is behind them."""
+    noise = generator(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad and parameter.is_floating_point():
+                shift = 0.05 * torch.randn(parameter.shape, generator=noise)
+                parameter.add_(shift.to(parameter))
+
+
+def _inputs(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    t = torch.tensor([0.002, 0.1, 1.0, 7.0, 80.0])
+    x = normal(_BATCH, *shape).float() * (0.25 + t.square()).sqrt().reshape(-1, *(1 for _ in shape))
+    return x, t
+
+
+def shapes(factory: Factory) -> None:
+    """The result keeps the shape and dtype of x_t for any batch, and is finite at all times."""
+    network, shape = _build(factory)
+    network.eval()
+    if network.predicts not in ("denoised", "field"):
+        raise CheckFailure(f"predicts = {network.predicts!r}; expected 'denoised' or 'field'")
+    x, t = _inputs(shape)
+    with torch.no_grad():
+        for count in (1, 3, _BATCH):
+            out = network(x[:count], t[:count])
+            require_shape(out, (count, *shape), f"the result for a batch of {count}")
+            if out.dtype != x.dtype or not bool(out.isfinite().all()):
+                raise CheckFailure(f"the result is {out.dtype}, or not finite, for {x.dtype}")
+        alike = network(x, torch.full((_BATCH,), 0.7))
+        require_equal(network(x, torch.tensor(0.7)), alike, "a scalar t beside (B,)", 1e-5)
+        fine = network.double()(x.double(), t.double())
+        if fine.dtype != torch.float64:
+            raise CheckFailure(f"in float64 the result is {fine.dtype}")
+        require_equal(out, fine, "float32 beside float64", 1e-2)
+
+
+def samples(factory: Factory) -> None:
+    """A sample's result does not depend on its neighbours, nor on a repetition."""
+    network, shape = _build(factory)
+    network.double().eval()
+    x, t = (v.double() for v in _inputs(shape))
+    with torch.no_grad():
+        together = network(x, t)
+        alone = torch.cat([network(x[i : i + 1], t[i : i + 1]) for i in range(_BATCH)])
+        require_equal(alone, together, "samples alone beside the same in a batch", 1e-7)
+        require_equal(network(x, t), together, "a second call beside the first")
+
+
+def gradient(factory: Factory) -> None:
+    """The loss is finite and its gradient reaches every parameter."""
+    network, shape = _build(factory)
+    network.train()
+    x, t = _inputs(shape)
+    labels = torch.arange(_BATCH) % network.labels if network.labels else None
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        loss = network.loss(x, t, normal(_BATCH, *shape, seed=2).float(), labels)
+    require_shape(loss, (_BATCH,), "loss")
+    if not bool(loss.isfinite().all()):
+        raise CheckFailure(f"the loss is not finite: {loss.tolist()}")
+    torch.autograd.backward(loss.sum())
+    unreached = [
+        name
+        for name, p in network.named_parameters()
+        if p.requires_grad and (p.grad is None or not bool(p.grad.any()))
+    ]
+    if unreached:
+        more = f" and {len(unreached) - 3} more" if len(unreached) > 3 else ""
+        raise CheckFailure(f"no gradient reaches {', '.join(unreached[:3])}{more}")
+
+
+def labels(factory: Factory) -> None:
+    """Without classes labels are None; with classes they matter, and -1 is the same as none."""
+    network, shape = _build(factory)
+    x, t = _inputs(shape)
+    if network.labels == 0:
+        try:
+            network, _ = _build(factory, labels=_CLASSES)
+        except ZooError:
+            return
+        except CheckFailure as failure:
+            if "no option 'labels'" in str(failure):
+                return
+            raise
+    network.eval()
+    if network.labels < 1:
+        raise CheckFailure(f"labels = {_CLASSES} is taken as an option, but .labels is 0")
+    with torch.no_grad():
+        none = network(x, t)
+        minus = network(x, t, torch.full((_BATCH,), -1))
+        first = network(x, t, torch.zeros(_BATCH, dtype=torch.long))
+        mixed = network(x, t, torch.tensor([-1, 0, -1, 0, -1]))
+    require_equal(minus, none, "labels of -1 beside no labels", 1e-5)
+    require_equal(mixed[1::2], first[1::2], "class 0 in a mixed batch beside class 0 for all", 1e-5)
+    require_equal(mixed[::2], none[::2], "-1 in a mixed batch beside no labels", 1e-5)
+    if torch.equal(first, none):
+        raise CheckFailure("class 0 gives the same result as no class")

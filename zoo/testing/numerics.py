@@ -1,0 +1,182 @@
+"""Statistics and integrals that the checks need, and that no component provides itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import FieldKernel, Flow, Solver, over
+from zoo.interfaces.solver import StepCallback
+from zoo.testing.failure import CheckFailure
+
+# Kolmogorov's D sqrt(n) exceeds this with probability 2e-5, a normal variable with 6e-7.
+KS_BOUND, SIGMAS = 2.4, 5.0
+_ANGLES, _BELOW_TOP, _PASSES = 128, 45.0, 3
+# Half widths in log r: 90 for one ray, less for a plane, where r^2 has to stay an honest number.
+_SPAN, _PLANE_SPAN = 90.0, 35.0
+# Noise level above which data of size 1 leave no trace.
+_FORGOTTEN = 1e3
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    """Return a generator of the checks' own."""
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """Draw N(0, 1) in float64."""
+    return torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
+
+
+def times(kernel: FieldKernel, count: int = 4) -> Tensor:
+    """Return times from t_min to t_max, equally spaced in log t, (count,), float64."""
+    ends = math.log(kernel.t_min), math.log(kernel.t_max)
+    t = torch.linspace(*ends, count, dtype=torch.float64).exp()
+    return t.clamp(kernel.t_min, kernel.t_max)
+
+
+def require_uniform(u: Tensor, what: str) -> None:
+    """Raise CheckFailure unless the numbers u (n,) look uniform on (0, 1): Kolmogorov-Smirnov."""
+    if not bool(u.isfinite().all()):
+        raise CheckFailure(f"{what}: {int((~u.isfinite()).sum())} of {len(u)} are not finite")
+    n = len(u)
+    ordered = u.double().sort().values
+    steps = torch.arange(n + 1, dtype=torch.float64) / n
+    above, below = steps[1:] - ordered, ordered - steps[:-1]
+    gap = torch.maximum(above, below)
+    worst = int(gap.argmax())
+    if float(gap[worst]) * math.sqrt(n) > KS_BOUND:
+        raise CheckFailure(
+            f"{what}: Kolmogorov-Smirnov distance {float(gap[worst]):.3g} at quantile "
+            f"{float(ordered[worst]):.3g}; {n} draws allow {KS_BOUND / math.sqrt(n):.2g}"
+        )
+
+
+def require_same_law(a: Tensor, b: Tensor, what: str) -> None:
+    """Raise CheckFailure unless samples (n,) and (m,) look alike: Kolmogorov-Smirnov."""
+    if not bool(a.isfinite().all() & b.isfinite().all()):
+        raise CheckFailure(f"{what}: not all finite")
+    both = torch.cat([a, b]).sort().values
+    shares = [torch.searchsorted(s.sort().values, both, right=True) / len(s) for s in (a, b)]
+    gap = float((shares[0] - shares[1]).abs().max())
+    allowed = KS_BOUND * math.sqrt(1 / len(a) + 1 / len(b))
+    if gap > allowed:
+        raise CheckFailure(
+            f"{what}: Kolmogorov-Smirnov distance {gap:.3g}; {len(a)} and {len(b)} draws allow "
+            f"{allowed:.2g}"
+        )
+
+
+def require_zero_mean(values: Tensor, what: str) -> None:
+    """Raise CheckFailure if the mean of independent values (n,) is not 0 within 5 sigma."""
+    mean, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
+    if not abs(mean) <= SIGMAS * error + 1e-12:
+        raise CheckFailure(
+            f"{what}: mean {mean:.3g} instead of 0, {abs(mean) / max(error, 1e-300):.1f} standard "
+            "errors away"
+        )
+
+
+def log_integral(
+    log_integrand: Callable[[Tensor], Tensor],
+    around: float,
+    span: float = _SPAN,
+    points: int = 1001,
+) -> float:
+    """Return log of the integral of exp(log_integrand(u)) du over u in around +- span.
+
+    By the trapezoidal rule, which converges exponentially for a smooth integrand that has died
+    out at both ends: on the whole interval to find where it lives, then ever closer.
+    """
+    low, high = around - span, around + span
+    for _ in range(_PASSES):
+        u = torch.linspace(low, high, points, dtype=torch.float64)
+        step = float(u[1] - u[0])
+        values = log_integrand(u).nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
+        alive = (values > values.max() - _BELOW_TOP).nonzero()
+        if not len(alive):
+            return -math.inf
+        low, high = float(u[alive[0]]) - step, float(u[alive[-1]]) + step
+    return float(values.logsumexp(0)) + math.log(step)
+
+
+def log_mass_of_plane(
+    log_density: Callable[[Tensor], Tensor], centre: Tensor, scale: float
+) -> float:
+    """Return log of the integral of a density over R^2, in polar coordinates around `centre`."""
+    angle = torch.arange(_ANGLES, dtype=torch.float64) * (2 * math.pi / _ANGLES)
+    direction = torch.stack([angle.cos(), angle.sin()], dim=1)
+
+    def ring(u: Tensor) -> Tensor:
+        """Return log of the mean over angles, times 2 pi r^2, at r = e^u."""
+        points = centre + u.exp()[:, None, None] * direction
+        logs = log_density(points.reshape(-1, 2)).reshape(len(u), _ANGLES)
+        return logs.logsumexp(dim=1) + math.log(2 * math.pi / _ANGLES) + 2 * u
+
+    return log_integral(ring, math.log(scale), span=_PLANE_SPAN, points=301)
+
+
+def rk4(
+    slope: Callable[[Tensor, float], Tensor], x: Tensor, t_from: float, t_to: float, steps: int
+) -> Tensor:
+    """Return the solution of dx/dt = slope(x, t) at t_to, by Runge-Kutta of order 4 in log t."""
+    ends = math.log(t_from), math.log(t_to)
+    h = (ends[1] - ends[0]) / steps
+    low, high = min(t_from, t_to), max(t_from, t_to)
+
+    def rate(y: Tensor, u: float) -> Tensor:
+        t = min(max(math.exp(u), low), high)
+        return slope(y, t) * t
+
+    for i in range(steps):
+        u = ends[0] + i * h
+        a = rate(x, u)
+        b = rate(x + h / 2 * a, u + h / 2)
+        c = rate(x + h / 2 * b, u + h / 2)
+        d = rate(x + h * c, u + h)
+        x = x + h / 6 * (a + 2 * b + 2 * c + d)
+    return x
+
+
+class RungeKutta(Solver):
+    """The checks' own solver, so that kernels are tested without a plugin that brings one.
+
+    Steps are equal in the log of the noise level, up to a level where data are forgotten: where
+    the level is infinite at t_max (flow matching) the data appear in a blink of t.
+    """
+
+    order = 4
+
+    def integrate(
+        self,
+        flow: Flow,
+        x: Tensor,
+        t_from: float,
+        t_to: float,
+        *,
+        steps: int,
+        callback: StepCallback | None = None,
+    ) -> Tensor:
+        """Return x at t_to; the callback is not called."""
+        del callback
+        ends = torch.tensor([t_from, t_to], dtype=torch.float64)
+        first, last = flow.kernel.level(ends).clamp(max=_FORGOTTEN).log().tolist()
+        inner = torch.linspace(first, last, steps + 1, dtype=torch.float64)[1:-1]
+        between = flow.kernel.time_at(inner.exp()).tolist()
+        for t, t_next in pairwise([t_from, *between, t_to]):
+            x = rk4(flow.field, x, t, t_next, 1)
+        return x
+
+
+def spread_around(x: Tensor, x_0: Tensor) -> Tensor:
+    """Return |x - x_0| / sqrt(d) per sample, (B,)."""
+    return (x - x_0).flatten(1).square().mean(dim=1).sqrt()
+
+
+def scaled(x: Tensor, x_0: Tensor, factor: Tensor) -> Tensor:
+    """Return x_0 + factor (x - x_0), factor (B,)."""
+    return x_0 + over(factor, x) * (x - x_0)

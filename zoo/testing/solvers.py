@@ -1,0 +1,114 @@
+"""What a solver promises, on data N(0, I/4) under Gaussian noise, whose flow map is known."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces import Flow, Solver
+from zoo.testing.failure import CheckFailure
+from zoo.testing.numerics import normal
+from zoo.testing.reference import VARIANCE, ReferenceKernel, denoiser, flow_map
+
+KERNEL = ReferenceKernel(dim=4)
+_ENDS = {"down": (80.0, 0.002), "up": (0.002, 80.0)}
+_STEPS = (80, 160, 320)
+# Below this, relative, rounding hides the order.
+_ROUNDING = 1e-11
+_ORDER_SLACK, _ADAPTIVE_WITHIN = 0.3, 0.25
+
+
+class RecordingFlow(Flow):
+    """The reference flow, which remembers the times at which it was evaluated."""
+
+    def __init__(self) -> None:
+        super().__init__(KERNEL, denoiser, dtype=torch.float64)
+        self.times: list[float] = []
+
+    def field(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return dx/dt, shape (B, *)."""
+        self._remember(t)
+        return super().field(x, t)
+
+    def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return E[x_0 | x_t = x], shape (B, *)."""
+        self._remember(t)
+        return super().denoise(x, t)
+
+    def _remember(self, t: Tensor | float) -> None:
+        self.times += torch.as_tensor(t).reshape(-1).tolist()
+
+
+def _start(t: float) -> Tensor:
+    return normal(6, 4) * math.sqrt(VARIANCE + t * t)
+
+
+def _run(solver: Solver, ends: tuple[float, float], steps: int) -> tuple[float, int]:
+    """Return (largest relative error at the end, evaluations)."""
+    flow, x = RecordingFlow(), _start(ends[0])
+    with torch.no_grad():
+        end = solver.integrate(flow, x, *ends, steps=steps)
+    exact = flow_map(x, *ends)
+    if end.shape != x.shape or end.dtype != torch.float64:
+        raise CheckFailure(f"the result is {end.dtype} of shape {tuple(end.shape)}; expected x's")
+    return float((end - exact).abs().max() / exact.abs().max()), flow.nfe
+
+
+def order(solver: Solver) -> None:
+    """The error falls with the steps as `order` says; adaptive solvers keep it small."""
+    for way, ends in _ENDS.items():
+        runs = [_run(solver, ends, steps) for steps in _STEPS]
+        errors = [error for error, _ in runs]
+        if not all(math.isfinite(error) for error in errors):
+            raise CheckFailure(f"integrating {way}, the result is not finite")
+        if runs[-1][1] < 2 * runs[0][1]:
+            # Evaluations do not follow the steps: adaptive.
+            if errors[-1] > _ADAPTIVE_WITHIN:
+                raise CheckFailure(f"integrating {way}, the relative error is {errors[-1]:.3g}")
+            continue
+        measured = [
+            math.log2(coarse / fine) if fine > _ROUNDING else math.inf
+            for coarse, fine in pairwise(errors)
+        ]
+        if max(measured) < solver.order - _ORDER_SLACK:
+            raise CheckFailure(
+                f"integrating {way}, the order measured is {max(measured):.2f} (errors "
+                f"{errors[0]:.3g} to {errors[-1]:.3g} for {_STEPS[0]} to {_STEPS[-1]} steps); "
+                f"declared {solver.order}"
+            )
+
+
+def interval(solver: Solver) -> None:
+    """No evaluation leaves the interval between t_from and t_to."""
+    for ends in (*_ENDS.values(), (3.0, 0.1), (0.1, 3.0)):
+        for steps in (1, 7):
+            flow = RecordingFlow()
+            with torch.no_grad():
+                solver.integrate(flow, _start(ends[0]), *ends, steps=steps)
+            low, high = min(flow.times), max(flow.times)
+            slack = 1e-9
+            if low < min(ends) * (1 - slack) or high > max(ends) * (1 + slack):
+                bad = low if low < min(ends) * (1 - slack) else high
+                raise CheckFailure(
+                    f"walking from {ends[0]:g} to {ends[1]:g} in {steps} steps, the field is "
+                    f"evaluated at t = {bad:.9g}"
+                )
+
+
+def trivial(solver: Solver) -> None:
+    """The start is left as it was, a walk of no length returns it, and walks repeat exactly."""
+    x = _start(80.0)
+    before = x.clone()
+    with torch.no_grad():
+        first = solver.integrate(RecordingFlow(), x, 80.0, 0.002, steps=10)
+        again = solver.integrate(RecordingFlow(), x, 80.0, 0.002, steps=10)
+        still = solver.integrate(RecordingFlow(), x, 80.0, 80.0, steps=10)
+    if not torch.equal(x, before):
+        raise CheckFailure("integrate changes the tensor that it is given")
+    if not torch.equal(first, again):
+        raise CheckFailure("integrate gives two results for one start")
+    if not torch.equal(still, x):
+        raise CheckFailure("integrate moves x although t_from = t_to")
