@@ -48,6 +48,9 @@ class VEKernel(IsotropicKernel):
         **parameters: float,
     ) -> None:
         self._sigma = formula(sigma, ("t",), argument="sigma", parameters=parameters)
+        if t_min is None and t_max is None:
+            # A schedule that does not grow has no times to match either: tell that first.
+            check_increasing("sigma", lambda t: self.marginal(t)[1], 0.01, 1.0)
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
         check_increasing("sigma", lambda t: self.marginal(t)[1], self.t_min, self.t_max)
 
@@ -61,6 +64,7 @@ class VEKernel(IsotropicKernel):
     def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Return (1, sigma_t), float64."""
         sigma = self._schedule(t).plain
+        sigma = sigma.expand(torch.as_tensor(t).shape)
         return torch.ones_like(sigma), sigma
 
     def _time_of_level(self, level: Tensor) -> Tensor:

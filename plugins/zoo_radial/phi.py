@@ -114,10 +114,14 @@ class PhiKernel(IsotropicKernel):
         if t_min is None or t_max is None:
             # A density without an integral has no median either: tell before looking for times.
             self._density.check(torch.ones(1, dtype=torch.float64))
+            self._check_limit(1.0)
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
         logs = torch.linspace(math.log(self.t_min), math.log(self.t_max), _TIMES)
         self._density.check(logs.double().exp())
-        early = torch.tensor(self.t_min * _EARLY, dtype=torch.float64)
+        self._check_limit(self.t_min)
+
+    def _check_limit(self, t: float) -> None:
+        early = torch.tensor(t * _EARLY, dtype=torch.float64)
         inside = float(self.radial_cdf(torch.ones_like(early), early))
         if not inside > 1 - 1e-3:
             raise ZooError(

@@ -23,8 +23,9 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.numerics.special import betainc, gammainc, log_beta
 
-# Mantissas within e^-300 ... e^300 may be squared as they are.
-LOG_RANGE = 300.0
+# Exponents are kept for what mantissas cannot hold: added to large exponents, small ones drown.
+# Powers within e^-300 ... e^300 may still be squared; other factors leave room for a few more.
+POWER_RANGE, FACTOR_RANGE = 300.0, 100.0
 ERF_SLOPE = 2 / math.sqrt(math.pi)
 
 Slopes = tuple[Tensor | None, ...]
@@ -46,14 +47,21 @@ class Scaled(NamedTuple):
         return cls(value, torch.zeros_like(value))
 
     @classmethod
+    def of(cls, mantissa: Tensor | float, exponent: Tensor, reach: float = FACTOR_RANGE) -> Scaled:
+        """Return mantissa * exp(exponent), an exponent below `reach` moved into the mantissa."""
+        near = exponent.detach().abs() < reach
+        factor = torch.where(near, exponent, 0.0).exp()
+        return cls(mantissa * factor, torch.where(near, 0.0, exponent))
+
+    @classmethod
     def power_of_e(cls, exponent: Tensor) -> Scaled:
         """Return exp(exponent)."""
-        return cls(torch.ones_like(exponent), exponent)
+        return cls.of(1.0, exponent)
 
     def normal(self) -> Scaled:
         """Return the same number, a very large or small mantissa moved into the exponent."""
         log = torch.where(self.mantissa == 0, 1.0, self.mantissa).abs().log()
-        far = log.detach().abs() > LOG_RANGE
+        far = log.detach().abs() > POWER_RANGE
         shift = torch.where(far, log, 0.0)
         return Scaled(
             torch.where(far, self.mantissa.detach().sign(), self.mantissa), self.exponent + shift
@@ -226,7 +234,7 @@ def _product(a: LogJet, b: LogJet, plain: Tensor) -> LogJet:
         tuple(None if s is None else s * m for s in b.slopes),
         b.exponent + e,
     )
-    return LogJet(plain, Scaled(m * n, e + f), slopes, exponent)
+    return LogJet(plain, Scaled(m * n, e + f).normal(), slopes, exponent)
 
 
 def _mul(a: Any, b: Any) -> LogJet:
@@ -267,22 +275,21 @@ def _pow(a: Any, b: Any) -> LogJet:
     plain = a.plain**b.plain
     if any(s is not None for s in b.slopes):
         power = _mul(b, _log(a))
-        value = Scaled.power_of_e(power.plain)
+        value = Scaled.of(1.0, power.plain, POWER_RANGE)
         return _chain(power, plain, value, value)
     zero = a.scaled.mantissa == 0
     base = torch.where(zero, 1.0, a.scaled.mantissa)
     log = b.plain * (base.abs().log() + a.scaled.exponent)
-    # Exponents are kept for what a float cannot hold: added to large ones, small ones drown.
-    near = log.detach().abs() < LOG_RANGE
-    direct = torch.where(near, a.plain, 1.0) ** b.plain
+    near = (log.detach().abs() < POWER_RANGE) & (a.scaled.exponent == 0)
+    direct = torch.where(near, base, 1.0) ** b.plain
     # The sign of (negative base) ** (whole exponent) is that of a power of the sign.
-    mantissa = torch.where(near, direct, base.detach().sign() ** b.plain)
-    exponent = torch.where(near, 0.0, log)
+    far = Scaled.of(base.detach().sign() ** b.plain, torch.where(near, 0.0, log))
+    mantissa = torch.where(near, direct, far.mantissa)
     slope = Scaled(
         torch.where(zero, b.plain * a.plain ** (b.plain - 1), b.plain * mantissa / base),
-        torch.where(zero, 0.0, exponent - a.scaled.exponent),
+        torch.where(zero, 0.0, far.exponent - a.scaled.exponent),
     )
-    value = Scaled(torch.where(zero, plain, mantissa), torch.where(zero, 0.0, exponent))
+    value = Scaled(torch.where(zero, plain, mantissa), torch.where(zero, 0.0, far.exponent))
     return _chain(a, plain, value, slope)
 
 
@@ -290,7 +297,7 @@ def _expm1(x: LogJet) -> LogJet:
     plain = x.plain.expm1()
     big = x.plain > 1
     mantissa = torch.where(big, -torch.expm1(-x.plain), plain)
-    scaled = Scaled(mantissa, torch.where(big, x.plain, 0.0))
+    scaled = Scaled.of(mantissa, torch.where(big, x.plain, 0.0))
     return _chain(x, plain, scaled, Scaled.power_of_e(x.plain))
 
 
@@ -310,11 +317,11 @@ def _square(x: LogJet) -> LogJet:
 
 
 def _cosh_of(x: Tensor) -> Scaled:
-    return Scaled((1 + (-2 * x.abs()).exp()) / 2, x.abs())
+    return Scaled.of((1 + (-2 * x.abs()).exp()) / 2, x.abs())
 
 
 def _sinh_of(x: Tensor) -> Scaled:
-    return Scaled(-torch.expm1(-2 * x.abs()) / 2 * x.detach().sign(), x.abs())
+    return Scaled.of(-torch.expm1(-2 * x.abs()) / 2 * x.detach().sign(), x.abs())
 
 
 def _tanh(x: LogJet) -> LogJet:
@@ -354,7 +361,7 @@ def _atan(x: LogJet) -> LogJet:
 
 
 def _gauss(x: Tensor, factor: float) -> Scaled:
-    return Scaled(torch.full_like(x, factor), -x.square())
+    return Scaled.of(factor, -x.square())
 
 
 def _erf(x: LogJet) -> LogJet:
@@ -366,7 +373,7 @@ def _erfc(x: LogJet) -> LogJet:
     far, plain = x.plain > 0, torch.erfc(x.plain)
     safe = torch.where(far, x.plain, 0.0)
     mantissa = torch.where(far, torch.special.erfcx(safe), plain)
-    return _chain(x, plain, Scaled(mantissa, -safe.square()), _gauss(x.plain, -ERF_SLOPE))
+    return _chain(x, plain, Scaled.of(mantissa, -safe.square()), _gauss(x.plain, -ERF_SLOPE))
 
 
 def _constant(x: Any) -> float:
