@@ -55,11 +55,16 @@ def _check_header(path: Path) -> None:
 
 
 def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
-    """Write a network's state as safetensors, floating-point tensors in `dtype` if given."""
-    state = {
-        name: (v.to(dtype) if dtype and v.is_floating_point() else v).detach().cpu().contiguous()
-        for name, v in network.state_dict().items()
-    }
+    """Write a network's state as safetensors, floating-point tensors in `dtype` if given.
+
+    Each tensor is written on its own, also where two share their numbers.
+    """
+
+    def copy(v: Tensor) -> Tensor:
+        wanted = dtype if dtype and v.is_floating_point() else v.dtype
+        return v.detach().to("cpu", wanted, copy=True).contiguous()
+
+    state = {name: copy(v) for name, v in network.state_dict().items()}
     save_file(state, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors writes 0600, which a shared folder or a wheel would keep
 

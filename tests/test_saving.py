@@ -1,0 +1,143 @@
+"""Saving: a model folder that loads to the same model, or nothing at all."""
+
+import errno
+import math
+
+import pytest
+import torch
+from fake_distributions import brings, install
+from safetensors import SafetensorError
+from tiny_models import images, points
+
+import zoo
+from zoo import saving
+from zoo.folder import read_config
+from zoo.saving import save_folder
+
+
+def files(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def same(one, other, **options):
+    options = {"n": 4, "seed": 0, "steps": 3, **options}
+    return torch.equal(one.sample(**options), other.sample(**options))
+
+
+@pytest.mark.parametrize("make", [images, points])
+@pytest.mark.parametrize("solver", ["heun", "dopri5"])
+def test_a_model_put_together_by_hand_survives_saving(tmp_path, make, solver):
+    model = make(labels=3, solver=solver)
+    folder = model.save_pretrained(tmp_path / "m")
+    assert folder == tmp_path / "m"
+    assert files(folder) == ["README.md", "config.json", "model.safetensors"]
+    assert same(zoo.load(folder), model, labels=1, guidance=1.5)
+
+
+def test_options_are_written(tmp_path):
+    kernel = zoo.kernel("gravity", dim=2, t_max=33.0)
+    network = zoo.network("mlp", shape=(2,), kernel=kernel, width=8, sigma_data=0.3)
+    prior, solver = zoo.prior("gravity", kernel), zoo.solver("heun", rho=5.0)
+    folder = zoo.FieldModel(kernel, prior, network, solver, (2,)).save_pretrained(tmp_path / "m")
+    config = read_config(folder)
+    assert config.kernel.encode() == {"use": "gravity", "t_max": 33.0}
+    assert config.network.encode() == {"use": "mlp", "width": 8, "sigma_data": 0.3}
+    assert config.solver.encode() == {"use": "heun", "rho": 5.0}
+    assert config.requires == (f"fieldzoo>={zoo.__version__}",)
+    loaded = zoo.load(folder)
+    assert (loaded.kernel.t_max, loaded.network.sigma_data) == (33.0, 0.3)
+
+
+def test_vectors_have_no_range_and_images_do(tmp_path):
+    assert read_config(points().save_pretrained(tmp_path / "p")).data.range is None
+    assert read_config(images().save_pretrained(tmp_path / "i")).data.range == (-1.0, 1.0)
+
+
+def test_the_distributions_of_all_parts_are_required(tmp_path, site):
+    source = brings("zoo_field_kernels", "wave", "zoo_gravity.kernel:GravityKernel")
+    install(site, "zoo-sea", "0.4.dev1+local", source=source)
+    kernel = zoo.kernel("wave", dim=2)
+    network = zoo.network("mlp", shape=(2,), kernel=kernel, width=8, blocks=1)
+    model = zoo.FieldModel(kernel, zoo.prior("gravity", kernel), network, zoo.solver("heun"), (2,))
+    folder = model.save_pretrained(tmp_path / "m")
+    assert read_config(folder).requires == (f"fieldzoo>={zoo.__version__}", "zoo-sea>=0.4.dev1")
+    assert same(zoo.load(folder), model)
+
+
+def test_what_was_loaded_is_saved_with_its_card_and_training(tmp_path):
+    folder = images().save_pretrained(tmp_path / "first")
+    card = (folder / "README.md").read_text() + "\nWritten by hand.\n"
+    (folder / "README.md").write_text(card)
+    again = zoo.load(folder).save_pretrained(tmp_path / "second")
+    assert (again / "README.md").read_text() == card
+    assert (again / "config.json").read_bytes() == (folder / "config.json").read_bytes()
+    assert (again / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_saving_again_replaces_the_models_files_and_leaves_others(tmp_path):
+    folder = points().save_pretrained(tmp_path / "m")
+    (folder / "notes.txt").write_text("mine")
+    other = points(width=8)
+    other.save_pretrained(folder)
+    assert files(folder) == ["README.md", "config.json", "model.safetensors", "notes.txt"]
+    assert same(zoo.load(folder), other)
+
+
+def test_samples_become_the_cards_picture(tmp_path):
+    model = images()
+    folder = save_folder(model, tmp_path / "m", name="gravity-x", samples=model.sample(4, steps=2))
+    assert (folder / "samples.png").read_bytes().startswith(b"\x89PNG")
+    card = (folder / "README.md").read_text()
+    assert "![samples](samples.png)" in card
+    assert "# gravity-x\n" in card
+    assert 'zoo.load("gravity-x")' in card
+
+
+def test_parts_without_a_name_are_told(tmp_path):
+    model = points()
+    model.prior.part = None
+    with pytest.raises(
+        zoo.ZooError, match=r"the prior has no name to save; build it with zoo\.pri"
+    ):
+        model.save_pretrained(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, math.tanh, torch.tensor(1.0)])
+def test_options_that_are_no_json_are_told(tmp_path, value):
+    model = points()
+    model.kernel.part.options["t_max"] = value
+    with pytest.raises(zoo.ZooError, match="the kernel's options are not JSON") as error:
+        model.save_pretrained(tmp_path / "m")
+    assert len(str(error.value).splitlines()) == 1
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("what", ["save_weights", "dump_config", "write_card"])
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("Error: no space\nleft")],
+    ids=["disk", "safetensors"],
+)
+def test_a_disk_that_refuses_leaves_the_old_folder_as_it_was(tmp_path, monkeypatch, what, failure):
+    model = points()
+    folder = model.save_pretrained(tmp_path / "m")
+
+    def fail(*args, **options):
+        raise failure
+
+    monkeypatch.setattr(saving, what, fail)
+    with pytest.raises(zoo.ZooError, match=r"cannot write .*/m: .*[Nn]o space left") as error:
+        points(width=8).save_pretrained(folder)
+    assert len(str(error.value).splitlines()) == 1
+    with pytest.raises(zoo.ZooError, match="cannot write"):
+        model.save_pretrained(tmp_path / "new")
+    assert files(tmp_path) == ["m"]
+    assert same(zoo.load(folder), model)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(zoo.ZooError, match="holds other files and no model"):
+        points().save_pretrained(tmp_path)
+    assert files(tmp_path) == ["thesis.tex"]

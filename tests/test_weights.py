@@ -1,0 +1,144 @@
+"""Weights: safetensors, strict names and shapes, and networks that resist the meta device."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from zoo.errors import PluginError, ZooError
+from zoo.interfaces import Network
+from zoo.weights import network_with, read_weights, save_weights
+
+
+class Line(Network):
+    """x w + b."""
+
+    def __init__(self):
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.randn(3)), nn.Parameter(torch.randn(3))
+
+    def forward(self, x_t, t, labels=None):
+        return x_t * self.w + self.b
+
+
+class WithBuffer(Line):
+    """Keeps numbers outside its state, as a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.arange(3.0) + 1, persistent=False)
+
+    def forward(self, x_t, t, labels=None):
+        return super().forward(x_t, t) * self.scale
+
+
+class WithTensor(Line):
+    """Keeps numbers outside its state, as a plain attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.arange(3.0) + 1
+
+    def forward(self, x_t, t, labels=None):
+        return super().forward(x_t, t) * self.scale
+
+
+class WithNumbers(Line):
+    """Needs numbers while it is built; zoo.network says so with a PluginError."""
+
+    def __init__(self):
+        super().__init__()
+        try:
+            self.scale = torch.linspace(1, 3, 3).tolist()
+        except NotImplementedError as error:
+            raise PluginError("no numbers") from error
+
+    def forward(self, x_t, t, labels=None):
+        return super().forward(x_t, t) * torch.tensor(self.scale)
+
+
+STATE = {"w": torch.tensor([1.0, 2.0, 3.0]), "b": torch.tensor([0.5, 0.0, -0.5])}
+
+
+@pytest.mark.parametrize("kind", [Line, WithBuffer, WithTensor, WithNumbers])
+def test_a_network_is_built_with_its_weights(kind):
+    network = network_with(kind, STATE, "here")
+    scale = torch.arange(3.0) + 1 if kind is not Line else 1.0
+    x = torch.ones(2, 3)
+    assert torch.equal(network(x, torch.tensor(1.0)), (x * STATE["w"] + STATE["b"]) * scale)
+    assert all(p.requires_grad and p.is_leaf for p in network.parameters())
+
+
+def test_nothing_is_initialised_only_to_be_overwritten():
+    before = torch.random.get_rng_state()
+    network = network_with(Line, STATE, "here")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert network.w.data_ptr() == STATE["w"].data_ptr()
+
+
+@pytest.mark.parametrize("kind", [Line, WithNumbers])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"w": None, "W": STATE["w"]}, "here: tensor 'w' is missing; did you mean 'W'|there is"),
+        ({"b": torch.zeros(4)}, r"tensor 'b' has shape \(4,\), the network needs \(3,\)"),
+        ({"b": torch.zeros(3, 1)}, r"tensor 'b' has shape \(3, 1\)"),
+        ({"c": torch.zeros(3)}, "tensor 'c' is not one of the network's"),
+        ({"w": torch.zeros(3, dtype=torch.int32)}, "tensor 'w' is torch.int32, the network needs"),
+    ],
+)
+def test_names_shapes_and_kinds_have_to_match(kind, change, message):
+    tensors = {k: v for k, v in (STATE | change).items() if v is not None}
+    with pytest.raises(ZooError, match=message):
+        network_with(kind, tensors, "here")
+
+
+def test_a_failure_that_is_not_metas_is_told():
+    def build():
+        raise PluginError("no such luck")
+
+    with pytest.raises(PluginError, match="no such luck"):
+        network_with(build, STATE, "here")
+
+
+def test_what_is_saved_is_read(tmp_path):
+    network = Line()
+    save_weights(tmp_path / "a.safetensors", network)
+    read = read_weights([tmp_path / "a.safetensors"])
+    assert read.keys() == network.state_dict().keys()
+    assert all(torch.equal(read[k], v) for k, v in network.state_dict().items())
+
+
+def test_half_precision_is_for_numbers_with_a_fraction_only(tmp_path):
+    network = Line()
+    network.register_buffer("count", torch.tensor([2**40]))
+    save_weights(tmp_path / "a.safetensors", network, torch.float16)
+    read = load_file(tmp_path / "a.safetensors")
+    assert (read["w"].dtype, read["count"].dtype) == (torch.float16, torch.int64)
+    assert read["count"].item() == 2**40
+
+
+def test_tensors_that_share_numbers_are_saved_each(tmp_path):
+    network = Line()
+    network.b = network.w
+    save_weights(tmp_path / "a.safetensors", network)
+    assert torch.equal(load_file(tmp_path / "a.safetensors")["b"], network.w)
+
+
+def test_several_files_are_one_state_and_may_not_overlap(tmp_path):
+    first, second = tmp_path / "1.safetensors", tmp_path / "2.safetensors"
+    save_file({"w": STATE["w"]}, first)
+    save_file({"b": STATE["b"]}, second)
+    assert read_weights([first, second]).keys() == STATE.keys()
+    save_file(STATE, second)
+    with pytest.raises(ZooError, match=r"2\.safetensors repeats the tensor 'w'"):
+        read_weights([first, second])
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x80\x04pickle", b"\xff" * 64, b"\2\0\0\0\0\0\0\0{}xx"])
+def test_what_is_no_safetensors_file_is_refused(tmp_path, raw):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(raw)
+    with pytest.raises(ZooError, match=r"a\.safetensors is not a readable safetensors") as error:
+        read_weights([path])
+    assert len(str(error.value).splitlines()) == 1
