@@ -118,7 +118,7 @@ def write_card(
         "",
         f"# {name}",
         "",
-        summary or f"A field diffusion model of {shape} data.",
+        summary or f"A field diffusion model of data of shape {shape}.",
         "",
         *([f"![samples]({picture})", ""] if picture else []),
         FACTS,

@@ -1,0 +1,131 @@
+"""Cards: metadata that the Hub's own client reads, and facts without blanks."""
+
+import re
+
+import msgspec
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_models import images, points
+
+from zoo.card import write_card
+from zoo.config import Config, Data, Part
+from zoo.folder import read_config
+
+RECIPE = {
+    "name": "gravity-digits",
+    "license": "cc0-1.0",
+    "data": {"use": "digits"},
+    "kernel": {"use": "gravity", "t_max": 40.0},
+    "network": {"use": "unet", "width": 8},
+    "train": {"images": 12_345, "batch": 16, "warmup": 100, "seed": 3},
+    "card": {"summary": "Digits.", "datasets": ["ada/digits"], "tags": ["digits", "8x8"]},
+}
+OUTCOME = {"images_seen": 12_352, "steps_skipped": 0, "final_training_loss": 0.25, "hours": None}
+
+
+def config(shape=(1, 8, 8), **training):
+    kernel, network = Part("gravity", {"t_max": 40.0}), Part("unet", {"width": 8, "mode": "a|b"})
+    parts = (kernel, Part("gravity"), network, Part("heun", {"steps": 18}))
+    return Config(1, Data(shape), *parts, training=training)
+
+
+def trained(**recipe):
+    return config(recipe=RECIPE | recipe, outcome=OUTCOME, data_licence="CC BY 4.0")
+
+
+@pytest.fixture
+def text():
+    return write_card("gravity-digits", trained(), network=images().network)
+
+
+def matter(text):
+    """The front matter as plain YAML sees it."""
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_hubs_client_reads_the_metadata(text):
+    data = ModelCard(text).data
+    assert data.license == "cc0-1.0"
+    assert data.library_name == "fieldzoo"
+    assert data.pipeline_tag == "unconditional-image-generation"
+    assert data.datasets == ["ada/digits"]
+    assert data.model_name == "gravity-digits"
+    assert data.tags == ["field-diffusion", "ode", "gravity", "digits", "8x8"]
+
+
+def test_the_card_says_what_the_model_is_and_how_it_was_made(text):
+    count = sum(p.numel() for p in images().network.parameters())
+    for fact in (
+        "# gravity-digits\n",
+        "Digits.\n",
+        'zoo.load("gravity-digits").sample(16, seed=0)  # (16, 1, 8, 8)',
+        "`zoo sample gravity-digits -n 64 -o grid.png`",
+        "t_max = 40.0",
+        "steps = 18",
+        'mode = "a\\|b"',
+        f"{count:,} parameters; data of shape 1x8x8.",
+        "12,345 images of digits in batches of 16",
+        "seed 3",
+        "| images seen | 12352 |",
+        "| final training loss | 0.25 |",
+        "Weights: cc0-1.0.",
+        "CC BY 4.0",
+    ):
+        assert fact in text
+
+
+def test_no_fact_is_blank(text):
+    assert "None" not in text
+    assert "hours" not in text
+    for line in text.splitlines():
+        if line.startswith("|") and line not in ("| part | component | |", "| result | |"):
+            assert all(cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]), line
+
+
+def test_every_table_row_has_the_cells_of_its_head(text):
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    assert len(tables) == 2
+    for table in tables:
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_a_model_put_together_by_hand_claims_no_licence_and_no_training(tmp_path):
+    folder = points().save_pretrained(tmp_path / "two-moons")
+    text = (folder / "README.md").read_text()
+    assert ModelCard(text).data.license == "unknown"
+    assert ModelCard(text).data.pipeline_tag is None
+    assert "Training" not in text
+    assert "A field diffusion model of data of shape 2." in text
+    assert 'zoo.load("two-moons").sample(16, seed=0)  # (16, 2)' in text
+    assert write_card("two-moons", read_config(folder), network=points().network) == text
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{"recipe": "by hand"}, {"recipe": {"name": 3}}, {"recipe": None}, {"outcome": [1]}, {"x": 1}],
+)
+def test_training_facts_of_another_form_are_left_out(training):
+    text = write_card("m", config(**training))
+    assert "## Training" not in text
+    assert ModelCard(text).data.license == "unknown"
+
+
+def test_a_part_whose_plugin_is_absent_has_its_options_still():
+    absent = msgspec.structs.replace(config(), kernel=Part("sea:wave", {"height": 3}))
+    assert "| field kernel | `sea:wave` | height = 3 |" in write_card("m", absent)
+
+
+words = st.text(min_size=1).filter(lambda s: s.isprintable())
+
+
+@given(words | st.sampled_from(["yes", "null", "1.0", "a: b", "- x", "#x", "'", '"', "@a", "~"]))
+@settings(max_examples=60)
+def test_any_text_in_the_metadata_stays_the_text_that_it_is(word):
+    text = write_card(word, trained(card={"datasets": [word], "tags": [word]}))
+    found = matter(text)
+    assert found["model_name"] == word
+    assert found["datasets"] == [word]
+    assert word in found["tags"]
