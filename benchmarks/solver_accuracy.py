@@ -78,9 +78,7 @@ def main() -> None:
             except ZooError as problem_met:
                 print(f"{kernel_name:9s} {name:28s} {problem_met}")
                 continue
-            rows.append(
-                {"kernel": kernel_name, "solver": name, "nfe": evaluations, "error": error}
-            )
+            rows.append({"kernel": kernel_name, "solver": name, "nfe": evaluations, "error": error})
             print(f"{kernel_name:9s} {name:28s} nfe {evaluations:4d}  error {error:.1e}")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")

@@ -238,9 +238,9 @@ def test_dopri5_gives_a_sample_the_same_result_alone_and_in_any_batch():
     x[3] *= 1e-3
     x[5] *= 1e3
     together = Dopri5().integrate(gaussian_flow(rough), x, 80.0, 0.002, steps=10)
-    alone = torch.cat([
-        Dopri5().integrate(gaussian_flow(rough), one, 80.0, 0.002, steps=10) for one in x.split(1)
-    ])
+    alone = torch.cat(
+        [Dopri5().integrate(gaussian_flow(rough), one, 80.0, 0.002, steps=10) for one in x.split(1)]
+    )
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-10)
 
 
@@ -294,9 +294,7 @@ def test_dopri5_costs_fewer_evaluations_at_a_larger_tolerance():
 
 def test_dopri5_says_where_its_evaluations_ran_out():
     with pytest.raises(ZooError, match=r"max_evaluations = 20 at t = \d"):
-        Dopri5(max_evaluations=20).integrate(
-            gaussian_flow(), start(80.0), 80.0, 0.002, steps=10
-        )
+        Dopri5(max_evaluations=20).integrate(gaussian_flow(), start(80.0), 80.0, 0.002, steps=10)
 
 
 @pytest.mark.parametrize("options", [{"rtol": 0.0}, {"atol": -1.0}, {"max_evaluations": 0}])

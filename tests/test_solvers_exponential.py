@@ -162,7 +162,10 @@ def test_a_single_point_is_exact_for_ddim_and_order_two():
     (a0, s0), (a1, s1) = (kernel.marginal(t) for t in (kernel.t_max, kernel.t_min))
     for solver in (DDIM(), AB2(), ABM3()):
         got = solver.integrate(
-            flow(kernel, lambda x, t: point), a0 * point + s0 * noise, kernel.t_max, kernel.t_min,
+            flow(kernel, lambda x, t: point),
+            a0 * point + s0 * noise,
+            kernel.t_max,
+            kernel.t_min,
             steps=5,
         )
         torch.testing.assert_close(got, a1 * point + s1 * noise)

@@ -136,3 +136,9 @@ print((one | two).float().mean().item(), one.float().mean().item(), two.float().
     assert both > 0.95
     assert 0.4 < one < 0.6
     assert 0.4 < two < 0.6
+
+
+def test_the_example_keeps_what_its_components_promise(fresh):
+    told = fresh("zoo", "check", "yukawa").splitlines()
+    assert "yukawa-divergence-d3072" in " ".join(told)
+    assert told[-1].startswith("yukawa: ")

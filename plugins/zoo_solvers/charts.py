@@ -84,9 +84,7 @@ class LogTime(Chart):
 class Normed(Chart):
     """y = x / hypot(scale alpha, sigma), the clock runs in |tau|, sigma the sample's own."""
 
-    def __init__(
-        self, flow: Flow, share: Tensor, t_from: float, t_to: float, scale: float
-    ) -> None:
+    def __init__(self, flow: Flow, share: Tensor, t_from: float, t_to: float, scale: float) -> None:
         self._flow, self._share, self.unit = flow, share, scale
         self._to, self._low, self._high = t_to, min(t_from, t_to), max(t_from, t_to)
         ends = torch.tensor([[t_from], [t_to]], dtype=share.dtype, device=share.device)

@@ -24,9 +24,7 @@ class Heun(GridSolver):
 
     order = 2
 
-    def steps_along(
-        self, flow: Flow, x: Tensor, times: list[float], after: StepCallback
-    ) -> Tensor:
+    def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1]."""
         field = field_along(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):

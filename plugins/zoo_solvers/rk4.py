@@ -25,9 +25,7 @@ class RK4(GridSolver):
 
     order = 4
 
-    def steps_along(
-        self, flow: Flow, x: Tensor, times: list[float], after: StepCallback
-    ) -> Tensor:
+    def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1]."""
         for i, (t, t_next) in enumerate(pairwise(times)):
             h, middle = math.log(t_next / t), math.sqrt(t * t_next)

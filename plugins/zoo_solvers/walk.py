@@ -105,9 +105,7 @@ class GridSolver(CheckedSolver):
         return self.steps_along(flow, x, self.times(flow.kernel, t_from, t_to, steps), after)
 
     @abstractmethod
-    def steps_along(
-        self, flow: Flow, x: Tensor, times: list[float], after: StepCallback
-    ) -> Tensor:
+    def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1], having started at times[0]; call after(i, t, x) per step."""
 
 

@@ -31,9 +31,7 @@ class Network(nn.Module, ABC):
         t is a scalar or (B,); labels are (B,) class numbers, -1 for "no class".
         """
 
-    def loss(
-        self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the training loss per sample, shape (B,), minimal at E[target | x_t].
 
         `target` is x_0 ("denoised") or the conditional velocity ("field"). Any positive weight
