@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kernel_cases import CASES, ISOTROPIC, build, kolmogorov_smirnov, times
 
 import zoo
@@ -358,3 +360,22 @@ def test_far_sources_have_finite_weights(case):
     assert bool((log.diff() < 0).all())
     assert bool(v.isfinite().all())
     assert isinstance(kernel, IsotropicKernel)
+
+
+@given(
+    case=st.sampled_from(["gaussian", "ve-square", "tanh", "exp", "psi-power", "psi-warped"]),
+    dim=st.sampled_from([1, 2, 7, 784, 3072]),
+    share=st.floats(0, 1),
+    decades=st.floats(-6, 6),
+)
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_closed_forms_are_what_their_cdf_gives(case, dim, share, decades):
+    """log phi and dr/dt from psi alone, by derivatives in logarithms, over 12 decades of r/t."""
+    kernel = build(case, dim)
+    t = kernel.t_min ** (1 - share) * kernel.t_max**share
+    level = float(kernel.radial_icdf(torch.tensor(0.5, dtype=DOUBLE), t)) if "psi" in case else t
+    r = torch.tensor([level * 10**decades], dtype=DOUBLE)
+    expected = IsotropicKernel.log_phi(kernel, r, t)
+    torch.testing.assert_close(kernel.log_phi(r, t), expected, rtol=1e-10, atol=1e-9)
+    velocity = IsotropicKernel.radial_velocity(kernel, r, t)
+    torch.testing.assert_close(kernel.radial_velocity(r, t), velocity, rtol=1e-9, atol=0)

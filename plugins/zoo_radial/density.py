@@ -106,8 +106,13 @@ class RadialDensity:
 
     def _outwards(self, u: Tensor, law: RadialLaw) -> Tensor:
         """Return the scale of the rule beyond u: negative below the mode, positive above."""
-        side = torch.where(u <= law.mode, -1.0, 1.0).to(u)
-        return side * fall_distance(lambda v: self.height(v, law.t), u, side)
+        below = u <= law.mode
+        with torch.no_grad():
+            # h falls by one at x: h'(u) x + h''(mode) x^2 / 2 = 1, near enough to scale the rule.
+            slope = (self.dim + u.exp() * jet(self.phi, u.exp(), law.t).log_slope(0)).abs()
+            curve = 2 / torch.where(below, law.below, law.above).square()
+            distance = 2 / (slope + (slope.square() + 2 * curve).sqrt())
+        return torch.where(below, -distance, distance)
 
     def _rate(self, u: Tensor, t: Tensor) -> Tensor:
         """Return d_t log phi_t(e^u)."""

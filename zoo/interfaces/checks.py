@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -20,7 +21,7 @@ def check_arguments(
     A batch of one broadcasts. Times on an accelerator are not looked at: that would wait for it.
     """
     for name, x in (("x_0", x_0), ("x_t", x_t)):
-        if x is not None and (x.ndim < 2 or x[:1].numel() != kernel.dim * x[:1].shape[0]):
+        if x is not None and (x.ndim < 2 or math.prod(x.shape[1:]) != kernel.dim):
             raise ZooError(
                 f"{name} has shape {tuple(x.shape)}; expected (B, ...) with {kernel.dim} "
                 f"coordinates per sample, the dim of {type(kernel).__name__}"
@@ -32,11 +33,12 @@ def check_arguments(
                 f"x_t has shape {tuple(x_t.shape)} and x_0 {tuple(x_0.shape)}; "
                 "expected equal shapes"
             )
-        count = max(count, len(x_t)) if min(count, len(x_t)) else 0
+        count = max(count, len(x_t)) if count and len(x_t) else 0
     if not isinstance(t, Tensor):
         kernel.check_time(t)
         return
-    if t.numel() != 1 and t.shape != (count,):
+    one = t.numel() == 1
+    if not one and t.shape != (count,):
         raise ZooError(f"t has shape {tuple(t.shape)}; expected a scalar or ({count},)")
-    if t.numel() and t.device.type == "cpu":
-        kernel.check_time(t.detach())
+    if t.device.type == "cpu" and (one or count):
+        kernel.check_time(float(t.detach()) if one else t.detach())
