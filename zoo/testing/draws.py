@@ -70,28 +70,35 @@ def _log_density(kernel: FieldKernel, x_0: Tensor, t: float, x: Tensor) -> Tenso
 def obeys_density(x: Tensor, log_density: Callable[[Tensor], Tensor], where: str) -> None:
     """Raise CheckFailure unless x (n, d) follows a density, by Stein's identity.
 
-    E[g . grad log p + div g] = 0 for any bounded smooth g: here y / (1 + |y|^2/d) of all
-    coordinates, of the first one, and a constant, with y = (x - median) / scale.
+    E[g . grad log p + div g] = 0 for any bounded smooth g: here y / (1 + |y|^2/d) as a whole, its
+    first and its last coordinate, and (1, 1, ...) / (1 + |y|^2/d), with y = (x - centre) / scale.
     """
-    # Centre and scale come from other draws: g must not depend on the points it is applied to.
-    x, others = x.detach()[::2].clone().requires_grad_(), x.detach()[1::2]
+    x = x.detach().requires_grad_()
     with torch.enable_grad():
         (score,) = torch.autograd.grad(log_density(x).sum(), x)
-    x, dim = x.detach(), x.shape[1]
+    x = x.detach()
+    # Centre and scale come from the other half: g must not depend on the points it is applied to.
+    halves = [(x[::2], score[::2], x[1::2]), (x[1::2], score[1::2], x[::2])]
+    sums = torch.cat([_stein(*half) for half in halves])
+    for values, what in zip(sums.unbind(1), ("radius", "x[0]", "x[-1]", "mean"), strict=True):
+        require_zero_mean(values, f"Stein's identity in the {what}, {where}")
+
+
+def _stein(x: Tensor, score: Tensor, others: Tensor) -> Tensor:
+    """Return g . grad log p + div g for each g, (n, 4)."""
+    dim = x.shape[1]
     centre = others.median(dim=0).values
     scale = (others - centre).square().mean(dim=1).median().sqrt()
-    y = x - centre
-    y, score = y / scale, score * scale
-    damped = 1 + y.square().mean(dim=1, keepdim=True)
-    g = y / damped
-    spread = (dim / damped - 2 * y.square().mean(dim=1, keepdim=True) / damped.square())[:, 0]
-    require_zero_mean((g * score).sum(dim=1) + spread, f"Stein's identity in the radius, {where}")
-    one = 1 / damped[:, 0] - 2 * y[:, 0].square() / dim / damped[:, 0].square()
-    require_zero_mean(g[:, 0] * score[:, 0] + one, f"Stein's identity in x[0], {where}")
-    require_zero_mean(
-        score.sum(dim=1) / damped[:, 0] - (2 / dim) * y.sum(dim=1) / damped[:, 0].square(),
-        f"Stein's identity in the mean, {where}",
-    )
+    y, score = (x - centre) / scale, score * scale
+    square = y.square().mean(dim=1)
+    damped = 1 + square
+    whole = (y * score).sum(dim=1) / damped + dim / damped - 2 * square / damped.square()
+    ends = [
+        y[:, i] * score[:, i] / damped + 1 / damped - 2 * y[:, i].square() / dim / damped.square()
+        for i in (0, -1)
+    ]
+    shift = score.sum(dim=1) / damped - 2 / dim * y.sum(dim=1) / damped.square()
+    return torch.stack([whole, *ends, shift], dim=1)
 
 
 def transport(kernel: FieldKernel) -> None:

@@ -89,9 +89,9 @@ def divergence(kernel: FieldKernel) -> None:
     error = (total * t / (1 + velocity.square().sum(dim=1)).sqrt()).abs().detach()
     worst = int(error.nan_to_num(math.inf).argmax())
     if not float(error[worst]) < DIVERGENCE_WITHIN:
-        r = float((x - x_0)[worst].norm())
+        r = float((x - x_0)[worst].detach().norm())
         raise CheckFailure(
-            f"|div G| is {float(error[worst]):.3g} |G| / t at t = {float(t[worst]):.4g}, "
+            f"|div G| is {float(error[worst]):.3g} |G| / t at t = {float(t[worst].detach()):.4g}, "
             f"r = {r:.4g}; G is conserved where it is below {DIVERGENCE_WITHIN:g}"
         )
 

@@ -49,9 +49,9 @@ def _start(t: float) -> Tensor:
 def _run(solver: Solver, ends: tuple[float, float], steps: int) -> tuple[float, int]:
     """Return (largest relative error at the end, evaluations)."""
     flow, x = RecordingFlow(), _start(ends[0])
+    exact = flow_map(x, *ends)
     with torch.no_grad():
         end = solver.integrate(flow, x, *ends, steps=steps)
-    exact = flow_map(x, *ends)
     if end.shape != x.shape or end.dtype != torch.float64:
         raise CheckFailure(f"the result is {end.dtype} of shape {tuple(end.shape)}; expected x's")
     return float((end - exact).abs().max() / exact.abs().max()), flow.nfe
