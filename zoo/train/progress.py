@@ -48,8 +48,8 @@ def mean(losses: Sequence[float]) -> float | None:
 
 
 def last_loss(folder: Path, over: int = 10) -> float | None:
-    """Return the mean loss over the last lines of the log, None if there are none."""
-    recent = mean([line["loss"] for line in lines(folder)[-over:] if line["loss"] is not None])
+    """Return the mean loss over the last lines of the log that have one, None if none has."""
+    recent = mean([line["loss"] for line in lines(folder) if line["loss"] is not None][-over:])
     return None if recent is None else round(recent, 4)
 
 
