@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zoo import ZooError
 from zoo.numerics import betainc, gammainc, jet, log_value
-from zoo.numerics.logjet import RULES
+from zoo.numerics.rules import RULES
 
 DOUBLE = torch.float64
 mp.mp.dps = 50

@@ -1,9 +1,11 @@
 """Numerics that kernels share: logarithmic derivatives, special functions, roots, expressions."""
 
+from zoo.numerics.derivatives import jet, log_value
 from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
 from zoo.numerics.forward import broadcast, derivative
-from zoo.numerics.logjet import LogJet, Scaled, jet, log_value
+from zoo.numerics.logjet import LogJet
 from zoo.numerics.roots import solve_increasing
+from zoo.numerics.scaled import Scaled
 from zoo.numerics.special import betainc, gammainc, log_gamma_ratio
 
 __all__ = [

@@ -1,0 +1,66 @@
+"""First derivatives of formulas, right where they underflow: see zoo.numerics.logjet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.numerics.logjet import LogJet, UnsupportedError, lift
+from zoo.numerics.scaled import Scaled
+
+
+def jet(function: Callable[..., Any], *variables: Tensor) -> LogJet:
+    """Return function(*variables) with its partial derivatives, elementwise.
+
+    Args:
+        function: elementwise formula of the variables, written with torch.
+        variables: tensors of one shape and dtype.
+
+    Raises:
+        ZooError: the formula uses functions without a rule here, and has no gradient either.
+    """
+    one, zero = torch.ones_like(variables[0]), torch.zeros_like(variables[0])
+    count = len(variables)
+    units = [tuple(one if i == j else None for j in range(count)) for i in range(count)]
+    seeds = [LogJet(v, Scaled(v, zero), u, zero) for v, u in zip(variables, units, strict=True)]
+    try:
+        return lift(function(*seeds), seeds[0])
+    except (UnsupportedError, TypeError):
+        return _by_autodiff(function, variables)
+
+
+def log_value(function: Callable[..., Any], *variables: Tensor) -> Tensor:
+    """Return log function(*variables), elementwise; right where the value itself underflows.
+
+    Args:
+        function: positive elementwise formula of the variables, written with torch.
+        variables: tensors of one shape and dtype.
+    """
+    zero = torch.zeros_like(variables[0])
+    seeds = [LogJet(v, Scaled(v, zero), (), zero) for v in variables]
+    try:
+        return lift(function(*seeds), seeds[0]).scaled.log()
+    except (UnsupportedError, TypeError):
+        return torch.as_tensor(function(*variables)).log()
+
+
+def _by_autodiff(function: Callable[..., Any], variables: Sequence[Tensor]) -> LogJet:
+    outer = torch.is_grad_enabled()
+    with torch.inference_mode(False), torch.enable_grad():
+        # Fresh tensors: inference tensors and views of one scalar have no gradient of their own.
+        inputs = [
+            v.clone() if v.requires_grad else v.detach().clone().requires_grad_() for v in variables
+        ]
+        plain = function(*inputs)
+        if not plain.requires_grad:
+            raise ZooError(
+                f"{getattr(function, '__qualname__', function)} has no gradient: write it with "
+                "differentiable torch functions (zoo.numerics has gammainc and betainc)"
+            )
+        slopes = torch.autograd.grad(plain.sum(), inputs, create_graph=outer, allow_unused=True)
+    plain = plain if outer else plain.detach()
+    return LogJet(plain, Scaled.plain(plain), slopes, torch.zeros_like(plain))

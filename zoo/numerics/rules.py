@@ -1,0 +1,159 @@
+"""Every function that a LogJet knows: each with the exponent of its value and of its slope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.numerics import logjet
+from zoo.numerics.logjet import LogJet, UnsupportedError, chain
+from zoo.numerics.scaled import Scaled
+from zoo.numerics.special import betainc, gammainc, log_beta
+
+ERF_SLOPE = 2 / math.sqrt(math.pi)
+
+
+def _exp(x: LogJet) -> LogJet:
+    value = Scaled.power_of_e(x.plain)
+    return chain(x, x.plain.exp(), value, value)
+
+
+def _expm1(x: LogJet) -> LogJet:
+    plain = x.plain.expm1()
+    big = x.plain > 1
+    mantissa = torch.where(big, -torch.expm1(-x.plain), plain)
+    scaled = Scaled.of(mantissa, torch.where(big, x.plain, 0.0))
+    return chain(x, plain, scaled, Scaled.power_of_e(x.plain))
+
+
+def _log1p(x: LogJet) -> LogJet:
+    plain = torch.log1p(x.plain)
+    return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(-plain))
+
+
+def _sqrt(x: LogJet) -> LogJet:
+    root = Scaled(x.scaled.mantissa.sqrt(), x.scaled.exponent / 2)
+    return chain(x, x.plain.sqrt(), root, Scaled(0.5 / root.mantissa, -root.exponent))
+
+
+def _cosh_of(x: Tensor) -> Scaled:
+    return Scaled.of((1 + (-2 * x.abs()).exp()) / 2, x.abs())
+
+
+def _sinh_of(x: Tensor) -> Scaled:
+    return Scaled.of(-torch.expm1(-2 * x.abs()) / 2 * x.detach().sign(), x.abs())
+
+
+def _tanh(x: LogJet) -> LogJet:
+    plain = x.plain.tanh()
+    cosh = _cosh_of(x.plain)
+    slope = Scaled(1 / cosh.mantissa.square(), -2 * cosh.exponent)
+    return chain(x, plain, Scaled.plain(plain), slope)
+
+
+def _cosh(x: LogJet) -> LogJet:
+    return chain(x, x.plain.cosh(), _cosh_of(x.plain), _sinh_of(x.plain))
+
+
+def _sinh(x: LogJet) -> LogJet:
+    return chain(x, x.plain.sinh(), _sinh_of(x.plain), _cosh_of(x.plain))
+
+
+def _sigmoid(x: LogJet) -> LogJet:
+    log, log_rest = (torch.nn.functional.logsigmoid(v) for v in (x.plain, -x.plain))
+    return chain(x, x.plain.sigmoid(), Scaled.power_of_e(log), Scaled.power_of_e(log + log_rest))
+
+
+def _sin(x: LogJet) -> LogJet:
+    sin, cos = x.plain.sin(), x.plain.cos()
+    return chain(x, sin, Scaled.plain(sin), Scaled.plain(cos))
+
+
+def _cos(x: LogJet) -> LogJet:
+    sin, cos = x.plain.sin(), x.plain.cos()
+    return chain(x, cos, Scaled.plain(cos), Scaled.plain(-sin))
+
+
+def _atan(x: LogJet) -> LogJet:
+    plain = x.plain.atan()
+    log = -2 * torch.hypot(x.plain, torch.ones_like(x.plain)).log()
+    return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(log))
+
+
+def _gauss(x: Tensor, factor: float) -> Scaled:
+    return Scaled.of(factor, -x.square())
+
+
+def _erf(x: LogJet) -> LogJet:
+    plain = torch.erf(x.plain)
+    return chain(x, plain, Scaled.plain(plain), _gauss(x.plain, ERF_SLOPE))
+
+
+def _erfc(x: LogJet) -> LogJet:
+    far, plain = x.plain > 0, torch.erfc(x.plain)
+    safe = torch.where(far, x.plain, 0.0)
+    mantissa = torch.where(far, torch.special.erfcx(safe), plain)
+    return chain(x, plain, Scaled.of(mantissa, -safe.square()), _gauss(x.plain, -ERF_SLOPE))
+
+
+def _constant(x: Any) -> float:
+    if isinstance(x, LogJet) or (isinstance(x, Tensor) and x.numel() != 1):
+        raise UnsupportedError("a parameter that varies")
+    return float(x)
+
+
+def _gammainc(a: Any, x: LogJet) -> LogJet:
+    a = _constant(a)
+    plain = gammainc(a, x.plain)
+    log = (a - 1) * x.scaled.log_size() - x.plain - math.lgamma(a)
+    return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(log))
+
+
+def _betainc(a: Any, b: Any, x: LogJet) -> LogJet:
+    a, b = _constant(a), _constant(b)
+    plain = betainc(a, b, x.plain)
+    log = (a - 1) * x.scaled.log_size() + (b - 1) * torch.log1p(-x.plain) - log_beta(a, b)
+    return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(log))
+
+
+RULES: dict[str, Callable[..., LogJet]] = {
+    "add": logjet.add,
+    "arctan": _atan,
+    "atan": _atan,
+    "betainc": _betainc,
+    "cos": _cos,
+    "cosh": _cosh,
+    "div": logjet.div,
+    "divide": logjet.div,
+    "erf": _erf,
+    "erfc": _erfc,
+    "exp": _exp,
+    "expm1": _expm1,
+    "gammainc": _gammainc,
+    "log": logjet.log,
+    "log1p": _log1p,
+    "mul": logjet.mul,
+    "multiply": logjet.mul,
+    "neg": logjet.neg,
+    "pow": logjet.power,
+    "reciprocal": logjet.reciprocal,
+    "sigmoid": _sigmoid,
+    "sin": _sin,
+    "sinh": _sinh,
+    "special_erf": _erf,
+    "special_erfc": _erfc,
+    "special_expit": _sigmoid,
+    "special_expm1": _expm1,
+    "special_gammainc": _gammainc,
+    "special_log1p": _log1p,
+    "sqrt": _sqrt,
+    "square": logjet.square,
+    "sub": logjet.sub,
+    "subtract": logjet.sub,
+    "tanh": _tanh,
+    "true_divide": logjet.div,
+}
