@@ -231,7 +231,8 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path):
 
 
 def test_what_an_earlier_run_left_is_no_obstacle(tmp_path):
-    fill(tmp_path / f".m.{os.getpid()}.part", README_md="left over")
+    fill(tmp_path / ".m.part", README_md="left over")
     with NewFolder(tmp_path / "m") as beside:
         fill(beside, config_json="{}")
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
     assert contents(tmp_path / "m") == {"config.json": "{}"}

@@ -173,14 +173,14 @@ class NewFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
         near = self.path if self.path.is_dir() else self.path.parent
-        self.beside = near / f".{self.path.name}.{os.getpid()}.part"
+        self.beside = near / f".{self.path.name}.part"
 
     def __enter__(self) -> Path:
         if self.path.exists() and not self.path.is_dir():
             raise ZooError(f"{self.path} is a file; name a folder")
         if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / CONFIG).is_file():
             raise ZooError(f"{self.path} holds other files and no model; name an empty folder")
-        shutil.rmtree(self.beside, ignore_errors=True)
+        shutil.rmtree(self.beside, ignore_errors=True)  # left by a process that was killed
         self.beside.mkdir(parents=True)
         return self.beside
 
