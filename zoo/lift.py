@@ -82,6 +82,7 @@ class GaussianDenoiser(Network):
         super().__init__()
         check_gaussian(kernel, _NEED)
         self.network, self.source, self.labels = network, kernel, network.labels
+        self.tile = network.tile
         ends = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
         self.low, self.high = kernel.level(ends).tolist()
 
@@ -128,6 +129,7 @@ class LiftedNetwork(Network):
         if not isinstance(kernel, IsotropicKernel):
             check_gaussian(kernel, _NEED)
         self.denoiser, self.kernel, self.labels = denoiser, kernel, denoiser.labels
+        self.tile = denoiser.tile
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
         self._sigma_data = float(getattr(denoiser.network, "sigma_data", 0.5))
         self._grid = len(shape) == 3 and min(shape[1:]) >= 2

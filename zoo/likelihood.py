@@ -25,7 +25,7 @@ from torch import Tensor
 
 from zoo.build import solver as build_solver
 from zoo.errors import ZooError
-from zoo.interfaces import Flow, Solver
+from zoo.interfaces import FieldKernel, Flow, Solver
 from zoo.model import FieldModel
 from zoo.noise import GROUP, mix
 
@@ -96,15 +96,44 @@ class _HutchinsonTrace(_Trace):
         return torch.stack([(pull(s) * s).sum(dim=1) for s in signs.unbind(1)], dim=1)
 
 
-class _WithDivergence(Flow):
-    """The ODE of (x, integrals of div f, number of the sample), flat: (B, d + columns + 1).
+class _StateKernel(FieldKernel):
+    """What a solver may know of the ODE of a larger state: its times and levels, nothing else."""
 
-    The number travels in the state because solvers may drop samples that have arrived.
-    """
+    affine = False
+
+    def __init__(self, kernel: FieldKernel) -> None:
+        super().__init__(dim=kernel.dim, t_min=kernel.t_min, t_max=kernel.t_max)
+        self._kernel = kernel
+
+    def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return the kernel's own (alpha, sigma), shaped like t."""
+        return self._kernel.marginal(t)
+
+    def time_at(self, level: Tensor | float) -> Tensor:
+        """Return the kernel's own time of a noise level."""
+        return self._kernel.time_at(level)
+
+    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+        """Refuse: see the class."""
+        raise NotImplementedError
+
+    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+        """Refuse: see the class."""
+        raise NotImplementedError
+
+    def sample(
+        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Refuse: see the class."""
+        raise NotImplementedError
+
+
+class _WithDivergence(Flow):
+    """The ODE of (x, integrals of div f), flat: (B, d + columns)."""
 
     def __init__(self, flow: Flow, shape: tuple[int, ...], trace: _Trace) -> None:
+        self.kernel, self.guard, self.rows = _StateKernel(flow.kernel), False, None
         self._flow, self._shape, self._trace = flow, shape, trace
-        self.kernel, self.guard = flow.kernel, False
 
     @property
     def nfe(self) -> int:  # type: ignore[override]
@@ -113,21 +142,21 @@ class _WithDivergence(Flow):
 
     def pack(self, x: Tensor) -> Tensor:
         """Return the state that starts at x, shape (B, *shape)."""
-        zeros = x.new_zeros(len(x), self._trace.columns)
-        number = torch.arange(len(x), dtype=x.dtype, device=x.device)
-        return torch.cat([x.flatten(1), zeros, number[:, None]], dim=1)
+        return torch.cat([x.flatten(1), x.new_zeros(len(x), self._trace.columns)], dim=1)
 
-    def unpack(self, y: Tensor) -> tuple[Tensor, Tensor]:
+    def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return x, shape (B, *shape), and the integrals, (B, columns)."""
         d = math.prod(self._shape)
-        return y[:, :d].reshape(-1, *self._shape), y[:, d:-1]
+        return state[:, :d].reshape(-1, *self._shape), state[:, d:]
 
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return the time derivative of the state x, shape (B, d + columns + 1)."""
+        """Return the time derivative of the state x, shape (B, d + columns)."""
+        flow = self._flow
+        flow.guard, flow.rows = self.guard, self.rows
+        place = torch.arange(len(x), device=x.device) if self.rows is None else self.rows
         with torch.enable_grad():
-            self._flow.guard = self.guard
             point = self.unpack(x)[0].detach().flatten(1).requires_grad_()
-            slope = self._flow.field(point.reshape(-1, *self._shape), t).flatten(1)
+            slope = flow.field(point.reshape(-1, *self._shape), t).flatten(1)
 
             def pull(v: Tensor) -> Tensor:
                 if not slope.requires_grad:
@@ -135,14 +164,13 @@ class _WithDivergence(Flow):
                 (product,) = torch.autograd.grad(slope, point, v, retain_graph=True)
                 return product
 
-            divergence = self._trace(pull, point, x[:, -1].round().long())
-        still = x.new_zeros(len(x), 1)
-        return torch.cat([slope.detach(), divergence.detach(), still], dim=1)
+            divergence = self._trace(pull, point, place)
+        return torch.cat([slope.detach(), divergence.detach()], dim=1)
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Refuse: solvers that need the denoiser cannot carry a divergence."""
+        """Refuse: a solver has no business with it, since the kernel is not affine."""
         del x, t
-        raise ZooError("this solver asks for the denoiser; likelihoods need one that walks fields")
+        raise ZooError("this solver asks for a denoiser where the kernel is not affine")
 
 
 def dequantise(
@@ -224,8 +252,11 @@ def log_prob(
     Raises:
         ZooError: data of the wrong shape or not finite, or an option out of range.
     """
-    if not exact and (isinstance(probes, bool) or not isinstance(probes, int) or probes < 2):
-        raise ZooError(f"probes = {probes!r}; expected a whole number of at least 2")
+    for name, value, least in (("probes", probes, 2), ("batch_size", batch_size, 1)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ZooError(f"{name} = {value!r}; expected a whole number")
+        if value is not None and value < least:
+            raise ZooError(f"{name} = {value}; expected a whole number of at least {least}")
     if tuple(x_0.shape[1:]) != model.shape:
         raise ZooError(f"x_0 has shape {tuple(x_0.shape)}; expected (n, *{model.shape})")
     dim, note = model.kernel.dim, "log density in data units"

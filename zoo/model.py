@@ -320,7 +320,8 @@ def conditioned(network: Network, guidance: float, dim: int) -> Predict:
         conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
         return plain + guidance * (conditional - plain)  # type: ignore[no-any-return]
 
-    return in_tiles(network if guidance == 1.0 else guided, tile_size(dim))
+    size = max(tile_size(dim), network.tile)
+    return in_tiles(network if guidance == 1.0 else guided, size)
 
 
 def _count(name: str, value: int) -> int:

@@ -67,9 +67,15 @@ class GaussianMixture:
         Raises:
             ZooError: shapes that do not fit, or values that are not positive.
         """
-        means = means.double()
-        spread = torch.as_tensor(variances, dtype=torch.float64).expand(means.shape)
-        return cls(means, spread.flatten(1), _shares(weights, len(means)))
+        means, spread = means.double(), torch.as_tensor(variances, dtype=torch.float64)
+        try:
+            spread = spread.expand(means.shape).flatten(1)
+        except (RuntimeError, IndexError):
+            raise ZooError(
+                f"means of shape {tuple(means.shape)} with variances of shape "
+                f"{tuple(spread.shape)}; expected (K, *shape) and what broadcasts to it"
+            ) from None
+        return cls(means, spread, _shares(weights, len(means)))
 
     @classmethod
     def full(

@@ -18,11 +18,13 @@ class Network(nn.Module, ABC):
     Attributes:
         predicts: "denoised", forward returns E[x_0 | x_t]; or "field", it returns dx/dt.
         labels: number of classes it can be conditioned on, 0 for none.
+        tile: on the CPU evaluate at least so many samples together (zoo.tiles).
     """
 
     part: Part | None = None
     predicts: Predicts = "denoised"
     labels: int = 0
+    tile: int = 1
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
