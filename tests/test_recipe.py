@@ -93,8 +93,8 @@ def test_a_path_wins_over_a_bundled_name(tmp_path, monkeypatch):
         ("gravity-digit", "did you mean 'gravity-digits'"),
         ("gravity-digits.toml", "did you mean 'gravity-digits'"),
         ("./nowhere/gravity-digits.toml", "did you mean 'gravity-digits'"),
-        ("zzz", "there is gaussian-fashion-mnist"),
-        ("", "there is gaussian-fashion-mnist"),
+        ("zzz", "there is exp-fashion-mnist"),
+        ("", "there is exp-fashion-mnist"),
     ],
 )
 def test_an_absent_recipe(ref, hint, tmp_path, monkeypatch):
