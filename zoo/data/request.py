@@ -11,6 +11,10 @@ from zoo.errors import ZooError, did_you_mean
 SPLITS = ("train", "test")
 
 
+class NoSplit(ZooError):
+    """The data has no split of the name asked for."""
+
+
 @dataclass(frozen=True)
 class Request:
     """A reference such as "folder:photos", taken apart.
@@ -37,10 +41,10 @@ class Request:
         """Check that the split is the only one there is.
 
         Raises:
-            ZooError: it is not.
+            NoSplit: it is not.
         """
         if self.split != "train":
-            raise ZooError(f"{self.ref}: there is no {self.split} split, only train")
+            raise NoSplit(f"{self.ref}: there is no {self.split} split, only train")
 
     def missing(self, what: str) -> ZooError:
         """Return the error that `path` is no such `what`, with the closest name beside it."""
