@@ -1,8 +1,20 @@
 """`hub`: a Hub of one's own, with the client in this process pointed at it."""
 
+import time
+
 import pytest
 
 from hub.server import Hub
+
+
+class Hurried:
+    """The module `time` as the client sees it, without its pauses between retries."""
+
+    def __getattr__(self, name):
+        return getattr(time, name)
+
+    def sleep(self, _seconds):
+        """Return at once; time.sleep itself stays as it is for everybody else."""
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +38,8 @@ def hub(hub_server, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("time.sleep", lambda _: None)  # the client's pauses between retries
+    for module in ("utils._http", "file_download"):
+        monkeypatch.setattr(f"huggingface_hub.{module}.time", Hurried())
     return hub_server
 
 
