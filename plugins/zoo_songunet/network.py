@@ -1,0 +1,141 @@
+"""SongUNet: the module tree of the DDPM++ and NCSN++ networks of EDM and PFGM++.
+
+Names and shapes of the state are those of the reference, so that its weights load strictly; the
+code is written from a description in words. Source of the architectures: score SDE,
+arXiv:2011.13456; of this arrangement: EDM, arXiv:2206.00364, appendix F.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo_songunet.layers import (
+    HALF,
+    Block,
+    DownConv,
+    Fourier,
+    Positional,
+    PyramidConv,
+    UpConv,
+    conv,
+    group_norm,
+    linear,
+)
+
+
+class SongUNet(nn.Module):
+    """The backbone F(x, features, labels); the first feature is the log of the noise level.
+
+    Args:
+        channels: of the image.
+        size: its side, halved once per entry of `multipliers` but the first.
+        noise: embedding of ln(sigma) / 4, Positional (DDPM++) or Fourier (NCSN++).
+        width: channels at the finest resolution; e has four times as many.
+        multipliers: channels per resolution, times width.
+        blocks: residual blocks per resolution.
+        attention: sides, in pixels, of the resolutions with self-attention.
+        taps: of the resampling filters.
+        pyramid: add a downsampled image to the encoder at every resolution (NCSN++).
+        labels: number of classes, 0 for none.
+        augment: number of augmentation labels that it was trained with; sampling gives none.
+        dropout: probability, when training.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        noise: Positional | Fourier,
+        *,
+        width: int,
+        multipliers: Sequence[int],
+        blocks: int,
+        attention: Sequence[int],
+        taps: Sequence[int],
+        pyramid: bool,
+        labels: int,
+        augment: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        embedding = 4 * width
+        self.map_noise, self.labels = noise, labels
+        self.map_augment = linear(augment, noise.width, bias=False) if augment else None
+        self.map_label = linear(labels, noise.width) if labels else None
+        self.map_layer0 = linear(noise.width, embedding)
+        self.map_layer1 = linear(embedding, embedding)
+        self.enc, self.dec = nn.ModuleDict(), nn.ModuleDict()
+
+        def block(into: int, out: int, attends: bool = False) -> Block:
+            return Block(into, out, embedding, dropout=dropout, attention=attends)
+
+        def resampling(kind: type[DownConv] | type[UpConv], now: int) -> Block:
+            return Block(now, now, embedding, dropout=dropout, resample=kind, taps=taps)
+
+        now, image, skips = width, channels, [width]
+        sides = [size >> level for level in range(len(multipliers))]
+        for level, (side, factor) in enumerate(zip(sides, multipliers, strict=True)):
+            name = f"{side}x{side}"
+            if level == 0:
+                self.enc[f"{name}_conv"] = conv(channels, width, 3)
+            else:
+                self.enc[f"{name}_down"] = resampling(DownConv, now)
+                skips.append(now)
+                if pyramid:
+                    self.enc[f"{name}_aux_residual"] = PyramidConv(image, now, 3, taps)
+                    image = now
+            for i in range(blocks):
+                self.enc[f"{name}_block{i}"] = block(now, factor * width, side in attention)
+                now = factor * width
+                skips.append(now)
+        for level, (side, factor) in reversed([*enumerate(zip(sides, multipliers, strict=True))]):
+            name = f"{side}x{side}"
+            if side == sides[-1]:
+                self.dec[f"{name}_in0"] = block(now, now, True)
+                self.dec[f"{name}_in1"] = block(now, now)
+            else:
+                self.dec[f"{name}_up"] = resampling(UpConv, now)
+            for i in range(blocks + 1):
+                attends = i == blocks and side in attention
+                self.dec[f"{name}_block{i}"] = block(now + skips.pop(), factor * width, attends)
+                now = factor * width
+            if level == 0:
+                self.dec[f"{name}_aux_norm"] = group_norm(now)
+                self.dec[f"{name}_aux_conv"] = conv(now, channels, 3, gain=1e-5)
+
+    def embed(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Return e, shape (B, 4 width); label -1 or None means "no class"."""
+        e = self.map_noise(features[:, 0] / 4)
+        if self.map_label is not None:
+            hot = e.new_zeros(len(e), self.labels + 1)
+            if labels is not None:
+                hot = F.one_hot(labels + 1, self.labels + 1).to(e)
+            e = e + self.map_label(hot[:, 1:] * math.sqrt(self.labels))
+        return F.silu(self.map_layer1(F.silu(self.map_layer0(e))))
+
+    def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return (B, C, H, W) from an image scaled to unit variance and its features (B, F)."""
+        embedding = self.embed(features, labels)
+        image = x
+        skips: list[Tensor] = []
+        for layer in self.enc.values():
+            if isinstance(layer, PyramidConv):
+                image = skips[-1] = x = HALF * (x + layer(image))
+                continue
+            x = layer(x, embedding) if isinstance(layer, Block) else layer(x)
+            skips.append(x)
+        for layer in self.dec.values():
+            if isinstance(layer, Block):
+                if layer.into != x.shape[1]:
+                    x = torch.cat([x, skips.pop()], dim=1)
+                x = layer(x, embedding)
+            elif isinstance(layer, nn.GroupNorm):
+                x = F.silu(layer(x))
+            else:
+                x = layer(x)
+        return x
