@@ -14,12 +14,12 @@ from zoo.errors import ZooError
 from zoo.recipe import from_dict
 from zoo.train import checkpoint, progress
 from zoo.train import loop as loops
+from zoo.train.batch import step_seed
 from zoo.train.export import export
-from zoo.train.loop import CHECKPOINT, step_seed
+from zoo.train.loop import CHECKPOINT
 from zoo.train.noise import NoiseLaw, noise_law
 from zoo.train.run import make_plan, start
 
-CPU = torch.device("cpu")
 EDM = NoiseLaw()
 
 
@@ -38,7 +38,7 @@ def recipe(data=None, network=None, kernel=None, **train):
 
 
 def begin(folder, *, resume=False, **options):
-    return start(make_plan(recipe(**options)), folder, resume=resume, device=CPU)
+    return start(make_plan(recipe(**options)), folder, resume=resume)
 
 
 def weights(trainer):
@@ -186,9 +186,9 @@ def test_labels_are_hidden_as_often_as_asked(tmp_path, monkeypatch):
 def test_images_are_mirrored_if_the_recipe_says_so(tmp_path):
     plain, flipped = begin(tmp_path / "a"), begin(tmp_path / "b", data={"flip": True})
     torch.manual_seed(0)
-    x, _ = plain._batch()
+    x, _ = plain.draws.images()
     torch.manual_seed(0)
-    y, _ = flipped._batch()
+    y, _ = flipped.draws.images()
     mirrored = [not torch.equal(a, b) for a, b in zip(x, y, strict=True)]
     assert 0 < sum(mirrored) < len(x)
     assert all(torch.equal(a.flip(-1), b) for a, b, m in zip(x, y, mirrored, strict=True) if m)
@@ -214,8 +214,8 @@ def break_steps(monkeypatch, bad, value=math.nan):
     """Make the loss of the steps numbered in `bad` (from 0) be `value`."""
     whole = loops.Trainer.loss
 
-    def loss(self):
-        return whole(self) * (value if self.step in bad else 1.0)
+    def loss(self, batch):
+        return whole(self, batch) * (value if self.step in bad else 1.0)
 
     monkeypatch.setattr(loops.Trainer, "loss", loss)
 
@@ -334,7 +334,7 @@ def test_other_data_is_another_recipe(tmp_path):
     plan = make_plan(recipe(), f"npz:{tmp_path / 'x.npz'}")
     assert plan.recipe.data.use == f"npz:{tmp_path / 'x.npz'}"
     with pytest.raises(ZooError, match="belongs to another recipe"):
-        start(plan, tmp_path / "run", resume=True, device=CPU)
+        start(plan, tmp_path / "run", resume=True)
 
 
 # Checkpoints
@@ -406,8 +406,8 @@ class Evil:
         lambda path: path.write_bytes(b"no checkpoint"),
         lambda path: path.write_bytes(path.read_bytes()[:2000]),
         lambda path: torch.save([1, 2], path),
-        lambda path: torch.save({"format": 2}, path),
-        lambda path: torch.save({"format": 1, "recipe": Evil()}, path),
+        lambda path: torch.save({"format": 3}, path),
+        lambda path: torch.save({"format": 2, "recipe": Evil()}, path),
     ],
     ids=["empty", "text", "cut", "list", "format", "code"],
 )
@@ -418,6 +418,14 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, write):
         with pytest.raises(ZooError, match=r"checkpoint\.pt is not a") as error:
             begin(tmp_path, resume=resume)
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_checkpoint_of_the_format_before_is_told(tmp_path):
+    begin(tmp_path)
+    torch.save({"format": 1, "step": 3}, tmp_path / CHECKPOINT)
+    message = r"has format 1, expected 2; finish it with the version that began it$"
+    with pytest.raises(ZooError, match=message):
+        begin(tmp_path, resume=True)
 
 
 def test_a_checkpoint_of_another_network_is_told(tmp_path):

@@ -61,7 +61,9 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         images: budget; training ends after ceil(images / batch) steps.
-        batch: images per step.
+        batch: images per step, over all processes.
+        accumulate: parts that each process makes of its share of a batch, one after the other, to
+            save memory; the gradient is that of the whole batch.
         lr: peak learning rate of AdamW.
         lr_min: learning rate at the start of the warmup and at the end of the cosine, <= lr.
         warmup: length of the linear warmup, in images, < images.
@@ -80,6 +82,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
 
     images: Count = 1_500_000
     batch: Annotated[int, Meta(ge=1, le=2**20)] = 128
+    accumulate: Annotated[int, Meta(ge=1, le=2**20)] = 1
     lr: Above0 = 1e-3
     lr_min: AtLeast0 = 1e-6
     warmup: Annotated[int, Meta(ge=0)] = 20_000

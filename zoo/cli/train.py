@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from zoo.train.loop import Trainer
+    from zoo.train.world import World
 
 
 @click.command()
@@ -20,33 +25,52 @@ def command(
     """Train the model of RECIPE, a .toml file or the name of a bundled recipe.
 
     The run's folder gets checkpoint.pt and log.jsonl while it runs and, at the end, model/: card,
-    config.json and model.safetensors, ready for `zoo sample` and `zoo push`.
+    config.json and model.safetensors, ready for `zoo sample` and `zoo push`. Several processes
+    train together under `torchrun --nproc-per-node K -m zoo train RECIPE`.
     """
-    from tqdm import tqdm
+    from zoo.train.world import connect
 
-    from zoo.device import parse_device
+    with connect(device) as world:
+        _train(recipe, out, data, world, resume=resume, dry_run=dry_run)
+
+
+def _train(
+    recipe: str, out: Path | None, data: str | None, world: World, *, resume: bool, dry_run: bool
+) -> None:
     from zoo.recipe import load_recipe
+    from zoo.train.export import export
     from zoo.train.run import make_plan, start
 
-    where = parse_device(device)
-    plan = make_plan(load_recipe(recipe), data)
+    plan = world.in_turn(lambda: make_plan(load_recipe(recipe), data, processes=world.size))
     plan_line = (
         f"{plan.recipe.name}: {plan.parameters:,} parameters, {len(plan.data):,} samples of "
         f"{plan.data.name}, {plan.recipe.train.images:,} images in batches of "
         f"{plan.recipe.train.batch}"
     )
-    click.echo(plan_line)
+    if world.first:
+        click.echo(plan_line)
     if dry_run:
         return
     folder = out or Path("runs") / plan.recipe.name
-    trainer = start(plan, folder, resume=resume, device=where)
-    batch = plan.recipe.train.batch
+    trainer = world.in_turn(lambda: start(plan, folder, resume=resume, world=world))
+    _run(trainer)
+    if world.first:
+        target = export(trainer)
+        ref = str(target) if target.is_absolute() else f"./{target}"
+        click.echo(f"{target}: try `zoo sample {ref}`")
+
+
+def _run(trainer: Trainer) -> None:
+    """Train to the end, with a progress bar on the first process."""
+    from tqdm import tqdm
+
+    batch = trainer.recipe.train.batch
     with tqdm(
         total=trainer.steps * batch,
         initial=trainer.step * batch,
         unit="img",
         unit_scale=True,
-        disable=None,
+        disable=None if trainer.world.first else True,
     ) as bar:
 
         def progress(step: int, loss: float) -> None:
@@ -54,8 +78,3 @@ def command(
             bar.update(step * batch - bar.n)
 
         trainer.run(progress)
-    from zoo.train.export import export
-
-    target = export(trainer)
-    ref = str(target) if target.is_absolute() else f"./{target}"
-    click.echo(f"{target}: try `zoo sample {ref}`")

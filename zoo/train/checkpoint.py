@@ -10,6 +10,8 @@ import torch
 
 from zoo.errors import ZooError
 
+FORMAT = 2
+
 
 def write_atomic(path: Path, state: dict[str, Any]) -> None:
     """Save `state` so that `path` always holds one whole checkpoint, whenever the power goes.
@@ -40,9 +42,15 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ZooError(f"nothing to resume: there is no {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ZooError(f"{path} is not a readable checkpoint: {error}".splitlines()[0]) from error
-    if not isinstance(state, dict) or state.get("format") != 1:
+    found = state.get("format") if isinstance(state, dict) else None
+    if found == 1:
+        raise ZooError(
+            f"{path} is not a checkpoint that this version of zoo train reads: it has format 1, "
+            f"expected {FORMAT}; finish it with the version that began it"
+        )
+    if not isinstance(state, dict) or found != FORMAT:
         raise ZooError(f"{path} is not a checkpoint of this version of zoo train")
     return state

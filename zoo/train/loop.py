@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +20,21 @@ from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from zoo.augment import flip
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
 from zoo.recipe import Recipe, from_dict
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
+from zoo.train.batch import Batch, Draws, step_seed
 from zoo.train.noise import noise_law
+from zoo.train.objective import Objective
+from zoo.train.world import World, without_exchange
 
 CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
 _MAX_SKIPPED_IN_A_ROW = 50
 Progress = Callable[[int, float], None]
-
-
-def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Return a seed of its own for each (seed, step, rank), by a splitmix64 round."""
-    z = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % 2**64
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
-    return (z ^ (z >> 31)) % 2**63
 
 
 class Trainer:
@@ -50,7 +46,7 @@ class Trainer:
         kernel: the field kernel.
         network: the network, trained in place; `ema.module` is the averaged one.
         folder: where checkpoint.pt and log.jsonl go.
-        device: where to train.
+        world: the processes that train together, and the device of this one.
     """
 
     def __init__(
@@ -60,15 +56,16 @@ class Trainer:
         kernel: FieldKernel,
         network: Network,
         folder: Path,
-        device: torch.device,
+        world: World,
     ) -> None:
         self.recipe, self.data, self.kernel = recipe, data, kernel
-        self.folder, self.device = folder, device
-        self.network = network.to(device).train()
+        self.folder, self.world = folder, world
+        self.network = network.to(world.device).train()
         plan = recipe.train
         self.steps = math.ceil(plan.images / plan.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
-        self.noise = noise_law(kernel, plan.level_mean, plan.level_std)
+        noise = noise_law(kernel, plan.level_mean, plan.level_std)
+        self.draws = Draws(recipe, data, kernel, network, noise, world.device)
         self.optimizer = create_optimizer_v2(
             network, "adamw", lr=plan.lr, weight_decay=plan.weight_decay, betas=plan.betas
         )
@@ -83,36 +80,38 @@ class Trainer:
         decay = 0.5 ** (plan.batch / plan.ema_halflife)
         self.ema = ModelEmaV3(network, decay=decay, use_warmup=True, warmup_power=0.75)
 
-    def _batch(self) -> tuple[Tensor, Tensor | None]:
-        """Draw x_0 and its labels, some of them dropped to -1 for guidance."""
-        plan = self.recipe.train
-        indices = torch.randint(len(self.data), (plan.batch,))
-        x_0 = self.data.batch(indices).to(self.device)
-        if self.recipe.data.flip:
-            x_0 = flip(x_0)
-        if not self.network.labels or self.data.labels is None:
-            return x_0, None
-        labels = self.data.labels[indices]
-        dropped = torch.rand(plan.batch) < plan.label_dropout
-        return x_0, torch.where(dropped, -1, labels).to(self.device)
+    @cached_property
+    def objective(self) -> nn.Module:
+        """The loss; with several processes the first use waits for all of them."""
+        return self.world.wrap(Objective(self.network, self.recipe.train.precision))
 
-    def loss(self) -> Tensor:
-        """Return the mean loss of a fresh batch."""
-        x_0, labels = self._batch()
-        x_t, t = self.noise.draw(self.kernel, x_0)
-        denoised = self.network.predicts == "denoised"
-        target = x_0 if denoised else self.kernel.velocity(x_t, x_0, t)
-        bf16 = self.recipe.train.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            return self.network.loss(x_t, t, target, labels).mean()
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch."""
+        loss: Tensor = self.objective(batch)
+        return loss
+
+    def gradients(self) -> Tensor:
+        """Leave the gradient of the next batch's mean loss in the network; return that loss."""
+        plan = self.recipe.train
+        batch = self.draws.batch(self.step, self.world.share(plan.batch))
+        total = torch.zeros((), device=self.world.device)
+        for k, part in enumerate(batch.split(plan.accumulate), start=1):
+            # Dropout alone draws from here on: on what it falls may differ between processes.
+            torch.manual_seed(
+                step_seed(plan.seed, self.step, self.world.rank * plan.accumulate + k)
+            )
+            last = k == plan.accumulate
+            with nullcontext() if last else without_exchange(self.objective):
+                loss = self.loss(part) / plan.accumulate
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return self.world.mean(total)
 
     def advance(self) -> float:
         """Make one step and return its loss; a non-finite step is counted, not applied."""
-        torch.manual_seed(step_seed(self.recipe.train.seed, self.step))
         self.schedule.step_update(self.step)
-        loss = self.loss()
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.gradients()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.train.clip)
         self.step += 1
         if bool(norm.isfinite()) and bool(loss.isfinite()):
@@ -127,12 +126,14 @@ class Trainer:
                     f"the loss is not finite: {self.skipped_in_a_row} steps in a row up to step "
                     f"{self.step} were skipped; the last good checkpoint is in {self.folder}"
                 )
-        return float(loss.detach())
+        return float(loss)
 
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint, if this process is the one that writes."""
+        if not self.world.first:
+            return
         state = {
-            "format": 1,
+            "format": checkpoint.FORMAT,
             "recipe": self.recipe.to_dict(),
             "step": self.step,
             "skipped": self.skipped,
@@ -162,7 +163,8 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
-        progress_log.cut(self.folder, self.step)
+        if self.world.first:
+            progress_log.cut(self.folder, self.step)
 
     def run(self, progress: Progress | None = None) -> None:
         """Train to the end of the budget, with checkpoints and one log line per interval."""
@@ -176,17 +178,18 @@ class Trainer:
             last = self.step == self.steps
             if last or self.step % plan.log_every == 0:
                 rate = len(losses) * plan.batch / (time.perf_counter() - since)
-                self._log(loss=progress_log.mean(losses), images_per_s=round(rate, 1))
+                self.log(
+                    lr=self.optimizer.param_groups[0]["lr"],
+                    skipped=self.skipped,
+                    loss=progress_log.mean(losses),
+                    images_per_s=round(rate, 1),
+                )
                 losses, since = [], time.perf_counter()
             if last or self.step % plan.checkpoint_every == 0:
                 self.save()
 
-    def _log(self, **values: Any) -> None:
-        line = {
-            "step": self.step,
-            "images": self.step * self.recipe.train.batch,
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "skipped": self.skipped,
-            **values,
-        }
-        progress_log.append(self.folder, line)
+    def log(self, **values: Any) -> None:
+        """Add a line to the log, if this process is the one that writes."""
+        if self.world.first:
+            images = self.step * self.recipe.train.batch
+            progress_log.append(self.folder, {"step": self.step, "images": images, **values})

@@ -13,10 +13,12 @@ from zoo.data import Images, load
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
 from zoo.parts import kernel_of, network_of, prior_of, solver_of
-from zoo.recipe import Recipe
+from zoo.recipe import Recipe, TrainPlan
 from zoo.train import progress
+from zoo.train.batch import step_seed
 from zoo.train.checkpoint import read
-from zoo.train.loop import CHECKPOINT, Trainer, step_seed
+from zoo.train.loop import CHECKPOINT, Trainer
+from zoo.train.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,13 @@ class Plan:
         return sum(p.numel() for p in self.network.parameters())
 
 
-def make_plan(recipe: Recipe, data: str | None = None) -> Plan:
+def make_plan(recipe: Recipe, data: str | None = None, *, processes: int = 1) -> Plan:
     """Build everything that `recipe` names, so that a mistake shows before the first step.
 
     Args:
         recipe: the recipe.
         data: reference of a data set to use instead of the recipe's; becomes part of the plan's.
+        processes: how many train together.
 
     Raises:
         ZooError: a part, an option or the data is not there or does not fit.
@@ -47,6 +50,7 @@ def make_plan(recipe: Recipe, data: str | None = None) -> Plan:
     if data is not None:
         used = msgspec.structs.replace(recipe.data, use=data)
         recipe = msgspec.structs.replace(recipe, data=used)
+    _check_shares(recipe.train, processes)
     images = load(recipe.data.use, size=recipe.data.size)
     kernel = kernel_of(recipe.kernel, math.prod(images.shape))
     prior_of(recipe.prior, kernel)
@@ -62,7 +66,17 @@ def make_plan(recipe: Recipe, data: str | None = None) -> Plan:
     return Plan(recipe, images, kernel, network)
 
 
-def start(plan: Plan, folder: Path, *, resume: bool, device: torch.device) -> Trainer:
+def _check_shares(plan: TrainPlan, processes: int) -> None:
+    """Raise ZooError unless the batch splits evenly over processes and accumulated parts."""
+    parts = processes * plan.accumulate
+    if plan.batch % parts:
+        raise ZooError(
+            f"train.batch = {plan.batch} does not split evenly over {processes} processes with "
+            f"train.accumulate = {plan.accumulate}; take a multiple of {parts}"
+        )
+
+
+def start(plan: Plan, folder: Path, *, resume: bool = False, world: World = ALONE) -> Trainer:
     """Return the trainer in `folder`, at its first step or, resumed, at its last checkpoint.
 
     A run that was stopped before its first checkpoint is resumed at its first step.
@@ -76,13 +90,13 @@ def start(plan: Plan, folder: Path, *, resume: bool, device: torch.device) -> Tr
     except OSError as error:
         raise ZooError(f"cannot write into {folder}: {error.strerror}") from error
     there = (folder / CHECKPOINT).exists()
-    if there and not resume:
+    if there and not resume and world.first:
         at = read(folder / CHECKPOINT)["step"]
         raise ZooError(f"{folder} holds a run at step {at}; go on with --resume or name another")
-    trainer = Trainer(plan.recipe, plan.data, plan.kernel, plan.network, folder, device)
+    trainer = Trainer(plan.recipe, plan.data, plan.kernel, plan.network, folder, world)
     if there:
         trainer.resume()
-    else:
+    elif world.first:
         trainer.save()  # so that a disk that refuses says so now
         progress.cut(folder, 0)
     return trainer

@@ -1,0 +1,98 @@
+"""What one step trains on: a function of (seed, step) and of the position in the whole batch.
+
+Every process draws the noise of the whole batch from one seed and keeps its own share. Noise is
+cheap beside the network, and so two processes with half a batch each train on the same numbers
+as one process with the whole of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.augment import flip
+from zoo.data import Images
+from zoo.interfaces import FieldKernel, Network
+from zoo.recipe import Recipe
+from zoo.train.noise import Law
+
+
+def step_seed(seed: int, step: int, stream: int = 0) -> int:
+    """Return a seed of its own for each (seed, step, stream), by a splitmix64 round."""
+    z = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + stream * 0x94D049BB133111EB
+    z %= 2**64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+    return (z ^ (z >> 31)) % 2**63
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples to train on.
+
+    Attributes:
+        x_t: noised data, (B, *shape).
+        t: times, (B,).
+        target: x_0 or the conditional velocity, (B, *shape).
+        labels: class numbers, -1 where hidden, (B,); or None.
+    """
+
+    x_t: Tensor
+    t: Tensor
+    target: Tensor
+    labels: Tensor | None
+
+    def split(self, parts: int) -> list[Batch]:
+        """Return the batch in so many equal parts, in order."""
+        columns = (self.x_t, self.t, self.target, self.labels)
+        cut = [[None] * parts if c is None else c.chunk(parts) for c in columns]
+        return [Batch(*row) for row in zip(*cut, strict=True)]
+
+
+class Draws:
+    """The batches of a run.
+
+    Args:
+        recipe: how to draw.
+        data: the training images.
+        kernel: the field kernel.
+        network: says what the target is and whether there are labels.
+        noise: the law of (x_t, t) given x_0.
+        device: where the batches go.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Images,
+        kernel: FieldKernel,
+        network: Network,
+        noise: Law,
+        device: torch.device,
+    ) -> None:
+        self.recipe, self.data, self.kernel, self.noise = recipe, data, kernel, noise
+        self.predicts, self.device = network.predicts, device
+        self.labelled = bool(network.labels) and data.labels is not None
+
+    def images(self) -> tuple[Tensor, Tensor | None]:
+        """Draw x_0 and its labels, some of them dropped to -1 for guidance."""
+        plan = self.recipe.train
+        indices = torch.randint(len(self.data), (plan.batch,))
+        x_0 = self.data.batch(indices).to(self.device)
+        if self.recipe.data.flip:
+            x_0 = flip(x_0)
+        if not self.labelled or self.data.labels is None:
+            return x_0, None
+        dropped = torch.rand(plan.batch) < plan.label_dropout
+        return x_0, torch.where(dropped, -1, self.data.labels[indices]).to(self.device)
+
+    def batch(self, step: int, share: slice) -> Batch:
+        """Return the samples of step number `step` (from 0) at the positions `share`."""
+        torch.manual_seed(step_seed(self.recipe.train.seed, step))
+        x_0, labels = self.images()
+        x_t, t = self.noise.draw(self.kernel, x_0)
+        x_0, x_t, t = x_0[share], x_t[share], t[share]
+        target = x_0 if self.predicts == "denoised" else self.kernel.velocity(x_t, x_0, t)
+        return Batch(x_t, t, target, None if labels is None else labels[share])

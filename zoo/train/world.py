@@ -1,0 +1,124 @@
+"""The processes that train together: one, or as many as torchrun started.
+
+    torchrun --nproc-per-node 2 -m zoo train RECIPE
+
+The first process alone writes and speaks; what the others compute reaches it through means.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from zoo.device import parse_device
+from zoo.errors import ZooError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that train together.
+
+    Attributes:
+        rank: number of this process, 0 ... size - 1.
+        size: number of processes.
+        device: where this process computes.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> slice:
+        """Return the positions of a batch that are this process's."""
+        own = batch // self.size
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean of `value` over the processes, the same bits in each; in place."""
+        if self.size > 1:
+            dist.all_reduce(value)
+            value /= self.size
+        return value
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Return `module` such that its gradients are means over the processes."""
+        return module if self.size == 1 else DistributedDataParallel(module)
+
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """Return make(), run by the first process before the others.
+
+        What the first one writes the others find; where it fails they stop without a word.
+        """
+        if self.size == 1:
+            return make()
+        done = torch.zeros((), device=self.device)
+        try:
+            made = make() if self.first else None
+            done += 1
+        finally:
+            dist.broadcast(done, src=0)
+        if made is not None:
+            return made
+        if not bool(done):
+            raise SystemExit(1)
+        return make()
+
+
+ALONE = World()
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    try:
+        return int(environment[name])
+    except (KeyError, ValueError):
+        found = environment.get(name)
+        raise ZooError(
+            f"{name} = {found!r}: the environment of one process among several; start them with "
+            "torchrun --nproc-per-node K -m zoo train ..."
+        ) from None
+
+
+@contextmanager
+def connect(device: str) -> Iterator[World]:
+    """Yield this process's place among those that torchrun started, alone if it started none.
+
+    Processes exchange gradients by NCCL on CUDA devices and by gloo on the CPU; the process with
+    local rank k takes cuda:k.
+
+    Args:
+        device: "cpu", "cuda", ...
+
+    Raises:
+        ZooError: the device is not there, or the environment is not torchrun's.
+    """
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        yield World(device=parse_device(device))
+        return
+    rank, size, local = (_number(os.environ, n) for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    cuda = torch.device(device).type == "cuda"
+    place = parse_device(f"cuda:{local}" if cuda else device)
+    if cuda:
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if cuda else "gloo")
+    yield World(rank, size, place)
+    dist.destroy_process_group()  # not after a failure: it would wait for the others
+
+
+def without_exchange(module: nn.Module) -> AbstractContextManager[None]:
+    """Return the context in which a backward pass leaves the other processes alone."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
