@@ -104,10 +104,12 @@ def write_card(
 ) -> str:
     """Return the card's text: front matter, load line, parts, training, files, licence."""
     recipe = _recipe(config.training)
-    summary = recipe.card.summary if recipe else ""
+    # A recipe's summary speaks of the kernel that the network was trained under.
+    summary = recipe.card.summary if recipe and config.lifted_from is None else ""
     shape = "x".join(map(str, config.data.shape))
     rows = [
         _part_row("field kernel", "kernels", config.kernel),
+        *([_part_row("lifted from", "kernels", config.lifted_from)] if config.lifted_from else []),
         _part_row("prior sampler", "priors", config.prior),
         _part_row("network", "networks", config.network),
         _part_row("solver", "solvers", config.solver),

@@ -88,7 +88,10 @@ Requires = Annotated[str, Meta(max_length=200)]
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A whole config.json."""
+    """A whole config.json.
+
+    `lifted_from` is the kernel that the network was trained under, where it is not `kernel`.
+    """
 
     format: Literal[1]
     data: Data
@@ -99,6 +102,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     weights: Weights = Weights()
     requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
     training: dict[str, Any] = field(default_factory=dict)
+    lifted_from: Part | None = None
 
 
 def _decode_hook(kind: type, value: Any) -> Any:

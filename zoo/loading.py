@@ -7,10 +7,12 @@ from pathlib import Path
 import msgspec
 import torch
 
+from zoo.build import kernel as build_kernel
 from zoo.config import Config, Part
 from zoo.device import parse_device
 from zoo.errors import ZooError
 from zoo.folder import check_requirements, read_card, read_config
+from zoo.lift import default_prior, lift
 from zoo.locate import folder_of, weight_paths
 from zoo.model import FieldModel
 from zoo.parts import kernel_of, network_of, prior_of, solver_of
@@ -36,7 +38,8 @@ def load(
     Args:
         ref: a zoo name, a Hub id "owner/name" or "owner/name@revision", or a folder "./x", "/x";
             `hub:` and `path:` say which outright.
-        kernel: the kernel to run the model under; only the one that it was trained under will do.
+        kernel: the kernel to run the model under, at its default options. A model trained under a
+            Gaussian one runs under any isotropic kernel (zoo.lift), any other only under its own.
         solver: the name of a solver to use instead of the model's own.
         device: where to put the network, the CPU by default.
         dtype: of the network's weights, float32 by default.
@@ -48,7 +51,8 @@ def load(
 
     Raises:
         ZooError: the model is unknown or the Hub cannot be asked; its folder is malformed or does
-            not match its hashes; it requires what is not installed.
+            not match its hashes; it requires what is not installed; its network does not know the
+            field of `kernel`.
         PluginError: a plugin that it needs is absent or broken.
     """
     access = Access(token, cache_dir, local_files_only)
@@ -57,22 +61,6 @@ def load(
     return load_folder(
         folder, kernel=kernel, solver=solver, device=device, dtype=dtype, access=access
     )
-
-
-def _check_kernel(config: Config, name: str) -> None:
-    asked, own = find("kernels", name), find("kernels", config.kernel.use)
-    if asked.qualified != own.qualified:
-        raise ZooError(
-            f"kernel = {name!r}: the network was trained under {config.kernel.use!r} and knows no "
-            "other field; leave kernel out"
-        )
-
-
-def _with_solver(config: Config, name: str) -> Config:
-    """Return `config` with another solver, the number of steps kept."""
-    find("solvers", name)
-    steps = {k: v for k, v in config.solver.options.items() if k == "steps"}
-    return msgspec.structs.replace(config, solver=Part(name, steps))
 
 
 def load_folder(
@@ -87,23 +75,56 @@ def load_folder(
     """Load the model in `folder`; arguments as for `load`, and how to reach weights elsewhere."""
     config = read_config(folder)
     check_requirements(config, folder.name)
-    if kernel is not None:
-        _check_kernel(config, kernel)
+    as_saved = kernel is None or _same(kernel, config.kernel)
     if solver is not None:
         config = _with_solver(config, solver)
-    field_kernel = kernel_of(config.kernel, config.data.dim)
+    trained = _as_trained(config)
+    own = kernel_of(trained.kernel, config.data.dim)
     tensors = read_weights(weight_paths(folder, config.weights, access))
     network = network_with(
-        lambda: network_of(config.network, config.data.shape, field_kernel), tensors, str(folder)
+        lambda: network_of(config.network, config.data.shape, own), tensors, str(folder)
     )
     where = parse_device(device) if isinstance(device, str) else device
     model = FieldModel(
-        kernel=field_kernel,
-        prior=prior_of(config.prior, field_kernel),
+        kernel=own,
+        prior=default_prior(own) if config.lifted_from else prior_of(config.prior, own),
         network=network.to(device=where or "cpu", dtype=dtype or torch.float32),
         solver=solver_of(config.solver),
         shape=config.data.shape,
-        config=config,
-        card=read_card(folder),
+        config=trained,
     )
+    if as_saved and config.lifted_from:
+        target = kernel_of(config.kernel, config.data.dim)
+        model = lift(model, target, prior=prior_of(config.prior, target))
+    elif kernel is not None and not _same(kernel, trained.kernel):
+        model = _lifted(model, kernel)
+    if as_saved:
+        model.config, model.card = config, read_card(folder)
     return model.eval()
+
+
+def _same(kernel: str, part: Part) -> bool:
+    return find("kernels", kernel).qualified == find("kernels", part.use).qualified
+
+
+def _with_solver(config: Config, name: str) -> Config:
+    """Return `config` with another solver, the number of steps kept."""
+    find("solvers", name)
+    steps = {k: v for k, v in config.solver.options.items() if k == "steps"}
+    return msgspec.structs.replace(config, solver=Part(name, steps))
+
+
+def _as_trained(config: Config) -> Config:
+    """Return the config of the model as it was trained: not lifted."""
+    own = config.lifted_from
+    if own is None:
+        return config
+    return msgspec.structs.replace(config, kernel=own, prior=Part(own.use), lifted_from=None)
+
+
+def _lifted(model: FieldModel, name: str) -> FieldModel:
+    kernel = build_kernel(name, dim=model.kernel.dim)
+    try:
+        return lift(model, kernel)
+    except ZooError as error:
+        raise ZooError(f"kernel = {name!r}: {error}; leave kernel out") from error

@@ -45,19 +45,21 @@ def solver_of(part: Part) -> Solver:
 
 
 def requirements(parts: Config | Recipe) -> tuple[str, ...]:
-    """Return what has to be installed to build the four parts: ("fieldzoo>=0.1.0", ...).
+    """Return what has to be installed to build the parts: ("fieldzoo>=0.1.0", ...).
 
     Raises:
         ZooError: a part is not there.
     """
     from packaging.version import Version
 
-    named = {
-        "kernels": parts.kernel,
-        "priors": parts.prior,
-        "networks": parts.network,
-        "solvers": parts.solver,
-    }
-    owners = [find(kind, part.use).plugin for kind, part in named.items()]
+    named = [
+        ("kernels", parts.kernel),
+        ("priors", parts.prior),
+        ("networks", parts.network),
+        ("solvers", parts.solver),
+    ]
+    if isinstance(parts, Config) and parts.lifted_from is not None:
+        named.append(("kernels", parts.lifted_from))
+    owners = [find(kind, part.use).plugin for kind, part in named]
     versions = {"fieldzoo": zoo.__version__} | {o.distribution: o.version for o in owners}
     return tuple(sorted(f"{name}>={Version(v).public}" for name, v in versions.items() if name))

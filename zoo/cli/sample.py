@@ -16,6 +16,7 @@ _COUNT = click.IntRange(min=1)
     "-o", "--out", type=click.Path(path_type=Path), help="FILE.png or FILE.npz [NAME.png]."
 )
 @click.option("--steps", type=_COUNT, help="Solver steps; the model's default if not given.")
+@click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Sample i depends on it and i."
@@ -29,6 +30,7 @@ def command(
     count: int,
     out: Path | None,
     steps: int | None,
+    kernel: str | None,
     solver: str | None,
     seed: int,
     batch_size: int | None,
@@ -41,7 +43,7 @@ def command(
     from zoo.loading import load
     from zoo.picture import check_target, default_suffix, write_samples
 
-    model = load(ref, device=parse_device(device))
+    model = load(ref, kernel=kernel, device=parse_device(device))
     target = out or Path(_stem(ref) + default_suffix(model.shape))
     check_target(target, model.shape)
     samples = model.sample(
@@ -55,7 +57,8 @@ def command(
         progress=True,
     )
     write_samples(target, samples)
-    click.echo(f"{target}: {count} samples of {ref}, seed {seed}")
+    under = f" under the kernel {kernel}" if kernel else ""
+    click.echo(f"{target}: {count} samples of {ref}{under}, seed {seed}")
 
 
 def _stem(ref: str) -> str:

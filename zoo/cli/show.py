@@ -53,6 +53,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("folder", str(entry.folder)),
         ("data", f"{data.name} {data.shape}{span}{labels}".strip()),
         ("kernel", _part(config.kernel)),
+        ("lifted from", _part(config.lifted_from) if config.lifted_from else ""),
         ("prior", _part(config.prior)),
         ("network", _part(config.network)),
         ("solver", _part(config.solver)),
