@@ -60,6 +60,7 @@ async def _route(hub, request, parts, token):
         case [method, "api", "models", owner, name, *rest]:
             answer = _read if method in ("GET", "HEAD") else _write
             writing = method in ("POST", "DELETE") and rest[:1] != ["paths-info"]
+            writing = writing or rest[:1] == ["xet-write-token"]
             return await _open(
                 hub, token, f"{owner}/{name}", answer, request, rest, writing=writing
             )
@@ -79,11 +80,13 @@ async def _open(hub, token, name, answer, request, *args, writing=False):
     return await answer(hub, request, name, repository, *args)
 
 
-async def _resolve(hub, request, _name, repository, revision, path):
-    return read.resolve(hub, request, repository, revision, "/".join(path))
+async def _resolve(hub, request, name, repository, revision, path):
+    return read.resolve(hub, request, name, repository, revision, "/".join(path))
 
 
 async def _read(hub, request, name, repository, rest):
+    if rest and rest[0] in ("xet-read-token", "xet-write-token") and hub.xet:
+        return hub.xet.token(rest[0].split("-")[1])
     return read.model(hub, request, name, repository, rest)
 
 

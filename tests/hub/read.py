@@ -102,7 +102,7 @@ def paths_info(commit, paths):
     return JSONResponse([tree_entry(p, commit.files[p]) for p in paths if p in commit.files])
 
 
-def resolve(hub, request, repository, revision, path):
+def resolve(hub, request, name, repository, revision, path):
     """Answer GET and HEAD /{name}/resolve/{revision}/{path}, ranges included."""
     commit = repository.at(revision)
     if commit is None:
@@ -119,6 +119,9 @@ def resolve(hub, request, repository, revision, path):
     }
     if file.lfs:
         headers |= {"X-Linked-Etag": f'"{file.etag}"', "X-Linked-Size": str(len(file.content))}
+    if hub.xet and file.lfs and (xet_hash := hub.xet.name(file.sha256)):
+        token = f"{hub.url}/api/models/{name}/xet-read-token/{revision}"
+        headers |= {"X-Xet-Hash": xet_hash, "X-Xet-Refresh-Route": token}
     start, stop, status = 0, len(content), 200
     if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", "")):
         start, stop = int(wanted[1]), min(int(wanted[2] or stop - 1) + 1, stop)

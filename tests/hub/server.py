@@ -21,6 +21,7 @@ class Hub:
         failing: (method, pattern of the path, reply) of requests to fail.
         cuts: path -> bytes after which its next bodies are cut, one per request.
         names_only: list files without their sizes, as some mirrors do.
+        xet: a hub.xet.Xet, None for a Hub without Xet storage.
         changed: path -> what is sent instead of the file, with the file's own ETag.
     """
 
@@ -44,6 +45,7 @@ class Hub:
         self.changed = {}
         self.branches = set()
         self.names_only = False
+        self.xet = None
 
     def stop(self):
         self._server.should_exit = True

@@ -105,6 +105,8 @@ async def commit(hub, request, name, repository, revision):
             case "file":
                 files[value["path"]] = File(base64.b64decode(value["content"]), False)
             case "lfsFile":
+                if hub.xet and (content := hub.xet.fetch(value["oid"], value["size"])) is not None:
+                    hub.store.large[value["oid"]] = content
                 if value["oid"] not in hub.store.large:
                     return failure(400, f"large file {value['path']} has not been uploaded")
                 files[value["path"]] = File(hub.store.large[value["oid"]], True)

@@ -116,6 +116,11 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
             return ZooError(f"{repo!r} is not a Hub repository: {_first_line(error)}")
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         return _told(error.__cause__, repo, revision)  # "Error while uploading ...", says no more
+    if "xet-write-token" in str(error) and "404" in str(error):
+        return ZooError(
+            f"{repo}: {server} has no Xet storage, which the client wants to upload to: set "
+            "HF_HUB_DISABLE_XET=1 and push again"
+        )
     if _connection_failed(error):
         return _unreachable(error, repo, revision)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -118,9 +118,13 @@ class Snapshot:
         )
 
     def forget(self, file: str) -> None:
-        """Drop a file from this disk: the snapshot's link and what it points at in blobs/."""
-        if (link := self.cached(file)) is None:
-            return
-        if link.is_symlink():
-            (link.parent / link.readlink()).unlink(missing_ok=True)
-        link.unlink(missing_ok=True)
+        """Drop a file from this disk: the snapshot's link and all that it leads to.
+
+        That is a blob of the repository or, for what came through Xet, a link from there to a blob
+        that repositories share, which would be taken again instead of a download.
+        """
+        path = self.cached(file)
+        while path is not None:
+            target = path.parent / path.readlink() if path.is_symlink() else None
+            path.unlink(missing_ok=True)
+            path = target
