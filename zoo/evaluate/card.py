@@ -1,0 +1,97 @@
+"""Results in a model's folder: config.json keeps them, the card shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from zoo.card import refresh, write_card
+from zoo.config import dump_config
+from zoo.errors import ZooError
+from zoo.evaluate.entries import EVALUATION
+from zoo.evaluate.report import Report, Setting
+from zoo.folder import CARD, CONFIG, read_card, read_config
+from zoo.interfaces import Network
+from zoo.locate import folder_of
+from zoo.refs import Hub, parse_ref
+
+
+def folder_to_write(ref: str) -> Path:
+    """Return the model folder behind `ref`, whose card is to be changed.
+
+    Raises:
+        ZooError: it is on the Hub, or read-only.
+    """
+    if isinstance(parse_ref(ref), Hub):
+        raise ZooError(f"{ref} is on the Hub; `zoo pull` it and evaluate the folder")
+    return folder_of(ref)
+
+
+def record(report: Report) -> list[dict[str, Any]]:
+    """Return the undisturbed outcomes as config.json keeps them, one mapping per setting."""
+    common = {
+        "data": report.data["ref"],
+        "split": report.data["split"],
+        "features": report.features["name"],
+        "title": report.features["title"],
+        "samples": report.samples,
+        "seeds": [*report.seeds],
+        "intervals": report.intervals,
+    }
+    outcomes = [o for o in report.outcomes if o.setting.plain]
+    found = [
+        common | _setting(o.setting) | {"metrics": {n: _rounded(e) for n, e in o.metrics.items()}}
+        for o in outcomes
+    ]
+    if report.model_metrics:
+        figures = {n: _rounded(e) for n, e in report.model_metrics.items()}
+        if found:
+            found[0]["metrics"] |= figures
+        else:
+            found = [common | {"metrics": figures}]
+    return found
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    return {"solver": setting.solver, "steps": setting.steps, "nfe": setting.nfe}
+
+
+def _rounded(estimate: Any) -> list[float]:
+    """Return value, low and high with five digits."""
+    return [float(f"{x:.5g}") for x in (estimate.value, estimate.low, estimate.high)]
+
+
+_SAME = ("data", "split", "features", "solver", "steps")
+
+
+def write(folder: Path, report: Report, network: Network) -> None:
+    """Put the report into config.json and the card of a model folder.
+
+    Results for the same data, features, solver and steps are replaced; others stay. Prose in the
+    card stays as it is.
+
+    Raises:
+        ZooError: the folder cannot be read or written.
+    """
+    config, card = read_config(folder), read_card(folder)
+    fresh = record(report)
+    replaced = [tuple(entry.get(key) for key in _SAME) for entry in fresh]
+    before = config.training.get(EVALUATION, [])
+    kept = [e for e in before if tuple(e.get(key) for key in _SAME) not in replaced]
+    config = msgspec.structs.replace(
+        config, training=config.training | {EVALUATION: [*fresh, *kept]}
+    )
+    name = folder.resolve().name
+    written = write_card(name, config, network=network)
+    try:
+        for file, content in (
+            (CARD, (refresh(card, written) if card else written).encode()),
+            (CONFIG, dump_config(config)),
+        ):
+            beside = folder / f".{file}.part"
+            beside.write_bytes(content)
+            beside.replace(folder / file)
+    except OSError as error:
+        raise ZooError(f"cannot write into {folder}: {error.strerror}") from error

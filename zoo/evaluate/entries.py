@@ -1,0 +1,111 @@
+"""What config.json keeps of an evaluation, as a card shows it: model-index and a table.
+
+`training.evaluation` is a list of mappings: what was compared with what (data, split, features,
+title, samples, seeds, solver, steps, nfe) and "metrics", name -> [value, low, high].
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+EVALUATION = "evaluation"
+
+TITLES = {
+    "frechet": "Frechet distance",
+    "kid": "kernel distance (KID's formula)",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "nearest_pixels": "median distance to the nearest training image, pixels",
+    "nearest_features": "median distance to the nearest training image, features",
+    "bits_per_dim": "bits per dimension, at most",
+}
+_NEEDED = ("data", "split", "features", "title", "metrics")
+
+
+def entries(training: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the evaluations in `training`, those of another form left out."""
+    found = training.get(EVALUATION)
+    return [e for e in found if _sound(e)] if isinstance(found, list) else []
+
+
+def _sound(entry: object) -> bool:
+    if not isinstance(entry, dict) or any(key not in entry for key in _NEEDED):
+        return False
+    metrics = entry["metrics"]
+    return isinstance(metrics, dict) and all(
+        isinstance(v, list) and len(v) == 3 and all(isinstance(x, int | float) for x in v)
+        for v in metrics.values()
+    )
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name.replace("_", " "))
+
+
+def _conditions(entry: dict[str, Any]) -> dict[str, Any]:
+    known = ("features", "samples", "seeds", "solver", "steps", "nfe")
+    return {key: entry[key] for key in known if key in entry}
+
+
+def model_index(name: str, training: dict[str, Any], dataset: str = "") -> list[str]:
+    """Return the lines of the front matter's `model-index`, none where nothing was measured.
+
+    Args:
+        name: of the model.
+        training: of its config.json.
+        dataset: the data's id on the Hub, where it has one.
+    """
+    lines: list[str] = []
+    for entry in entries(training):
+        lines += [
+            "  - task:",
+            "      type: unconditional-image-generation",
+            "    dataset:",
+            f"      type: {_text(dataset or entry['data'])}",
+            f"      name: {_text(entry['data'])}",
+            f"      split: {_text(entry['split'])}",
+            "    metrics:",
+        ]
+        for metric, (value, low, high) in entry["metrics"].items():
+            named = f"{_title(metric)}, {entry['title']}"
+            facts = _conditions(entry) | {"interval_95": [low, high]}
+            lines += [
+                f"    - type: {_text(metric)}",
+                f"      value: {json.dumps(value)}",
+                f"      name: {_text(named)}",
+                f"      args: {json.dumps(facts)}",
+            ]
+    return ["model-index:", f"- name: {_text(name)}", "  results:", *lines] if lines else []
+
+
+def _text(value: object) -> str:
+    """Return text as a YAML scalar; JSON's strings are YAML's."""
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def table(training: dict[str, Any]) -> list[str]:
+    """Return the card's section on evaluation as lines of Markdown, none where there is none."""
+    lines: list[str] = []
+    for entry in entries(training):
+        lines += [_sentence(entry), "", "| figure | value | 95 % interval |", "|---|---|---|"]
+        lines += [
+            f"| {_title(name)} | {value:.4g} | {low:.4g} to {high:.4g} |"
+            for name, (value, low, high) in entry["metrics"].items()
+        ]
+        lines.append("")
+    return ["## Evaluation", "", *lines] if lines else []
+
+
+def _sentence(entry: dict[str, Any]) -> str:
+    facts = _conditions(entry)
+    seeds = ", ".join(map(str, facts.get("seeds", ())))
+    how = f"{facts['samples']:,} samples a seed (seed {seeds})" if "samples" in facts else "Samples"
+    if "solver" in facts:
+        how += f" by {facts['solver']}, {facts['steps']} steps, {facts['nfe']} evaluations"
+    compared = f"compared with the {entry['split']} split of {entry['data']} by {entry['title']}"
+    shipped = " of the classifier that ships with fieldzoo, so no FID"
+    compared += shipped if entry["features"] == "garments" else ""
+    return f"{how}, {compared}."

@@ -1,0 +1,235 @@
+"""From a model to a report: draw, measure, state intervals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from msgspec import structs
+
+from zoo import build
+from zoo.errors import ZooError
+from zoo.evaluate import report as reports
+from zoo.evaluate.budget import evaluations, steps_for
+from zoo.evaluate.conditional import check_classes, class_hits
+from zoo.evaluate.intervals import Estimate, from_mean, from_seeds
+from zoo.evaluate.metrics import METRICS, Samples, least_samples, measure, samples_of
+from zoo.evaluate.reference import LEVELS, Reference
+from zoo.evaluate.report import Outcome, Report, Setting
+from zoo.evaluate.robust import NoisySolver, quantised
+from zoo.interfaces import Solver
+from zoo.model import FieldModel
+
+GUIDANCE = (1.0, 2.0)
+BITS_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to measure.
+
+    Attributes:
+        metrics: names, see zoo.evaluate.metrics.
+        samples: number per seed.
+        seeds: one set of samples each.
+    """
+
+    metrics: tuple[str, ...]
+    samples: int
+    seeds: tuple[int, ...]
+
+    def check(self, model: FieldModel, reference: Reference) -> None:
+        """Check that this can be measured of `model`, before anything is drawn.
+
+        Raises:
+            ZooError: too few samples, or a metric that does not fit model or features.
+        """
+        least = least_samples(self.metrics)
+        if self.samples < least:
+            raise ZooError(f"{self.samples} samples are too few; these metrics take {least}")
+        if "classes" in self.metrics:
+            check_classes(model, reference.features)
+        if "bits" in self.metrics and len(model.shape) != 3:
+            raise ZooError("metric 'bits' is of images of 8 bits; this model's data are vectors")
+
+
+def solver_of(model: FieldModel, setting: Setting) -> Solver:
+    """Return the setting's solver; the model's own, with its options, where it has that name."""
+    own = model.solver.part
+    return model.solver if own and own.use == setting.solver else build.solver(setting.solver)
+
+
+def own_setting(model: FieldModel, solver: str | None, steps: int | None) -> Setting:
+    """Return the setting of the model itself, but for what is given."""
+    named = solver or (model.solver.part.use if model.solver.part else "")
+    if not named:
+        raise ZooError("the model's solver has no name; build it with zoo.solver(name, ...)")
+    count = model.steps if steps is None else steps
+    setting = Setting(named, count, 0)
+    nfe = evaluations(model, solver_of(model, setting), count)
+    return Setting(named, count, nfe)
+
+
+def sweep(model: FieldModel, solvers: Sequence[str], budgets: Sequence[int]) -> list[Setting]:
+    """Return a setting per solver and number of evaluations, as near below it as steps allow."""
+    found = []
+    for name in solvers:
+        solver = solver_of(model, Setting(name, 1, 0))
+        for budget in budgets:
+            steps = steps_for(model.kernel, solver, budget)
+            found.append(Setting(name, steps, evaluations(model, solver, steps)))
+    return [*dict.fromkeys(found)]
+
+
+def disturbed(
+    settings: Sequence[Setting], noise: Sequence[float], bits: Sequence[int]
+) -> list[Setting]:
+    """Return each setting once more per amount of noise and per number of bits."""
+    noisy = [structs.replace(s, noise=amount) for s in settings for amount in noise]
+    return noisy + [structs.replace(s, bits=count) for s in settings for count in bits]
+
+
+def draw(model: FieldModel, setting: Setting, n: int, seed: int) -> torch.Tensor:
+    """Return n samples, (n, *shape), under a setting."""
+    solver = solver_of(model, setting)
+    if setting.noise:
+        solver = NoisySolver(solver, setting.noise, seed)
+    if setting.bits is not None:
+        model = quantised(model, setting.bits)
+    return model.sample(n, steps=setting.steps, solver=solver, seed=seed, progress=True)
+
+
+def outcome(
+    model: FieldModel, setting: Setting, job: Job, reference: Reference
+) -> tuple[Outcome, list[Samples]]:
+    """Return the figures under one setting, and the samples they are of."""
+    started = time.monotonic()
+    drawn = [samples_of(draw(model, setting, job.samples, seed), reference) for seed in job.seeds]
+    figures: dict[str, Estimate] = {}
+    for name in job.metrics:
+        if name in METRICS:
+            figures |= measure(METRICS[name](), drawn, reference)
+    return Outcome(setting, figures, round(time.monotonic() - started, 1)), drawn
+
+
+def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Estimate:
+    """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation)."""
+    from zoo.likelihood import log_prob
+
+    images = reference.images[:BITS_IMAGES]
+    levels = ((images + 1) * (LEVELS / 2)).round().to(torch.uint8)
+    return from_mean(log_prob(model, levels, seed=seed).bits_per_dim)
+
+
+def class_accuracy(
+    model: FieldModel, setting: Setting, job: Job, reference: Reference
+) -> dict[str, Estimate]:
+    """Return the share of samples classified as the class they were drawn from, by guidance."""
+    found = {}
+    for guidance in GUIDANCE:
+        hits = [
+            class_hits(
+                model,
+                reference.features,
+                job.samples,
+                guidance=guidance,
+                steps=setting.steps,
+                solver=solver_of(model, setting),
+                seed=seed,
+            )
+            for seed in job.seeds
+        ]
+        if len(hits) == 1:
+            estimate = from_mean(hits[0])
+        else:
+            estimate = from_seeds([float(h.mean()) for h in hits])
+        found[f"class_accuracy_guidance_{guidance:g}"] = estimate
+    return found
+
+
+def evaluate(
+    name: str,
+    model: FieldModel,
+    settings: Sequence[Setting],
+    job: Job,
+    reference: Reference,
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Return the report of `model` under each setting; `say` hears what is under way.
+
+    Raises:
+        ZooError: what is asked does not fit the model, as `Job.check` says; what sampling raises.
+    """
+    job.check(model, reference)
+    outcomes = []
+    for setting in settings if set(job.metrics) & {*METRICS} else ():
+        say(describe(setting, job))
+        outcomes.append(outcome(model, setting, job, reference)[0])
+    extra: dict[str, Estimate] = {}
+    if "bits" in job.metrics:
+        say(f"bits per dimension of {BITS_IMAGES} images")
+        extra["bits_per_dim"] = bits_per_dim(model, reference)
+    if "classes" in job.metrics:
+        say(f"class accuracy of {job.samples:,} samples at guidance {GUIDANCE}")
+        extra |= class_accuracy(model, settings[0], job, reference)
+    config = model.config
+    files = config.weights.files if config else {}
+    return Report(
+        format=1,
+        model=name,
+        weights={file: facts.sha256 for file, facts in files.items()},
+        data={
+            "ref": reference.ref,
+            "name": reference.data.name,
+            "split": reference.split,
+            "images": len(reference.data),
+        },
+        features={"name": reference.features.name, "title": reference.features.title},
+        samples=job.samples,
+        seeds=job.seeds,
+        intervals=reports.HOW_ONE if len(job.seeds) == 1 else reports.HOW_SEEDS,
+        outcomes=tuple(outcomes),
+        model_metrics=extra,
+        training_images=training_scores(job, reference),
+        held_out=held_out_scores(job, reference),
+        machine=reports.machine(str(model.device)),
+        versions=reports.versions(),
+    )
+
+
+def describe(setting: Setting, job: Job) -> str:
+    """Return a setting in words."""
+    disturbed = f", noise {setting.noise:g}" if setting.noise else ""
+    disturbed += f", weights of {setting.bits} bits" if setting.bits else ""
+    return (
+        f"{len(job.seeds)} x {job.samples:,} samples by {setting.solver}, {setting.steps} steps, "
+        f"{setting.nfe} evaluations{disturbed}"
+    )
+
+
+def training_scores(job: Job, reference: Reference) -> dict[str, float]:
+    """Return what as many training images score: the best that a model can hope for."""
+    names = [name for name in job.metrics if name in ("frechet", "kid", "prdc")]
+    if not names or reference.split == "train":
+        return {}
+    from zoo.data import load
+
+    data = load(reference.ref, size=reference.size)
+    samples = samples_of(data.batch(torch.arange(min(job.samples, len(data)))), reference)
+    figures: dict[str, float] = {}
+    for name in names:
+        metric = METRICS[name]()
+        values = metric.of(metric.rows(samples, reference), reference).tolist()
+        figures |= dict(zip(metric.names, values, strict=True))
+    return figures
+
+
+def held_out_scores(job: Job, reference: Reference) -> dict[str, float]:
+    """Return the distance of held-out data to training data, for `nearest`."""
+    if "nearest" not in job.metrics or reference.split == "train":
+        return {}
+    metric = METRICS["nearest"]()
+    values = metric.of(reference.own_distances, reference).tolist()
+    return dict(zip(metric.names, values, strict=True))
