@@ -17,8 +17,8 @@ class GaussianDenoiser(Network):
     """D(x; level) = E[x_0 | x_0 + level n = x] from a network trained under a Gaussian kernel.
 
     forward takes the level in the place of t. Levels outside the network's own range [low, high]
-    need no training: above, D(x; s) = D(x high / s; high) is the mean of the data up to
-    O(sigma_data^2 / high^2), and the field (x - D)/t is known; below, D(x; low).
+    need no training: above, D(x; s) = D(x high / s; high) is the mean of the data, and the field
+    (x - D)/t known, up to O(sigma_data^2 / high^2) of x / t; below, D(x; low).
 
     Args:
         network: a denoiser, or a field from which the kernel recovers one.
