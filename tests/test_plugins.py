@@ -121,6 +121,10 @@ BROKEN = {
         "@hookimpl\ndef zoo_solvers(): yield Component('a', 'm:A', None)",
         "summary None",
     ),
+    "formula that is no text": (
+        "@hookimpl\ndef zoo_solvers(): yield Component('a', 'm:A', formula=3)",
+        "formula 3",
+    ),
     "one name twice": (
         "@hookimpl\ndef zoo_solvers(): return [Component('a', 'm:A'), Component('a', 'm:B')]",
         "gave 'a' twice",

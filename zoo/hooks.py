@@ -88,8 +88,9 @@ def _components(spec: str, items: Iterable[object]) -> tuple[Component, ...]:
         where = f"{spec} gave {item.name!r}"
         if not isinstance(item.target, str) or not _TARGET.fullmatch(item.target):
             raise PluginError(f"{where} the target {item.target!r}; expected 'package.module:Name'")
-        if not isinstance(item.summary, str):
-            raise PluginError(f"{where} the summary {item.summary!r}; expected text")
+        for text in ("summary", "formula"):
+            if not isinstance(getattr(item, text), str):
+                raise PluginError(f"{where} the {text} {getattr(item, text)!r}; expected text")
         if not isinstance(item.example, Mapping) or not all(
             isinstance(k, str) for k in item.example
         ):

@@ -41,12 +41,14 @@ class Component:
         target: where it is, "package.module:Name", imported only when the part is built.
         summary: one line for `zoo components`.
         example: options with which checks and pictures build it, where it needs any.
+        formula: of a kernel, what it is in one line of symbols, for model cards.
     """
 
     name: str
     target: str
     summary: str = ""
     example: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    formula: str = ""
 
 
 @hookspec

@@ -8,14 +8,30 @@ from zoo import Component, hookimpl
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
     """Bring the Gaussian kernels."""
-    yield Component("gaussian", "zoo_gaussian.kernel:GaussianKernel", "sigma_t = t (VE, EDM)")
-    yield Component("ve", "zoo_gaussian.ve:VEKernel", "any sigma_t, no signal scale")
-    yield Component("vp", "zoo_gaussian.vp:VPKernel", "variance preserving: linear, cosine, ddpm")
+    yield Component(
+        "gaussian",
+        "zoo_gaussian.kernel:GaussianKernel",
+        "sigma_t = t (VE, EDM)",
+        formula="p_t(x_t | x_0) = N(x_0, t² I),  v = (x_t - x_0) / t",
+    )
+    yield Component(
+        "ve",
+        "zoo_gaussian.ve:VEKernel",
+        "any sigma_t, no signal scale",
+        formula="p_t(x_t | x_0) = N(x_0, σ_t² I),  v = (σ'/σ) (x_t - x_0)",
+    )
+    yield Component(
+        "vp",
+        "zoo_gaussian.vp:VPKernel",
+        "variance preserving: linear, cosine, ddpm",
+        formula="x_t = α_t x_0 + √(1 - α_t²) z,  z ~ N(0, I)",
+    )
     yield Component(
         "interpolant",
         "zoo_gaussian.interpolant:InterpolantKernel",
         "any pair alpha_t, sigma_t",
         example={"alpha": "cos(pi*t/2)", "sigma": "sin(pi*t/2)"},
+        formula="x_t = α_t x_0 + σ_t z,  z ~ N(0, I)",
     )
 
 

@@ -8,9 +8,17 @@ from zoo import Component, hookimpl
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
     """Bring gravity and its generalisation to D extra dimensions."""
-    yield Component("gravity", "zoo_gravity.kernel:GravityKernel", "multivariate Cauchy (PFGM)")
     yield Component(
-        "pfgmpp", "zoo_gravity.kernel:PFGMppKernel", "Student t with D degrees of freedom (PFGM++)"
+        "gravity",
+        "zoo_gravity.kernel:GravityKernel",
+        "multivariate Cauchy (PFGM)",
+        formula="G = C (t, x_t - x_0) / (t² + r²)^((d+1)/2),  C = Γ((d+1)/2) / π^((d+1)/2)",
+    )
+    yield Component(
+        "pfgmpp",
+        "zoo_gravity.kernel:PFGMppKernel",
+        "Student t with D degrees of freedom (PFGM++)",
+        formula="p_t(x_t | x_0) ∝ (t² + r²)^(-(d+D)/2),  v = (x_t - x_0) / t",
     )
 
 

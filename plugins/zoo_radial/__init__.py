@@ -8,19 +8,31 @@ from zoo import Component, hookimpl
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
     """Bring the article's two examples and the two general constructions."""
-    yield Component("tanh", "zoo_radial.closed:TanhKernel", "radial CDF tanh(r / t)")
-    yield Component("exp", "zoo_radial.closed:ExpKernel", "radial CDF 1 - exp(-r / t)")
+    yield Component(
+        "tanh",
+        "zoo_radial.closed:TanhKernel",
+        "radial CDF tanh(r / t)",
+        formula="ψ_t(r) = tanh(r/t),  v = (x_t - x_0) / t",
+    )
+    yield Component(
+        "exp",
+        "zoo_radial.closed:ExpKernel",
+        "radial CDF 1 - exp(-r / t)",
+        formula="ψ_t(r) = 1 - exp(-r/t),  v = (x_t - x_0) / t",
+    )
     yield Component(
         "psi",
         "zoo_radial.psi:psi_kernel",
         "any radial CDF psi_t(r), as a formula",
         example={"psi": "1 - exp(-(r/t)**1.5)"},
+        formula="ψ_t(r) as given,  v = -(∂_t ψ / ∂_r ψ) (x_t - x_0) / r",
     )
     yield Component(
         "phi",
         "zoo_radial.phi:phi_kernel",
         "any radial density phi_t(r), as a formula",
         example={"phi": "exp(-r**2 / (2*t**2))"},
+        formula="φ_t(r) as given,  v = -r^(-d) ∂_t(∫₀ʳ φ_t(s) s^(d-1) ds) (x_t - x_0) / φ",
     )
 
 

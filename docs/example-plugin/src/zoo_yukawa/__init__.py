@@ -8,7 +8,8 @@ from zoo import Component, hookimpl
 @hookimpl
 def zoo_field_kernels() -> list[Component]:
     """Bring the kernel."""
-    return [Component("yukawa", "zoo_yukawa.kernel:YukawaKernel", "screened gravity, r ~ Gamma(2)")]
+    target, formula = "zoo_yukawa.kernel:YukawaKernel", "ψ_t(r) = 1 - (1 + r/t) exp(-r/t)"
+    return [Component("yukawa", target, "screened gravity, r ~ Gamma(2)", formula=formula)]
 
 
 @hookimpl
