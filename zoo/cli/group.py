@@ -16,7 +16,7 @@ INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
 
 
 class LazyGroup(click.Group):
-    """The commands of a table, each zoo.cli.<name>.command.
+    """The commands of a table, each zoo.cli.<name>.command, with "_" for "-".
 
     Exit status: 0, 1 for a failure, 2 for wrong usage, 130 when interrupted. Errors are one line
     on stderr; `--debug`, before or after the command's name, shows the traceback instead.
@@ -34,7 +34,7 @@ class LazyGroup(click.Group):
         """Import and return one command, None if the table does not have it."""
         if cmd_name not in self.table:
             return None
-        command: click.Command = import_module(f"zoo.cli.{cmd_name}").command
+        command: click.Command = import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
         if not any(param.name == "debug" for param in command.params):
             command.params.append(_debug())
         return command

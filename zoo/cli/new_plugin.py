@@ -1,0 +1,41 @@
+"""`zoo new-plugin NAME`: write a package that brings parts of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo.new_plugin import LICENCES, PARTS, write_plugin
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--brings",
+    multiple=True,
+    type=click.Choice([*PARTS]),
+    default=["kernel"],
+    show_default=True,
+    help="What it brings; may be given several times.",
+)
+@click.option(
+    "--license",
+    "licence",
+    type=click.Choice([*LICENCES]),
+    default="apache-2.0",
+    show_default=True,
+    help="Of the package.",
+)
+@click.option("--author", default="", help="Your name, for pyproject.toml and the licence.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path(),
+    help="Where to write it, by default here.",
+)
+def command(name: str, brings: tuple[str, ...], licence: str, author: str, folder: Path) -> None:
+    """Write the package zoo-NAME, a plugin that works and passes its tests as it is."""
+    target = write_plugin(name, brings=brings, licence=licence, author=author, folder=folder)
+    where = target if target.is_absolute() else f"./{target}"
+    click.echo(f"wrote {target}; next: pip install -e '{where}[test]', then zoo check {name}")
