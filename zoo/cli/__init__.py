@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "Train a model from a recipe.",
     "check": "Check that a plugin's components keep their promises.",
     "new-plugin": "Write a package that brings parts of your own.",
+    "convert": "Make a model folder of an EDM or PFGM++ file of one's own.",
     "pull": "Fetch a model from the Hugging Face Hub.",
     "verify": "Check the weights of a model on this disk once more.",
     "push": "Publish a model on the Hugging Face Hub.",

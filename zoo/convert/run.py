@@ -1,0 +1,184 @@
+"""`zoo convert`: a user's file of EDM or PFGM++ weights becomes a model folder."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from torch import Tensor
+
+from zoo import build
+from zoo.config import Config, Data, Part
+from zoo.convert.card import converted_card
+from zoo.convert.modules import attributes, class_name, state_dict
+from zoo.convert.songunet import architecture
+from zoo.convert.torch_file import read_torch, state_of
+from zoo.convert.unpickler import Inert, read_pickle
+from zoo.errors import ZooError
+from zoo.folder import describe
+from zoo.model import FieldModel
+from zoo.parts import kernel_of, network_of, prior_of, requirements, solver_of
+from zoo.weights import network_with, read_weights
+
+# EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
+_SIGMA_MIN, _SIGMA_MAX = 0.002, 80.0
+_STEPS_SMALL, _STEPS_LARGE, _SMALL_SIDE = 18, 40, 32
+_REFERENCE_LICENCE = "cc-by-nc-sa-4.0"
+_PRECONDITIONED = "EDMPrecond"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds that matters here.
+
+    Attributes:
+        state: the network's tensors, without the wrapper's "model.".
+        sigma_data: standard deviation of the data that it was trained with.
+        degrees: PFGM++'s D, None for EDM.
+        licence: of the weights.
+    """
+
+    state: dict[str, Tensor]
+    sigma_data: float = 0.5
+    degrees: float | None = None
+    licence: str = "unknown"
+
+
+def convert(
+    file: str | Path, out: str | Path, *, degrees: float | None = None, licence: str | None = None
+) -> Path:
+    """Write the weights in `file` as a model folder of the zoo, and return its path.
+
+    The file is a network snapshot of EDM or PFGM++ (.pkl), or the state of such a network alone
+    (.pt, .pth, .safetensors). It is read as data: nothing in it is run.
+
+    Args:
+        file: the user's own file.
+        out: the folder to write.
+        degrees: D of PFGM++, where the file does not tell; None for EDM's Gaussian kernel.
+        licence: of the weights, where the file does not tell: an identifier of the Hub.
+
+    Raises:
+        ZooError: the file asks for more than data, or holds no network of this kind.
+        PluginError: the plugin of the networks is absent.
+    """
+    path, folder = Path(file).expanduser(), Path(out).expanduser()
+    if not path.is_file():
+        raise ZooError(f"there is no file {path}")
+    contents = read(path)
+    network, shape = architecture(contents.state, str(path))
+    if contents.sigma_data != Contents.sigma_data:
+        network = Part(network.use, {**network.options, "sigma_data": contents.sigma_data})
+    steps = _STEPS_SMALL if shape[1] <= _SMALL_SIDE else _STEPS_LARGE
+    kernel = _kernel(contents.degrees if degrees is None else degrees)
+    source = describe(path)
+    config = Config(
+        format=1,
+        data=Data(shape, labels=network.options.get("labels", 0)),
+        kernel=kernel,
+        prior=Part(kernel.use),
+        network=network,
+        solver=Part("heun", {"steps": steps}),
+        training={"converted_from": {"file": path.name, "sha256": source.sha256}},
+    )
+    card = converted_card(folder.resolve().name, path.name, config, licence or contents.licence)
+    return _model(config, contents.state, card, str(path)).save_pretrained(folder)
+
+
+def _kernel(degrees: float | None) -> Part:
+    if degrees is None:
+        return Part("gaussian", {"t_min": _SIGMA_MIN, "t_max": _SIGMA_MAX})
+    build.kernel("pfgmpp", dim=1, D=degrees)  # says what is wrong with D
+    root = math.sqrt(degrees)
+    times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
+    return Part("pfgmpp", {"D": degrees, **times})
+
+
+def _model(config: Config, state: Mapping[str, Tensor], card: str, where: str) -> FieldModel:
+    kernel = kernel_of(config.kernel, config.data.dim)
+    tensors = {f"backbone.{name}": tensor for name, tensor in state.items()}
+    network = network_with(
+        lambda: network_of(config.network, config.data.shape, kernel), tensors, where
+    )
+    model = FieldModel(
+        kernel,
+        prior_of(config.prior, kernel),
+        network,
+        solver_of(config.solver),
+        config.data.shape,
+        config=config,
+        card=card,
+    )
+    model.config = msgspec.structs.replace(config, requires=requirements(config))
+    return model
+
+
+def read(path: Path) -> Contents:
+    """Return what a file holds, whatever way it was written.
+
+    Raises:
+        ZooError: as for `convert`.
+    """
+    with path.open("rb") as file:
+        start = file.read(16)
+        file.seek(0)
+        if path.suffix == ".safetensors":
+            return Contents(_unwrapped(read_weights([path])))
+        zipped = start.startswith(b"PK\x03\x04")
+        found = None if zipped else read_pickle(file, path)
+    # torch.save before its format of 2020 begins with a pickle of one number.
+    if zipped or isinstance(found, int):
+        return Contents(_unwrapped(state_of(read_torch(path), path)))
+    return _snapshot(found, path)
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the network's own names, without those of what it was wrapped into."""
+    if all(name.startswith("model.") for name in state):
+        return {name.removeprefix("model."): tensor for name, tensor in state.items()}
+    return dict(state)
+
+
+def _snapshot(found: Any, path: Path) -> Contents:
+    """Return the averaged network of a snapshot, {"ema": network, ...}."""
+    if isinstance(found, dict) and found and all(isinstance(v, Tensor) for v in found.values()):
+        return Contents(_unwrapped(found))
+    network = found.get("ema") if isinstance(found, dict) else found
+    state = attributes(network)
+    if not isinstance(network, Inert) or state is None:
+        keys = f"keys {', '.join(map(str, found))[:100]}" if isinstance(found, dict) else "no dict"
+        raise ZooError(f"{path} has no averaged network under 'ema': {keys}")
+    name = class_name(network)
+    if name != _PRECONDITIONED:
+        raise ZooError(
+            f"{path} holds a {name or 'network without a name'}; only {_PRECONDITIONED}, the "
+            "preconditioning of EDM and PFGM++, is known"
+        )
+    tensors = _unwrapped(state_dict(network, str(path)))
+    sigma_data = _number(state, "sigma_data") or Contents.sigma_data
+    return Contents(tensors, sigma_data, _degrees(state), _REFERENCE_LICENCE)
+
+
+def _number(state: Mapping[str, Any], name: str) -> float | None:
+    value = state.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 < value < math.inf else None
+
+
+def _degrees(state: Mapping[str, Any]) -> float | None:
+    """Return PFGM++'s D where the wrapper keeps it, among its attributes or its options."""
+    options = state.get("_init_kwargs")
+    options = options.items if isinstance(options, Inert) else options
+    for place in (state, options if isinstance(options, Mapping) else {}):
+        off = [
+            k for k, v in place.items() if re.fullmatch(r"pfgm(_?pp|plusplus)?", str(k)) and not v
+        ]
+        if not off and (degrees := _number(place, "D")) is not None:
+            return degrees
+    return None
