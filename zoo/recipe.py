@@ -73,11 +73,16 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         ema_halflife: half-life of the weights' exponential moving average, in images.
         seed: of the weights, the batches and the noise.
         precision: of the network under autocast, "float32" or "bf16".
+        compile: run the loss through torch.compile; needs a C++ compiler, on CUDA triton.
         level_mean: mean of the log noise level (EDM, arXiv:2206.00364, table 1: P_mean).
         level_std: its standard deviation (P_std).
         label_dropout: share of labels hidden in training, for guidance; needs a labelled network.
         checkpoint_every: steps between checkpoints.
         log_every: steps between lines of the log.
+        validate_every: images between two losses on the test split, averaged weights and fixed
+            noise; the best weights go to model-best/. Absent: never.
+        samples_every: images between two pictures samples/<step>.png. Absent: never.
+        tensorboard: log for TensorBoard too; needs the extra `train-tensorboard`.
     """
 
     images: Count = 1_500_000
@@ -92,11 +97,15 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     ema_halflife: Above0 = 50_000.0
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     precision: Literal["float32", "bf16"] = "float32"
+    compile: bool = False
     level_mean: Annotated[float, Meta(ge=-20, le=20)] = -1.2
     level_std: Above0 = 1.2
     label_dropout: Probability = 0.1
     checkpoint_every: Count = 500
     log_every: Count = 100
+    validate_every: Count | None = None
+    samples_every: Count | None = None
+    tensorboard: bool = False
 
 
 class CardPlan(Struct, frozen=True, forbid_unknown_fields=True):

@@ -44,6 +44,11 @@ class Batch:
     target: Tensor
     labels: Tensor | None
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return Batch(self.x_t.to(device), self.t.to(device), self.target.to(device), labels)
+
     def split(self, parts: int) -> list[Batch]:
         """Return the batch in so many equal parts, in order."""
         columns = (self.x_t, self.t, self.target, self.labels)

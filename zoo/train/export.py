@@ -1,8 +1,9 @@
-"""The end of a run: its averaged weights as a model folder."""
+"""What a run has come to: its averaged weights as a model, and as a model folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,16 +12,27 @@ from zoo.model import FieldModel
 from zoo.parts import prior_of, requirements, solver_of
 from zoo.picture import drawable
 from zoo.saving import save_folder
-from zoo.train.loop import Trainer
 from zoo.train.progress import hours, last_loss
+
+if TYPE_CHECKING:
+    from zoo.train.loop import Trainer
 
 _SHOWN = 64
 
 
-def export(trainer: Trainer) -> Path:
-    """Write model/ into the run's folder, weights in half precision, and return its path."""
+def model_of(trainer: Trainer) -> FieldModel:
+    """Return the model that the run has come to: its averaged weights, and how they were made."""
     recipe, data = trainer.recipe, trainer.data
     network = trainer.ema.module
+    outcome = {
+        "images_seen": trainer.step * recipe.train.batch,
+        "steps": trainer.step,
+        "steps_skipped": trainer.skipped,
+        "hours": hours(trainer.folder),
+        "final_training_loss": last_loss(trainer.folder),
+    }
+    if trainer.validation_loss is not None:
+        outcome["validation_loss"] = round(trainer.validation_loss, 6)
     config = Config(
         format=1,
         data=Data(data.shape, range=data.range, labels=network.labels, name=data.name),
@@ -32,16 +44,10 @@ def export(trainer: Trainer) -> Path:
         training={
             "recipe": recipe.to_dict(),
             "data_licence": data.licence,
-            "outcome": {
-                "images_seen": trainer.step * recipe.train.batch,
-                "steps": trainer.step,
-                "steps_skipped": trainer.skipped,
-                "hours": hours(trainer.folder),
-                "final_training_loss": last_loss(trainer.folder),
-            },
+            "outcome": outcome,
         },
     )
-    model = FieldModel(
+    return FieldModel(
         kernel=trainer.kernel,
         prior=prior_of(recipe.prior, trainer.kernel),
         network=network,
@@ -49,6 +55,23 @@ def export(trainer: Trainer) -> Path:
         shape=data.shape,
         config=config,
     )
-    samples = model.eval().sample(_SHOWN, seed=0) if drawable(data.shape) else None
-    target = trainer.folder / "model"
-    return save_folder(model, target, name=recipe.name, dtype=torch.float16, samples=samples)
+
+
+def export(trainer: Trainer, folder: str = "model", *, picture: bool = True) -> Path:
+    """Write a model folder into the run's, weights in half precision, and return its path.
+
+    Args:
+        trainer: the run.
+        folder: name of the model folder.
+        picture: draw 64 samples for the card, where samples have a picture.
+
+    Raises:
+        ZooError: the disk is full or not writable.
+    """
+    model = model_of(trainer)
+    drawn = picture and drawable(trainer.data.shape)
+    samples = model.sample(_SHOWN, seed=0) if drawn else None
+    target = trainer.folder / folder
+    return save_folder(
+        model, target, name=trainer.recipe.name, dtype=torch.float16, samples=samples
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +27,11 @@ from zoo.recipe import Recipe, from_dict
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
 from zoo.train.batch import Batch, Draws, step_seed
+from zoo.train.board import Board
+from zoo.train.compiler import compile_in_place
 from zoo.train.noise import noise_law
 from zoo.train.objective import Objective
+from zoo.train.watch import Watcher, is_due
 from zoo.train.world import World, without_exchange
 
 CHECKPOINT = "checkpoint.pt"
@@ -47,6 +50,12 @@ class Trainer:
         network: the network, trained in place; `ema.module` is the averaged one.
         folder: where checkpoint.pt and log.jsonl go.
         world: the processes that train together, and the device of this one.
+        watchers: what looks at the run now and then, in the process that writes.
+
+    Attributes:
+        validation_loss: the last one, None before the first.
+        best_loss: the least of them, at step `best_step`.
+        board: where to log beside log.jsonl, or None.
     """
 
     def __init__(
@@ -57,13 +66,19 @@ class Trainer:
         network: Network,
         folder: Path,
         world: World,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self.recipe, self.data, self.kernel = recipe, data, kernel
         self.folder, self.world = folder, world
+        self.watchers = watchers if world.first else ()
+        self.board: Board | None = None
         self.network = network.to(world.device).train()
         plan = recipe.train
         self.steps = math.ceil(plan.images / plan.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
+        self.validation_loss: float | None = None
+        self.best_loss: float | None = None
+        self.best_step = 0
         noise = noise_law(kernel, plan.level_mean, plan.level_std)
         self.draws = Draws(recipe, data, kernel, network, noise, world.device)
         self.optimizer = create_optimizer_v2(
@@ -83,7 +98,10 @@ class Trainer:
     @cached_property
     def objective(self) -> nn.Module:
         """The loss; with several processes the first use waits for all of them."""
-        return self.world.wrap(Objective(self.network, self.recipe.train.precision))
+        objective = Objective(self.network, self.recipe.train.precision)
+        if self.recipe.train.compile:
+            compile_in_place(objective, self.world.device)
+        return self.world.wrap(objective)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
@@ -138,6 +156,9 @@ class Trainer:
             "step": self.step,
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
+            "validation_loss": self.validation_loss,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
             "network": self.network.state_dict(),
             "ema": self.ema.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -160,6 +181,8 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.skipped = state["step"], state["skipped"]
             self.skipped_in_a_row = state["skipped_in_a_row"]
+            self.validation_loss = state["validation_loss"]
+            self.best_loss, self.best_step = state["best_loss"], state["best_step"]
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
@@ -185,11 +208,16 @@ class Trainer:
                     images_per_s=round(rate, 1),
                 )
                 losses, since = [], time.perf_counter()
+            for watcher in self.watchers:
+                if is_due(watcher.every, self.step, self.steps, plan.batch):
+                    watcher.look(self)
             if last or self.step % plan.checkpoint_every == 0:
                 self.save()
 
     def log(self, **values: Any) -> None:
         """Add a line to the log, if this process is the one that writes."""
         if self.world.first:
-            images = self.step * self.recipe.train.batch
-            progress_log.append(self.folder, {"step": self.step, "images": images, **values})
+            line = {"step": self.step, "images": self.step * self.recipe.train.batch, **values}
+            progress_log.append(self.folder, line)
+            if self.board:
+                self.board.add(line)

@@ -49,7 +49,8 @@ def mean(losses: Sequence[float]) -> float | None:
 
 def last_loss(folder: Path, over: int = 10) -> float | None:
     """Return the mean loss over the last lines of the log that have one, None if none has."""
-    recent = mean([line["loss"] for line in lines(folder) if line["loss"] is not None][-over:])
+    logged = [line["loss"] for line in lines(folder) if line.get("loss") is not None]
+    recent = mean(logged[-over:])
     return None if recent is None else round(recent, 4)
 
 
@@ -57,6 +58,8 @@ def hours(folder: Path) -> float:
     """Return how long the run has computed, from the rates that it logged."""
     seconds, before = 0.0, 0
     for line in lines(folder):
+        if "images_per_s" not in line:
+            continue
         seconds += (line["images"] - before) / line["images_per_s"]
         before = line["images"]
     return round(seconds / 3600, 2)

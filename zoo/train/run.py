@@ -16,8 +16,12 @@ from zoo.parts import kernel_of, network_of, prior_of, solver_of
 from zoo.recipe import Recipe, TrainPlan
 from zoo.train import progress
 from zoo.train.batch import step_seed
+from zoo.train.board import Board
 from zoo.train.checkpoint import read
 from zoo.train.loop import CHECKPOINT, Trainer
+from zoo.train.samples import SampleGrids
+from zoo.train.validation import Validation
+from zoo.train.watch import Watcher
 from zoo.train.world import ALONE, World
 
 
@@ -27,6 +31,7 @@ class Plan:
 
     recipe: Recipe
     data: Images
+    held_out: Images | None
     kernel: FieldKernel
     network: Network
 
@@ -52,6 +57,7 @@ def make_plan(recipe: Recipe, data: str | None = None, *, processes: int = 1) ->
         recipe = msgspec.structs.replace(recipe, data=used)
     _check_shares(recipe.train, processes)
     images = load(recipe.data.use, size=recipe.data.size)
+    held_out = _held_out(recipe, images) if recipe.train.validate_every else None
     kernel = kernel_of(recipe.kernel, math.prod(images.shape))
     prior_of(recipe.prior, kernel)
     solver_of(recipe.solver)
@@ -63,7 +69,31 @@ def make_plan(recipe: Recipe, data: str | None = None, *, processes: int = 1) ->
         )
     if recipe.data.flip and len(images.shape) != 3:
         raise ZooError(f"data.flip = true takes images, not shape {images.shape}")
-    return Plan(recipe, images, kernel, network)
+    return Plan(recipe, images, held_out, kernel, network)
+
+
+def _held_out(recipe: Recipe, images: Images) -> Images:
+    """Return the test split; raises ZooError where there is none or it does not fit."""
+    try:
+        held_out = load(recipe.data.use, split="test", size=recipe.data.size)
+    except ZooError as error:
+        raise ZooError(f"train.validate_every needs a test split: {error}") from error
+    if held_out.shape != images.shape:
+        raise ZooError(
+            f"train.validate_every needs a test split like the training data: {held_out.shape} "
+            f"is not {images.shape}"
+        )
+    return held_out
+
+
+def _watchers(plan: Plan) -> list[Watcher]:
+    every = plan.recipe.train
+    watchers: list[Watcher] = []
+    if plan.held_out is not None and every.validate_every:
+        watchers.append(Validation(plan.held_out, every.validate_every))
+    if every.samples_every:
+        watchers.append(SampleGrids(every.samples_every))
+    return watchers
 
 
 def _check_shares(plan: TrainPlan, processes: int) -> None:
@@ -93,10 +123,18 @@ def start(plan: Plan, folder: Path, *, resume: bool = False, world: World = ALON
     if there and not resume and world.first:
         at = read(folder / CHECKPOINT)["step"]
         raise ZooError(f"{folder} holds a run at step {at}; go on with --resume or name another")
-    trainer = Trainer(plan.recipe, plan.data, plan.kernel, plan.network, folder, world)
+    trainer = trainer_of(plan, folder, world)
     if there:
         trainer.resume()
     elif world.first:
         trainer.save()  # so that a disk that refuses says so now
         progress.cut(folder, 0)
+    if plan.recipe.train.tensorboard and world.first:
+        trainer.board = Board(folder, trainer.step)
     return trainer
+
+
+def trainer_of(plan: Plan, folder: Path, world: World = ALONE) -> Trainer:
+    """Return the trainer at its first step; nothing is written before it saves or runs."""
+    parts = (plan.recipe, plan.data, plan.kernel, plan.network)
+    return Trainer(*parts, folder, world, _watchers(plan))
