@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import huggingface_hub
@@ -18,6 +19,7 @@ import zoo
 from zoo.card import END, FACTS
 from zoo.cli import main
 from zoo.errors import ZooError
+from zoo.picture import write_samples
 
 # The client's own, of how it hands a body to its HTTP library.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -89,11 +91,61 @@ def test_a_model_in_memory_is_pushed(hub):
     )
 
 
-def test_a_loaded_model_keeps_its_card(hub, saved):
+def test_a_model_in_memory_gets_a_picture_of_the_seed_that_its_card_names(hub):
+    model = tiny()
+    model.push_to_hub(REPO, **ADA)
+    picture = head(hub).files["samples.png"].content
+    assert picture.startswith(b"\x89PNG")
+    (count, seed) = re.search(r"!\[(\d+) samples, seed (\d+)\]\(samples.png\)", card(hub)).groups()
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / "again.png"
+        write_samples(again, zoo.load(REPO).sample(int(count), seed=int(seed)))
+        assert again.read_bytes() == picture
+    before = commits(hub)
+    model.push_to_hub(REPO, **ADA)
+    assert commits(hub) == before
+
+
+def test_a_loaded_model_keeps_its_prose_and_gets_a_picture(hub, saved):
     model = zoo.load(saved)
     model.card = model.card.replace("# tiny", "# Tiny, my own words")
     model.push_to_hub(REPO, **ADA)
     assert "# Tiny, my own words" in card(hub)
+    assert card(hub).count("](samples.png)") == 1
+
+
+def test_a_picture_of_ones_own_is_pushed_by_itself(hub, saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    (folder / "samples.png").write_bytes(b"\x89PNG first")
+    zoo.push(folder, REPO, **ADA)
+    (folder / "samples.png").write_bytes(b"\x89PNG second")
+    zoo.push(folder, REPO, **ADA)
+    assert head(hub).files["samples.png"].content == b"\x89PNG second"
+
+
+def test_data_that_has_no_picture_is_pushed_without_one(hub):
+    kernel = zoo.kernel("gravity", dim=3)
+    network = zoo.network("mlp", shape=(3,), kernel=kernel, width=8, blocks=1)
+    parts = kernel, zoo.prior("gravity", kernel), network, zoo.solver("heun")
+    zoo.FieldModel(*parts, (3,)).push_to_hub(REPO, **ADA)
+    assert set(head(hub).files) == FILES
+    assert "samples.png" not in card(hub)
+
+
+def test_weight_files_under_old_names_go_in_the_same_commit(hub, saved, tmp_path):
+    """Those of the model that was there; safetensors that it never listed are somebody's own."""
+    old = shutil.copytree(saved, tmp_path / "old")
+    (old / "model.safetensors").rename(old / "first.safetensors")
+    text = (old / "config.json").read_text().replace("model.safetensors", "first.safetensors")
+    (old / "config.json").write_text(text)
+    zoo.push(old, REPO, **ADA)
+    assert set(head(hub).files) == FILES - {"model.safetensors"} | {"first.safetensors"}
+    hub.store.add(REPO, {"mine.safetensors": b"x"})
+    before = commits(hub)
+    zoo.push(saved, REPO, **ADA)
+    assert set(head(hub).files) == FILES | {"mine.safetensors"}
+    assert commits(hub) == before + 1
+    assert zoo.pull(REPO).is_dir()
 
 
 def test_the_token_of_the_environment_is_used(hub, saved, monkeypatch):
@@ -299,6 +351,35 @@ def test_a_push_that_fails_half_way_leaves_nothing(hub, saved, method, step, sta
     hub.failing.clear()
     zoo.push(saved, REPO, **ADA)
     assert set(head(hub).files) == FILES
+
+
+@pytest.mark.parametrize(("method", "step"), [("GET", "/revision/"), *STEPS])
+def test_a_pull_request_that_fails_half_way_is_not_opened(hub, saved, method, step):
+    hub.store.add(REPO, {})
+    before = dict(hub.store.repositories[REPO].refs)
+    hub.fail(method, step, 500)
+    with pytest.raises(ZooError):
+        zoo.push(saved, REPO, create_pr=True, **ADA)
+    assert hub.store.repositories[REPO].refs == before
+
+
+def test_what_cannot_be_taken_back_is_told(hub, saved):
+    hub.fail("POST", "/commit/", 500)
+    hub.fail("DELETE", "/repos/delete", 500)
+    with pytest.raises(ZooError, match="delete it by hand") as caught:
+        zoo.push(saved, REPO, **ADA)
+    assert "\n" not in str(caught.value)
+    assert set(head(hub).files) == {".gitattributes"}
+
+
+def test_an_interrupted_push_leaves_nothing(hub, saved, monkeypatch):
+    def interrupt(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        zoo.push(saved, REPO, **ADA)
+    assert hub.store.repositories == {}
 
 
 @pytest.mark.parametrize(("method", "step"), STEPS)

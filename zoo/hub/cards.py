@@ -5,32 +5,31 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_download
-
-from zoo.card import refresh, write_card
-from zoo.folder import CARD, MAX_CARD_BYTES, read_card, read_config
-from zoo.hub.client import endpoint
+from zoo.card import FACTS, refresh, write_card
+from zoo.folder import PICTURE, read_card, read_config
 from zoo.hub.named import namespace
+from zoo.hub.published import Published
 
 
-def card_for(api: HfApi, repo: str, commit: str, folder: Path) -> str:
-    """Return the folder's card, or the one at `commit` with its facts refreshed from it.
+def card_for(there: Published, folder: Path) -> str:
+    """Return the folder's card, or the one that is there with its facts refreshed from it.
 
     Args:
-        api: the client.
-        repo: "owner/name".
-        commit: what the push builds upon.
+        there: what the push builds upon.
         folder: the model folder.
     """
-    owner, _, name = repo.partition("/")
+    owner, _, name = there.repo.partition("/")
     card = read_card(folder) or write_card(name, read_config(folder))
-    card = _loaded_as(card, name if owner == namespace() else repo)
-    there = api.model_info(repo, revision=commit, files_metadata=True).siblings or ()
-    size = next((file.size or 0 for file in there if file.rfilename == CARD), 0)
-    if not 0 < size <= MAX_CARD_BYTES:
-        return card
-    path = hf_hub_download(repo, CARD, revision=commit, token=api.token, endpoint=endpoint())
-    return refresh(Path(path).read_text(encoding="utf-8", errors="replace"), card)
+    card = _loaded_as(card, name if owner == namespace() else there.repo)
+    return refresh(there.card, card) if there.card else card
+
+
+def with_picture(card: str, caption: str) -> str:
+    """Return the card with the picture above its facts, captioned; as it is if it shows one."""
+    shown = f"![{caption}]({PICTURE})"
+    if f"]({PICTURE})" in card or FACTS not in card:
+        return card.replace(f"![samples]({PICTURE})", shown)
+    return card.replace(FACTS, f"{shown}\n\n{FACTS}", 1)
 
 
 def _loaded_as(card: str, ref: str) -> str:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG, PICTURE, read_config
-from zoo.hub.cards import card_for
+from zoo.hub.cards import card_for, with_picture
 from zoo.hub.client import connect, one_line
+from zoo.hub.published import Published
 from zoo.locate import folder_of, refuse_links, weight_paths
 from zoo.refs import Hub, parse_ref
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from zoo.model import FieldModel
 
 _EXISTS = 409
+# What the picture of a model in memory shows.
+_SEED, _IMAGES, _POINTS = 0, 16, 500
 
 
 def push(
@@ -35,7 +38,8 @@ def push(
 ) -> str:
     """Publish a model and return the URL of the commit.
 
-    One commit with the card, config.json, the weights and the picture. The repository and the
+    One commit with the card, config.json, the weights and the picture, which is drawn for a model
+    in memory; weight files that the model there had under other names go. The repository and the
     branch are made where they do not exist, and taken back if the commit then fails. Where nothing
     changed there is no new commit, and the last one's URL is returned. A card that is there
     already keeps its prose; its facts are refreshed.
@@ -56,16 +60,22 @@ def push(
         raise ZooError(f"{repo_id!r} is not owner/name; name a branch by revision=")
     if create_pr and revision is not None:
         raise ZooError("a pull request goes to main; give revision or create_pr, not both")
+    drawn = not isinstance(model, str | Path)
     with _folder(model, repo_id) as folder, one_line(repo_id, revision):
         files = _files(folder)
         api = connect(token)
         with _place(api, repo_id, revision, private) as head:
-            card = card_for(api, repo_id, head, folder)
+            there = Published(api, repo_id, head)
+            if drawn and there.config == read_config(folder) and PICTURE in there.sizes:
+                files = [path for path in files if path.name != PICTURE]  # the same to rounding
+            card = card_for(there, folder)
             operations = [CommitOperationAdd(CARD, card.encode())]
             operations += [CommitOperationAdd(path.name, path) for path in files]
+            kept = {path.name for path in files}
+            gone = sorted(there.weights & there.sizes.keys() - kept)
             commit = api.create_commit(
                 repo_id,
-                operations,
+                [*operations, *map(CommitOperationDelete, gone)],
                 commit_message=f"Publish {repo_id.partition('/')[2]} with fieldzoo",
                 revision=revision,
                 create_pr=create_pr,
@@ -76,12 +86,22 @@ def push(
 
 @contextmanager
 def _folder(model: FieldModel | str | Path, repo_id: str) -> Iterator[Path]:
-    """Give the model's folder, a passing one for a model in memory."""
+    """Give the model's folder, a passing one with a picture for a model in memory."""
     if isinstance(model, str | Path):
         yield folder_of(f"path:{model}" if isinstance(model, Path) else model)
         return
+    from zoo.picture import drawable
+    from zoo.saving import save_folder
+
+    count = _IMAGES if len(model.shape) == 3 else _POINTS
+    samples = model.sample(count, seed=_SEED) if drawable(model.shape) else None
     with tempfile.TemporaryDirectory() as passing:
-        yield model.save_pretrained(Path(passing) / repo_id.partition("/")[2])
+        folder = save_folder(model, Path(passing) / repo_id.partition("/")[2], samples=samples)
+        if samples is not None:
+            card = folder / CARD
+            told = with_picture(card.read_text(encoding="utf-8"), f"{count} samples, seed {_SEED}")
+            card.write_text(told, encoding="utf-8")
+        yield folder
 
 
 def _files(folder: Path) -> list[Path]:
@@ -106,12 +126,26 @@ def _place(api: HfApi, repo: str, revision: str | None, private: bool) -> Iterat
             branched = True
             head = api.model_info(repo, revision=revision).sha
         yield str(head)
-    except BaseException:
-        if made:
-            api.delete_repo(repo)
-        elif branched:
-            api.delete_branch(repo, branch=str(revision))
+    except BaseException as error:
+        with _told_if_left(repo, error):
+            if made:
+                api.delete_repo(repo)
+            elif branched:
+                api.delete_branch(repo, branch=str(revision))
         raise
+
+
+@contextmanager
+def _told_if_left(repo: str, cause: BaseException) -> Iterator[None]:
+    """Say in one line what failed first and that it could not be taken back either."""
+    try:
+        yield
+    except Exception as error:
+        first = " ".join(str(cause).split())
+        raise ZooError(
+            f"{repo}: {first}; what was made for the push, still empty, could not be taken back: "
+            f"delete it by hand ({' '.join(str(error).split())})"
+        ) from cause
 
 
 def _make_repository(api: HfApi, repo: str, private: bool) -> bool:
