@@ -32,7 +32,7 @@ class Published:
 
     @cached_property
     def card(self) -> str:
-        """The card's text with "\\n" at its lines' ends; "" if none, or too large to be one."""
+        """The card, its line ends those of Unix; "" if there is none, or one too large."""
         text = self._read(CARD, MAX_CARD_BYTES).decode("utf-8", errors="replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
