@@ -49,7 +49,8 @@ def log_value(function: Callable[..., Any], *variables: Tensor) -> Tensor:
 
 
 def _by_autodiff(function: Callable[..., Any], variables: Sequence[Tensor]) -> LogJet:
-    outer = torch.is_grad_enabled()
+    # Slopes are differentiable where the value is: in a variable, or in what the formula holds.
+    kept = torch.is_grad_enabled() and torch.as_tensor(function(*variables)).requires_grad
     with torch.inference_mode(False), torch.enable_grad():
         # Fresh tensors: inference tensors and views of one scalar have no gradient of their own.
         inputs = [
@@ -61,6 +62,6 @@ def _by_autodiff(function: Callable[..., Any], variables: Sequence[Tensor]) -> L
                 f"{getattr(function, '__qualname__', function)} has no gradient: write it with "
                 "differentiable torch functions (zoo.numerics has gammainc and betainc)"
             )
-        slopes = torch.autograd.grad(plain.sum(), inputs, create_graph=outer, allow_unused=True)
-    plain = plain if outer else plain.detach()
+        slopes = torch.autograd.grad(plain.sum(), inputs, create_graph=kept, allow_unused=True)
+    plain = plain if kept else plain.detach()
     return LogJet(plain, Scaled.plain(plain), slopes, torch.zeros_like(plain))
