@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import IsotropicKernel, over, randn
-from zoo.interfaces.checks import check_arguments
+from zoo.interfaces.checks import check_arguments, check_radial
 from zoo.numerics import FormulaLike, LogJet, formula, jet, solve_increasing
 from zoo_gaussian import chi
 from zoo_gaussian.schedules import check_increasing
@@ -81,23 +81,28 @@ class VEKernel(IsotropicKernel):
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = P(d/2, r^2 / (2 sigma_t^2))."""
+        check_radial("r", r, t)
         return chi.cdf(r / self._sigma(t), self.dim)
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return sigma_t times the chi quantile."""
+        check_radial("q", q, t, most=1)
         return self.marginal(t)[1].to(q) * chi.icdf(q, self.dim)
 
     def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return the chi log density of r / sigma_t, less log sigma_t."""
+        check_radial("r", r, t)
         sigma = self.marginal(t)[1].to(r)
         return chi.log_density(r / sigma, self.dim) - sigma.log()
 
     def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = (sigma' / sigma) r."""
+        check_radial("r", r, t)
         return self._growth(t).to(r) * r
 
     def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return -d/2 log(2 pi sigma^2) - r^2 / (2 sigma^2), like r."""
+        check_radial("r", r, t)
         sigma = self.marginal(t)[1].to(r)
         return chi.log_phi(r / sigma, self.dim) - self.dim * sigma.log()
 

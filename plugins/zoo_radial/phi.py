@@ -18,6 +18,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
+from zoo.interfaces.checks import check_radial
 from zoo.interfaces.radial import log_shell
 from zoo.numerics import FormulaLike, formula
 from zoo_radial.density import RadialDensity, RadialLaw
@@ -134,11 +135,13 @@ class PhiKernel(IsotropicKernel):
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r), the mass of phi_t within r, like r."""
+        check_radial("r", r, t)
         at, law = self._law(t, r).like(r)
         return self._density.log_odds(at.log(), law).sigmoid().to(r)
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return the r with psi_t(r) = q, like q; differentiable in q and t."""
+        check_radial("q", q, t, most=1)
         target, law = self._law(t, q).like(q)
         odds = torch.logit(target)
         u = self._density.invert(odds.detach(), law)
@@ -151,6 +154,7 @@ class PhiKernel(IsotropicKernel):
 
     def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log phi_t(r), normalised, like r."""
+        check_radial("r", r, t)
         return self._density.log_phi(*self._law(t, r).like(r)).to(r)
 
     def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
@@ -159,6 +163,7 @@ class PhiKernel(IsotropicKernel):
 
     def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = r varphi_t(r) / phi_t(r) by quadrature, like r."""
+        check_radial("r", r, t)
         law = self._law(t, r)
         drift = self._density.drift(law)
         at, wide = law.like(r)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
+from zoo.interfaces.checks import check_radial
 from zoo.numerics import FormulaLike, formula, jet
 from zoo_radial.similarity import depends_on_ratio
 from zoo_radial.validate import check_radial_cdf
@@ -116,6 +117,7 @@ class PsiKernel(IsotropicKernel):
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return the formula at (r, t)."""
+        check_radial("r", r, t)
         value: Tensor = self._psi(r, _ONE * t if isinstance(t, (int, float)) else t)
         return value
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces.checks import check_arguments
+from zoo.interfaces.checks import check_arguments, check_other, check_radial
 from zoo.interfaces.kernel import FieldKernel, over
 from zoo.interfaces.radial import (
     directions,
@@ -107,6 +107,7 @@ class IsotropicKernel(FieldKernel):
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return the r with psi_t(r) = q, like q, for q in (0, 1); differentiable in q and t."""
+        check_radial("q", q, t, most=1)
         target = q.double()
         t = torch.as_tensor(t, dtype=torch.float64, device=q.device).expand_as(target)
         r = invert_cdf(lambda r: self.radial_cdf(r, t), target)
@@ -122,10 +123,12 @@ class IsotropicKernel(FieldKernel):
 
     def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log d_r psi_t(r), the log density of the radius itself, like r."""
+        check_radial("r", r, t)
         return self._jet(r, t).slope(0).log().to(r)
 
     def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = -d_t psi / d_r psi at constant quantile, like r."""
+        check_radial("r", r, t)
         at = self._jet(r, t)
         return (-at.slope(1).mantissa / at.slope(0).mantissa).to(r)
 
@@ -183,9 +186,13 @@ class IsotropicKernel(FieldKernel):
         The r = sigma sqrt D alignment of PFGM++ (arXiv:2302.04265, section 4) for every pair of
         isotropic kernels; for any other kernel the time of equal noise level. Clamped to
         [t_min, t_max].
+
+        Raises:
+            ZooError: `other` is not a kernel, or t is not a time of it.
         """
         if not isinstance(other, IsotropicKernel):
             return super().match_time(other, t)
+        check_other(other, t)
         t = torch.as_tensor(t, dtype=torch.float64)
         median = other.radial_icdf(torch.full_like(t, 0.5), t)
         return self._time_of_median(median).clamp(self.t_min, self.t_max)
@@ -250,23 +257,28 @@ class SelfSimilarKernel(IsotropicKernel):
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = unit_cdf(r / t)."""
+        check_radial("r", r, t)
         return self.unit_cdf(r / t)
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return r = t unit_icdf(q)."""
+        check_radial("q", q, t, most=1)
         return t * self.unit_icdf(q)
 
     def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log d_r psi = unit_log_density(r / t) - log t."""
+        check_radial("r", r, t)
         t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
         return self.unit_log_density(r / t) - t.log()
 
     def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = r / t."""
+        check_radial("r", r, t)
         return r / t
 
     def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log phi_t(r) = unit_log_phi(r / t) - d log t, like r."""
+        check_radial("r", r, t)
         t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
         return self.unit_log_phi(r / t) - self.dim * t.log()
 

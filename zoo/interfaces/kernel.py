@@ -17,6 +17,7 @@ from torch import Tensor
 
 from zoo.config import Part
 from zoo.errors import ZooError
+from zoo.interfaces.checks import check_number, check_other
 
 
 def over(t: Tensor | float, x: Tensor) -> Tensor:
@@ -146,11 +147,16 @@ class FieldKernel(ABC):
 
         For isotropic kernels this is equal median radius, the r = sigma sqrt(D) alignment of
         PFGM++ (arXiv:2302.04265) for every kernel. Clamped to [t_min, t_max].
+
+        Raises:
+            ZooError: `other` is not a kernel, or t is not a time of it.
         """
+        check_other(other, t)
         return self.time_at(other.level(torch.as_tensor(t, dtype=torch.float64)))
 
     def check_time(self, t: Tensor | float) -> None:
         """Raise ZooError unless every t lies in [t_min, t_max], up to rounding."""
+        check_number("t", t)
         low, high = (
             (float(t), float(t)) if not isinstance(t, Tensor) else (float(t.min()), float(t.max()))
         )
