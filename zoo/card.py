@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.config import Config, Part
 from zoo.errors import ZooError
+from zoo.evaluate.entries import model_index, table
 from zoo.recipe import CardPlan, Recipe, from_dict
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def _front_matter(name: str, config: Config, recipe: Recipe | None) -> str:
     for key, values in (("tags", tags), ("datasets", card.datasets)):
         if values:
             lines += [f"{key}:", *(f"- {_scalar(v)}" for v in values)]
-    return "\n".join(["---", *lines, f"model_name: {_scalar(name)}", "---"])
+    lines.append(f"model_name: {_scalar(name)}")
+    lines += model_index(name, config.training, next(iter(card.datasets), ""))
+    return "\n".join(["---", *lines, "---"])
 
 
 def _licence(recipe: Recipe | None) -> str:
@@ -102,7 +105,7 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
 def write_card(
     name: str, config: Config, *, network: Network | None = None, picture: str = ""
 ) -> str:
-    """Return the card's text: front matter, load line, parts, training, files, licence."""
+    """Return the card's text: front matter, load line, parts, training, figures, licence."""
     recipe = _recipe(config.training)
     # A recipe's summary speaks of the kernel that the network was trained under.
     summary = recipe.card.summary if recipe and config.lifted_from is None else ""
@@ -140,6 +143,7 @@ def write_card(
         f"{count:,} parameters; data of shape {shape}." if count else f"Data of shape {shape}.",
         "",
         *_training(recipe, config.training.get("outcome")),
+        *table(config.training),
         "## Licence",
         "",
         f"Weights: {_licence(recipe)}.",

@@ -46,7 +46,7 @@ def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> F
     except Exception as error:  # timm, the Hub's client and the network raise all sorts
         raise _no_weights(name, error) from error
     net = net.to(device).eval()
-    config: dict[str, Any] = net.pretrained_cfg
+    config: Any = net.pretrained_cfg
     mean, deviation = (
         torch.tensor(config[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std")
     )

@@ -103,7 +103,7 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "fieldzoo": zoo.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "numpy": numpy.__version__,
     }
 

@@ -1,0 +1,170 @@
+"""`zoo eval NAME`: how close are a model's samples to held-out data?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.output import echo_json, echo_table
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.evaluate.intervals import Estimate
+    from zoo.evaluate.report import Report, Setting
+    from zoo.model import FieldModel
+
+_COUNT = click.IntRange(min=1)
+
+
+def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> list[float]:
+    """Return "8,6,5" as numbers."""
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise click.BadParameter(f"{text!r}; expected numbers as in 8,6,5", param=param) from None
+
+
+def _whole(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int]:
+    """Return "8,6,5" as whole numbers of at least 1."""
+    numbers = _numbers(ctx, param, text)
+    if any(number != int(number) or number < 1 for number in numbers):
+        raise click.BadParameter(f"{text!r}; expected whole numbers as in 8,6,5", param=param)
+    return [int(number) for number in numbers]
+
+
+@click.command()
+@click.argument("ref", metavar="NAME")
+@click.option("-n", "count", type=_COUNT, default=10_000, show_default=True, help="Samples a seed.")
+@click.option("--seeds", type=_COUNT, default=1, show_default=True, help="Sets of samples.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option("--metrics", help="Of frechet, kid, prdc, nearest, bits, classes [the first four].")
+@click.option("--features", help="garments, pixels, inception or timm:MODEL [what suits].")
+@click.option("--data", help="Compare with the test split of this data [the model's own].")
+@click.option("--solver", help="Another solver, see `zoo components solvers`.")
+@click.option("--steps", type=_COUNT, help="Solver steps; the model's default if not given.")
+@click.option("--solvers", help="Sweep: these solvers at each of --nfe, e.g. euler,heun.")
+@click.option("--nfe", callback=_whole, help="Sweep: evaluations per sample, e.g. 9,18,35.")
+@click.option("--noise", callback=_numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
+@click.option("--bits", callback=_whole, help="Also with weights of so many bits, e.g. 8,6,5.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Results file, JSON.")
+@click.option("--write-card", is_flag=True, help="Put the results into the model's card.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    ref: str,
+    count: int,
+    seeds: int,
+    seed: int,
+    metrics: str | None,
+    features: str | None,
+    data: str | None,
+    solver: str | None,
+    steps: int | None,
+    solvers: str | None,
+    nfe: list[int],
+    noise: list[float],
+    bits: list[int],
+    device: str,
+    out: Path | None,
+    write_card: bool,
+    as_json: bool,
+) -> None:
+    """Measure samples of the model NAME (or owner/name on the Hub, or ./folder).
+
+    Samples are compared with the test split of the data by the features of a network. Every
+    figure has a 95 % interval: over seeds, or by the jackknife where there is one seed. Distances
+    on "garments", the small classifier that ships with fieldzoo, are no FID.
+    """
+    if bool(solvers) != bool(nfe):
+        raise click.UsageError("a sweep takes both --solvers and --nfe")
+    if solvers and (solver or steps):
+        raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
+    from zoo.device import parse_device
+    from zoo.evaluate import card, run
+    from zoo.evaluate import features as extractors
+    from zoo.evaluate import metrics as known
+    from zoo.evaluate.reference import open_reference
+    from zoo.evaluate.report import plain, write
+    from zoo.loading import load
+
+    where = parse_device(device)
+    folder = card.folder_to_write(ref) if write_card else None
+    chosen = known.named(metrics) if metrics else known.DEFAULT
+    model = load(ref, device=where)
+    kind = extractors.build(features or extractors.default(model.shape), model.shape, where)
+    reference = open_reference(data or _data_of(model, ref), model.shape, kind)
+    job = run.Job(chosen, count, tuple(range(seed, seed + seeds)))
+    job.check(model, reference)
+    if solvers:
+        settings = run.sweep(model, [name.strip() for name in solvers.split(",")], nfe)
+    else:
+        settings = [run.own_setting(model, solver, steps)]
+    settings += run.disturbed(settings, noise, bits)
+    report = run.evaluate(
+        ref, model, settings, job, reference, lambda line: click.echo(f"{ref}: {line}", err=True)
+    )
+    if out is not None:
+        write(report, out)
+    if folder is not None:
+        card.write(folder, report, model.network)
+    if as_json:
+        echo_json(plain(report))
+    else:
+        _tell(report)
+
+
+def _data_of(model: FieldModel, ref: str) -> str:
+    """Return the reference of the data that the model was trained on."""
+    config = model.config
+    recipe = config.training.get("recipe") if config else None
+    used = recipe.get("data", {}).get("use") if isinstance(recipe, dict) else None
+    found = used or (config.data.name if config else "")
+    if not found:
+        raise ZooError(f"{ref} does not say what it was trained on; name it with --data")
+    return str(found)
+
+
+def _tell(report: Report) -> None:
+    """Print the figures as plain tables."""
+    click.echo(
+        f"{report.model} against the {report.data['split']} split of {report.data['ref']}, "
+        f"{report.data['images']:,} images; {report.features['title']}; "
+        f"{len(report.seeds)} x {report.samples:,} samples; "
+        f"value and half of its 95 % interval ({report.intervals})\n"
+    )
+    names = list(dict.fromkeys(name for o in report.outcomes for name in o.metrics))
+    if names:
+        rows = [
+            [*_setting(o.setting), *(_shown(o.metrics[name]) for name in names)]
+            for o in report.outcomes
+        ]
+        for label, figures in (
+            ("(training images)", report.training_images),
+            ("(held-out images)", report.held_out),
+        ):
+            if figures:
+                cells = (f"{figures[n]:.4g}" if n in figures else "" for n in names)
+                rows.append([label, "", "", "", *cells])
+        echo_table(["solver", "steps", "NFE", "disturbed", *names], rows)
+    if report.model_metrics:
+        click.echo()
+        echo_table(["figure", "value"], [[n, _shown(e)] for n, e in report.model_metrics.items()])
+
+
+def _setting(setting: Setting) -> list[str]:
+    disturbed = f"noise {setting.noise:g}" if setting.noise else ""
+    disturbed = f"{setting.bits} bits" if setting.bits is not None else disturbed
+    return [setting.solver, str(setting.steps), str(setting.nfe), disturbed]
+
+
+def _shown(estimate: Estimate) -> str:
+    """Return "12.3 +- 0.4": the half width with two digits, the value to the same place."""
+    half = (estimate.high - estimate.low) / 2
+    if not half:
+        return f"{estimate.value:.4g}"
+    from math import floor, log10
+
+    places = max(0, 1 - floor(log10(half)))
+    return f"{estimate.value:.{places}f} ± {half:.{places}f}"
