@@ -1,6 +1,7 @@
 """`zoo train`: from a recipe to a folder that samples, and what it refuses."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -78,8 +79,11 @@ def test_the_command_that_it_suggests_works_for_any_folder(train, tmp_path):
 def test_a_dry_run_prints_the_plan_and_writes_nothing(train, tmp_path):
     status, out, err = train("tiny.toml", "--dry-run")
     assert (status, err) == (0, "")
-    assert len(out.splitlines()) == 1
-    assert "parameters" in out
+    first, second, third, last = out.splitlines()
+    assert "parameters" in first
+    assert second == "  10 steps, float32, on 1 x cpu, 8 images at a time"
+    assert third == "  output: runs/tiny/model"
+    assert re.match(r"  about \d+ s at [\d,]+ images/s \(10 steps tried", last)
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.toml"]
 
 

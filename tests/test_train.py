@@ -12,13 +12,13 @@ from scipy import stats
 import zoo
 from zoo.errors import ZooError
 from zoo.recipe import from_dict
-from zoo.train import checkpoint, progress
+from zoo.train import checkpoint, estimate, progress
 from zoo.train import loop as loops
 from zoo.train.batch import step_seed
 from zoo.train.export import export
 from zoo.train.loop import CHECKPOINT
 from zoo.train.noise import NoiseLaw, noise_law
-from zoo.train.run import make_plan, start
+from zoo.train.run import make_plan, start, trainer_of
 
 EDM = NoiseLaw()
 
@@ -484,3 +484,37 @@ def test_what_is_exported_is_the_averaged_network_and_says_how_it_was_made(tmp_p
     assert "# tiny\n" in model.card
     assert model.steps == 3
     assert (tmp_path / "model" / "samples.png").is_file()
+
+
+# How long it will take
+
+
+def test_the_estimate_is_the_time_of_a_step_and_writes_nothing(tmp_path, monkeypatch):
+    """On a clock that a step moves by 2 s, the first five by 100 s."""
+    trainer = trainer_of(make_plan(recipe(images=8 * 1000)), tmp_path / "run")
+    now, advance = [0.0], loops.Trainer.advance
+
+    def slow(self):
+        now[0] += 100 if self.step < 5 else 2
+        return advance(self)
+
+    monkeypatch.setattr(loops.Trainer, "advance", slow)
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: now[0])
+    assert estimate.seconds_per_step(trainer) == 2
+    assert trainer.step == estimate.STEPS
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.1, "1 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (7200 + 299, "2 h 4 min"),
+        (3600, "1 h"),
+        (3 * 86400 + 4 * 3600 + 59, "3 d 4 h"),
+    ],
+)
+def test_durations_are_told_in_two_units(seconds, text):
+    assert estimate.duration(seconds) == text

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from zoo.train.loop import Trainer
+    from zoo.train.run import Plan
     from zoo.train.world import World
 
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--data", help="Train on this data set instead: fashion-mnist, folder:PATH, ...")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint, exactly.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, time 20 steps, keep nothing.")
 def command(
     recipe: str, out: Path | None, data: str | None, resume: bool, device: str, dry_run: bool
 ) -> None:
@@ -42,22 +43,44 @@ def _train(
     from zoo.train.run import make_plan, start
 
     plan = world.in_turn(lambda: make_plan(load_recipe(recipe), data, processes=world.size))
-    plan_line = (
-        f"{plan.recipe.name}: {plan.parameters:,} parameters, {len(plan.data):,} samples of "
-        f"{plan.data.name}, {plan.recipe.train.images:,} images in batches of "
-        f"{plan.recipe.train.batch}"
-    )
-    if world.first:
-        click.echo(plan_line)
-    if dry_run:
-        return
     folder = out or Path("runs") / plan.recipe.name
+    if world.first:
+        click.echo(
+            f"{plan.recipe.name}: {plan.parameters:,} parameters, {len(plan.data):,} samples of "
+            f"{plan.data.name}, {plan.recipe.train.images:,} images in batches of "
+            f"{plan.recipe.train.batch}"
+        )
+    if dry_run:
+        _estimate(plan, folder, world)
+        return
     trainer = world.in_turn(lambda: start(plan, folder, resume=resume, world=world))
     _run(trainer)
     if world.first:
         target = export(trainer)
         ref = str(target) if target.is_absolute() else f"./{target}"
         click.echo(f"{target}: try `zoo sample {ref}`")
+
+
+def _estimate(plan: Plan, folder: Path, world: World) -> None:
+    """Print the rest of the plan and, after some steps that leave nothing behind, its time."""
+    from zoo.train.estimate import STEPS, duration, seconds_per_step
+    from zoo.train.run import trainer_of
+
+    trainer, train = trainer_of(plan, folder, world), plan.recipe.train
+    if world.first:
+        parts = world.size * train.accumulate
+        click.echo(
+            f"  {trainer.steps:,} steps, {train.precision}{', compiled' * train.compile}, on "
+            f"{world.size} x {world.device.type}, {train.batch // parts} images at a time\n"
+            f"  output: {folder / 'model'}"
+        )
+    seconds = seconds_per_step(trainer)
+    if world.first:
+        timed = min(STEPS, trainer.steps)
+        click.echo(
+            f"  about {duration(seconds * trainer.steps)} at {train.batch / seconds:,.0f} images/s "
+            f"({timed} steps tried; pictures and checkpoints not counted)"
+        )
 
 
 def _run(trainer: Trainer) -> None:
