@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from zoo import plugins
 
-pytest_plugins = ["hub.fixtures"]
+pytest_plugins = ["hub.fixtures", "environments"]
 
 # No example has a time limit of its own: machines are shared.
 settings.register_profile("zoo", deadline=None)

@@ -22,7 +22,7 @@ PARTS = {kind.removesuffix("s"): kind for kind in KINDS}
 LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT"}
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_LONGEST = 40
+_LONGEST = 24  # lines of the template stay within 100 signs
 _HOOK = "\n\n\n@hookimpl\n"
 
 
@@ -85,9 +85,7 @@ def _check_parts(brings: Collection[str]) -> set[str]:
 
 def _check_name(name: str, parts: set[str]) -> None:
     if name.startswith(("zoo-", "zoo_")) and len(name) > len("zoo-"):
-        raise ZooError(
-            f"{name!r}: leave out {name[:4]!r}, which every plugin's package begins with"
-        )
+        raise ZooError(f"{name!r}: leave out the {name[:4]!r} that every package begins with")
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         raise ZooError(
             f"{name!r} cannot name a plugin; expected lower case letters, digits and single "
@@ -95,9 +93,7 @@ def _check_name(name: str, parts: set[str]) -> None:
         )
     for plugin in plugins():
         if plugin.name == name:
-            raise ZooError(
-                f"there is a plugin {name!r} already, of {plugin.origin}; choose another"
-            )
+            raise ZooError(f"there is a plugin {name!r} already ({plugin.origin}); choose another")
     for part in sorted(parts):
         if name in components(PARTS[part]):
             raise ZooError(f"there is a {part} {name!r} already; choose another name")

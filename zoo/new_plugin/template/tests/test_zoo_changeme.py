@@ -4,6 +4,6 @@ import pytest
 from zoo.testing import Check, checks
 
 
-@pytest.mark.parametrize("check", checks("changeme"), ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", checks("changeme"), ids=lambda c: c.__name__)
 def test_conformance(check: Check) -> None:
     check()

@@ -6,27 +6,27 @@ from zoo import Component, hookimpl
 @hookimpl
 def zoo_field_kernels() -> list[Component]:
     """Bring the kernel."""
-    name, target = "changeme", "zoo_changeme.kernel:ChangemeKernel"
+    target = "zoo_changeme.kernel:ChangemeKernel"
     formula = "ψ_t(r) = 1 - exp(-r²/t²)"
-    return [Component(name, target, "Rayleigh radius", formula=formula)]
+    return [Component("changeme", target, "Rayleigh radius", formula=formula)]
 
 
 @hookimpl
 def zoo_prior_samplers() -> list[Component]:
     """Bring the prior."""
-    name, target = "changeme", "zoo_changeme.prior:ChangemePrior"
-    return [Component(name, target, "the kernel around 0 at t_max")]
+    target = "zoo_changeme.prior:ChangemePrior"
+    return [Component("changeme", target, "the kernel around 0 at t_max")]
 
 
 @hookimpl
 def zoo_networks() -> list[Component]:
     """Bring the network."""
-    name, target = "changeme", "zoo_changeme.network:build"
-    return [Component(name, target, "two hidden layers, data of any shape")]
+    target = "zoo_changeme.network:build"
+    return [Component("changeme", target, "two hidden layers, data of any shape")]
 
 
 @hookimpl
 def zoo_solvers() -> list[Component]:
     """Bring the solver."""
-    name, target = "changeme", "zoo_changeme.solver:ChangemeSolver"
-    return [Component(name, target, "midpoint in log t, order 2")]
+    target = "zoo_changeme.solver:ChangemeSolver"
+    return [Component("changeme", target, "midpoint in log t, order 2")]
