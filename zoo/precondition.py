@@ -90,10 +90,12 @@ class Preconditioned(Network):
     / sigma) d, which is exact for any f and close to a denoiser for well-behaved kernels.
 
     Args:
-        backbone: module with forward(x, features, labels) -> like x.
+        backbone: module with forward(x, features, labels) -> like x; with `augment`, given those
+            numbers (B, augment) after the labels when training.
         shape: data shape (C, H, W) or (d,).
         kernel: the field kernel.
         labels: number of classes, 0 for none.
+        augment: numbers per sample that tell how it was augmented, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
     """
 
@@ -104,6 +106,7 @@ class Preconditioned(Network):
         kernel: FieldKernel,
         *,
         labels: int = 0,
+        augment: int = 0,
         sigma_data: float = 0.5,
     ) -> None:
         super().__init__()
@@ -115,7 +118,7 @@ class Preconditioned(Network):
                 "levels cannot be estimated; write a Network of its own for it"
             )
         self.backbone, self.kernel, self.labels = backbone, kernel, labels
-        self.sigma_data = float(sigma_data)
+        self.augment, self.sigma_data = augment, float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
         grid = len(shape) == 3 and min(shape[1:]) >= 2
         self._capped: CappedLevel | None = None
@@ -136,12 +139,13 @@ class Preconditioned(Network):
         return alpha, sigma, features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
 
     def _evaluate(
-        self, x: Tensor, t: Tensor, labels: Tensor | None
+        self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
         alpha, sigma, features = self._levels(x, t)
         scale = (sigma.square() + (alpha * self.sigma_data).square()).sqrt()
-        raw = self.backbone(x / over(scale, x), features, labels).to(x.dtype)
+        more = () if augment is None else (augment,)
+        raw = self.backbone(x / over(scale, x), features, labels, *more).to(x.dtype)
         skip = alpha * self.sigma_data**2 / scale.square()
         return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
 
@@ -166,9 +170,17 @@ class Preconditioned(Network):
         a, b = self._rates(x_t, t)
         return a * x_t + b * out
 
-    def loss(self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        target: Tensor,
+        labels: Tensor | None = None,
+        *,
+        augment: Tensor | None = None,
+    ) -> Tensor:
         """Return mean |F - F_target|^2 per sample, shape (B,): EDM's weight 1 / c_out^2."""
-        raw, skip, scale = self._evaluate(x_t, t, labels)
+        raw, skip, scale = self._evaluate(x_t, t, labels, augment)
         if self.predicts == "field":
             a, b = self._rates(x_t, t)
             target = (target - a * x_t) / b

@@ -32,25 +32,32 @@ class AlignedDenoiser(Network):
         backbone: forward(x, features, labels) with features (B, 1), the log of sigma.
         per_level: time per noise level, sqrt D.
         labels: number of classes, 0 for none.
+        augment: numbers per sample that tell how it was augmented, 0 for none.
         sigma_data: standard deviation of the data.
     """
 
     def __init__(
-        self, backbone: nn.Module, per_level: float, *, labels: int, sigma_data: float
+        self,
+        backbone: nn.Module,
+        per_level: float,
+        *,
+        labels: int,
+        augment: int,
+        sigma_data: float,
     ) -> None:
         super().__init__()
         if not sigma_data > 0:
             raise ZooError(f"sigma_data = {sigma_data}; expected a positive number")
         self.backbone, self.per_level = backbone, per_level
-        self.labels, self.sigma_data = labels, float(sigma_data)
+        self.labels, self.augment, self.sigma_data = labels, augment, float(sigma_data)
 
     def _evaluate(
-        self, x: Tensor, t: Tensor, labels: Tensor | None
+        self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
         sigma = (t / self.per_level).to(x).expand(len(x))
         scale = (sigma.square() + self.sigma_data**2).sqrt()
-        raw: Tensor = self.backbone(x / over(scale, x), sigma.log()[:, None], labels)
+        raw: Tensor = self.backbone(x / over(scale, x), sigma.log()[:, None], labels, augment)
         skip = (self.sigma_data / scale).square()
         return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
 
@@ -59,9 +66,17 @@ class AlignedDenoiser(Network):
         raw, skip, scale = self._evaluate(x_t, t, labels)
         return skip + scale * raw
 
-    def loss(self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        target: Tensor,
+        labels: Tensor | None = None,
+        *,
+        augment: Tensor | None = None,
+    ) -> Tensor:
         """Return mean |F - F_target|^2 per sample, shape (B,): EDM's weight 1 / c_out^2."""
-        raw, skip, scale = self._evaluate(x_t, t, labels)
+        raw, skip, scale = self._evaluate(x_t, t, labels, augment)
         return (raw - (target - skip) / scale).square().flatten(1).mean(dim=1)
 
 
@@ -92,7 +107,8 @@ def ddpmpp(
         blocks: residual blocks per resolution.
         attention: sides in pixels of the resolutions with self-attention.
         labels: number of classes, 0 for none.
-        augment: number of augmentation labels of a network trained elsewhere; never given here.
+        augment: numbers per image that tell how it was augmented, 9 for `data.augment` of a
+            recipe and in EDM's weights, 0 for none; sampling gives none.
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.
 
@@ -115,7 +131,9 @@ def ddpmpp(
         augment=augment,
         dropout=dropout,
     )
-    return precondition(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+    return precondition(
+        backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data
+    )
 
 
 def ncsnpp(
@@ -151,7 +169,9 @@ def ncsnpp(
         augment=augment,
         dropout=dropout,
     )
-    return precondition(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+    return precondition(
+        backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data
+    )
 
 
 def precondition(
@@ -160,13 +180,18 @@ def precondition(
     kernel: FieldKernel,
     *,
     labels: int,
+    augment: int,
     sigma_data: float,
 ) -> Network:
     """Return the denoiser of a backbone: aligned where the kernel's paper says how."""
     if isinstance(kernel, Aligned):
         per_level = float(torch.as_tensor(kernel.aligned_time(1.0), device="cpu"))
-        return AlignedDenoiser(backbone, per_level, labels=labels, sigma_data=sigma_data)
-    return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+        return AlignedDenoiser(
+            backbone, per_level, labels=labels, augment=augment, sigma_data=sigma_data
+        )
+    return Preconditioned(
+        backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data
+    )
 
 
 def _check(

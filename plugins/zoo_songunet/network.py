@@ -42,7 +42,7 @@ class SongUNet(nn.Module):
         taps: of the resampling filters.
         pyramid: add a downsampled image to the encoder at every resolution (NCSN++).
         labels: number of classes, 0 for none.
-        augment: number of augmentation labels that it was trained with; sampling gives none.
+        augment: numbers per image that tell how it was augmented; sampling gives none.
         dropout: probability, when training.
     """
 
@@ -108,9 +108,13 @@ class SongUNet(nn.Module):
                 self.dec[f"{name}_aux_norm"] = group_norm(now)
                 self.dec[f"{name}_aux_conv"] = conv(now, channels, 3, gain=1e-5)
 
-    def embed(self, features: Tensor, labels: Tensor | None) -> Tensor:
+    def embed(
+        self, features: Tensor, labels: Tensor | None, augment: Tensor | None = None
+    ) -> Tensor:
         """Return e, shape (B, 4 width); label -1 or None means "no class"."""
         e = self.map_noise(features[:, 0] / 4)
+        if self.map_augment is not None and augment is not None:
+            e = e + self.map_augment(augment)
         if self.map_label is not None:
             hot = e.new_zeros(len(e), self.labels + 1)
             if labels is not None:
@@ -118,9 +122,15 @@ class SongUNet(nn.Module):
             e = e + self.map_label(hot[:, 1:] * math.sqrt(self.labels))
         return F.silu(self.map_layer1(F.silu(self.map_layer0(e))))
 
-    def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        features: Tensor,
+        labels: Tensor | None = None,
+        augment: Tensor | None = None,
+    ) -> Tensor:
         """Return (B, C, H, W) from an image scaled to unit variance and its features (B, F)."""
-        embedding = self.embed(features, labels)
+        embedding = self.embed(features, labels, augment)
         image = x
         skips: list[Tensor] = []
         for layer in self.enc.values():
