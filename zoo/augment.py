@@ -1,11 +1,21 @@
-"""Augmentation: changes to x_0 that the data's law does not notice."""
+"""Augmentation: changes to x_0 that the data's law does not notice, or that the network is told.
+
+Source of the told ones, which do not leak into samples: arXiv:2206.00364, appendix F.2, table 6.
+"""
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from zoo.errors import ZooError
+
+# Numbers that tell how an image was changed: flips 2, scale 1, rotation 2, stretch 2, shift 2.
+LABELS = 9
+_SCALE, _STRETCH, _SHIFT = 2**0.2, 2**0.2, 1 / 8
 
 
 def flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -19,3 +29,101 @@ def flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     where = x.device if generator is None else generator.device
     mirrored = torch.rand(len(x), generator=generator, device=where) < 0.5
     return torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(-1), x)
+
+
+class Changes:
+    """Random changes to n images, each kind with its own probability; none are zeros.
+
+    Args:
+        n: number of images.
+        probability: of each kind but the mirror image, which has 1/2.
+        generator: where to draw from, None for torch's own on the CPU.
+    """
+
+    def __init__(self, n: int, probability: float, generator: Generator | None = None) -> None:
+        where = None if generator is None else generator.device
+
+        def uniform() -> Tensor:
+            return torch.rand(n, generator=generator, device=where)
+
+        def normal() -> Tensor:
+            return torch.randn(n, generator=generator, device=where)
+
+        def sometimes(value: Tensor) -> Tensor:
+            return torch.where(uniform() < probability, value, 0.0)
+
+        self.x_flip = (uniform() < 0.5).float()
+        self.y_flip = sometimes((uniform() < 0.5).float())
+        self.scale = sometimes(normal())
+        self.angle = sometimes(math.pi * (2 * uniform() - 1))
+        self.axis = math.pi * (2 * uniform() - 1)
+        self.stretch = sometimes(normal())
+        shift = (uniform() < probability).float()
+        self.x_shift, self.y_shift = shift * normal(), shift * normal()
+
+    def labels(self) -> Tensor:
+        """Return what the network is told, (n, LABELS)."""
+        columns = [self.x_flip, self.y_flip, self.scale, self.angle.cos() - 1, self.angle.sin()]
+        columns += [self.stretch * self.axis.cos(), self.stretch * self.axis.sin()]
+        return torch.stack([*columns, self.x_shift, self.y_shift], dim=1)
+
+    def inverse(self) -> Tensor:
+        """Return the linear maps from the pixels of the result to those of the source, (n, 2, 2).
+
+        Flips are not in them.
+        """
+        growth = _SCALE**self.scale
+        along, across = growth * _STRETCH**self.stretch, growth / _STRETCH**self.stretch
+        stretch = _rotation(self.axis) @ torch.diag_embed(torch.stack([1 / along, 1 / across], 1))
+        return stretch @ _rotation(-self.axis) @ _rotation(-self.angle)
+
+
+def _rotation(angle: Tensor) -> Tensor:
+    """Return rotations by `angle` (n,), shape (n, 2, 2)."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+
+
+def geometric(
+    x: Tensor, probability: float, generator: Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mirror, flip, scale, rotate, stretch and shift images; say how.
+
+    Each image is mirrored left to right with probability 1/2 and, each with `probability`,
+    flipped upside down (half the time), scaled by 2^(0.2 n), rotated by any angle, stretched by
+    2^(0.2 n) along any axis and shifted by n / 8 of its size, n ~ N(0, 1). What lies outside is
+    reflected. The labels are those of arXiv:2206.00364, table 6.
+
+    Args:
+        x: images (B, C, H, W) in [-1, 1].
+        probability: in [0, 1].
+        generator: where to draw from; the changes are drawn on its device.
+
+    Returns:
+        The images, and the labels (B, 9): all zeros where an image is as it was.
+
+    Raises:
+        ZooError: x holds no images.
+    """
+    if x.ndim != 4:
+        raise ZooError(f"augmentation takes images (B, C, H, W), not shape {tuple(x.shape)}")
+    changes = Changes(len(x), probability, generator)
+    labels = changes.labels()
+    size = torch.tensor([x.shape[3], x.shape[2]], dtype=torch.float32)  # width first, as in grids
+    shift = torch.stack([changes.x_shift, changes.y_shift], dim=1).cpu()[:, :, None] * _SHIFT * 2
+    inverse = changes.inverse().cpu()
+    # Grids count from -1 to 1 in either direction; rotations are by pixels.
+    linear = inverse * size[None, None, :] / size[None, :, None]
+    theta = torch.cat([linear, -linear @ shift], dim=2).to(x)
+    moved = labels[:, 2:].abs().sum(dim=1) > 0
+
+    def where(chosen: Tensor, then: Tensor, other: Tensor) -> Tensor:
+        return torch.where(chosen.to(x.device)[:, None, None, None], then, other)
+
+    x = where(changes.x_flip > 0, x.flip(-1), x)
+    x = where(changes.y_flip > 0, x.flip(-2), x)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    warped = F.grid_sample(
+        x, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+    ).clamp(-1, 1)
+    return where(moved, warped, x), labels.to(x)

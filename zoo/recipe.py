@@ -49,11 +49,15 @@ class DataPlan(Struct, frozen=True, forbid_unknown_fields=True):
         use: reference of the data set, as `zoo.data.load` takes it.
         size: side in pixels to scale and crop images to; absent, as they are.
         flip: mirror each image left to right with probability 1/2.
+        augment: probability of each kind of geometric change that the network is told of, so that
+            samples do not show it (zoo.augment.geometric); 0 for none; takes a network with
+            augment = 9, such as ddpmpp.
     """
 
     use: Text
     size: Annotated[int, Meta(ge=1, le=4096)] | None = None
     flip: bool = False
+    augment: Probability = 0.0
 
 
 class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +77,9 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         ema_halflife: half-life of the weights' exponential moving average, in images.
         seed: of the weights, the batches and the noise.
         precision: of the network under autocast, "float32" or "bf16".
+        reference_batch: images, `batch` of them the ones trained on, over which each target is
+            averaged by posterior weights (stable target field, arXiv:2302.00670); at most the
+            whole data set. Absent: each sample is its own target.
         compile: run the loss through torch.compile; needs a C++ compiler, on CUDA triton.
         level_mean: mean of the log noise level (EDM, arXiv:2206.00364, table 1: P_mean).
         level_std: its standard deviation (P_std).
@@ -97,6 +104,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     ema_halflife: Above0 = 50_000.0
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     precision: Literal["float32", "bf16"] = "float32"
+    reference_batch: Annotated[int, Meta(ge=1, le=2**31)] | None = None
     compile: bool = False
     level_mean: Annotated[float, Meta(ge=-20, le=20)] = -1.2
     level_std: Above0 = 1.2

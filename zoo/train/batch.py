@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.augment import flip
+from zoo.augment import flip, geometric
 from zoo.data import Images
 from zoo.interfaces import FieldKernel, Network
 from zoo.recipe import Recipe
 from zoo.train.noise import Law
+from zoo.train.target import single_target, stable_target
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
@@ -37,21 +38,24 @@ class Batch:
         t: times, (B,).
         target: x_0 or the conditional velocity, (B, *shape).
         labels: class numbers, -1 where hidden, (B,); or None.
+        augment: how the images were augmented, (B, zoo.augment.LABELS); or None.
     """
 
     x_t: Tensor
     t: Tensor
     target: Tensor
-    labels: Tensor | None
+    labels: Tensor | None = None
+    augment: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        labels = None if self.labels is None else self.labels.to(device)
-        return Batch(self.x_t.to(device), self.t.to(device), self.target.to(device), labels)
+        labels, augment = (None if c is None else c.to(device) for c in (self.labels, self.augment))
+        x_t, t, target = (c.to(device) for c in (self.x_t, self.t, self.target))
+        return Batch(x_t, t, target, labels, augment)
 
     def split(self, parts: int) -> list[Batch]:
         """Return the batch in so many equal parts, in order."""
-        columns = (self.x_t, self.t, self.target, self.labels)
+        columns = (self.x_t, self.t, self.target, self.labels, self.augment)
         cut = [[None] * parts if c is None else c.chunk(parts) for c in columns]
         return [Batch(*row) for row in zip(*cut, strict=True)]
 
@@ -81,23 +85,40 @@ class Draws:
         self.predicts, self.device = network.predicts, device
         self.labelled = bool(network.labels) and data.labels is not None
 
-    def images(self) -> tuple[Tensor, Tensor | None]:
-        """Draw x_0 and its labels, some of them dropped to -1 for guidance."""
+    def images(self) -> tuple[Tensor, Tensor]:
+        """Draw images, mirrored if the recipe says so, and return them with their numbers.
+
+        The first `batch` are to train on. With a reference batch there are more, and no image
+        is there twice.
+        """
         plan = self.recipe.train
-        indices = torch.randint(len(self.data), (plan.batch,))
-        x_0 = self.data.batch(indices).to(self.device)
-        if self.recipe.data.flip:
-            x_0 = flip(x_0)
+        if plan.reference_batch is None:
+            indices = torch.randint(len(self.data), (plan.batch,))
+        else:
+            indices = torch.randperm(len(self.data))[: plan.reference_batch]
+        x = self.data.batch(indices).to(self.device)
+        return (flip(x) if self.recipe.data.flip else x), indices
+
+    def labels(self, indices: Tensor) -> Tensor | None:
+        """Return the labels of the images numbered `indices`, some hidden (-1) for guidance."""
         if not self.labelled or self.data.labels is None:
-            return x_0, None
-        dropped = torch.rand(plan.batch) < plan.label_dropout
-        return x_0, torch.where(dropped, -1, self.data.labels[indices]).to(self.device)
+            return None
+        dropped = torch.rand(len(indices)) < self.recipe.train.label_dropout
+        return torch.where(dropped, -1, self.data.labels[indices]).to(self.device)
 
     def batch(self, step: int, share: slice) -> Batch:
         """Return the samples of step number `step` (from 0) at the positions `share`."""
         torch.manual_seed(step_seed(self.recipe.train.seed, step))
-        x_0, labels = self.images()
+        plan, augment = self.recipe.train, None
+        images, indices = self.images()
+        x_0, labels = images[: plan.batch], self.labels(indices[: plan.batch])
+        if self.recipe.data.augment:
+            x_0, augment = geometric(x_0, self.recipe.data.augment)
         x_t, t = self.noise.draw(self.kernel, x_0)
         x_0, x_t, t = x_0[share], x_t[share], t[share]
-        target = x_0 if self.predicts == "denoised" else self.kernel.velocity(x_t, x_0, t)
-        return Batch(x_t, t, target, None if labels is None else labels[share])
+        if plan.reference_batch is None:
+            target = single_target(self.kernel, self.predicts, x_t, t, x_0)
+        else:
+            target = stable_target(self.kernel, self.predicts, x_t, t, images)
+        labels, augment = (None if c is None else c[share] for c in (labels, augment))
+        return Batch(x_t, t, target, labels, augment)

@@ -24,5 +24,6 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return the mean loss, a scalar."""
         with torch.autocast(batch.t.device.type, torch.bfloat16, enabled=self.bf16):
-            loss = self.network.loss(batch.x_t, batch.t, batch.target, batch.labels)
+            more = {} if batch.augment is None else {"augment": batch.augment}
+            loss = self.network.loss(batch.x_t, batch.t, batch.target, batch.labels, **more)
         return loss.mean()

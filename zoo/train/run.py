@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 import torch
 
+from zoo.augment import LABELS
 from zoo.data import Images, load
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
 from zoo.parts import kernel_of, network_of, prior_of, solver_of
-from zoo.recipe import Recipe, TrainPlan
+from zoo.recipe import DataPlan, Recipe, TrainPlan
 from zoo.train import progress
 from zoo.train.batch import step_seed
 from zoo.train.board import Board
@@ -67,8 +68,8 @@ def make_plan(recipe: Recipe, data: str | None = None, *, processes: int = 1) ->
         raise ZooError(
             f"network.labels = {network.labels}, but {images.name} has {images.classes} classes"
         )
-    if recipe.data.flip and len(images.shape) != 3:
-        raise ZooError(f"data.flip = true takes images, not shape {images.shape}")
+    _check_augmentation(recipe.data, images, network)
+    _check_reference(recipe, images, network)
     return Plan(recipe, images, held_out, kernel, network)
 
 
@@ -94,6 +95,36 @@ def _watchers(plan: Plan) -> list[Watcher]:
     if every.samples_every:
         watchers.append(SampleGrids(every.samples_every))
     return watchers
+
+
+def _check_augmentation(plan: DataPlan, images: Images, network: Network) -> None:
+    """Raise ZooError where images or a network that is told would be needed and are not there."""
+    if (plan.flip or plan.augment) and len(images.shape) != 3:
+        asked = "flip = true" if plan.flip else f"augment = {plan.augment}"
+        raise ZooError(f"data.{asked} takes images, not shape {images.shape}")
+    if plan.augment and network.augment != LABELS:
+        raise ZooError(
+            f"data.augment = {plan.augment} needs a network that is told how images were changed, "
+            f"such as ddpmpp with augment = {LABELS}; network.augment is {network.augment}"
+        )
+
+
+def _check_reference(recipe: Recipe, images: Images, network: Network) -> None:
+    """Raise ZooError for a reference batch that is too small, too large or not one law's."""
+    count, batch = recipe.train.reference_batch, recipe.train.batch
+    if count is None:
+        return
+    if not batch <= count <= len(images):
+        raise ZooError(
+            f"train.reference_batch = {count}; expected at least train.batch = {batch} and at most "
+            f"the {len(images)} samples of {images.name}"
+        )
+    if network.labels or recipe.data.augment:
+        what = "network.labels" if network.labels else "data.augment"
+        raise ZooError(
+            f"train.reference_batch averages over all images alike, which {what} forbids; "
+            "leave one of them out"
+        )
 
 
 def _check_shares(plan: TrainPlan, processes: int) -> None:

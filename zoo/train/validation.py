@@ -14,6 +14,7 @@ from zoo.data import Images
 from zoo.train.batch import Batch, step_seed
 from zoo.train.export import export
 from zoo.train.objective import Objective
+from zoo.train.target import single_target
 
 if TYPE_CHECKING:
     from zoo.train.loop import Trainer
@@ -53,7 +54,7 @@ class Validation:
         kernel, network = trainer.kernel, trainer.network
         x_0 = self.data.batch(indices)
         x_t, t = trainer.draws.noise.draw(kernel, x_0, generator)
-        target = x_0 if network.predicts == "denoised" else kernel.velocity(x_t, x_0, t)
+        target = single_target(kernel, network.predicts, x_t, t, x_0)
         labelled = network.labels and self.data.labels is not None
         labels = self.data.labels[indices] if labelled and self.data.labels is not None else None
         return Batch(x_t, t, target, labels).to(trainer.world.device)
