@@ -1,0 +1,42 @@
+"""Pictures: field lines in the (t, x) half-plane, radial densities, trajectories of samples.
+
+Functions return matplotlib.figure.Figure and touch no global state; `write_png` puts one on disk.
+
+    import zoo
+    from zoo.plot import trajectories, write_png
+
+    write_png(trajectories(zoo.load("gravity-fashion-mnist")), Path("walk.png"))
+
+What is drawn can be had as numbers: `field_lines`, `density`, `radial_laws`, `walk`.
+"""
+
+from zoo.plot.line_picture import draw_field_lines
+from zoo.plot.lines import FieldLines, density, field_lines
+from zoo.plot.pages import comparison, kernel_page, trajectories
+from zoo.plot.plane import draw_trajectories
+from zoo.plot.png import check_png, write_png
+from zoo.plot.points import line_points, plane_points
+from zoo.plot.radial import RadialLaw, draw_radial_densities, radial_law, radial_laws
+from zoo.plot.walks import Walk, denoise_along, walk
+
+__all__ = [
+    "FieldLines",
+    "RadialLaw",
+    "Walk",
+    "check_png",
+    "comparison",
+    "denoise_along",
+    "density",
+    "draw_field_lines",
+    "draw_radial_densities",
+    "draw_trajectories",
+    "field_lines",
+    "kernel_page",
+    "line_points",
+    "plane_points",
+    "radial_law",
+    "radial_laws",
+    "trajectories",
+    "walk",
+    "write_png",
+]
