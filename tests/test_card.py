@@ -1,5 +1,6 @@
 """Cards: metadata that the Hub's own client reads, and facts without blanks."""
 
+import hashlib
 import re
 
 import msgspec
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import images, points
 
-from zoo.card import write_card
-from zoo.config import Config, Data, Part
+from zoo.card import licence_of, renew, write_card
+from zoo.config import Config, Data, Part, WeightFile, Weights
 from zoo.folder import read_config
+from zoo.registry import catalogue
 
 RECIPE = {
     "name": "gravity-digits",
@@ -66,7 +68,9 @@ def test_the_card_says_what_the_model_is_and_how_it_was_made(text):
         "t_max = 40.0",
         "steps = 18",
         'mode = "a\\|b"',
-        f"{count:,} parameters; data of shape 1x8x8.",
+        f"{count:,} parameters; data of shape 1x8x8 in [-1, 1].",
+        "r = |x_t - x_0|",
+        "    G = C (t, x_t - x_0) / (t² + r²)^((d+1)/2)",
         "12,345 images of digits in batches of 16",
         "seed 3",
         "| images seen | 12352 |",
@@ -77,11 +81,62 @@ def test_the_card_says_what_the_model_is_and_how_it_was_made(text):
         assert fact in text
 
 
+def test_every_kernel_of_the_zoo_has_a_formula_for_cards():
+    for name, found in catalogue("kernels").items():
+        if found.plugin.distribution == "fieldzoo":
+            assert found.component.formula, name
+
+
+def test_the_card_names_the_files_with_their_hashes(tmp_path):
+    folder = points().save_pretrained(tmp_path / "two-moons")
+    text = (folder / "README.md").read_text()
+    content = (folder / "model.safetensors").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    assert f"| `model.safetensors` | {len(content):,} | `{digest}` |" in text
+
+
+def test_weights_elsewhere_are_named_with_place_and_revision():
+    files = {"model.safetensors": WeightFile(7, "0" * 64)}
+    weights = Weights(files=files, repo="ada/tiny", revision="v1")
+    text = write_card("m", msgspec.structs.replace(config(), weights=weights))
+    assert "In `ada/tiny` at `v1`:" in text
+
+
+def test_a_part_without_options_and_a_solver_without_steps_leave_nothing_blank():
+    absent = msgspec.structs.replace(config(), prior=Part("sea:calm"), solver=Part("heun"))
+    text = write_card("m", absent)
+    assert "| prior sampler | `sea:calm` | no options |" in text
+    assert "steps = 18" in text
+
+
+def test_only_the_block_of_facts_is_renewed():
+    old = write_card("m", config()).replace("# m\n", "# Mine\n").replace("steps = 18", "steps = 9")
+    new = write_card("m", config())
+    assert renew(old, new) == new.replace("# m\n", "# Mine\n")
+    assert renew("---\nlicense: mit\n---\nMine.\n", new) == "---\nlicense: mit\n---\nMine.\n"
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: mit\n---\n", "mit"),
+        ("---\ntags: [x]\nlicense:  cc-by-4.0 \n---\n", "cc-by-4.0"),
+        ("---\nlicense: [unclosed\n---\n", ""),
+        ("---\nlicense:\n- mit\n---\n", ""),
+        ("license: mit\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_licence_that_a_card_names(card, licence):
+    assert licence_of(card) == licence
+
+
 def test_no_fact_is_blank(text):
     assert "None" not in text
     assert "hours" not in text
     for line in text.splitlines():
-        if line.startswith("|") and line not in ("| part | component | |", "| result | |"):
+        heads = ("| part | component | |", "| result | |")
+        if line.startswith("|") and line not in heads:
             assert all(cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]), line
 
 
@@ -98,6 +153,7 @@ def test_a_model_put_together_by_hand_claims_no_licence_and_no_training(tmp_path
     assert ModelCard(text).data.license == "unknown"
     assert ModelCard(text).data.pipeline_tag is None
     assert "Training" not in text
+    assert "parameters; data of shape 2." in text
     assert "A field diffusion model of data of shape 2." in text
     assert 'zoo.load("two-moons").sample(16, seed=0)  # (16, 2)' in text
     assert write_card("two-moons", read_config(folder), network=points().network) == text

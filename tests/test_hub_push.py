@@ -274,6 +274,28 @@ def test_a_card_that_was_there_before_is_kept(hub, saved, by_hand):
     assert zoo.load(REPO).card == text
 
 
+def test_a_licence_given_by_hand_is_not_taken_back(hub, saved):
+    zoo.push(saved, REPO, **ADA)
+    edit(hub, ("license: unknown", "license: mit"))
+    zoo.push(saved, REPO, **ADA)
+    assert front_matter(card(hub))["license"] == "mit"
+    assert "Weights: mit." in card(hub)
+
+
+def test_facts_are_those_of_config_json_whatever_the_folders_card_says(hub, saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    config = json.loads((folder / "config.json").read_text())
+    config["solver"]["steps"] = 7
+    (folder / "config.json").write_text(json.dumps(config))
+    zoo.push(folder, REPO, **ADA)
+    assert "steps = 7" in card(hub)
+    (folder / "README.md").unlink()
+    zoo.push(folder, "ada/cardless", **ADA)
+    text = hub.store.repositories["ada/cardless"].files["README.md"].content.decode()
+    assert "steps = 7" in text
+    assert " parameters; data of shape 2." in text
+
+
 # The card
 
 
@@ -283,6 +305,7 @@ def test_the_card_is_one_that_the_hub_understands(hub, saved):
     assert loaded.data.license == "unknown"
     assert loaded.data.library_name == "fieldzoo"
     assert "gravity" in loaded.data.tags
+    assert huggingface_hub.ModelCardData(**loaded.data.to_dict()).to_dict() == loaded.data.to_dict()
 
 
 def test_the_load_line_of_the_card_loads_it(hub, saved):

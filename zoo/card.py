@@ -6,18 +6,20 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import Config, Part
+from zoo.config import Config, Data, Part, Weights
 from zoo.errors import ZooError
 from zoo.evaluate.entries import model_index, table
 from zoo.recipe import CardPlan, Recipe, from_dict
 
 if TYPE_CHECKING:
+    from zoo.hookspecs import Component
     from zoo.interfaces import Network
 
 
 # What lies between these is written anew whenever the model is published; the rest is prose.
 FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
+_NO_LICENCE = "license: unknown"
 _HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
 
 
@@ -32,9 +34,9 @@ def _scalar(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def _front_matter(name: str, config: Config, recipe: Recipe | None) -> str:
+def _front_matter(name: str, config: Config, recipe: Recipe | None, licence: str) -> str:
     card = recipe.card if recipe else CardPlan()
-    lines = [f"license: {_licence(recipe)}", "library_name: fieldzoo"]
+    lines = [f"license: {licence}", "library_name: fieldzoo"]
     if len(config.data.shape) == 3:
         lines.append("pipeline_tag: unconditional-image-generation")
     tags = dict.fromkeys(["field-diffusion", "ode", config.kernel.use, *card.tags])
@@ -46,11 +48,6 @@ def _front_matter(name: str, config: Config, recipe: Recipe | None) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _licence(recipe: Recipe | None) -> str:
-    """Return the licence of the weights, "unknown" (a value of the Hub's) if nobody gave one."""
-    return recipe.license if recipe else "unknown"
-
-
 def _recipe(training: dict[str, Any]) -> Recipe | None:
     """Return the recipe in `training`, None if there is none that this version understands."""
     found = training.get("recipe")
@@ -60,20 +57,59 @@ def _recipe(training: dict[str, Any]) -> Recipe | None:
         return None
 
 
-def _about(kind: str, part: Part) -> str:
-    """Return the component's own summary, or "" where its plugin is not installed."""
+def _component(kind: str, part: Part) -> Component | None:
+    """Return the component's record, None where its plugin is not installed."""
     from zoo.registry import find
 
     try:
-        return find(kind, part.use).component.summary
+        return find(kind, part.use).component
     except ZooError:
-        return ""
+        return None
 
 
 def _part_row(label: str, kind: str, part: Part) -> str:
+    known = _component(kind, part)
     options = ", ".join(f"{k} = {json.dumps(v)}" for k, v in part.options.items())
-    facts = "; ".join(filter(None, [_about(kind, part), options]))
+    facts = "; ".join(filter(None, [known.summary if known else "", options])) or "no options"
     return f"| {label} | `{part.use}` | {_cell(facts)} |"
+
+
+def _with_steps(solver: Part) -> Part:
+    """Return the solver with the number of steps that it takes unless told otherwise."""
+    from zoo.model import DEFAULT_STEPS
+
+    return Part(solver.use, {"steps": DEFAULT_STEPS} | solver.options)
+
+
+def _formula(kernel: Part) -> list[str]:
+    """Return the kernel's formula as a block, nothing where its plugin gives none."""
+    known = _component("kernels", kernel)
+    if known is None or not known.formula:
+        return []
+    return [
+        "The kernel, where r = |x_t - x_0| and d is the number of coordinates:",
+        "",
+        f"    {known.formula}",
+        "",
+    ]
+
+
+def _size(data: Data, parameters: int) -> str:
+    """Return how large model and data are: "1,000 parameters; data of shape 1x8x8 in [-1, 1]."."""
+    told = f"data of shape {'x'.join(map(str, data.shape))}"
+    told += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
+    told += f", {data.labels} classes" if data.labels else ""
+    told += f" ({data.name})" if data.name else ""
+    return f"{parameters:,} parameters; {told}." if parameters else f"D{told[1:]}."
+
+
+def _files(weights: Weights) -> list[str]:
+    """Return the table of weight files, and where they are if not beside the card."""
+    if not weights.files:
+        return []
+    where = [f"In `{weights.repo}` at `{weights.revision}`:", ""] if weights.repo else []
+    rows = [f"| `{n}` | {file.size:,} | `{file.sha256}` |" for n, file in weights.files.items()]
+    return [*where, "| file | bytes | sha256 |", "|---|---|---|", *rows, ""]
 
 
 def _cell(text: str) -> str:
@@ -103,10 +139,24 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
 
 
 def write_card(
-    name: str, config: Config, *, network: Network | None = None, picture: str = ""
+    name: str,
+    config: Config,
+    *,
+    network: Network | None = None,
+    picture: str = "",
+    licence: str = "",
 ) -> str:
-    """Return the card's text: front matter, load line, parts, training, figures, licence."""
+    """Return the card's text: front matter and, between FACTS and END, all that is known.
+
+    Args:
+        name: of the model.
+        config: its config.json.
+        network: to count its parameters.
+        picture: file name of a picture beside the card.
+        licence: of the weights; "" for the recipe's, "unknown" (a value of the Hub's) if none.
+    """
     recipe = _recipe(config.training)
+    licence = licence or (recipe.license if recipe else "unknown")
     # A recipe's summary speaks of the kernel that the network was trained under.
     summary = recipe.card.summary if recipe and config.lifted_from is None else ""
     shape = "x".join(map(str, config.data.shape))
@@ -115,11 +165,11 @@ def write_card(
         *([_part_row("lifted from", "kernels", config.lifted_from)] if config.lifted_from else []),
         _part_row("prior sampler", "priors", config.prior),
         _part_row("network", "networks", config.network),
-        _part_row("solver", "solvers", config.solver),
+        _part_row("solver", "solvers", _with_steps(config.solver)),
     ]
     count = sum(p.numel() for p in network.parameters()) if network is not None else 0
     lines = [
-        _front_matter(name, config, recipe),
+        _front_matter(name, config, recipe, licence),
         "",
         f"# {name}",
         "",
@@ -140,13 +190,15 @@ def write_card(
         "|---|---|---|",
         *rows,
         "",
-        f"{count:,} parameters; data of shape {shape}." if count else f"Data of shape {shape}.",
+        *_formula(config.kernel),
+        _size(config.data, count),
         "",
+        *_files(config.weights),
         *_training(recipe, config.training.get("outcome")),
         *table(config.training),
         "## Licence",
         "",
-        f"Weights: {_licence(recipe)}.",
+        f"Weights: {licence}.",
         *([f"Data: {terms}."] if (terms := config.training.get("data_licence", "")) else []),
         "",
         END,
@@ -164,7 +216,8 @@ def refresh(card: str, fresh: str) -> str:
     new_matter, new_body = _split(fresh)
     keys = _by_key(matter)
     for key, lines in _by_key(new_matter).items():
-        if key not in _HAND_KEPT or key not in keys:
+        given = key in keys and (key in _HAND_KEPT or lines == [_NO_LICENCE])
+        if not given:
             keys[key] = lines
     before, found, rest = body.partition(FACTS)
     after = rest.partition(END)[2]
@@ -173,6 +226,21 @@ def refresh(card: str, fresh: str) -> str:
         before, after = (before.rstrip() + "\n\n").lstrip("\n"), "\n"
     text = "\n".join(line for lines in keys.values() for line in lines)
     return f"---\n{text}\n---\n{before}{facts}{after}"
+
+
+def renew(card: str, fresh: str) -> str:
+    """Return `card` with the block of facts of `fresh`, and nothing else; as it is without one."""
+    before, found, rest = card.partition(FACTS)
+    _, ended, after = rest.partition(END)
+    facts = fresh.partition(FACTS)[2].partition(END)[0]
+    return f"{before}{FACTS}{facts}{END}{after}" if found and ended else card
+
+
+def licence_of(card: str) -> str:
+    """Return the licence that a card's front matter names in one word, "" if it does not."""
+    (line, *_) = _by_key(_split(card)[0]).get("license", [""])
+    found = re.fullmatch(r"license:\s*([A-Za-z0-9][A-Za-z0-9.-]*)\s*", line)
+    return found[1] if found else ""
 
 
 def _split(card: str) -> tuple[str, str]:

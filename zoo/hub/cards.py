@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from zoo.card import FACTS, refresh, write_card
+from zoo.card import FACTS, licence_of, refresh, renew, write_card
 from zoo.folder import PICTURE, read_card, read_config
 from zoo.hub.named import namespace
 from zoo.hub.published import Published
+from zoo.loading import load
 
 
 def card_for(there: Published, folder: Path) -> str:
@@ -19,9 +20,24 @@ def card_for(there: Published, folder: Path) -> str:
         folder: the model folder.
     """
     owner, _, name = there.repo.partition("/")
-    card = read_card(folder) or write_card(name, read_config(folder))
+    card = _own(folder, name, licence_of(there.card))
     card = _loaded_as(card, name if owner == namespace() else there.repo)
     return refresh(there.card, card) if there.card else card
+
+
+def _own(folder: Path, name: str, licence: str) -> str:
+    """Return the folder's card, its block of facts written anew from config.json and weights.
+
+    `licence` is what the repository's card says; the folder's own goes before it.
+    """
+    config, card = read_config(folder), read_card(folder)
+    picture = PICTURE if (folder / PICTURE).is_file() else ""
+    if licence_of(card) not in ("", "unknown"):
+        licence = licence_of(card)
+    # Weights elsewhere are not fetched only to be counted.
+    network = None if config.weights.repo else load(f"path:{folder}").network
+    fresh = write_card(name, config, network=network, picture=picture, licence=licence)
+    return renew(card, fresh) if card and network else card or fresh
 
 
 def with_picture(card: str, caption: str) -> str:

@@ -16,6 +16,7 @@ from zoo.folder import (
     read_config,
 )
 from zoo.hub.client import one_line
+from zoo.hub.foreign import adopt_repository, adopted, is_foreign
 from zoo.hub.snapshot import Snapshot
 from zoo.refs import Access
 
@@ -40,18 +41,21 @@ def pull(
     Raises:
         ZooError: no such model, no network, or a file that is not what config.json says.
     """
-    from zoo.locate import folder_of, weight_paths
+    from zoo.locate import folder_of, resolve, weight_paths
 
     access = Access(token, cache_dir, local_files_only)
     folder = folder_of(str(ref), revision=revision, access=access)
-    weight_paths(folder, read_config(folder).weights, access)
+    home, config = resolve(folder, read_config(folder), access)
+    weight_paths(home, config.weights, access)
     return folder
 
 
 def pull_repository(
     repo: str, *, revision: str | None = None, access: Access | None = None
 ) -> Path:
-    """Return the folder in the Hub's cache that holds the model of a repository.
+    """Return the folder on this disk that holds the model of a repository, of the Hub's cache.
+
+    One in diffusers' format becomes a model folder in the zoo's cache.
 
     A commit that is complete on this disk is used without a request; a branch or tag costs one,
     and is what it was last time when the network is gone.
@@ -63,9 +67,14 @@ def pull_repository(
     """
     with one_line(repo, revision):
         snapshot = Snapshot(repo, revision, access or Access())
+        if made := adopted(snapshot):
+            return made
         # The card first: where config.json is on this disk, the card is too, or there is none.
         if not snapshot.cached(CONFIG) and CARD in snapshot.listing:
             snapshot.fetch(CARD, limit=MAX_CARD_BYTES)
+        if is_foreign(snapshot):
+            return adopt_repository(snapshot)
+        snapshot.tell_of_code()
         folder = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent
         config = _config(snapshot, folder)
         check_requirements(config, snapshot.name)

@@ -14,10 +14,11 @@ from huggingface_hub.hf_api import RepoFile, RepoSibling
 from zoo import __version__
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG
+from zoo.foreign.diffusers import FILES
 from zoo.hub.client import LIBRARY, connect, endpoint
 from zoo.refs import Access
 
-# Files that could bring code to run; never fetched.
+# Files that could bring code to run; never fetched for a model of the zoo.
 _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".so", ".dll", ".sh"}
 # What git allows in a name, and never a step out of the folder that caches it.
 _REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]*")
@@ -26,7 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 def _is_ours(name: str) -> bool:
-    return name in (CONFIG, CARD) or ("/" not in name and name.endswith(".safetensors"))
+    ours = name in (CONFIG, CARD) or ("/" not in name and name.endswith(".safetensors"))
+    return ours or PurePosixPath(name).name in FILES
 
 
 class Snapshot:
@@ -74,13 +76,17 @@ class Snapshot:
                 if isinstance(entry, RepoFile):
                     sized = RepoSibling(entry.path, entry.size, entry.blob_id, entry.lfs)
                     files[entry.path] = sized
+        return files
+
+    def tell_of_code(self) -> None:
+        """Log which files of the listing, if it was asked for, are left alone since code is."""
+        files = vars(self).get("listing", ())
         if left := sorted(f for f in files if PurePosixPath(f).suffix.lower() in _CODE):
             _log.warning(
                 "zoo: %s: not fetched: %s; only config.json, README.md and safetensors ever are",
                 self.name,
                 ", ".join(left[:5]) + (", ..." if len(left) > 5 else ""),
             )
-        return files
 
     def cached(self, file: str) -> Path | None:
         """Return where a file already is on this disk."""

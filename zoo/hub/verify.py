@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zoo.config import WeightFile
 from zoo.folder import read_config, verify_file
-from zoo.locate import folder_of, weight_paths
+from zoo.locate import folder_of, resolve, weight_paths
 from zoo.refs import Access
 
 
@@ -23,8 +23,9 @@ def verify(ref: str, *, cache_dir: str | Path | None = None) -> dict[Path, Weigh
     """
     access = Access(cache_dir=cache_dir, local_files_only=True)
     folder = folder_of(ref, access=access)
-    weights = read_config(folder).weights
-    files = dict(zip(weight_paths(folder, weights, access), weights.files.values(), strict=True))
+    home, config = resolve(folder, read_config(folder), access)
+    paths = weight_paths(home, config.weights, access)
+    files = dict(zip(paths, config.weights.files.values(), strict=True))
     for path, expected in files.items():
         verify_file(path, expected)
     return files
