@@ -1,6 +1,7 @@
 import gzip
 import math
 import struct
+import sys
 import tempfile
 from pathlib import Path
 
@@ -50,8 +51,8 @@ def attempt(read, *args):
     [
         ("digit", "did you mean 'digits'"),
         ("folders:x", "did you mean 'folder'"),
-        ("zzz", "digits, fashion-mnist"),
-        ("", "digits, fashion-mnist"),
+        ("zzz", "cifar10, digits, fashion-mnist"),
+        ("", "cifar10, digits, fashion-mnist"),
         ("digits:7", "expected digits"),
         ("digits:", "expected digits"),
         ("folder", "expected folder:PATH"),
@@ -155,8 +156,9 @@ def test_fashion_mnist(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.fashion_mnist.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.roots.user_cache_dir", lambda _: str(tmp_path / "cache"))
     monkeypatch.delenv("ZOO_DATA", raising=False)
+    monkeypatch.setitem(sys.modules, "datasets", None)  # it would ask the Hub
     message = refused("fashion-mnist")
     for part in (
         "train-images-idx3-ubyte",
@@ -174,9 +176,10 @@ def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_without_its_labels_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.fashion_mnist.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.roots.user_cache_dir", lambda _: str(tmp_path / "cache"))
     monkeypatch.setenv("ZOO_DATA", str(write_fashion_mnist(tmp_path)))
     (tmp_path / "fashion-mnist" / "train-labels-idx1-ubyte").unlink()
+    monkeypatch.setitem(sys.modules, "datasets", None)
     assert "train-labels-idx1-ubyte" in refused("fashion-mnist")
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from zoo.data.cifar10 import load_cifar10
 from zoo.data.digits import load_digits
 from zoo.data.fashion_mnist import load_fashion_mnist
 from zoo.data.folder import load_folder
+from zoo.data.hub import load_hub
 from zoo.data.idx import load_idx
 from zoo.data.images import Images
 from zoo.data.npz import load_npz
@@ -28,9 +30,11 @@ class Source(NamedTuple):
 
 
 SOURCES = {
+    "cifar10": Source(load_cifar10),
     "digits": Source(load_digits),
     "fashion-mnist": Source(load_fashion_mnist),
     "folder": Source(load_folder, "PATH"),
+    "hf": Source(load_hub, "OWNER/NAME"),
     "idx": Source(load_idx, "PATH"),
     "npz": Source(load_npz, "PATH"),
     "toy": Source(load_toy, "NAME"),
@@ -49,7 +53,8 @@ def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
     """Return the data set that `ref` names.
 
     Args:
-        ref: "digits", "fashion-mnist", "idx:PATH", "folder:PATH", "npz:PATH" or "toy:NAME".
+        ref: "cifar10", "digits", "fashion-mnist", "folder:PATH", "hf:OWNER/NAME", "idx:PATH",
+            "npz:PATH" or "toy:NAME".
         split: "train" or "test".
         size: scale and crop images to size x size; None keeps them as they are.
 

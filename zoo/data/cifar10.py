@@ -1,0 +1,63 @@
+"""CIFAR-10: 50,000 training and 10,000 test photographs, 32x32 colour, 10 classes.
+
+From the files of the binary version: records of 1 label byte and 3072 bytes of red, green, blue.
+Source: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from zoo.data.hub import from_hub
+from zoo.data.images import Images
+from zoo.data.request import Request
+from zoo.data.roots import VARIABLE, roots
+from zoo.errors import ZooError
+
+NAME = "cifar10"
+LICENCE = "not stated by its authors (A. Krizhevsky, V. Nair, G. Hinton)"
+HUB = "uoft-cs/cifar10?image=img&label=label"
+CLASSES, PIXELS = 10, 3 * 32 * 32
+FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+# The folder inside the archive; its files may lie in it, or directly in the folder cifar10.
+ARCHIVE = "cifar-10-batches-bin"
+
+
+def _records(path: Path) -> torch.Tensor:
+    """Return the records in `path`, uint8, (N, 3073)."""
+    try:
+        raw = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read: {error.strerror}") from error
+    if not len(raw) or len(raw) % (PIXELS + 1):
+        raise ZooError(f"{path}: {len(raw)} bytes are not records of {PIXELS + 1}; fetch it again")
+    records = torch.from_numpy(raw).reshape(-1, PIXELS + 1)
+    if int(records[:, 0].max()) >= CLASSES:
+        raise ZooError(
+            f"{path}: holds the class {int(records[:, 0].max())} of 0 to 9; not CIFAR-10"
+        )
+    return records
+
+
+def load_cifar10(request: Request) -> Images:
+    """Return a split of CIFAR-10, (3, 32, 32), from its binary files, else from the Hub.
+
+    Raises:
+        ZooError: neither is there (says what to put where, what to install), or files are broken.
+    """
+    folders = [folder for root in roots(NAME) for folder in (root, root / ARCHIVE)]
+    for folder in folders:
+        files = [folder / name for name in FILES[request.split]]
+        if all(file.is_file() for file in files):
+            records = torch.cat([_records(file) for file in files])
+            images, labels = records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].long()
+            return Images(images.clone(), labels, CLASSES, NAME, LICENCE)
+    where = f"{NAME}: no {FILES[request.split][0]} in {' or '.join(map(str, roots(NAME)))}"
+    advice = (
+        "put the .bin files of cifar-10-binary.tar.gz there, or set "
+        f"{VARIABLE} to the folder that holds {NAME}/"
+    )
+    return from_hub(request, HUB, NAME, LICENCE, f"{where}; {advice}")

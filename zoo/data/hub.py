@@ -1,0 +1,148 @@
+"""Data sets of the Hugging Face Hub, through the package datasets: hf:OWNER/NAME.
+
+    hf:uoft-cs/cifar10
+    hf:ylecun/mnist?train=train&test=test&image=image&label=label
+    hf:./folder-of-parquet-files
+
+After a question mark: config, the splits to take for train and test, the columns of images and
+of labels. Left out, they are found where there is no doubt. No code of a data set is ever run.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import parse_qsl
+
+import torch
+
+from zoo.data.decode import decode_all
+from zoo.data.images import Images, check_labels
+from zoo.data.request import Request
+from zoo.errors import ZooError, did_you_mean
+
+OPTIONS = ("config", "image", "label", "test", "train")
+PIP = "pip install 'fieldzoo[data]'"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One image of a data set, still encoded.
+
+    Attributes:
+        name: what errors call it.
+        content: the bytes of the file, or None where `path` says where it lies.
+        path: where it lies, or what it was called.
+    """
+
+    name: str
+    content: bytes | None
+    path: str | None
+
+    def open(self) -> BinaryIO | Path:
+        """Return its bytes, as a stream or where they lie."""
+        return Path(self.path or "") if self.content is None else io.BytesIO(self.content)
+
+
+def _options(request: Request, text: str) -> dict[str, str]:
+    """Return what follows the question mark."""
+    try:
+        options = dict(parse_qsl(text, strict_parsing=bool(text), keep_blank_values=True))
+    except ValueError as error:
+        raise ZooError(f"{request.ref}: {text!r} is not like image=img&label=label") from error
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise ZooError(f"{request.ref}: no option {name!r}; {did_you_mean(name, OPTIONS)}")
+        if not value:
+            raise ZooError(f"{request.ref}: {name} is empty; leave it out, or name one")
+    return options
+
+
+def _column(request: Request, table: Any, kind: str, asked: str | None, fits: list[str]) -> str:
+    """Return the column asked for, or the only one that fits."""
+    if asked is not None and asked not in table.column_names:
+        raise ZooError(f"{request.ref}: no column {asked!r}; {did_you_mean(asked, table.features)}")
+    if asked is None and len(fits) != 1:
+        there = ", ".join(table.column_names)
+        raise ZooError(
+            f"{request.ref}: {len(fits)} columns look like {kind}s; there is {there}; name one "
+            f"with ?{kind}=..."
+        )
+    return asked or fits[0]
+
+
+def load_hub(request: Request) -> Images:
+    """Return a data set of images, with labels if it has one column of classes.
+
+    Args:
+        request: the argument is OWNER/NAME or a local folder, then ?option=value&...
+
+    Raises:
+        ZooError: the package datasets is not installed, the data set or a split or a column is not
+            there, or an image is unreadable.
+    """
+    name = request.argument.partition("?")[0].rstrip("/").rpartition("/")[2]
+    try:
+        import datasets
+    except ImportError as error:
+        raise ZooError(f"{request.ref} needs the package datasets: {PIP}") from error
+    path, _, query = request.argument.partition("?")
+    options = _options(request, query)
+    split = options.get(request.split, request.split)
+    try:
+        table = datasets.load_dataset(path, options.get("config"), split=split)
+    except Exception as error:  # a hundred ways: no such name, split or network, a broken file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ZooError(f"{request.ref}, split {split!r}: cannot be loaded: {reason}") from error
+    return _images(request, table, options, name)
+
+
+def _images(request: Request, table: Any, options: dict[str, str], name: str) -> Images:
+    """Return the images and labels of a table."""
+    import datasets
+
+    pictures = [n for n, f in table.features.items() if isinstance(f, datasets.Image)]
+    classes = [n for n, f in table.features.items() if isinstance(f, datasets.ClassLabel)]
+    image = _column(request, table, "image", options.get("image"), pictures)
+    if not isinstance(table.features[image], datasets.Image):
+        raise ZooError(f"{request.ref}: the column {image!r} holds no images")
+    if not len(table):
+        raise ZooError(f"{request.ref}: holds no samples")
+    cells = table.cast_column(image, datasets.Image(decode=False))[image]
+    files = [
+        Encoded(f"{request.ref}, number {i}", cell and cell["bytes"], cell and cell["path"])
+        for i, cell in enumerate(cells)
+    ]
+    labels, count = None, 0
+    if options.get("label") or classes:
+        label = _column(request, table, "label", options.get("label"), classes)
+        labels, count = _labels(request, table, label)
+    licence = str(getattr(table.info, "license", "") or "") or "not stated by the data set"
+    return Images(decode_all(files, request.size), labels, count, name, licence)
+
+
+def _labels(request: Request, table: Any, column: str) -> tuple[torch.Tensor, int]:
+    """Return the class numbers in a column and the number of classes."""
+    values = list(table[column])
+    if not all(isinstance(value, int) for value in values):
+        raise ZooError(f"{request.ref}: the column {column!r} holds no class numbers")
+    labels = torch.tensor(values)
+    found = check_labels(labels, len(values), f"{request.ref}, {column!r}")
+    return labels, max(found, int(getattr(table.features[column], "num_classes", None) or 0))
+
+
+def from_hub(request: Request, ref: str, name: str, licence: str, absent: str) -> Images:
+    """Return the data set `ref` of the Hub in place of one that is not on this machine.
+
+    Raises:
+        ZooError: it cannot be had from there either; begins with `absent`.
+    """
+    from dataclasses import replace
+
+    try:
+        found = load_hub(Request(f"hf:{ref}", ref, request.split, request.size))
+    except ZooError as error:
+        raise ZooError(f"{absent}; or let it come from the Hub: {error}") from error
+    return replace(found, name=name, licence=licence)
