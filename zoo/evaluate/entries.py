@@ -71,14 +71,20 @@ def model_index(name: str, training: dict[str, Any], dataset: str = "") -> list[
         ]
         for metric, (value, low, high) in entry["metrics"].items():
             named = f"{_title(metric)}, {entry['title']}"
-            facts = _conditions(entry) | {"interval_95": [low, high]}
+            facts = json.dumps(_conditions(entry))[1:-1]
             lines += [
                 f"    - type: {_text(metric)}",
-                f"      value: {json.dumps(value)}",
+                f"      value: {_number(value)}",
                 f"      name: {_text(named)}",
-                f"      args: {json.dumps(facts)}",
+                f"      args: {{{facts}, interval_95: [{_number(low)}, {_number(high)}]}}",
             ]
     return ["model-index:", f"- name: {_text(name)}", "  results:", *lines] if lines else []
+
+
+def _number(value: float) -> str:
+    """Return a number that YAML reads as one: it takes 1e-05 for text, 1.0e-05 not."""
+    text = json.dumps(value)
+    return text if "." in text else text.replace("e", ".0e")
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,18 @@ from zoo.interfaces.solver import StepCallback
 from zoo.model import FieldModel
 
 
+def check_noise(amount: float) -> None:
+    """Raise ZooError unless `amount` is a finite number of at least 0."""
+    if not 0 <= amount < float("inf"):
+        raise ZooError(f"noise = {amount}; expected a number of at least 0")
+
+
+def check_bits(bits: int) -> None:
+    """Raise ZooError unless `bits` is 2 to 16."""
+    if not 2 <= bits <= 16:
+        raise ZooError(f"bits = {bits}; expected 2 to 16")
+
+
 class NoisySolver(Solver):
     """A solver with noise added to the state after each of its steps but the last.
 
@@ -32,8 +44,7 @@ class NoisySolver(Solver):
     """
 
     def __init__(self, solver: Solver, amount: float, seed: int = 0) -> None:
-        if not 0 <= amount < float("inf"):
-            raise ZooError(f"noise = {amount}; expected a number of at least 0")
+        check_noise(amount)
         self.solver, self.amount, self.order = solver, amount, solver.order
         self.couples_samples, self.part = solver.couples_samples, solver.part
         self._generator = torch.Generator().manual_seed(seed)
@@ -80,8 +91,7 @@ def quantised(model: FieldModel, bits: int) -> FieldModel:
     Raises:
         ZooError: bits not between 2 and 16.
     """
-    if not 2 <= bits <= 16:
-        raise ZooError(f"bits = {bits}; expected 2 to 16")
+    check_bits(bits)
     top = 2 ** (bits - 1) - 1
     network = copy.deepcopy(model.network)
     with torch.no_grad():

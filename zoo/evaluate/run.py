@@ -18,7 +18,7 @@ from zoo.evaluate.intervals import Estimate, from_mean, from_seeds
 from zoo.evaluate.metrics import METRICS, Samples, least_samples, measure, samples_of
 from zoo.evaluate.reference import LEVELS, Reference
 from zoo.evaluate.report import Outcome, Report, Setting
-from zoo.evaluate.robust import NoisySolver, quantised
+from zoo.evaluate.robust import NoisySolver, check_bits, check_noise, quantised
 from zoo.interfaces import Solver
 from zoo.model import FieldModel
 
@@ -86,7 +86,15 @@ def sweep(model: FieldModel, solvers: Sequence[str], budgets: Sequence[int]) -> 
 def disturbed(
     settings: Sequence[Setting], noise: Sequence[float], bits: Sequence[int]
 ) -> list[Setting]:
-    """Return each setting once more per amount of noise and per number of bits."""
+    """Return each setting once more per amount of noise and per number of bits.
+
+    Raises:
+        ZooError: an amount or a number of bits out of range.
+    """
+    for amount in noise:
+        check_noise(amount)
+    for number in bits:
+        check_bits(number)
     noisy = [structs.replace(s, noise=amount) for s in settings for amount in noise]
     return noisy + [structs.replace(s, bits=count) for s in settings for count in bits]
 

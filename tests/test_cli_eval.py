@@ -1,0 +1,93 @@
+"""`zoo eval`: tables, JSON, sweeps, the card, and what it refuses before it draws."""
+
+import json
+import shutil
+
+import pytest
+from evaluation_data import write_npz
+
+from zoo.cli import main
+from zoo.folder import read_card, read_config
+
+
+@pytest.fixture
+def evaluated(capsys, tmp_path, monkeypatch, saved_images):
+    """Run `zoo eval FOLDER --data PATTERNS ARGS`; return (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(saved_images, "gravity-tiny")
+    data = write_npz(tmp_path / "patterns.npz", n=60)
+
+    def run(*args, data=data):
+        chosen = ["--data", data] if data else []
+        with pytest.raises(SystemExit) as stop:
+            main(["eval", "./gravity-tiny", *chosen, *map(str, args)])
+        return (stop.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def refused(result, status):
+    code, out, err = result
+    assert (code, out) == (status, "")
+    assert err.startswith("zoo: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_a_table_of_every_setting(evaluated):
+    options = ("-n", 20, "--metrics", "frechet,kid", "--solvers", "euler,heun", "--nfe", "3")
+    status, out, err = evaluated(*options, "--noise", "0.1", "--bits", "8")
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("./gravity-tiny against the train split of npz:")
+    assert lines[2].split()[:5] == ["solver", "steps", "NFE", "disturbed", "frechet"]
+    assert [line.split()[:3] for line in lines[3:5]] == [["euler", "3", "3"], ["heun", "2", "3"]]
+    assert [line.split()[3:5] for line in lines[5:]] == [["noise", "0.1"]] * 2 + [["8", "bits"]] * 2
+    assert all("±" in line for line in lines[3:])
+    assert "20 samples by euler, 3 steps, 3 evaluations, noise 0.1" in err
+
+
+def test_json_is_the_file_and_the_default_solver_is_the_models_own(evaluated, tmp_path):
+    options = ("-n", 20, "--steps", 3, "--metrics", "nearest", "--seeds", 2, "--seed", 5)
+    status, out, _ = evaluated(*options, "--json", "-o", "found.json")
+    assert status == 0
+    printed = json.loads(out)
+    assert printed == json.loads((tmp_path / "found.json").read_text())
+    assert printed["seeds"] == [5, 6]
+    (outcome,) = printed["outcomes"]
+    assert outcome["setting"] == {"solver": "heun", "steps": 3, "nfe": 5}
+    assert len(outcome["metrics"]["nearest_pixels"]["values"]) == 2
+    assert printed["machine"]["device"] == "cpu"
+    assert printed["weights"].keys() == {"model.safetensors"}
+
+
+def test_results_in_the_card(evaluated, tmp_path):
+    assert evaluated("-n", 20, "--steps", 3, "--metrics", "frechet", "--write-card")[0] == 0
+    folder = tmp_path / "gravity-tiny"
+    (entry,) = read_config(folder).training["evaluation"]
+    assert (entry["solver"], entry["nfe"], entry["features"]) == ("heun", 5, "pixels")
+    assert "| Frechet distance |" in read_card(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (("--solvers", "euler"), 2, "both --solvers and --nfe"),
+        (("--solvers", "euler", "--nfe", "3", "--steps", "2"), 2, "not both"),
+        (("--nfe", "3,x", "--solvers", "euler"), 2, "expected numbers as in 8,6,5"),
+        (("--bits", "7.5"), 2, "expected whole numbers"),
+        (("-n", "5"), 1, "5 samples are too few"),
+        (("--metrics", "fid"), 1, "no metric 'fid'"),
+        (("--features", "garments"), 1, "1x28x28"),
+        (("--metrics", "classes"), 1, "needs a model with labels"),
+        (("--solvers", "dopri5", "--nfe", "4"), 1, "dopri5 cannot keep to 4 evaluations"),
+        (("--noise", "-1", "-n", "20"), 1, "noise = -1"),
+        (("--bits", "1", "-n", "20"), 1, "bits = 1"),
+    ],
+)
+def test_refusals_are_one_line(evaluated, options, status, said):
+    assert said in refused(evaluated(*options), status)
+
+
+def test_a_model_that_does_not_say_what_it_learned_from(evaluated):
+    assert "name it with --data" in refused(evaluated("-n", 20, data=None), 1)

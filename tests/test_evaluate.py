@@ -1,0 +1,367 @@
+"""Evaluation: features, references, disturbances, budgets, and the report as a whole."""
+
+import hashlib
+import json
+import sys
+from importlib.resources import files
+from itertools import count, pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+from evaluation_data import patterns, write_npz
+from fashion_data import data_root, write_fashion_mnist
+from safetensors.torch import load as load_weights
+from tiny_models import images, points
+
+import zoo
+from zoo.data import load
+from zoo.errors import ZooError
+from zoo.evaluate import features as extractors
+from zoo.evaluate import garments, report
+from zoo.evaluate.budget import evaluations, steps_for
+from zoo.evaluate.conditional import class_hits
+from zoo.evaluate.garments.train import accuracy, export, train
+from zoo.evaluate.metrics import Nearest, named, samples_of
+from zoo.evaluate.reference import as_written, open_reference
+from zoo.evaluate.robust import NoisySolver, quantised
+from zoo.evaluate.run import Job, bits_per_dim, disturbed, evaluate, own_setting, sweep
+from zoo.interfaces import Flow
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def reference(tmp_path):
+    kind = extractors.build("pixels", (1, 8, 8), CPU)
+    return open_reference(write_npz(tmp_path / "patterns.npz"), (1, 8, 8), kind)
+
+
+def test_images_are_rounded_as_a_file_of_8_bits_would():
+    levels = torch.arange(256).float() / 127.5 - 1
+    assert torch.equal(as_written(levels, (-1, 1)), levels)
+    between = as_written(levels[:-1] + 0.3 / 127.5, (-1, 1))
+    assert torch.allclose(between, levels[:-1], atol=1e-6)
+    assert as_written(between, None) is between
+
+
+def test_the_shipped_classifier_is_the_one_described_and_small():
+    raw = (files("zoo.evaluate.garments") / "garments.safetensors").read_bytes()
+    about = garments.about()
+    net = garments.load_garment_net()
+    assert hashlib.sha256(raw).hexdigest() == about["sha256"]
+    assert len(raw) == about["size"] < 500_000
+    assert sum(p.numel() for p in net.parameters()) == about["parameters"] <= 150_000
+    assert about["test_accuracy"] >= 0.92
+    assert about["licence"]
+
+
+def test_a_damaged_classifier_is_refused(monkeypatch):
+    monkeypatch.setattr("zoo.evaluate.garments.network.about", lambda: {"sha256": "0" * 64})
+    with pytest.raises(ZooError, match="is not what garments"):
+        garments.load_garment_net()
+
+
+def test_the_features_are_the_penultimate_layer():
+    net, kind = garments.load_garment_net(), extractors.build("garments", (1, 28, 28), CPU)
+    x = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = kind.of(x)
+    assert found.shape == (5, 64)
+    assert found.dtype == torch.float64
+    assert torch.equal(net.head(found.float()).argmax(dim=1), kind.classify(x))
+
+
+@pytest.mark.slow
+def test_the_classifier_is_as_good_as_it_says(tmp_path, monkeypatch):
+    """Needs the real Fashion-MNIST."""
+    monkeypatch.setenv("ZOO_DATA", str(data_root(tmp_path)))
+    found = accuracy(garments.load_garment_net(), load("fashion-mnist", split="test"))
+    assert found == pytest.approx(garments.about()["test_accuracy"], abs=5e-4)
+
+
+def test_training_the_classifier_writes_what_loads(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_DATA", str(write_fashion_mnist(tmp_path / "data")))
+    net = train(load("fashion-mnist"), epochs=1)
+    export(net, load("fashion-mnist", split="test"), tmp_path, 0.1)
+    about = json.loads((tmp_path / "garments.json").read_text())
+    raw = (tmp_path / "garments.safetensors").read_bytes()
+    assert about["sha256"] == hashlib.sha256(raw).hexdigest()
+    again = garments.GarmentNet()
+    again.load_state_dict(load_weights(raw))
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+    test = load("fashion-mnist", split="test")
+    assert about["test_accuracy"] == round(accuracy(again.eval(), test), 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("garment", (1, 28, 28), "did you mean 'garments'"),
+        ("garments", (3, 32, 32), "28x28 grey|1x28x28"),
+        ("timm:resnet1888", (1, 28, 28), "resnet18"),
+        ("timm:resnet18", (2,), "take 'pixels'"),
+        ("inception", (2,), "take 'pixels'"),
+        ("timm:", (1, 28, 28), "no features 'timm:'"),
+    ],
+)
+def test_features_that_are_not_there_or_do_not_fit(name, shape, said):
+    with pytest.raises(ZooError, match=said):
+        extractors.build(name, shape, CPU)
+
+
+def test_timm_features_of_grey_images(monkeypatch):
+    import timm
+
+    create = timm.create_model
+    monkeypatch.setattr(
+        timm, "create_model", lambda name, pretrained, **kw: create(name, pretrained=False, **kw)
+    )
+    kind = extractors.build("timm:test_convnext", (1, 28, 28), CPU)
+    x = torch.rand(3, 1, 28, 28) * 2 - 1
+    found = kind.of(x)
+    assert found.shape[0] == 3
+    assert found.ndim == 2
+    assert torch.allclose(kind.of(x.expand(-1, 3, -1, -1)), found, atol=1e-5)
+
+
+def test_weights_that_are_not_to_be_had_are_one_line(monkeypatch):
+    def offline(*_args, **_options):
+        raise OSError("no\nnetwork")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    with pytest.raises(ZooError, match=r"timm:resnet18.*not to be had here: no network"):
+        extractors.build("timm:resnet18", (1, 28, 28), CPU)
+
+
+INCEPTION = "torch_fidelity.feature_extractor_inceptionv3"
+
+
+def test_inception_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, INCEPTION, None)
+    with pytest.raises(ZooError, match=r"pip install 'fieldzoo\[eval\]'"):
+        extractors.build("inception", (1, 28, 28), CPU)
+
+
+def test_inception_sees_bytes_of_three_channels(monkeypatch):
+    class Inception(torch.nn.Module):
+        def __init__(self, name, features):
+            super().__init__()
+            assert features == ["2048"]
+
+        def forward(self, x):
+            assert x.dtype == torch.uint8
+            return (x.flatten(1).float(),)
+
+    module = SimpleNamespace(FeatureExtractorInceptionV3=Inception)
+    monkeypatch.setitem(sys.modules, INCEPTION, module)
+    kind = extractors.build("inception", (1, 4, 4), CPU)
+    x = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4)
+    expected = ((x + 1) * 127.5).round().flatten().double().repeat(3)
+    assert torch.equal(kind.of(x)[0], expected)
+
+
+def test_data_without_a_test_split_is_compared_with_its_training_split(reference):
+    assert (reference.split, len(reference.data)) == ("train", 120)
+
+
+def test_data_of_another_shape_is_refused(tmp_path):
+    kind = extractors.build("pixels", (3, 8, 8), CPU)
+    with pytest.raises(ZooError, match="is of shape 1x8x8, the model's samples of 3x8x8"):
+        open_reference(write_npz(tmp_path / "p.npz"), (3, 8, 8), kind)
+
+
+def test_copies_of_training_images_are_found(reference):
+    fresh, _ = patterns(40, seed=5)
+    x = fresh.float() / 127.5 - 1
+    x[:30] = reference.data.batch(torch.arange(30))
+    rows = Nearest().rows(samples_of(x, reference), reference)
+    assert bool((rows[:30] == 0).all())
+    assert bool((rows[30:] > 0.5).all())
+    assert Nearest().of(rows, reference).tolist() == [0, 0]
+
+
+def test_a_limit_keeps_images_and_labels_together(tmp_path):
+    kind = extractors.build("pixels", (1, 8, 8), CPU)
+    ref = write_npz(tmp_path / "p.npz")
+    limited = open_reference(ref, (1, 8, 8), kind, limit=7)
+    assert (len(limited.data), len(limited.data.labels), len(limited.images)) == (7, 7, 7)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "rk4"])
+def test_no_noise_changes_nothing(solver):
+    model = images()
+    quiet = NoisySolver(zoo.solver(solver), 0.0)
+    plain = model.sample(3, seed=1, steps=5, solver=solver)
+    assert torch.allclose(model.sample(3, seed=1, steps=5, solver=quiet), plain, atol=1e-5)
+
+
+def test_noise_enters_once_per_inner_step_with_the_levels_variance():
+    """Where the denoiser returns its input nothing moves, so the noise is all that is left."""
+    kernel = zoo.kernel("gaussian", dim=4)
+    still = Flow(kernel, lambda x, t: x, dtype=torch.float64)
+    seen = []
+    x = torch.zeros(20_000, 4, dtype=torch.float64)
+    end = NoisySolver(zoo.solver("heun"), 0.5, seed=3).integrate(
+        still, x, 2.0, 0.5, steps=4, callback=lambda i, t, x: seen.append(t)
+    )
+    assert len(seen) == 4
+    assert all(a > b for a, b in pairwise(seen))
+    expected = 0.25 * sum(t * t for t in seen[:-1])
+    assert float(end.var()) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("amount", [-0.1, float("nan"), float("inf")])
+def test_impossible_noise(amount):
+    with pytest.raises(ZooError, match="noise ="):
+        NoisySolver(zoo.solver("heun"), amount)
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+def test_weights_of_few_bits_have_few_levels_and_lie_near(bits):
+    model = images()
+    before = {k: v.clone() for k, v in model.network.state_dict().items()}
+    coarse = quantised(model, bits)
+    for (name, old), new in zip(
+        model.network.named_parameters(), coarse.network.parameters(), strict=True
+    ):
+        old, new = old.detach(), new.detach()
+        assert torch.equal(old, before[name])
+        if old.ndim < 2:
+            assert torch.equal(old, new)
+            continue
+        step = float(old.abs().max()) / (2 ** (bits - 1) - 1)
+        assert len(new.unique()) <= 2**bits - 1
+        assert float((new - old).abs().max()) <= step / 2 * (1 + 1e-4)
+
+
+def test_one_bit_is_refused():
+    with pytest.raises(ZooError, match="bits = 1"):
+        quantised(images(), 1)
+
+
+@pytest.mark.parametrize(
+    ("solver", "budget", "steps", "nfe"),
+    [("heun", 35, 18, 35), ("heun", 36, 18, 35), ("euler", 9, 9, 9), ("rk4", 9, 3, 9)],
+)
+def test_steps_for_a_number_of_evaluations(solver, budget, steps, nfe):
+    model, built = images(), zoo.solver(solver)
+    assert steps_for(model.kernel, built, budget) == steps
+    assert evaluations(model, built, steps) == nfe
+
+
+def test_a_solver_that_chooses_its_own_steps_cannot_keep_to_a_budget():
+    with pytest.raises(ZooError, match="dopri5 cannot keep to 5 evaluations"):
+        steps_for(images().kernel, zoo.solver("dopri5"), 5)
+
+
+def test_a_sweep_and_its_disturbances():
+    found = sweep(images(), ["euler", "heun"], [3, 5])
+    assert [(s.solver, s.steps, s.nfe) for s in found] == [
+        ("euler", 3, 3),
+        ("euler", 5, 5),
+        ("heun", 2, 3),
+        ("heun", 3, 5),
+    ]
+    assert [s.noise for s in disturbed(found[:1], [0.1, 0.2], [])] == [0.1, 0.2]
+    assert [(s.solver, s.bits) for s in disturbed(found[:2], [], [8])] == [("euler", 8)] * 2
+
+
+def test_metrics_by_name():
+    assert named("frechet, kid,frechet") == ("frechet", "kid")
+    with pytest.raises(ZooError, match="did you mean 'frechet'"):
+        named("frechett")
+
+
+def run(reference, seeds, metrics=("frechet", "kid", "prdc", "nearest"), n=40):
+    model = images()
+    job = Job(metrics, n, seeds)
+    return evaluate("tiny", model, [own_setting(model, "euler", 3)], job, reference)
+
+
+def test_a_report_of_one_seed_and_of_two(reference, tmp_path):
+    one, two = run(reference, (0,)), run(reference, (0, 1))
+    assert (one.outcomes[0].setting.nfe, one.samples, one.seeds) == (3, 40, (0,))
+    assert one.intervals == report.HOW_ONE
+    assert two.intervals == report.HOW_SEEDS
+    assert set(one.outcomes[0].metrics) == {
+        *("frechet", "kid", "precision", "recall", "density", "coverage"),
+        *("nearest_pixels", "nearest_features"),
+    }
+    for name, estimate in one.outcomes[0].metrics.items():
+        assert estimate.low <= estimate.value <= estimate.high
+        other = two.outcomes[0].metrics[name]
+        assert other.values[0] == pytest.approx(estimate.value, rel=1e-9)
+        assert other.value == pytest.approx(sum(other.values) / 2)
+    report.write(one, tmp_path / "deep" / "one.json")
+    assert report.read(tmp_path / "deep" / "one.json") == one
+    assert {"fieldzoo", "torch", "python"} <= set(one.versions)
+
+
+def test_what_is_no_report_is_refused(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(ZooError, match="not a results file"):
+        report.read(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "n", "said"),
+    [
+        (("frechet",), 19, "19 samples are too few; these metrics take 20"),
+        (("classes",), 20, "needs a model with labels"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_anything_is_drawn(reference, metrics, n, said):
+    with pytest.raises(ZooError, match=said):
+        run(reference, (0,), metrics, n)
+
+
+def test_bits_are_of_images(reference):
+    with pytest.raises(ZooError, match="metric 'bits' is of images"):
+        Job(("bits",), 20, (0,)).check(points(), reference)
+
+
+def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
+    seen = []
+
+    def log_prob(model, x, *, seed):
+        seen.append(x)
+        return SimpleNamespace(bits_per_dim=torch.linspace(1, 3, len(x)).double())
+
+    monkeypatch.setattr("zoo.likelihood.log_prob", log_prob)
+    found = bits_per_dim(images(), reference)
+    assert torch.equal(seen[0], reference.data.images[:16])
+    assert found.value == pytest.approx(2)
+    assert found.low < 2 < found.high
+
+
+def test_class_accuracy_counts_samples_of_their_own_class():
+    class Painter:
+        """Paints its label, and every fifth time another."""
+
+        network, range = SimpleNamespace(labels=4), (-1.0, 1.0)
+
+        def sample(self, n, *, labels, guidance, **_):
+            assert guidance == 2
+            wrong = torch.arange(n) % 5 == 0
+            painted = torch.where(wrong, (labels + 1) % 4, labels)
+            return (painted.float() / 127.5 - 1)[:, None, None, None].expand(n, 1, 2, 2)
+
+    kind = extractors.Features(
+        "x", "x", lambda x: x, lambda x: ((x[:, 0, 0, 0] + 1) * 127.5).round().long()
+    )
+    options = {"guidance": 2.0, "steps": 3, "solver": None, "seed": 0}
+    assert class_hits(Painter(), kind, 100, **options).mean() == pytest.approx(0.8)
+
+
+def test_features_of_many_images_are_those_of_each(monkeypatch):
+    calls = count()
+    monkeypatch.setattr(extractors, "_COORDINATES", 30)
+
+    def compute(x):
+        next(calls)
+        return x.flatten(1)
+
+    x = torch.rand(10, 1, 3, 3)
+    found = extractors.Features("x", "x", compute).of(x)
+    assert torch.equal(found, x.flatten(1).double())
+    assert next(calls) == 4
