@@ -13,7 +13,7 @@ from zoo.device import parse_device
 from zoo.errors import ZooError
 from zoo.folder import check_requirements, read_card, read_config
 from zoo.lift import default_prior, lift
-from zoo.locate import folder_of, weight_paths
+from zoo.locate import folder_of, resolve, weight_paths
 from zoo.model import FieldModel
 from zoo.parts import kernel_of, network_of, prior_of, solver_of
 from zoo.refs import Access
@@ -75,12 +75,13 @@ def load_folder(
     """Load the model in `folder`; arguments as for `load`, and how to reach weights elsewhere."""
     config = read_config(folder)
     check_requirements(config, folder.name)
+    home, config = resolve(folder, config, access)
     as_saved = kernel is None or _same(kernel, config.kernel)
     if solver is not None:
         config = _with_solver(config, solver)
     trained = _as_trained(config)
     own = kernel_of(trained.kernel, config.data.dim)
-    tensors = read_weights(weight_paths(folder, config.weights, access))
+    tensors = read_weights(weight_paths(home, config.weights, access))
     network = network_with(
         lambda: network_of(config.network, config.data.shape, own), tensors, str(folder)
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zoo.config import Weights
+import msgspec
+
+from zoo.config import Config, Weights
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG, PICTURE, check_file
+from zoo.folder import CARD, CONFIG, PICTURE, check_file, read_config
+from zoo.foreign.diffusers import folder_is_diffusers
 from zoo.names import UnknownModel, find_model
 from zoo.refs import Access, Hub, Local, Name, is_folder, parse_ref
 
@@ -49,7 +52,53 @@ def _local(ref: str, parsed: Local) -> Path:
     if not is_folder(parsed.path):
         raise ZooError(f"{ref}: there is no folder {parsed.path}")
     refuse_links(parsed.path)
-    return parsed.path
+    return _adopted(parsed.path)
+
+
+def _adopted(folder: Path) -> Path:
+    """Return the folder, or the one that is made of it where it is in diffusers' format."""
+    if folder_is_diffusers(folder):
+        from zoo.foreign.adopt import adopt_folder
+
+        return adopt_folder(folder)
+    return folder
+
+
+def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple[Path, Config]:
+    """Return the folder that a model's weights are in, or are listed in, and its whole config.
+
+    Where config.json names a repository but no files, the network and the kernel that it was
+    trained under are those of the model that is there; if `config` has another kernel, it is
+    lifted from that one.
+
+    Args:
+        folder: of the model.
+        config: of the folder.
+        access: how to reach the Hub.
+
+    Raises:
+        ZooError: the model there cannot be had, or is of other data.
+    """
+    if config.weights.repo is None or config.weights.files:
+        return folder, config
+    from zoo.hub import pull_repository
+
+    where = config.weights
+    home = pull_repository(str(where.repo), revision=where.revision, access=access)
+    there = read_config(home)
+    if there.data.shape != config.data.shape:
+        raise ZooError(
+            f"{folder.name}: data.shape = {[*config.data.shape]}, {where.repo} has "
+            f"{[*there.data.shape]}"
+        )
+    trained = there.lifted_from or there.kernel
+    whole = msgspec.structs.replace(
+        config,
+        network=there.network,
+        weights=there.weights,
+        lifted_from=None if config.kernel == trained else trained,
+    )
+    return home, whole
 
 
 def refuse_links(folder: Path) -> None:

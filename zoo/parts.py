@@ -47,9 +47,12 @@ def solver_of(part: Part) -> Solver:
 def requirements(parts: Config | Recipe) -> tuple[str, ...]:
     """Return what has to be installed to build the parts: ("fieldzoo>=0.1.0", ...).
 
+    What a config requires beside the distributions of its parts stays.
+
     Raises:
         ZooError: a part is not there.
     """
+    from packaging.requirements import Requirement
     from packaging.version import Version
 
     named = [
@@ -62,4 +65,7 @@ def requirements(parts: Config | Recipe) -> tuple[str, ...]:
         named.append(("kernels", parts.lifted_from))
     owners = [find(kind, part.use).plugin for kind, part in named]
     versions = {"fieldzoo": zoo.__version__} | {o.distribution: o.version for o in owners}
-    return tuple(sorted(f"{name}>={Version(v).public}" for name, v in versions.items() if name))
+    found = [f"{name}>={Version(v).public}" for name, v in versions.items() if name]
+    asked = parts.requires if isinstance(parts, Config) else ()
+    found += [r for r in asked if Requirement(r).name not in versions]
+    return tuple(sorted(found))

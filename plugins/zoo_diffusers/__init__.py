@@ -1,0 +1,30 @@
+"""Networks of Hugging Face diffusers: the Gaussian denoisers that the Hub is full of.
+
+Needs the package diffusers, which fieldzoo does not install: pip install 'fieldzoo[diffusers]'.
+"""
+
+from collections.abc import Iterable
+
+from zoo import Component, hookimpl
+
+_SMALL = {
+    "unet": {
+        "sample_size": 8,
+        "in_channels": 1,
+        "out_channels": 1,
+        "layers_per_block": 1,
+        "block_out_channels": [8, 16],
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 4,
+    },
+    "scheduler": {"beta_schedule": "linear"},
+}
+
+
+@hookimpl
+def zoo_networks() -> Iterable[Component]:
+    """Bring the U-Net of its unconditional pipelines."""
+    yield Component(
+        "diffusers", "zoo_diffusers.network:DiffusersNetwork", "UNet2DModel of diffusers", _SMALL
+    )

@@ -1,0 +1,60 @@
+"""Repositories as diffusers itself writes them, in every layout that there is."""
+
+import torch
+from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
+
+LAYOUTS = ["pipeline-safetensors", "pipeline-bin", "flat-safetensors", "flat-bin"]
+SMALL = {
+    "sample_size": 8,
+    "layers_per_block": 1,
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+    "norm_num_groups": 4,
+    "attention_head_dim": None,
+    "downsample_padding": 0,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+    "norm_eps": 1e-6,
+}
+# google/ddpm-cifar10-32, as far as its configuration is known here.
+CIFAR = {
+    **SMALL,
+    "sample_size": 32,
+    "layers_per_block": 2,
+    "block_out_channels": (128, 256, 256, 256),
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    "norm_num_groups": 32,
+}
+
+
+def unet(settings=SMALL, **changes):
+    torch.manual_seed(0)
+    return UNet2DModel(**{**settings, **changes}).eval()
+
+
+def ddpm(**options):
+    return DDPMScheduler(**options)
+
+
+def ddim(**options):
+    """The scheduler whose formulas the tests compare with: eta 0, no clipping."""
+    return DDIMScheduler(clip_sample=False, **options)
+
+
+def save(folder, network, scheduler, layout="pipeline-safetensors"):
+    """Write a repository in one layout; return it as {path: bytes}."""
+    safe = layout.endswith("safetensors")
+    if layout.startswith("pipeline"):
+        DDPMPipeline(network, scheduler).save_pretrained(folder, safe_serialization=safe)
+    else:
+        network.save_pretrained(folder, safe_serialization=safe)
+        scheduler.save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
+    return files(folder)
+
+
+def files(folder):
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}

@@ -1,0 +1,1 @@
+"""Models in the formats of other libraries, read as model folders of the zoo."""

@@ -1,0 +1,102 @@
+"""Noise schedules of diffusers' DDPM and DDIM schedulers, as noise levels.
+
+    sigma_n = sqrt(1 / abar_n - 1),   abar_n = (1 - beta_0) ... (1 - beta_n)
+
+Source: DDPM, arXiv:2006.11239, section 4; cosine, arXiv:2102.09672, eq. 17.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from zoo.errors import ZooError, did_you_mean
+
+PREDICTIONS = ("epsilon", "sample", "v_prediction")
+_MOST_STEPS = 100_000
+_LARGEST_BETA = 0.999
+
+
+def _even(start: float, end: float, steps: int) -> list[float]:
+    return [start + (end - start) * n / (steps - 1) for n in range(steps)]
+
+
+def _linear(start: float, end: float, steps: int) -> list[float]:
+    return _even(start, end, steps)
+
+
+def _scaled_linear(start: float, end: float, steps: int) -> list[float]:
+    return [root**2 for root in _even(math.sqrt(start), math.sqrt(end), steps)]
+
+
+def _cosine(_start: float, _end: float, steps: int) -> list[float]:
+    """Return the betas of abar(u) = cos^2(pi/2 (u + s) / (1 + s)), s = 0.008, capped."""
+    abar = [math.cos((n / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for n in range(steps + 1)]
+    return [min(1 - abar[n + 1] / abar[n], _LARGEST_BETA) for n in range(steps)]
+
+
+_SCHEDULES: dict[str, Callable[[float, float, int], list[float]]] = {
+    "linear": _linear,
+    "scaled_linear": _scaled_linear,
+    "squaredcos_cap_v2": _cosine,
+}
+
+
+def betas(scheduler: Mapping[str, Any]) -> list[float]:
+    """Return beta_0, beta_1, ... of a scheduler's configuration.
+
+    Args:
+        scheduler: num_train_timesteps, beta_schedule, beta_start, beta_end, trained_betas, all
+            optional, with diffusers' defaults.
+
+    Raises:
+        ZooError: an unknown schedule, or values that are none.
+    """
+    if scheduler.get("rescale_betas_zero_snr"):
+        raise ZooError(
+            "rescale_betas_zero_snr: the last time step has no signal at all, so no noise level"
+        )
+    given = scheduler.get("trained_betas")
+    if given is not None:
+        return _checked(given)
+    name = scheduler.get("beta_schedule", "linear")
+    if name not in _SCHEDULES:
+        raise ZooError(f"beta_schedule = {name!r}; {did_you_mean(str(name), _SCHEDULES)}")
+    steps = scheduler.get("num_train_timesteps", 1000)
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= _MOST_STEPS:
+        raise ZooError(f"num_train_timesteps = {steps!r}; expected 2 to {_MOST_STEPS}")
+    start, end = _checked([scheduler.get("beta_start", 1e-4), scheduler.get("beta_end", 0.02)])
+    return _checked(_SCHEDULES[name](start, end, steps))
+
+
+def _checked(values: Any) -> list[float]:
+    if not isinstance(values, Sequence) or not 2 <= len(values) <= _MOST_STEPS:
+        raise ZooError(f"betas = {values!r:.60}; expected 2 to {_MOST_STEPS} numbers")
+    for value in values:
+        plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not plain or not 0 < value < 1:
+            raise ZooError(f"beta = {value!r:.60}; expected a number between 0 and 1")
+    return [float(value) for value in values]
+
+
+def levels(scheduler: Mapping[str, Any]) -> list[float]:
+    """Return sigma_0 < sigma_1 < ..., one per time step; raises what `betas` raises."""
+    total, found = 0.0, []
+    for beta in betas(scheduler):
+        total -= math.log1p(-beta)
+        found.append(math.sqrt(math.expm1(total)))
+    return found
+
+
+def prediction(scheduler: Mapping[str, Any]) -> str:
+    """Return what the network predicts: "epsilon", "sample" or "v_prediction".
+
+    Raises:
+        ZooError: anything else.
+    """
+    before_2022 = "epsilon" if scheduler.get("predict_epsilon", True) else "sample"
+    kind = scheduler.get("prediction_type", before_2022)
+    if kind not in PREDICTIONS:
+        raise ZooError(f"prediction_type = {kind!r}; {did_you_mean(str(kind), PREDICTIONS)}")
+    return str(kind)
