@@ -64,6 +64,59 @@ def test_the_recipes_that_are_to_be_compared_differ_in_the_kernel_alone():
     assert gravity.kernel != gaussian.kernel
 
 
+CIFAR = ["flow-cifar10", "gaussian-cifar10", "gravity-cifar10", "pfgmpp-cifar10"]
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_cifar_recipes_have_the_settings_of_edm(name):
+    """arXiv:2206.00364, table 7, and appendix F.2 for the augmentation."""
+    recipe = load_recipe(name)
+    plan = recipe.train
+    assert (plan.images, plan.batch, plan.lr, plan.ema_halflife) == (200e6, 512, 1e-3, 500e3)
+    assert (plan.warmup, plan.schedule, plan.betas) == (10e6, "constant", (0.9, 0.999))
+    assert (plan.level_mean, plan.level_std, recipe.data.augment) == (-1.2, 1.2, 0.12)
+    assert recipe.solver == Part("heun", {"steps": 18})  # 35 evaluations
+    expected = {"width": 128, "multipliers": [2, 2, 2], "blocks": 4, "attention": [16]}
+    expected |= {"augment": 9, "dropout": 0.13, "sigma_data": 0.5}
+    assert recipe.network == Part("ddpmpp", expected)
+
+
+def test_cifar_recipes_differ_in_the_kernel_alone():
+    raw = [load_recipe(name).to_dict() for name in CIFAR]
+    own = ("name", "kernel", "prior", "card")
+    assert len({json.dumps({k: v for k, v in r.items() if k not in own}) for r in raw}) == 1
+    assert [r["kernel"]["use"] for r in raw] == ["flow", "gaussian", "gravity", "pfgmpp"]
+    assert raw[3]["kernel"]["D"] == 2048
+
+
+@pytest.mark.parametrize("name", CIFAR)
+def test_cifar_recipes_build_edms_network_of_55_7_million_parameters(name):
+    """55.7 M, as published; 128 x 9 of them read the augmentation labels."""
+    import torch
+
+    from zoo.parts import kernel_of, network_of, prior_of, solver_of
+
+    recipe = load_recipe(name)
+    kernel = kernel_of(recipe.kernel, 3 * 32 * 32)
+    prior_of(recipe.prior, kernel)
+    solver_of(recipe.solver)
+    with torch.device("meta"):
+        network = network_of(recipe.network, (3, 32, 32), kernel)
+    assert sum(p.numel() for p in network.parameters()) == 55_733_891
+
+
+def test_the_conditional_recipe_adds_labels_and_nothing_else():
+    plain, conditional = (
+        load_recipe("gravity-fashion-mnist"),
+        load_recipe("gravity-fashion-mnist-cond"),
+    )
+    assert conditional.network.options == {**plain.network.options, "labels": 10}
+    assert conditional.train == plain.train
+    assert conditional.train.label_dropout == 0.1
+    for part in ("data", "kernel", "prior", "solver", "license"):
+        assert getattr(plain, part) == getattr(conditional, part)
+
+
 @pytest.mark.parametrize("name", bundled_recipes())
 def test_bundled_recipes_name_parts_that_there_are(name):
     recipe = load_recipe(name)

@@ -70,6 +70,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
             save memory; the gradient is that of the whole batch.
         lr: peak learning rate of AdamW.
         lr_min: learning rate at the start of the warmup and at the end of the cosine, <= lr.
+        schedule: after the warmup, "cosine" down to lr_min or "constant".
         warmup: length of the linear warmup, in images, < images.
         weight_decay: AdamW's decoupled decay.
         betas: AdamW's two decay rates.
@@ -97,6 +98,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     accumulate: Annotated[int, Meta(ge=1, le=2**20)] = 1
     lr: Above0 = 1e-3
     lr_min: AtLeast0 = 1e-6
+    schedule: Literal["cosine", "constant"] = "cosine"
     warmup: Annotated[int, Meta(ge=0)] = 20_000
     weight_decay: AtLeast0 = 0.0
     betas: tuple[Beta, Beta] = (0.9, 0.99)

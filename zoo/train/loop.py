@@ -87,7 +87,7 @@ class Trainer:
         self.schedule = CosineLRScheduler(
             self.optimizer,
             t_initial=self.steps,
-            lr_min=plan.lr_min,
+            lr_min=plan.lr if plan.schedule == "constant" else plan.lr_min,
             warmup_t=max(1, min(self.steps // 10, plan.warmup // plan.batch)),
             warmup_lr_init=plan.lr_min,
             t_in_epochs=False,
