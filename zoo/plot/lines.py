@@ -48,7 +48,7 @@ def field_lines(
     kernel: FieldKernel,
     data: Tensor,
     *,
-    per_point: int = 9,
+    per_point: int = 8,
     steps: int = STEPS,
     progress: bool = False,
 ) -> FieldLines:
@@ -60,7 +60,8 @@ def field_lines(
     Args:
         kernel: the field kernel, of dim 1.
         data: the points, float64.
-        per_point: lines from each, all of equal flux.
+        per_point: lines from each, all of equal flux; an even number leaves out the one that
+            starts at the point itself, where the density of some kernels vanishes.
         steps: of the solver.
         progress: show a progress bar, where there is a terminal.
 
@@ -110,7 +111,7 @@ def density(
     """Return p_t(x) of the points `data`, (N, 1), on the grid t (S,) times x (X,): (S, X)."""
     network = exact(kernel, data.double()).network
     assert isinstance(network, SourceSum)
-    at, where = (g.reshape(-1) for g in torch.meshgrid(t, x, indexing="ij"))
+    at, where = (g.reshape(-1) for g in torch.meshgrid(t.double(), x.double(), indexing="ij"))
     with torch.no_grad():
         parts = [
             network.log_density(where[i : i + chunk, None], at[i : i + chunk])

@@ -24,7 +24,7 @@ from zoo.plot.style import QUIET, colours, tidy
 # The first kernel is shown at this noise level, the others at its median radius.
 LEVEL = 1.0
 BINS = 40
-# The picture shows radii from 1/300 to 300 medians, and densities from here up.
+# The picture shows densities from FLOOR up, and radii as far as 300 medians either way.
 WINDOW, FLOOR = 300.0, 2e-3
 # Quantiles from 1e-6 to 1 - 1e-6.
 _LOGIT, _NODES = 13.8, 401
@@ -101,6 +101,17 @@ def _drawn(kernel: FieldKernel, t: float) -> RadialLaw:
     return RadialLaw(t, median, (edges[1:] * edges[:-1]).sqrt(), 1 / (BINS * width), drawn=True)
 
 
+def _reach(law: RadialLaw) -> float:
+    """Return the factor from the median within which the density is above the floor."""
+    far = law.radius[law.density > FLOOR].log().abs()
+    return min(WINDOW, 1.1 * float(far.max().exp()))
+
+
+def _labelled(r: float) -> bool:
+    """Return whether a radius between powers of ten gets a label: 2 and 5 of each decade."""
+    return f"{r:.0e}"[0] in "25"
+
+
 def draw_radial_densities(axes: Axes, kernels: Mapping[str, FieldKernel]) -> dict[str, RadialLaw]:
     """Draw the radial densities of kernels by name, all of one dim; return what was drawn.
 
@@ -111,13 +122,16 @@ def draw_radial_densities(axes: Axes, kernels: Mapping[str, FieldKernel]) -> dic
     palette, dim = colours([*laws]), next(iter(kernels.values())).dim
     for i, (name, law) in enumerate(laws.items()):
         # The later the thinner: where two coincide, both can be seen.
-        width, shown = 3.0 - 0.3 * i, law.density > FLOOR / 10
+        width, shown = max(1.0, 3.6 * 0.67**i), law.density > FLOOR / 10
         label = f"{name}, $t$ = {law.t:.3g}"
         axes.plot(law.radius[shown], law.density[shown], color=palette[name], lw=width, label=label)
     axes.axvline(1, color=QUIET, lw=0.8, ls=":", zorder=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(1 / WINDOW, WINDOW)
+    reach = max(2.0, *(_reach(law) for law in laws.values()))
+    axes.set_xlim(1 / reach, reach)
+    axes.xaxis.set_major_formatter(lambda r, _: f"{r:g}")
+    axes.xaxis.set_minor_formatter(lambda r, _: f"{r:g}" if reach < 30 and _labelled(r) else "")
     # Room for the legend above the curves.
     room = 10 ** (0.3 * len(laws) + 0.2)
     axes.set_ylim(FLOOR, room * max(float(law.density.max()) for law in laws.values()))
