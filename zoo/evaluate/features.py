@@ -12,6 +12,8 @@ from tqdm import tqdm
 from zoo.errors import ZooError, did_you_mean
 
 GREY = (1, 28, 28)
+# Of the garment features, so that distances are of a handy size: tens, not hundredths.
+SCALE = 10.0
 _COORDINATES = 400_000  # of the images that a network sees at a time
 
 
@@ -49,7 +51,7 @@ def in_batches(compute: Callable[[Tensor], Tensor], x: Tensor, label: str) -> Te
 
 
 def garments(shape: tuple[int, ...], device: torch.device) -> Features:
-    """Return the features of the shipped classifier of 28x28 grey garments.
+    """Return ten times the penultimate layer of the shipped classifier of 28x28 garments.
 
     Raises:
         ZooError: images of another shape.
@@ -65,7 +67,7 @@ def garments(shape: tuple[int, ...], device: torch.device) -> Features:
     return Features(
         "garments",
         "garment features",
-        lambda x: net.features(x.to(device)).cpu(),
+        lambda x: SCALE * net.features(x.to(device)).cpu(),
         lambda x: net(x.to(device)).argmax(dim=1).cpu(),
     )
 
