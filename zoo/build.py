@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.config import Part
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.plugins import tell
-from zoo.registry import Found, find
+from zoo.registry import Found, find, is_own_law
 
 if TYPE_CHECKING:
     from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
@@ -49,13 +49,28 @@ def kernel(name: str, *, dim: int, **options: Any) -> FieldKernel:
 def prior(name: str, kernel: FieldKernel, **options: Any) -> PriorSampler:
     """Return the prior sampler `name` of x_T, for one kernel.
 
+    Where no plugin brings a prior of the kernel's own name, that name is the kernel's law at
+    x_0 = 0, t = t_max: a kernel alone is enough for a model.
+
     Raises:
         ZooError: an unknown name, an unknown or missing option, a value that it refuses.
         PluginError: its plugin is broken.
     """
     _check_kernel(kernel)
+    if kernel.part is not None and is_own_law(name, kernel.part.use):
+        return _own_law(name, kernel, options)
     built: PriorSampler = _build("priors", name, (kernel,), {}, options)
     return built
+
+
+def _own_law(name: str, kernel: FieldKernel, options: dict[str, Any]) -> PriorSampler:
+    from zoo.interfaces import KernelPrior
+
+    if options:
+        raise ZooError(f"prior {name!r} has no option {min(options)!r}; it takes none")
+    law = KernelPrior(kernel)
+    law.part = Part(name)
+    return law
 
 
 def network(name: str, *, shape: Sequence[int], kernel: FieldKernel, **options: Any) -> Network:

@@ -9,7 +9,7 @@ import zoo
 from zoo import build
 from zoo.config import Config, Part
 from zoo.errors import ZooError
-from zoo.registry import find
+from zoo.registry import find, is_own_law
 
 if TYPE_CHECKING:
     from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
@@ -63,6 +63,8 @@ def requirements(parts: Config | Recipe) -> tuple[str, ...]:
     ]
     if isinstance(parts, Config) and parts.lifted_from is not None:
         named.append(("kernels", parts.lifted_from))
+    if is_own_law(parts.prior.use, parts.kernel.use):
+        named.remove(("priors", parts.prior))
     owners = [find(kind, part.use).plugin for kind, part in named]
     versions = {"fieldzoo": zoo.__version__} | {o.distribution: o.version for o in owners}
     found = [f"{name}>={Version(v).public}" for name, v in versions.items() if name]

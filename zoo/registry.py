@@ -86,6 +86,16 @@ def find(kind: str, name: str) -> Found:
     return matches[0]
 
 
+def is_own_law(prior: str, kernel: str) -> bool:
+    """Return whether a prior's name is the kernel's, for which no plugin brings a prior.
+
+    Such a kernel starts from its own law around the origin, zoo.interfaces.KernelPrior.
+    """
+    plugin, _, short = prior.rpartition(":")
+    named = (f for f in _all("priors") if f.component.name == short)
+    return prior == kernel and not any(plugin in ("", f.plugin.name) for f in named)
+
+
 def model_folders() -> list[tuple[PluginRecord, Traversable]]:
     """Return the model folders that plugins bring, each with its plugin."""
     return [(plugin, folder) for plugin in plugins() for folder in plugin.models]

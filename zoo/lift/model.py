@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +112,8 @@ class LiftedModel(FieldModel):
 
 
 def default_prior(kernel: FieldKernel) -> PriorSampler:
-    """Return the prior sampler of the kernel's own name; its law at x_0 = 0 where there is none."""
-    if kernel.part is not None:
-        with suppress(ZooError):
-            return build_prior(kernel.part.use, kernel)
-    return KernelPrior(kernel)
+    """Return the prior sampler of the kernel's own name; its law at x_0 = 0 if it has none."""
+    return KernelPrior(kernel) if kernel.part is None else build_prior(kernel.part.use, kernel)
 
 
 def lift(
