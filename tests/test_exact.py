@@ -1,6 +1,8 @@
 """Exact fields against sums over all pairs, against each other, and against the data."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -198,6 +200,41 @@ def test_the_flow_map_of_one_gaussian_solves_the_ode(name):
     torch.testing.assert_close((ahead - behind) / (2 * h), model.field(x, t), rtol=1e-6, atol=1e-6)
     there = flow_map(kernel, one, x, t, kernel.t_min)
     torch.testing.assert_close(flow_map(kernel, one, there, kernel.t_min, t), x)
+
+
+# Memory
+
+PEAK = """
+import resource
+import torch
+import zoo
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MB on Linux
+
+torch.set_num_threads(1)
+data = torch.rand(60_000, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+kernel = zoo.kernel("{name}", dim=784, **{options})
+x = data[:256] + kernel.sample(torch.zeros(256, 1, 28, 28), kernel.time_at(0.5))
+zoo.exact(kernel, data[:100]).field(x, kernel.time_at(0.5))  # what torch itself takes
+before = peak()
+field = zoo.exact(kernel, data).field(x, kernel.time_at(0.5))
+assert field.isfinite().all()
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("gravity", {}), ("vp", {}), ("psi", {"psi": "1 - exp(-r / (t + t**2))"})],
+)
+def test_sixty_thousand_images_take_less_than_a_gigabyte(name, options):
+    """Peak memory of a process, above that of torch and of the data, for a batch of 256."""
+    code = PEAK.format(name=name, options=options)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    print(f"{name}: {float(done.stdout):.0f} MB")
+    assert 0 < float(done.stdout) < 1024
 
 
 # The prior
