@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from zoo.errors import PluginError, ZooError, did_you_mean
 
@@ -86,6 +87,23 @@ def _check(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> Non
         raise ZooError(f"{where}: tensor {extra[0]!r} is not one of the network's")
 
 
+class _Unset(TorchFunctionMode):
+    """Leave out what torch.nn.init does: tensors of the meta device have no numbers to set."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        del types
+        named = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
 @contextmanager
 def _at_most(count: int, where: str) -> Iterator[None]:
     """Stop building networks at `count` parameters: a config may ask for a million blocks.
@@ -117,8 +135,10 @@ def network_with(
     needs numbers while it is built, or keeps tensors outside its state, is built for real.
     """
     limit = 4 * len(tensors) + 1000
-    with suppress(PluginError), torch.device("meta"), _at_most(limit, where):
+    network = None
+    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where):
         network = build()
+    if network is not None:  # out of the block: its modes make every call slow
         _check(network, tensors, where)
         network.load_state_dict(tensors, assign=True)
         if not _keeps_meta(network):
