@@ -1,75 +1,36 @@
-"""The example plugin, built and installed by pip beside the built wheel of fieldzoo.
+"""Third parties' packages, built and installed by pip beside the built wheel of fieldzoo.
 
-The environment is fresh: it borrows torch and the like from the running one, but neither this
-checkout nor anything editable, so the wheel has to hold all that is needed.
+zoo-yukawa brings a kernel, its prior and a model; zoo-mixer a network, and a model whose weights
+are on the Hub.
 """
 
 import json
-import subprocess
-import sys
-import sysconfig
-import venv
+import re
+import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fake_distributions import run_python
+from environments import ROOT, Environment, build_wheel
 
 import zoo
 
-ROOT = Path(__file__).parent.parent
-EXAMPLE = ROOT / "docs" / "example-plugin"
-MODEL = "yukawa-two-moons"
-
-
-def build_wheel(project: Path, out: Path) -> Path:
-    done = run_python(
-        "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(project)
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,) = out.glob("*.whl")
-    return wheel
+EXAMPLE, MIXER = ROOT / "docs" / "example-plugin", ROOT / "docs" / "example-network"
+MODEL, DIGITS = "yukawa-two-moons", "mixer-digits"
+REPO = f"fieldzoo/{DIGITS}"
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
+def wheels(tmp_path_factory, fieldzoo_wheel):
     folder = tmp_path_factory.mktemp("wheels")
-    return [build_wheel(p, folder / p.name) for p in (ROOT, EXAMPLE)]
-
-
-class Environment:
-    """A virtual environment, run from an empty folder."""
-
-    def __init__(self, folder: Path, wheels: list[Path]) -> None:
-        self.folder = folder / "environment"
-        venv.create(self.folder, with_pip=True)
-        self.bin = self.folder / ("Scripts" if sys.platform == "win32" else "bin")
-        self.work = folder / "work"
-        self.work.mkdir()
-        pip = ("-m", "pip", "install", "--no-deps", "--no-index", "--disable-pip-version-check")
-        self("python", *pip, *map(str, wheels))
-        packages = Path(
-            self("python", "-c", "import site; print(site.getsitepackages()[0])").strip()
-        )
-        paths = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-        (packages / "borrowed.pth").write_text("\n".join(sorted(paths)) + "\n")
-
-    def __call__(self, program: str, *args: str) -> str:
-        done = subprocess.run(
-            [str(self.bin / program), *args],
-            cwd=self.work,
-            env={"PATH": str(self.bin), "OMP_NUM_THREADS": "1", "HOME": str(self.folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    return [fieldzoo_wheel, *(build_wheel(p, folder / p.name) for p in (EXAMPLE, MIXER))]
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory, wheels):
-    return Environment(tmp_path_factory.mktemp("fresh"), wheels)
+    """fieldzoo and the package that brings a kernel."""
+    return Environment(tmp_path_factory.mktemp("fresh"), *wheels[:2])
 
 
 def test_the_wheel_holds_host_plugins_recipes_and_models(wheels):
@@ -81,6 +42,10 @@ def test_the_wheel_holds_host_plugins_recipes_and_models(wheels):
         assert f"zoo/recipes/{file.name}" in names
     for file in (ROOT / "model_cards").glob("*/*"):
         assert f"zoo/model_cards/{file.parent.name}/{file.name}" in names
+    template = ROOT / "zoo" / "new_plugin" / "template"
+    assert "zoo/new_plugin/template/gitignore" in names
+    for file in (*template.glob("*.toml"), *template.glob("*.md"), *template.rglob("*.py")):
+        assert f"zoo/new_plugin/template/{file.relative_to(template)}" in names
 
 
 def test_the_example_is_under_forty_lines():
@@ -115,30 +80,70 @@ def test_the_models_of_the_wheel_are_listed(fresh):
     assert names == {MODEL} | {f.parent.name for f in (ROOT / "model_cards").glob("*/config.json")}
 
 
-def test_the_example_samples(fresh):
-    fresh("zoo", "sample", MODEL, "-n", "16", "-o", "moons.png")
-    assert (fresh.work / "moons.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_its_samples_lie_on_the_moons(fresh):
+def test_the_example_samples_and_its_samples_lie_on_the_moons(fresh):
     """Half of 1000 samples on each half circle of radius 0.7, within a few widths of the noise."""
-    code = f"""
-import torch, zoo
-x = zoo.load({MODEL!r}).sample(1000, seed=0) / 0.7
-assert x.shape == (1000, 2)
-upper = x + torch.tensor([0.5, 0.25])
-lower = x - torch.tensor([0.5, 0.25])
-near = lambda arc, side: ((arc.norm(dim=1) - 1).abs() < 0.25) & (side * arc[:, 1] > -0.25)
-one, two = near(upper, 1), near(lower, -1)
-print((one | two).float().mean().item(), one.float().mean().item(), two.float().mean().item())
-"""
-    both, one, two = map(float, fresh("python", "-c", code).split())
-    assert both > 0.95
-    assert 0.4 < one < 0.6
-    assert 0.4 < two < 0.6
+    fresh("zoo", "sample", MODEL, "-n", "1000", "--seed", "0", "-o", "moons.npz")
+    x = np.load(fresh.work / "moons.npz")["samples"] / 0.7
+    assert x.shape == (1000, 2)
+    centre = np.array([0.5, 0.25])
+
+    def near(arc, side):
+        on_circle = np.abs(np.linalg.norm(arc, axis=1) - 1) < 0.25
+        return on_circle & (side * arc[:, 1] > -0.25)
+
+    one, two = near(x + centre, 1), near(x - centre, -1)
+    assert (one | two).mean() > 0.95
+    assert 0.4 < one.mean() < 0.6
+    assert 0.4 < two.mean() < 0.6
 
 
 def test_the_example_keeps_what_its_components_promise(fresh):
-    told = fresh("zoo", "check", "yukawa").splitlines()
-    assert "yukawa-divergence-d3072" in " ".join(told)
-    assert told[-1].startswith("yukawa: ")
+    told = fresh("zoo", "check", "yukawa", "-k", "*-d2").splitlines()
+    assert "yukawa-divergence-d2" in " ".join(told)
+    assert told[-1] == "yukawa: 18 of 18 checks pass"
+
+
+def hub_with_weights(hub):
+    """The repository that zoo-mixer's config.json points at."""
+    commit = hub.store.add_folder(REPO, MIXER / "hub" / DIGITS)
+    hub.store.repositories[REPO].refs["v0.1.0"] = commit.oid
+
+
+def test_the_mixers_package_has_no_weights_but_knows_them(wheels):
+    names = zipfile.ZipFile(wheels[2]).namelist()
+    assert [name for name in names if name.endswith(".safetensors")] == []
+    config = json.loads((MIXER / "src/zoo_mixer/models" / DIGITS / "config.json").read_text())
+    held = json.loads((MIXER / "hub" / DIGITS / "config.json").read_text())
+    weights = config.pop("weights")
+    assert (weights.pop("repo"), weights.pop("revision")) == (REPO, "v0.1.0")
+    assert (config, weights) == (config, held.pop("weights"))
+    assert config == held
+
+
+def test_from_a_model_that_needs_a_package_to_its_samples(tmp_path, wheels, hub):
+    """Listed and told; installed as told; its weights fetched; the samples those of the Hub's."""
+    hub_with_weights(hub)
+    bare = Environment(tmp_path, wheels[0])
+    bare.asks(hub)
+    folder = MIXER / "src/zoo_mixer/models" / DIGITS
+    here = shutil.copytree(folder, bare.packages / "zoo" / "model_cards" / DIGITS)
+    (model,) = json.loads(bare("zoo", "list", DIGITS, "--json"))
+    assert (model["network"], model["needs"]) == ("mixer", ["zoo-mixer>=0.1.0"])
+    assert "needs zoo-mixer>=0.1.0" in bare("zoo", "list", DIGITS)
+    for command in (("sample", DIGITS, "-o", "digits.png"), ("pull", REPO)):
+        told = bare.fails("zoo", *command)
+        assert "needs zoo-mixer>=0.1.0: pip install 'zoo-mixer>=0.1.0'" in told
+    assert hub.asked("GET", "model.safetensors") == []
+    shutil.rmtree(here)
+    (requirement,) = re.findall(r"pip install '(.+)'", told)
+    bare("pip", "install", "--find-links", str(wheels[2].parent), requirement)
+    (model,) = json.loads(bare("zoo", "list", DIGITS, "--json"))
+    assert (model["source"], model["needs"]) == ("mixer", [])
+    drawn = []
+    for ref in (DIGITS, REPO):
+        bare("zoo", "sample", ref, "-n", "4", "--seed", "0", "-o", "digits.npz")
+        drawn.append(np.load(bare.work / "digits.npz")["samples"])
+    assert drawn[0].shape == (4, 1, 8, 8)
+    assert 0.5 < np.abs(drawn[0]).mean() < 0.95  # black and white, mostly
+    assert np.array_equal(*drawn)
+    assert len(hub.asked("GET", "model.safetensors")) == 1

@@ -1,7 +1,6 @@
 """Screened gravity, psi_t(r) = P(2, r/t); in R^3 that is Yukawa's e^(-r/t) / (4 pi t^2 r)."""
 
 import torch
-from torch import Tensor
 
 from zoo.interfaces import SelfSimilarKernel
 
@@ -11,6 +10,6 @@ class YukawaKernel(SelfSimilarKernel):
 
     random_level = False  # no heavy tail: t alone tells a network how far points have moved
 
-    def unit_cdf(self, rho: Tensor) -> Tensor:
+    def unit_cdf(self, rho: torch.Tensor) -> torch.Tensor:
         """Return P(2, rho) = 1 - (1 + rho) e^-rho, the regularised incomplete gamma function."""
         return torch.special.gammainc(torch.full_like(rho, 2.0), rho)
