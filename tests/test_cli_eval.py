@@ -76,6 +76,8 @@ def test_results_in_the_card(evaluated, tmp_path):
         (("--solvers", "euler", "--nfe", "3", "--steps", "2"), 2, "not both"),
         (("--nfe", "3,x", "--solvers", "euler"), 2, "expected numbers as in 8,6,5"),
         (("--bits", "7.5"), 2, "expected whole numbers"),
+        (("-o", "."), 1, "name a file"),
+        (("-o", "absent/x.json"), 1, "make it first"),
         (("-n", "5"), 1, "5 samples are too few"),
         (("--metrics", "fid"), 1, "no metric 'fid'"),
         (("--features", "garments"), 1, "1x28x28"),

@@ -135,3 +135,10 @@ def test_figures_of_the_model_stand_with_the_first_setting_or_alone():
 def test_a_model_on_the_hub_has_no_folder_to_write_into():
     with pytest.raises(ZooError, match="zoo pull"):
         card.folder_to_write("hub:ada/gravity-x")
+
+
+def test_a_folder_that_refuses_is_found_out_at_once(folder, monkeypatch):
+    assert card.folder_to_write(str(folder)) == folder
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(ZooError, match="cannot be written into"):
+        card.folder_to_write(str(folder))

@@ -86,10 +86,12 @@ def command(
     from zoo.evaluate import features as extractors
     from zoo.evaluate import metrics as known
     from zoo.evaluate.reference import open_reference
-    from zoo.evaluate.report import plain, write
+    from zoo.evaluate.report import check_target, plain, write
     from zoo.loading import load
 
     where = parse_device(device)
+    if out is not None:
+        check_target(out)
     folder = card.folder_to_write(ref) if write_card else None
     chosen = known.named(metrics) if metrics else known.DEFAULT
     model = load(ref, device=where)

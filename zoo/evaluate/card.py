@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,23 @@ from zoo.evaluate.entries import EVALUATION
 from zoo.evaluate.report import Report, Setting
 from zoo.folder import CARD, CONFIG, read_card, read_config
 from zoo.interfaces import Network
-from zoo.locate import folder_of
-from zoo.refs import Hub, parse_ref
+from zoo.names import find_model
+from zoo.refs import Hub, Name, parse_ref
 
 
 def folder_to_write(ref: str) -> Path:
     """Return the model folder behind `ref`, whose card is to be changed.
 
     Raises:
-        ZooError: it is on the Hub, or read-only.
+        ZooError: there is none on this machine, or it cannot be written into.
     """
-    if isinstance(parse_ref(ref), Hub):
-        raise ZooError(f"{ref} is on the Hub; `zoo pull` it and evaluate the folder")
-    return folder_of(ref)
+    parsed = parse_ref(ref)
+    if isinstance(parsed, Hub):
+        raise ZooError(f"{ref} is on the Hub; `zoo pull` it and evaluate a copy of the folder")
+    folder = find_model(parsed.name).folder if isinstance(parsed, Name) else parsed.path
+    if not os.access(folder, os.W_OK):
+        raise ZooError(f"{folder} cannot be written into; copy the folder and evaluate the copy")
+    return folder
 
 
 def record(report: Report) -> list[dict[str, Any]]:
