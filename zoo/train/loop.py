@@ -82,7 +82,12 @@ class Trainer:
         noise = noise_law(kernel, plan.level_mean, plan.level_std)
         self.draws = Draws(recipe, data, kernel, network, noise, world.device)
         self.optimizer = create_optimizer_v2(
-            network, "adamw", lr=plan.lr, weight_decay=plan.weight_decay, betas=plan.betas
+            network,
+            "adamw",
+            lr=plan.lr,
+            weight_decay=plan.weight_decay,
+            betas=plan.betas,
+            fused=True,
         )
         self.schedule = CosineLRScheduler(
             self.optimizer,

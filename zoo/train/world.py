@@ -8,6 +8,7 @@ The first process alone writes and speaks; what the others compute reaches it th
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -57,7 +58,11 @@ class World:
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """Return `module` such that its gradients are means over the processes."""
-        return module if self.size == 1 else DistributedDataParallel(module)
+        if self.size == 1:
+            return module
+        # 1x1 convolutions have gradients of another memory layout, which costs next to nothing.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+        return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
     def in_turn(self, make: Callable[[], T]) -> T:
         """Return make(), run by the first process before the others.

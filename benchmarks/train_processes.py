@@ -1,0 +1,86 @@
+"""Images per second of two processes that train together against one, measured in one run.
+
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 benchmarks/train_processes.py [--steps 5]
+
+Both use the recipe's whole batch, one thread per process. Some steps of one process, the others
+waiting idle, then as many of all together, in turn. `clock` is what the clock says, the median
+over the rounds, and needs as many free cores as processes. `processor` compares the processors'
+seconds per image: the ratio there is what free cores would give if nobody ever waited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from zoo.recipe import load_recipe
+from zoo.train.run import make_plan, trainer_of
+from zoo.train.world import World, connect
+
+
+def timed(world: World, work: Callable[[], object]) -> tuple[float, float]:
+    """Return the clock's seconds until all processes are done, and the processors' of all."""
+    dist.barrier()
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    spent = torch.tensor(time.process_time() - processor)
+    dist.barrier()
+    return time.perf_counter() - clock, float(world.mean(spent)) * world.size
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", default="gravity-fashion-mnist")
+    parser.add_argument("--data", help="another data set, as for zoo train")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    recipe = load_recipe(arguments.recipe)
+    with connect("cpu") as world, tempfile.TemporaryDirectory() as folder:
+        plan = make_plan(recipe, arguments.data, processes=world.size)
+        together = trainer_of(plan, Path(folder), world)
+        alone = trainer_of(make_plan(recipe, arguments.data), Path(folder))
+
+        def by_one() -> None:
+            for _ in range(arguments.steps if world.first else 0):
+                alone.advance()
+
+        def by_all() -> None:
+            for _ in range(arguments.steps):
+                together.advance()
+
+        timed(world, by_one)
+        timed(world, by_all)
+        ones, alls = [], []
+        for _ in range(arguments.rounds):
+            ones.append(timed(world, by_one))
+            alls.append(timed(world, by_all))
+        if not world.first:
+            return
+        images = arguments.steps * recipe.train.batch
+        one, both = (statistics.median(t[0] for t in times) for times in (ones, alls))
+        clock = [a[0] / b[0] for a, b in zip(ones, alls, strict=True)]
+        processor = [world.size * a[1] / b[1] for a, b in zip(ones, alls, strict=True)]
+        result = {
+            "recipe": recipe.name,
+            "batch": recipe.train.batch,
+            "processes": world.size,
+            "images_per_s": {"one": round(images / one, 1), "all": round(images / both, 1)},
+            "clock": round(statistics.median(clock), 3),
+            "clock_best": round(min(t[0] for t in ones) / min(t[0] for t in alls), 3),
+            "processor": round(statistics.median(processor), 3),
+        }
+        print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
