@@ -1,20 +1,24 @@
 """Loading from the Hub: the real client in front of the double of tests/hub."""
 
-import errno
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import UUID
 
 import huggingface_hub.constants
 import pytest
 import torch
 from huggingface_hub import file_download
+from starlette.responses import StreamingResponse
 
 import zoo
 from zoo.errors import ZooError
 from zoo.hub import pull
+from zoo.hub.verify import verify
 
 REPO = "ada/tiny"
 
@@ -331,24 +335,55 @@ def test_a_connection_cut_once_is_resumed(hub, pushed, saved, file, after):
     assert torch.equal(samples(REPO), samples(saved))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_connections_cut_five_times_at_any_byte(hub, pushed, saved, seed):
+    """As often as the client tries again by itself, at positions drawn anew for each seed."""
+    draw = random.Random(seed)
+    for file in ("README.md", "config.json", "model.safetensors"):
+        size = (saved / file).stat().st_size
+        hub.cut(file, *(draw.randrange(size) for _ in range(5)))
+    assert pull(REPO).is_dir()
+    assert len(hub.asked("GET", "model.safetensors")) == 6
+    assert verify(REPO)
+    assert torch.equal(samples(REPO), samples(saved))
+
+
+@pytest.mark.parametrize("after", [0, 1, 30, 200])
+def test_an_answer_of_the_api_that_is_cut_is_told_and_forgiven(hub, pushed, saved, after):
+    def cut():
+        body = [b'{"id": "ada/tiny", "sha": "' + b"0" * 300]
+        return StreamingResponse(iter([body[0][:after]]), headers={"Content-Length": "400"})
+
+    hub.failing.append(("GET", "/api/models/ada/tiny", cut))
+    with pytest.raises(ZooError) as caught:
+        zoo.load(REPO)
+    assert REPO in one_line(caught)
+    hub.failing.clear()
+    assert torch.equal(samples(REPO), samples(saved))
+
+
 def test_a_connection_cut_for_good_is_told_and_leaves_no_part(hub, pushed, saved):
     hub.cut("model.safetensors", *[0] * 20)
-    with pytest.raises(ZooError) as caught:
+    with pytest.raises(ZooError, match=r"cannot be asked \(RemoteProtocolError\)") as caught:
         zoo.load(REPO)
     assert REPO in one_line(caught)
     hub.cuts.clear()
     assert torch.equal(samples(REPO), samples(saved))
 
 
-def test_a_full_disk_is_told(hub, pushed, saved, monkeypatch):
-    def full(*_args, **_options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_full_disk_is_told(hub, pushed, saved, tmp_path, monkeypatch, file):
+    """What the client writes into is a device that is full."""
+    blobs = tmp_path / "hf" / "hub" / "models--ada--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    part = blobs / f"{pushed.files[file].etag}.{'0' * 8}.incomplete"
+    part.symlink_to("/dev/full")
     with monkeypatch.context() as patch:
-        patch.setattr(file_download, "http_get", full)
+        patch.setattr(file_download, "uuid", SimpleNamespace(uuid4=lambda: UUID(int=0)))
         with pytest.raises(ZooError, match="disk is full") as caught:
             zoo.load(REPO)
         one_line(caught)
+    assert not part.is_symlink()
     assert torch.equal(samples(REPO), samples(saved))
 
 

@@ -8,9 +8,12 @@ import resource
 import shutil
 import struct
 import time
+from contextlib import contextmanager
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
+import torch
 from hub.models import tiny
 
 import zoo
@@ -18,7 +21,7 @@ from zoo.errors import ZooError
 from zoo.hub import pull
 
 MODEL = "model.safetensors"
-SECONDS, BYTES = 2.0, 1e9
+SECONDS, BYTES = 2.0, 10**9
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +30,31 @@ def good(tmp_path_factory):
     return tiny().save_pretrained(tmp_path_factory.mktemp("good") / "good")
 
 
-def peak():
-    """The most memory that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+@contextmanager
+def limited():
+    """Refuse this process more than BYTES on top of what it has, whatever it had at its peak."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + BYTES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def refuse(folder, match=None):
     """Load a folder that must not load: one line, in time, without taking memory."""
-    before, start = peak(), time.process_time()
-    with pytest.raises(ZooError, match=match) as caught:
+    start = time.process_time()
+    with limited(), pytest.raises(ZooError, match=match) as caught:
         zoo.load(folder)
     assert "\n" not in str(caught.value)
     assert time.process_time() - start < SECONDS
-    assert peak() - before < BYTES
+
+
+def test_the_limit_of_memory_would_be_felt():
+    with limited(), pytest.raises((MemoryError, RuntimeError)):
+        torch.empty(BYTES // 4 + 2**20).fill_(1.0)
+    torch.empty(2**20).fill_(1.0)
 
 
 def test_the_folder_that_all_start_from_is_sound(good):

@@ -132,7 +132,7 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
 
 def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachable:
     at = f"@{revision}" if revision else ""
-    cause = error.__cause__ or error
+    cause = error if _connection_failed(error) else error.__cause__ or error
     told = isinstance(cause, OfflineModeIsEnabled) or not _connection_failed(cause)
     why = "offline" if told else type(cause).__name__
     if isinstance(cause, HfHubHTTPError):
