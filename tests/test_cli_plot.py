@@ -1,6 +1,9 @@
 """`zoo plot`: from names to a picture, and what it refuses before it draws."""
 
+import re
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,10 @@ import zoo
 from zoo import plot
 from zoo.cli import main
 from zoo.plot.png import rendered
+
+DOCS = Path(__file__).parent.parent / "docs"
+TEXT = (DOCS / "kernels.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    zoo plot (.*) -o docs/(.*)$", TEXT, flags=re.M)
 
 
 @pytest.fixture
@@ -205,3 +212,33 @@ def test_bars_are_quiet_where_there_is_no_terminal(tmp_path):
     done = run_python("-W", "error", *args, "-o", str(tmp_path / "x.png"))
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "x.png").stat().st_size < 150_000
+
+
+def test_every_picture_in_the_docs_has_its_command_beside_it():
+    pictures = re.findall(
+        r"^!\[.+\]\((.+\.png)\)\n\n    zoo plot .* -o docs/(.+)$", TEXT, flags=re.M
+    )
+    assert [shown for shown, _ in pictures] == [drawn for _, drawn in pictures]
+    assert len(pictures) == len(COMMANDS) == TEXT.count("![")
+    for name, _ in pictures:
+        assert (DOCS / name).stat().st_size < 150_000
+    drawn = {name for args, _ in COMMANDS for name in shlex.split(args)}
+    assert {*re.findall(r"^\| \[`([a-z]+)`\]\(#", TEXT, flags=re.M)} <= drawn
+
+
+@pytest.mark.parametrize("args", [args for args, _ in COMMANDS])
+def test_commands_in_the_docs_are_understood(run, pages, args):
+    assert run(*shlex.split(args), "-o", "x.png")[0] == 0
+    ((_, (subject, *_), _),) = pages
+    if isinstance(subject, dict):
+        assert [build(dim).dim for build in subject.values() for dim in (1, 2)]
+
+
+def test_a_picture_in_the_docs_is_what_its_command_draws(run):
+    """Nearly so: other versions of matplotlib set text a little differently."""
+    assert ("gravity", "gravity.png") in COMMANDS
+    assert run("gravity", "-o", "x.png")[0] == 0
+    with Image.open("x.png") as drawn, Image.open(DOCS / "gravity.png") as shown:
+        assert drawn.size == shown.size
+        here, there = (np.asarray(p.convert("RGB"), dtype=float) for p in (drawn, shown))
+    assert np.abs(here - there).mean() < 3

@@ -7,12 +7,12 @@ Functions return matplotlib.figure.Figure and touch no global state; `write_png`
 
     write_png(trajectories(zoo.load("gravity-fashion-mnist")), Path("walk.png"))
 
-What is drawn can be had as numbers: `field_lines`, `density`, `radial_laws`, `walk`.
+What is drawn can be had as numbers: `trace`, `density`, `radial_laws`, `walk`.
 """
 
 from zoo.plot.line_picture import draw_field_lines
-from zoo.plot.lines import FieldLines, density, field_lines
-from zoo.plot.pages import comparison, kernel_page, trajectories
+from zoo.plot.lines import FieldLines, density, trace
+from zoo.plot.pages import comparison, field_lines, kernel_page, radial_densities, trajectories
 from zoo.plot.plane import draw_trajectories
 from zoo.plot.png import check_png, write_png
 from zoo.plot.points import line_points, plane_points
@@ -34,8 +34,10 @@ __all__ = [
     "kernel_page",
     "line_points",
     "plane_points",
+    "radial_densities",
     "radial_law",
     "radial_laws",
+    "trace",
     "trajectories",
     "walk",
     "write_png",

@@ -13,6 +13,8 @@ from zoo.plot.walks import Walk
 
 # States shown of each sample; the sample itself follows.
 COLUMNS = 9
+# Images as wide as this are made smaller in the strips, and blurred for it; others stay pixels.
+_LARGE = 64
 
 
 def chosen(count: int, columns: int = COLUMNS) -> Tensor:
@@ -48,7 +50,7 @@ def draw_film(axes: Axes, walked: Walk, denoised: Tensor | None, title: str) -> 
     axes.imshow(
         grid(tiles.flatten(0, 1), columns=columns),
         extent=(0, columns, rows, 0),
-        interpolation="nearest",
+        interpolation="nearest" if tiles.shape[4] < _LARGE else "antialiased",
         aspect=tiles.shape[3] / tiles.shape[4],
     )
     times = [f"{t:.2g}" for t in walked.t[chosen(len(walked.t))].tolist()]
@@ -75,5 +77,6 @@ def draw_size(axes: Axes, walked: Walk, kernel: FieldKernel) -> None:
     axes.legend(loc="upper right", frameon=False, fontsize=8)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(float(t.max()), float(t.min()))
+    if len(t) > 1:
+        axes.set_xlim(float(t.max()), float(t.min()))
     tidy(axes, "", "time $t$", r"$|x_t| / \sqrt{d}$ (data units)")

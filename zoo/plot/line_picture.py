@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from torch import Tensor
 
 from zoo.interfaces import FieldKernel
-from zoo.plot.lines import FieldLines, density, field_lines, last_time
+from zoo.plot.lines import FieldLines, density, last_time, trace
 from zoo.plot.style import INK, MIST, PALETTE, tidy
 
 # The picture shows this many times the width of the data.
@@ -22,9 +22,9 @@ def draw_field_lines(
     """Draw the field lines of the points `data`, (N, 1), over p_t(x); return what was drawn.
 
     The shade is p_t(x) over its largest value at that t, square-rooted so that tails show.
-    Arguments and errors as for `field_lines`.
+    Arguments and errors as for `trace`.
     """
-    lines = field_lines(kernel, data, progress=progress)
+    lines = trace(kernel, data, progress=progress)
     half = WINDOW * float(data.abs().max() or 1.0)
     _shade(axes, kernel, data, half)
     for i, point in enumerate(data[:, 0].tolist()):

@@ -44,7 +44,7 @@ class FieldLines:
     source: Tensor
 
 
-def field_lines(
+def trace(
     kernel: FieldKernel,
     data: Tensor,
     *,

@@ -27,6 +27,38 @@ _KERNEL_STEPS = 64
 MOST_KERNELS, MOST_IMAGES, MOST_POINTS = len(PALETTE), 16, 2000
 
 
+def field_lines(
+    kernel: FieldKernel, data: Tensor | None = None, *, name: str = "", progress: bool = False
+) -> Figure:
+    """Return the picture of a kernel's field lines in the half-plane (t, x), over p_t(x).
+
+    Args:
+        kernel: of dim 1.
+        data: the points that lines come from, (N, 1); by default three.
+        name: for the title.
+        progress: show a progress bar, where there is a terminal.
+
+    Raises:
+        ZooError: kernel or data are not of dimension 1.
+    """
+    figure = new_figure(5.2, 3.9)
+    points = line_points() if data is None else data
+    draw_field_lines(figure.add_subplot(), kernel, points, title=_lines_of(name), progress=progress)
+    return figure
+
+
+def radial_densities(kernels: Mapping[str, FieldKernel]) -> Figure:
+    """Return the picture of the radial densities of kernels by name, at equal median radius.
+
+    Raises:
+        ZooError: no kernels, more than eight, or kernels of different dim.
+    """
+    _check_kernels(len(kernels))
+    figure = new_figure(5.2, 3.9)
+    draw_radial_densities(figure.add_subplot(), kernels)
+    return figure
+
+
 def kernel_page(
     builds: Mapping[str, Build],
     data: Tensor,
@@ -63,8 +95,7 @@ def kernel_page(
     walked = walk(exact(build(2), data.double()), n, steps=steps, seed=seed, progress=progress)
     figure = new_figure(12.4, 3.9)
     lines, radial, plane = figure.subplots(1, 3, width_ratios=(1.15, 1.0, 1.12))
-    title = f"{name}: field lines of $u = (p, f p)$ over $p_t(x)$"
-    draw_field_lines(lines, build(1), line_points(), title=title, progress=progress)
+    draw_field_lines(lines, build(1), line_points(), title=_lines_of(name), progress=progress)
     draw_radial_densities(radial, {key: each(dim) for key, each in builds.items()})
     draw_trajectories(plane, walked, "exact ODE from the prior to data", data)
     return figure
@@ -81,8 +112,7 @@ def comparison(builds: Mapping[str, Build], *, dim: int = 784, progress: bool = 
     Raises:
         ZooError: no or too many kernels, or one that cannot be built at dim 1 or `dim`.
     """
-    if not 1 <= len(builds) <= MOST_KERNELS:
-        raise ZooError(f"{len(builds)} kernels; one picture shows 1 to {MOST_KERNELS}")
+    _check_kernels(len(builds))
     rows = min(2, 1 + len(builds) // 3)
     columns = -(-len(builds) // rows)
     figure = new_figure(4.4 + 2.7 * columns, 3.9 if rows == 1 else 5.2)
@@ -145,6 +175,15 @@ def trajectories(
     draw_film(strips, walked, denoised, title)
     draw_size(size, walked, model.kernel)
     return figure
+
+
+def _lines_of(name: str) -> str:
+    return f"{name}: field lines of $u = (p, f p)$ over $p_t(x)$".removeprefix(": ")
+
+
+def _check_kernels(count: int) -> None:
+    if not 1 <= count <= MOST_KERNELS:
+        raise ZooError(f"{count} kernels; one picture shows 1 to {MOST_KERNELS}")
 
 
 def _check_count(n: int, most: int) -> None:

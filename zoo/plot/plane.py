@@ -34,7 +34,7 @@ def draw_trajectories(axes: Axes, walked: Walk, title: str, data: Tensor | None 
     middle = (shown.amax(dim=0) + shown.amin(dim=0)) / 2
     half = WINDOW * float((shown - middle).abs().max() or 1.0)
     if data is not None:
-        axes.plot(data[:, 0], data[:, 1], ".", color=FAINT, ms=2.5, mew=0, zorder=0)
+        axes.plot(data[:, 0], data[:, 1], ".", color=FAINT, ms=3.2, mew=0, zorder=0)
     inside = ((walked.x - middle).abs() <= half).all(dim=2).any(dim=1)
     latest = float(walked.t[inside].max()) if bool(inside.any()) else float(walked.t.max())
     lines = LineCollection(

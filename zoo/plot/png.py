@@ -13,6 +13,7 @@ from zoo.errors import ZooError
 
 # Root mean square change, of 255, up to which a picture may be written with a palette.
 _UNSEEN = 3.0
+_SMALL = 140_000
 
 
 def check_png(path: Path) -> None:
@@ -32,23 +33,40 @@ def rendered(figure: Figure) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def write_png(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file: beside first, then renamed.
+def encoded(picture: Image.Image) -> bytes:
+    """Return a picture as PNG: with a palette, a third of the size, where nobody would see it.
 
-    Its colours become a palette of 256, a third of the size, where nobody would see it: not for
-    photographs.
+    Of 256 colours, or of fewer where the file would be large. Photographs keep their own.
+    """
+    best = _png(picture)
+    for colours in (256, 128, 64):
+        few = picture.quantize(colours, kmeans=2, dither=Image.Dither.NONE)
+        change = np.asarray(few.convert("RGB"), dtype=float) - np.asarray(picture, dtype=float)
+        if float(np.sqrt(np.square(change).mean())) > _UNSEEN:
+            break
+        best = _png(few)
+        if len(best) <= _SMALL:
+            break
+    return best
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write a figure as a small PNG file: beside first, then renamed.
 
     Raises:
         ZooError: another ending, no such folder, or a disk that refuses.
     """
     check_png(path)
-    whole = rendered(figure)
-    few = whole.quantize(256, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
-    change = np.asarray(few.convert("RGB"), dtype=float) - np.asarray(whole, dtype=float)
-    picture = few if float(np.sqrt(np.square(change).mean())) < _UNSEEN else whole
+    content = encoded(rendered(figure))
     beside = path.with_name(f".{path.name}.part")
     try:
-        picture.save(beside, format="PNG", optimize=True)
+        beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error

@@ -2,9 +2,10 @@
 
     density of ln r = r d_r psi_t(r),   r = |x_t - x_0|
 
-Isotropic kernels give it themselves; of any other, draws around x_0 = 0 are counted in bins of
-equal mass. Kernels differ in scale (r ~ t sqrt d for gravity, r ~ t for tanh), so times are matched
-and radii divided by their median. Source: kexue.fm/archives/9370, section "reverse construction".
+Isotropic kernels give it themselves; of any other, draws around x_0 = 0 are smoothed, each to a
+bell of ln r with Silverman's width. Kernels differ in scale (r ~ t sqrt d for gravity, r ~ t for
+tanh), so times are matched and radii divided by their median. Source: kexue.fm/archives/9370,
+section "reverse construction".
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from zoo.plot.style import QUIET, colours, tidy
 
 # The first kernel is shown at this noise level, the others at its median radius.
 LEVEL = 1.0
-BINS = 40
+DRAWS = 20_000
 # The picture shows densities from FLOOR up, and radii as far as 300 medians either way.
 WINDOW, FLOOR = 300.0, 2e-3
 # Quantiles from 1e-6 to 1 - 1e-6.
 _LOGIT, _NODES = 13.8, 401
-_CHUNK_NUMBERS = 2**20
+_CHUNK_NUMBERS, _MOST_NUMBERS = 2**20, 2**24
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class RadialLaw:
         median: of the radius, in data units.
         radius: radii over the median, (K,), increasing.
         density: of ln r there, (K,).
-        drawn: it was counted among draws, not computed.
+        drawn: it is an estimate from draws, not computed.
     """
 
     t: float
@@ -91,14 +92,21 @@ def _computed(kernel: IsotropicKernel, t: float) -> RadialLaw:
 
 def _drawn(kernel: FieldKernel, t: float) -> RadialLaw:
     generator, size = torch.Generator().manual_seed(0), max(1, _CHUNK_NUMBERS // kernel.dim)
-    draws = max(2000, min(100_000, 2**24 // kernel.dim))
+    draws = max(2000, min(DRAWS, _MOST_NUMBERS // kernel.dim))
     counts = [min(size, draws - first) for first in range(0, draws, size)]
     zeros = (torch.zeros(count, kernel.dim, dtype=torch.float64) for count in counts)
     r = torch.cat([kernel.sample(zero, t, generator).norm(dim=1) for zero in zeros])
     median = float(r.quantile(0.5))
-    edges = (r / median).quantile(torch.linspace(0, 1, BINS + 1, dtype=torch.float64))
-    width = edges.log().diff()
-    return RadialLaw(t, median, (edges[1:] * edges[:-1]).sqrt(), 1 / (BINS * width), drawn=True)
+    log_r = (r / median).log()
+    quarters = log_r.quantile(torch.tensor([0.25, 0.75], dtype=torch.float64))
+    # Silverman, Density Estimation (1986), eq. 3.31.
+    spread = torch.minimum(log_r.std(), quarters.diff() / 1.34)
+    width = float(0.9 * spread * draws**-0.2)
+    at = torch.linspace(
+        float(log_r.min()) - 3 * width, float(log_r.max()) + 3 * width, _NODES, dtype=torch.float64
+    )
+    bells = torch.stack([(-((log_r - u) / width).square() / 2).exp().mean() for u in at])
+    return RadialLaw(t, median, at.exp(), bells / (width * math.sqrt(2 * math.pi)), drawn=True)
 
 
 def _reach(law: RadialLaw) -> float:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's palette without yellow, which vanishes on white; black last.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#222222")
-INK, QUIET, FAINT = "#222222", "#6b6b6b", "#d9d9d9"
+INK, QUIET, FAINT = "#222222", "#6b6b6b", "#b8b8b8"
 # White to a warm grey: strong enough to see, weak enough to draw on.
 MIST = LinearSegmentedColormap.from_list("mist", ["#ffffff", "#f3f1ed", "#e3dfd7", "#d2ccc1"])
 # For times, noise dark and data bright: viridis without its yellow end.
