@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from zoo.accurate import accurate_solver
 from zoo.build import solver as build_solver
 from zoo.config import Config
 from zoo.errors import ZooError
@@ -263,20 +264,37 @@ class FieldModel(nn.Module):
             raise ZooError("x is not finite")
 
     @torch.inference_mode()
-    def encode(self, x_0: Tensor, *, steps: int | None = None) -> Tensor:
-        """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max."""
-        return self._move(x_0, self.kernel.t_min, self.kernel.t_max, steps)
+    def encode(
+        self, x_0: Tensor, *, steps: int | None = None, solver: Solver | str | None = None
+    ) -> Tensor:
+        """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max.
+
+        Args:
+            x_0: data (n, *shape).
+            steps: of the solver; a hint to an adaptive one.
+            solver: a solver or the name of one; by default not the one that samples but an
+                adaptive one, dopri5, so accurate that `decode` returns to x_0.
+
+        Raises:
+            ZooError: data of the wrong shape or not finite, or an option out of range.
+        """
+        return self._move(x_0, self.kernel.t_min, self.kernel.t_max, steps, solver)
 
     @torch.inference_mode()
-    def decode(self, x_T: Tensor, *, steps: int | None = None) -> Tensor:
-        """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`."""
-        return self._move(x_T, self.kernel.t_max, self.kernel.t_min, steps)
+    def decode(
+        self, x_T: Tensor, *, steps: int | None = None, solver: Solver | str | None = None
+    ) -> Tensor:
+        """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
+        return self._move(x_T, self.kernel.t_max, self.kernel.t_min, steps, solver)
 
-    def _move(self, x: Tensor, t_from: float, t_to: float, steps: int | None) -> Tensor:
+    def _move(
+        self, x: Tensor, t_from: float, t_to: float, steps: int | None, solver: Solver | str | None
+    ) -> Tensor:
         self._check_batch(x)
         steps = _count("steps", self.steps if steps is None else steps)
+        walk = accurate_solver(self.dtype) if solver is None else self._solver(solver)
         x = x.to(self.device, torch.float64)
-        return self.solver.integrate(self.flow(), x, t_from, t_to, steps=steps)
+        return walk.integrate(self.flow(), x, t_from, t_to, steps=steps)
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
         """Write the model folder: card, config.json, model.safetensors; whole or not at all.

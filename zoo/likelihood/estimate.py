@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.accurate import accurate_solver
 from zoo.build import solver as build_solver
 from zoo.errors import ZooError
 from zoo.interfaces import Solver
@@ -123,8 +124,7 @@ def log_prob(
 
 def _solver(solver: Solver | str | None, model: FieldModel) -> Solver:
     if solver is None:
-        tolerance = FINE if model.dtype == torch.float64 else COARSE
-        return build_solver("dopri5", rtol=tolerance, atol=tolerance)
+        return accurate_solver(model.dtype, FINE if model.dtype == torch.float64 else COARSE)
     return build_solver(solver) if isinstance(solver, str) else solver
 
 
