@@ -13,6 +13,7 @@ import urllib.request
 
 import pytest
 import torch
+from hub.elsewhere import DRAW, NAME, draw_elsewhere
 
 import zoo
 
@@ -81,3 +82,19 @@ def test_the_read_path_through_a_mirror(hub, saved, mirror, tmp_path):
     with pytest.raises(zoo.ZooError) as caught:
         zoo.load("ada/nothing")
     assert "\n" not in str(caught.value)
+
+
+# The client's own, of how it hands a body to its HTTP library.
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_the_zoos_own_model_in_another_process_through_a_mirror(hub, mirror, tmp_path, monkeypatch):
+    """Pushed to the origin; loaded through the mirror by main, tag and commit, bit for bit."""
+    repo = f"ada/{NAME}"
+    expected = zoo.load(NAME).sample(2, **DRAW)
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", hub.url)
+        zoo.push(NAME, repo, token="hf_ada")
+    commit = hub.store.repositories[repo].refs["main"]
+    hub.store.repositories[repo].refs["v1"] = commit
+    refs = [(repo, None), (f"{repo}@v1", None), (f"{repo}@{commit}", None)]
+    for samples in draw_elsewhere(mirror, refs, tmp_path):
+        assert torch.equal(samples, expected)
