@@ -115,21 +115,18 @@ def ddpmpp(
     Raises:
         ZooError: the shape is not a square image's that halves evenly, or a size is impossible.
     """
-    _check(shape, multipliers, attention, width=width, blocks=blocks)
-    _check_more(dropout, labels=labels, augment=augment)
-    backbone = SongUNet(
-        shape[0],
-        shape[1],
-        Positional(width),
+    backbone = build(
+        shape,
+        Positional,
+        (1, 1),
+        False,
         width=width,
-        multipliers=tuple(multipliers),
+        multipliers=multipliers,
         blocks=blocks,
-        attention=tuple(attention),
-        taps=(1, 1),
-        pyramid=False,
+        attention=attention,
+        dropout=dropout,
         labels=labels,
         augment=augment,
-        dropout=dropout,
     )
     return precondition(
         backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data
@@ -153,24 +150,54 @@ def ncsnpp(
 
     Arguments and errors as for `ddpmpp`.
     """
+    backbone = build(
+        shape,
+        Fourier,
+        (1, 3, 3, 1),
+        True,
+        width=width,
+        multipliers=multipliers,
+        blocks=blocks,
+        attention=attention,
+        dropout=dropout,
+        labels=labels,
+        augment=augment,
+    )
+    return precondition(
+        backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data
+    )
+
+
+def build(
+    shape: tuple[int, ...],
+    noise: type[Positional] | type[Fourier],
+    taps: Sequence[int],
+    pyramid: bool,
+    *,
+    width: int,
+    multipliers: Sequence[int],
+    blocks: int,
+    attention: Sequence[int],
+    dropout: float,
+    labels: int = 0,
+    augment: int = 0,
+) -> SongUNet:
+    """Return a backbone whose options are checked; raises as `ddpmpp` does."""
     _check(shape, multipliers, attention, width=width, blocks=blocks)
     _check_more(dropout, labels=labels, augment=augment)
-    backbone = SongUNet(
+    return SongUNet(
         shape[0],
         shape[1],
-        Fourier(width),
+        noise(width),
         width=width,
         multipliers=tuple(multipliers),
         blocks=blocks,
         attention=tuple(attention),
-        taps=(1, 3, 3, 1),
-        pyramid=True,
+        taps=taps,
+        pyramid=pyramid,
         labels=labels,
         augment=augment,
         dropout=dropout,
-    )
-    return precondition(
-        backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data
     )
 
 

@@ -11,9 +11,12 @@ import click
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-D", "--degrees", type=float, help="D of PFGM++, where the file does not tell it.")
+@click.option("--side", type=int, help="Of the images in pixels, for files of score SDE.")
 @click.option("--licence", help="Of the weights, where the file does not tell it.")
-def command(file: Path, out: Path, degrees: float | None, licence: str | None) -> None:
-    """Write the network in FILE, a snapshot of EDM or PFGM++, as the model folder OUT.
+def command(
+    file: Path, out: Path, degrees: float | None, side: int | None, licence: str | None
+) -> None:
+    """Write the network in FILE, of EDM, PFGM++ or score SDE, as the model folder OUT.
 
     FILE is read as data: nothing in it is run. A file without D is EDM's, under the Gaussian
     kernel; PFGM++'s networks need theirs.
@@ -21,7 +24,7 @@ def command(file: Path, out: Path, degrees: float | None, licence: str | None) -
     from zoo.convert import convert
     from zoo.folder import read_config
 
-    folder = convert(file, out, degrees=degrees, licence=licence)
+    folder = convert(file, out, degrees=degrees, side=side, licence=licence)
     kernel = read_config(folder).kernel
     told = f", D = {kernel.options['D']:g}" if "D" in kernel.options else ""
     ref = str(out) if out.is_absolute() else f"./{out}"

@@ -1,4 +1,4 @@
-"""`zoo convert`: a user's file of EDM or PFGM++ weights becomes a model folder."""
+"""`zoo convert`: a user's file of EDM, PFGM++ or score SDE becomes a model folder."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from zoo import build
 from zoo.config import Config, Data, Part
 from zoo.convert.card import converted_card
 from zoo.convert.modules import attributes, class_name, state_dict
+from zoo.convert.score_sde import averaged, is_checkpoint, renamed
 from zoo.convert.songunet import architecture
 from zoo.convert.torch_file import read_torch, state_of
 from zoo.convert.unpickler import Inert, read_pickle
@@ -28,6 +29,8 @@ from zoo.weights import network_with, read_weights
 # EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
 _SIGMA_MIN, _SIGMA_MAX = 0.002, 80.0
 _STEPS_SMALL, _STEPS_LARGE, _SMALL_SIDE = 18, 40, 32
+# Of images in [-1, 1]: VP from t = 1e-3 to 1, VE from 0.01 to 50 in [0, 1].
+_SCORE_SDE_LEVELS = {"ddpmpp-vp": (0.0105, 152.0), "ncsnpp-ve": (0.02, 100.0)}
 _REFERENCE_LICENCE = "cc-by-nc-sa-4.0"
 _PRECONDITIONED = "EDMPrecond"
 
@@ -41,26 +44,35 @@ class Contents:
         sigma_data: standard deviation of the data that it was trained with.
         degrees: PFGM++'s D, None for EDM.
         licence: of the weights.
+        score_sde: it was trained as score SDE does, not as EDM does.
     """
 
     state: dict[str, Tensor]
     sigma_data: float = 0.5
     degrees: float | None = None
     licence: str = "unknown"
+    score_sde: bool = False
 
 
 def convert(
-    file: str | Path, out: str | Path, *, degrees: float | None = None, licence: str | None = None
+    file: str | Path,
+    out: str | Path,
+    *,
+    degrees: float | None = None,
+    side: int | None = None,
+    licence: str | None = None,
 ) -> Path:
     """Write the weights in `file` as a model folder of the zoo, and return its path.
 
     The file is a network snapshot of EDM or PFGM++ (.pkl), or the state of such a network alone
-    (.pt, .pth, .safetensors). It is read as data: nothing in it is run.
+    (.pt, .pth, .safetensors), or a checkpoint of score SDE (.pth) with a DDPM++ network of the VP
+    SDE or an NCSN++ network of the VE SDE. It is read as data: nothing in it is run.
 
     Args:
         file: the user's own file.
         out: the folder to write.
         degrees: D of PFGM++, where the file does not tell; None for EDM's Gaussian kernel.
+        side: of the images in pixels, which checkpoints of score SDE do not tell.
         licence: of the weights, where the file does not tell: an identifier of the Hub.
 
     Raises:
@@ -70,12 +82,14 @@ def convert(
     path, folder = Path(file).expanduser(), Path(out).expanduser()
     if not path.is_file():
         raise ZooError(f"there is no file {path}")
-    contents = read(path)
+    contents = read(path, side)
     network, shape = architecture(contents.state, str(path))
+    kernel = _kernel(contents.degrees if degrees is None else degrees)
+    if contents.score_sde:
+        network, kernel = _of_score_sde(network)
     if contents.sigma_data != Contents.sigma_data:
         network = Part(network.use, {**network.options, "sigma_data": contents.sigma_data})
     steps = _STEPS_SMALL if shape[1] <= _SMALL_SIDE else _STEPS_LARGE
-    kernel = _kernel(contents.degrees if degrees is None else degrees)
     source = describe(path)
     config = Config(
         format=1,
@@ -99,6 +113,13 @@ def _kernel(degrees: float | None) -> Part:
     return Part("pfgmpp", {"D": degrees, **times})
 
 
+def _of_score_sde(network: Part) -> tuple[Part, Part]:
+    """Return the network that is told time or level as there, and the kernel: sigma_t = t."""
+    name = {"ddpmpp": "ddpmpp-vp", "ncsnpp": "ncsnpp-ve"}[network.use]
+    low, high = _SCORE_SDE_LEVELS[name]
+    return Part(name, network.options), Part("gaussian", {"t_min": low, "t_max": high})
+
+
 def _model(config: Config, state: Mapping[str, Tensor], card: str, where: str) -> FieldModel:
     kernel = kernel_of(config.kernel, config.data.dim)
     tensors = {f"backbone.{name}": tensor for name, tensor in state.items()}
@@ -118,8 +139,12 @@ def _model(config: Config, state: Mapping[str, Tensor], card: str, where: str) -
     return model
 
 
-def read(path: Path) -> Contents:
+def read(path: Path, side: int | None = None) -> Contents:
     """Return what a file holds, whatever way it was written.
+
+    Args:
+        path: of the file.
+        side: of the images, for checkpoints of score SDE.
 
     Raises:
         ZooError: as for `convert`.
@@ -133,8 +158,18 @@ def read(path: Path) -> Contents:
         found = None if zipped else read_pickle(file, path)
     # torch.save before its format of 2020 begins with a pickle of one number.
     if zipped or isinstance(found, int):
-        return Contents(_unwrapped(state_of(read_torch(path), path)))
+        found = read_torch(path)
+        if is_checkpoint(found):
+            return _checkpoint(found, path, side)
+        return Contents(_unwrapped(state_of(found, path)))
     return _snapshot(found, path)
+
+
+def _checkpoint(found: Mapping[str, Any], path: Path, side: int | None) -> Contents:
+    if side is None:
+        raise ZooError(f"{path} is of score SDE and does not tell its images' side; say --side 32")
+    state = averaged(found, str(path))
+    return Contents(renamed(state, side, str(path)), score_sde=True)
 
 
 def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
