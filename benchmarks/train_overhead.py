@@ -29,7 +29,7 @@ from zoo.train.run import Plan, make_plan, start
 
 def bare_loop(plan: Plan) -> Iterator[float]:
     train, network, kernel = plan.recipe.train, plan.network.train(), plan.kernel
-    optimizer = torch.optim.AdamW(network.parameters(), lr=train.lr, betas=train.betas)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=train.lr, betas=train.betas, fused=True)
     noise = noise_law(kernel, train.level_mean, train.level_std)
     while True:
         x_0 = plan.data.batch(torch.randint(len(plan.data), (train.batch,)))

@@ -168,6 +168,17 @@ def test_the_budget_is_the_number_of_images(tmp_path):
     assert lines[-1]["lr"] < lines[0]["lr"] <= 1e-3
 
 
+@pytest.mark.parametrize(("schedule", "end"), [("cosine", 1e-5), ("constant", 1e-3)])
+def test_the_learning_rate_rises_and_then_falls_or_stays(tmp_path, schedule, end):
+    options = {"images": 800, "warmup": 80, "lr_min": 1e-5, "log_every": 1}
+    begin(tmp_path, schedule=schedule, **options).run()
+    rates = [line["lr"] for line in progress.lines(tmp_path)]
+    assert rates[0] == pytest.approx(1e-5)
+    assert rates[:10] == sorted(rates[:10])
+    assert max(rates) == pytest.approx(1e-3, rel=0.05)
+    assert rates[-1] == pytest.approx(end, rel=0.1)
+
+
 def test_labels_are_hidden_as_often_as_asked(tmp_path, monkeypatch):
     seen = []
 

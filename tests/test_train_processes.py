@@ -117,6 +117,17 @@ def test_an_environment_that_is_not_torchruns_is_told(monkeypatch):
         pass
 
 
+def test_only_the_first_process_tells_what_fails_in_all():
+    for error in (ZooError("x"), RuntimeError("Connection closed by peer")):
+        with pytest.raises(SystemExit) as stop, World(1, 2).together():
+            raise error
+        assert stop.value.code == 1
+        with pytest.raises(type(error)), World(0, 2).together():
+            raise error
+    with pytest.raises(RuntimeError), World(1, 2).together():
+        raise RuntimeError("out of memory")
+
+
 @pytest.mark.slow
 def test_what_is_wrong_is_told_once_and_ends_all_processes(tmp_path):
     done = torchrun(write_recipe(tmp_path), "--data", "digts")
@@ -124,3 +135,14 @@ def test_what_is_wrong_is_told_once_and_ends_all_processes(tmp_path):
     told = [line for line in done.stderr.splitlines() if line.startswith("zoo: ")]
     assert len(told) == 1
     assert "did you mean 'digits'" in told[0]
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "samples").touch()  # where a folder should be: fails in the first, when all train
+    recipe = write_recipe(tmp_path)
+    recipe.write_text(recipe.read_text() + "samples_every = 60\n")
+    done = torchrun(recipe, "-o", run)
+    assert done.returncode == 1
+    told = [line for line in done.stderr.splitlines() if line.startswith("zoo: ")]
+    assert len(told) == 1
+    assert "cannot write into" in told[0]
+    assert checkpoint.read(run / CHECKPOINT)["step"] == 4

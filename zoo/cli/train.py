@@ -54,7 +54,8 @@ def _train(
         _estimate(plan, folder, world)
         return
     trainer = world.in_turn(lambda: start(plan, folder, resume=resume, world=world))
-    _run(trainer)
+    with world.together():
+        _run(trainer)
     if world.first:
         target = export(trainer)
         ref = str(target) if target.is_absolute() else f"./{target}"

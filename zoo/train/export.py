@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from zoo.config import Config, Data
 from zoo.model import FieldModel
@@ -57,6 +58,13 @@ def model_of(trainer: Trainer) -> FieldModel:
     )
 
 
+def shown(model: FieldModel) -> Tensor:
+    """Return 64 samples, always of the same starting points; of all classes in turn, if any."""
+    classes = model.network.labels
+    labels = torch.arange(_SHOWN) % classes if classes else None
+    return model.sample(_SHOWN, seed=0, labels=labels)
+
+
 def export(trainer: Trainer, folder: str = "model", *, picture: bool = True) -> Path:
     """Write a model folder into the run's, weights in half precision, and return its path.
 
@@ -69,8 +77,7 @@ def export(trainer: Trainer, folder: str = "model", *, picture: bool = True) -> 
         ZooError: the disk is full or not writable.
     """
     model = model_of(trainer)
-    drawn = picture and drawable(trainer.data.shape)
-    samples = model.sample(_SHOWN, seed=0) if drawn else None
+    samples = shown(model) if picture and drawable(trainer.data.shape) else None
     target = trainer.folder / folder
     return save_folder(
         model, target, name=trainer.recipe.name, dtype=torch.float16, samples=samples

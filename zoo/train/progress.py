@@ -34,11 +34,18 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def cut(folder: Path, step: int) -> None:
-    """Drop what was logged after `step`: a resumed run writes it again."""
+    """Drop what was logged after `step`: a resumed run writes it again.
+
+    Raises:
+        ZooError: the disk is full or not writable.
+    """
     kept = [line for line in lines(folder) if line["step"] <= step]
     beside = folder / f"{LOG}.part"
-    beside.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    beside.replace(folder / LOG)
+    try:
+        beside.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        beside.replace(folder / LOG)
+    except OSError as error:
+        raise ZooError(f"cannot write {folder / LOG}: {error.strerror}") from error
 
 
 def mean(losses: Sequence[float]) -> float | None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from zoo.errors import ZooError
 from zoo.picture import default_suffix, write_samples
-from zoo.train.export import model_of
+from zoo.train.export import model_of, shown
 
 if TYPE_CHECKING:
     from zoo.train.loop import Trainer
 
 FOLDER = "samples"
-_SHOWN = 64
 
 
 class SampleGrids:
@@ -33,9 +30,7 @@ class SampleGrids:
         Raises:
             ZooError: the disk is full or not writable.
         """
-        classes = trainer.network.labels
-        labels = torch.arange(_SHOWN) % classes if classes else None
-        samples = model_of(trainer).sample(_SHOWN, seed=0, labels=labels)
+        samples = shown(model_of(trainer))
         folder = trainer.folder / FOLDER
         try:
             folder.mkdir(exist_ok=True)

@@ -64,6 +64,17 @@ class World:
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let the first process alone tell what fails in all of them, or cuts them off."""
+        try:
+            yield
+        except (ZooError, RuntimeError) as error:
+            cut_off = "connection" in str(error).lower()
+            if not self.first and (isinstance(error, ZooError) or cut_off):
+                raise SystemExit(1) from error
+            raise
+
     def in_turn(self, make: Callable[[], T]) -> T:
         """Return make(), run by the first process before the others.
 
