@@ -373,6 +373,15 @@ def test_damaged_npz_is_one_line(draw):
     assert images is None or images.images.isfinite().all()
 
 
+def test_npz_with_a_test_split(tmp_path):
+    test = {"x_test": np.zeros((2, 2)), "y_test": np.array([1, 0])}
+    ref = npz(tmp_path, x=np.eye(2), y=np.array([0, 1]), **test)
+    assert torch.equal(data.load(ref).images, torch.eye(2))
+    held_out = data.load(ref, split="test")
+    assert torch.equal(held_out.images, torch.zeros(2, 2))
+    assert held_out.labels.tolist() == [1, 0]
+
+
 def test_npy_is_not_npz(tmp_path):
     np.save(tmp_path / "x.npy", np.eye(2))
     assert "not an .npz archive" in refused(f"npz:{tmp_path / 'x.npy'}")

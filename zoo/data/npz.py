@@ -1,4 +1,7 @@
-"""Arrays from a NumPy archive: npz:PATH, images or vectors in "x", labels in "y"."""
+"""Arrays from a NumPy archive: npz:PATH, images or vectors in "x", labels in "y".
+
+The test split, if there is one, is in "x_test" and "y_test".
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ LABEL_KEYS = ("y", "labels")
 CHANNELS = (1, 3, 4)
 
 
-def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     """Return the arrays (data, labels or None) in `path`."""
     try:
         # Opened here: numpy leaves a broken archive open.
@@ -28,7 +31,7 @@ def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
                 raise ZooError(f"{path}: not an .npz archive, or cut short")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
-                return _choose(archive, path)
+                return _choose(archive, path, request)
     except ZooError:
         raise
     except Exception as error:  # a broken archive raises nearly anything out of zip and numpy
@@ -37,10 +40,13 @@ def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
 
 
 def _choose(
-    archive: np.lib.npyio.NpzFile, path: Path
+    archive: np.lib.npyio.NpzFile, path: Path, request: Request
 ) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
-    key = next((k for k in DATA_KEYS if k in archive), None)
-    label_key = next((k for k in LABEL_KEYS if k in archive), None)
+    end = "" if request.split == "train" else f"_{request.split}"
+    key = next((k + end for k in DATA_KEYS if k + end in archive), None)
+    label_key = next((k + end for k in LABEL_KEYS if k + end in archive), None)
+    if key is None and end:
+        request.only_train()
     if key is None:
         there = ", ".join(map(repr, archive.files)) or "none"
         raise ZooError(f"{path}: no array called {', '.join(DATA_KEYS)}; there is {there}")
@@ -89,7 +95,8 @@ def load_npz(request: Request) -> Images:
 
     Data is the array "x", "images" or "arr_0": vectors (N, d), kept as given in float32; or
     images, whole numbers from 0 to 255 or real numbers in [-1, 1], channels first or (where
-    only the last dimension can be 1, 3 or 4 channels) last. Labels are "y" or "labels", (N,).
+    only the last dimension can be 1, 3 or 4 channels) last. Labels are "y" or "labels", (N,). The
+    test split has the same names with "_test" behind them.
 
     Raises:
         ZooError: unreadable (pickled objects are never loaded), no such array, an unusable
@@ -98,8 +105,7 @@ def load_npz(request: Request) -> Images:
     path = request.path
     if not path.is_file():
         raise request.missing("file")
-    request.only_train()
-    x, y = _read(path)
+    x, y = _read(path, request)
     data = _data(x, str(path))
     labels = None
     if y is not None:
