@@ -122,11 +122,11 @@ def connect(device: str) -> Iterator[World]:
     Raises:
         ZooError: the device is not there, or the environment is not torchrun's.
     """
-    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+    if not os.environ.get("WORLD_SIZE") or _number(os.environ, "WORLD_SIZE") == 1:
         yield World(device=parse_device(device))
         return
     rank, size, local = (_number(os.environ, n) for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    cuda = torch.device(device).type == "cuda"
+    cuda = device.partition(":")[0] == "cuda"
     place = parse_device(f"cuda:{local}" if cuda else device)
     if cuda:
         torch.cuda.set_device(place)
