@@ -2,18 +2,20 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import images, points
 
+import zoo
 from zoo.card import licence_of, renew, write_card
 from zoo.config import Config, Data, Part, WeightFile, Weights
-from zoo.folder import read_config
+from zoo.folder import read_card, read_config
 from zoo.registry import catalogue
 
 RECIPE = {
@@ -185,3 +187,28 @@ def test_any_text_in_the_metadata_stays_the_text_that_it_is(word):
     assert found["model_name"] == word
     assert found["datasets"] == [word]
     assert word in found["tags"]
+
+
+CARDS = Path(__file__).parent.parent / "model_cards"
+OWN = sorted(f.parent for f in CARDS.glob("*/config.json"))
+WITH_WEIGHTS = [folder for folder in OWN if read_config(folder).weights.repo is None]
+
+
+@pytest.mark.parametrize("folder", OWN, ids=lambda folder: folder.name)
+def test_the_zoos_cards_have_metadata_that_the_hubs_client_takes(folder):
+    data = ModelCard.load(folder / "README.md").data
+    assert ModelCardData(**data.to_dict()).to_dict() == data.to_dict()
+    assert data.library_name == "fieldzoo"
+    assert data.license
+    assert data.pipeline_tag == "unconditional-image-generation"
+    assert read_config(folder).kernel.use in data.tags
+
+
+@pytest.mark.parametrize("folder", WITH_WEIGHTS, ids=lambda folder: folder.name)
+def test_the_zoos_cards_say_what_config_and_weights_say(folder):
+    """Formula, parts, files, training and figures, as they would be written today."""
+    card, model = read_card(folder), zoo.load(f"path:{folder}")
+    fresh = write_card(folder.name, read_config(folder), network=model.network)
+    assert renew(card, fresh) == card
+    assert "](samples.png)" in card
+    assert (folder / "samples.png").is_file()

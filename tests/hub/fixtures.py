@@ -33,7 +33,8 @@ def hub(hub_server, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "zoo-cache"))
     for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "ZOO_HUB_NAMESPACE"):
         monkeypatch.delenv(variable, raising=False)
-    constants = pytest.importorskip("huggingface_hub.constants")
+    from huggingface_hub import constants  # not before the environment is set
+
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
