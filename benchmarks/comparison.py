@@ -30,7 +30,6 @@ DATA = "fashion-mnist"
 METRICS = ("frechet", "kid", "prdc")
 SWEEP = {"exp-abm3": (9, 6, 18), "heun": (9, 17, 35), "euler": (9, 18, 35)}
 DISTURBED = ("heun", 9)
-DEAR = 20
 NOISE, BITS = (0.1, 0.2), (8, 6, 5)
 
 
@@ -71,7 +70,7 @@ def measure(job: Job, reference: Reference, path: Path) -> None:
     before = stored.get("outcomes", {})
     at_hand = models()
     wanted = [(n, m, s) for n, m in at_hand.items() for s in settings(m)]
-    wanted.sort(key=lambda item: (item[2].nfe > DEAR, not item[2].plain, item[2].nfe))
+    wanted.sort(key=lambda item: (item[2].nfe, not item[2].plain))
     keys = {key(n, m, job, s) for n, m, s in wanted}
     outcomes = {k: v for k, v in before.items() if k in keys}
     facts = {

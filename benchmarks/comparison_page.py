@@ -67,17 +67,11 @@ def best_settings(records: list[Record], training: dict[str, float]) -> str:
         )
         setting = best["setting"]
         where = f"{setting['solver']}, {setting['nfe']}"
-        rows.append([short(model), where, *(_figure(n, best["metrics"][n]) for n in names)])
+        rows.append([short(model), where, *(shown(best["metrics"][n]) for n in names)])
     if training:
-        cells = (f"{training[n] * (1000 if n == 'kid' else 1):.3g}" for n in names)
+        cells = (f"{training[n]:.3g}" for n in names)
         rows.append(["training images", "", *cells])
-    return table(rows, ["model", "solver, NFE", *(n.replace("kid", "kid x 1000") for n in names)])
-
-
-def _figure(name: str, figure: Record) -> str:
-    scale = 1000 if name == "kid" else 1
-    scaled = {k: figure[k] * scale for k in ("value", "low", "high")}
-    return shown(scaled)
+    return table(rows, ["model", "solver, NFE", *names])
 
 
 def robustness(records: list[Record]) -> str:
