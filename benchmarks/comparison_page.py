@@ -77,18 +77,21 @@ def best_settings(records: list[Record], training: dict[str, float]) -> str:
 def robustness(records: list[Record]) -> str:
     """Return the Frechet distance under each disturbance, one column per model."""
     names = sorted({r["model"] for r in records})
-    hurt = [r for r in records if disturbance(r["setting"])]
-    base = {(r["setting"]["solver"], r["setting"]["nfe"]) for r in hurt}
-    rows: dict[str, dict[str, str]] = {}
+    base = {_walk(r) for r in records if disturbance(r["setting"])}
+    rows: dict[tuple[str, int, str], dict[str, str]] = {}
     for record in records:
-        setting = record["setting"]
-        if (setting["solver"], setting["nfe"]) in base:
-            label = disturbance(setting) or "undisturbed"
-            rows.setdefault(label, {})[record["model"]] = shown(record["metrics"]["frechet"])
-    order = sorted(rows, key=lambda label: (label != "undisturbed", "bits" in label, label))
-    body = [[label, *(rows[label].get(n, "-") for n in names)] for label in order]
-    where = " and ".join(f"{solver} at {nfe} evaluations" for solver, nfe in sorted(base))
-    return f"By {where}.\n\n" + table(body, ["", *map(short, names)])
+        if _walk(record) in base:
+            where = (*_walk(record), disturbance(record["setting"]))
+            rows.setdefault(where, {})[record["model"]] = shown(record["metrics"]["frechet"])
+    body = [
+        [solver, str(nfe), label or "none", *(rows[solver, nfe, label].get(n, "-") for n in names)]
+        for solver, nfe, label in sorted(rows)
+    ]
+    return table(body, ["solver", "NFE", "disturbance", *map(short, names)])
+
+
+def _walk(record: Record) -> tuple[str, int]:
+    return record["setting"]["solver"], record["setting"]["nfe"]
 
 
 def verdict(records: list[Record]) -> str:
@@ -216,6 +219,7 @@ The last row is what as many images of the training set score: the best to hope 
 Noise: after each step but the last, `amount x sigma(t) x N(0, I)` is added to the state, where
 sigma(t) is the kernel's own level (median radius over sqrt d). Bits: every matrix and convolution
 of the network is rounded to 2^bits - 1 evenly spaced values.
+
 {robustness(records)}
 
 ![distance under disturbances](comparison-robustness.png)

@@ -55,7 +55,8 @@ class Frechet(Metric):
 
     def of(self, rows: Tensor, reference: Reference) -> Tensor:
         """Return the distance to the reference, (1,)."""
-        return torch.tensor([frechet_distance(gaussian_of(rows), reference.gaussian)]).double()
+        value = frechet_distance(gaussian_of(rows), reference.gaussian)
+        return torch.tensor([value], dtype=torch.float64)
 
 
 class Kernel(Metric):
