@@ -87,14 +87,18 @@ def test_the_read_path_through_a_mirror(hub, saved, mirror, tmp_path):
 # The client's own, of how it hands a body to its HTTP library.
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 def test_the_zoos_own_model_in_another_process_through_a_mirror(hub, mirror, tmp_path, monkeypatch):
-    """Pushed to the origin; loaded through the mirror by main, tag and commit, bit for bit."""
-    repo = f"ada/{NAME}"
+    """Pushed to the origin; loaded through the mirror by main, tag, commit, token, bit for bit."""
+    repo, secret = f"ada/{NAME}", "ada/secret"
     expected = zoo.load(NAME).sample(2, **DRAW)
     with monkeypatch.context() as patch:
         patch.setenv("HF_ENDPOINT", hub.url)
         zoo.push(NAME, repo, token="hf_ada")
+        zoo.push(NAME, secret, private=True, token="hf_ada")
     commit = hub.store.repositories[repo].refs["main"]
     hub.store.repositories[repo].refs["v1"] = commit
-    refs = [(repo, None), (f"{repo}@v1", None), (f"{repo}@{commit}", None)]
-    for samples in draw_elsewhere(mirror, refs, tmp_path):
+    refs = [(repo, None), (f"{repo}@v1", None), (f"{repo}@{commit}", None), (secret, "hf_ada")]
+    *drawn, refused = draw_elsewhere(mirror, [*refs, (secret, None)], tmp_path)
+    for samples in drawn:
         assert torch.equal(samples, expected)
+    assert secret in refused
+    assert "\n" not in refused

@@ -163,6 +163,15 @@ def test_only_the_models_files_are_pushed(hub, saved, tmp_path):
     assert set(head(hub).files) == FILES | {"samples.png"}
 
 
+def test_the_hub_is_told_who_pushes(hub, saved):
+    zoo.push(saved, REPO, **ADA)
+    zoo.push(saved, REPO, **ADA)
+    for method, path, headers in hub.requests:
+        # The client asks two things on its own account.
+        if "/lfs" not in path and path != "/api/agent-harnesses":
+            assert f"fieldzoo/{zoo.__version__}" in headers["user-agent"], (method, path)
+
+
 # Where to
 
 

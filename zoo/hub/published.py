@@ -7,10 +7,11 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
 
+from zoo import __version__
 from zoo.config import MAX_CONFIG_BYTES, Config, parse_config
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG, MAX_CARD_BYTES
-from zoo.hub.client import endpoint
+from zoo.hub.client import LIBRARY, endpoint
 
 
 class Published:
@@ -59,5 +60,7 @@ class Published:
                 revision=self._commit,
                 token=self._api.token,
                 endpoint=endpoint(),
+                library_name=LIBRARY,
+                library_version=__version__,
             )
         ).read_bytes()
