@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 Record = dict[str, Any]
 HERO = "gravity-fashion-mnist"
+FULL = 35  # evaluations, of the largest setting
 
 
 def short(name: str) -> str:
@@ -94,6 +95,14 @@ def _walk(record: Record) -> tuple[str, int]:
     return record["setting"]["solver"], record["setting"]["nfe"]
 
 
+def unfinished(records: list[Record]) -> str:
+    """Return what has not been measured yet, in a sentence; "" where all has been."""
+    most = max(r["setting"]["nfe"] for r in plain(records))
+    missing = [f"more than {most} evaluations"] if most < FULL else []
+    missing += [] if any("noise" in disturbance(r["setting"]) for r in records) else ["noise"]
+    return f"Not measured yet: {' and '.join(missing)}." if missing else ""
+
+
 def verdict(records: list[Record]) -> str:
     """Return where gravity stands, setting by setting, in words that the figures decide."""
     wins, losses, ties = [], [], []
@@ -173,7 +182,7 @@ def draw_robustness(records: list[Record], path: Path) -> None:
         halves = [(found[x]["high"] - found[x]["low"]) / 2 if x in found else 0.0 for x in labels]
         axes.bar(places, values, 0.8 / len(names), yerr=halves, capsize=3, label=short(name))
     axes.set_xticks(range(len(labels)), labels)
-    axes.set(ylabel="Frechet distance, garment features", yscale="log")
+    axes.set_ylabel("Frechet distance, garment features")
     axes.legend()
     figure.savefig(path, dpi=110)
 
@@ -192,13 +201,14 @@ def write_page(found: Record, docs: Path) -> None:
     page = f"""# The shipped models side by side
 
 Same data (Fashion-MNIST), same network, same budget of images, another kernel: how near do
-{found["samples"]:,} samples a seed (seeds {", ".join(map(str, seeds))}) come to the 10,000 test
-images? Written by `python benchmarks/comparison.py`, which measures what is not yet in
-`comparison.json`.
+{found["samples"]:,} samples a seed (seed {", ".join(map(str, seeds))}) come to the test images?
+{unfinished(records)}
+Written by `python benchmarks/comparison.py`, which measures what is not yet in `comparison.json`.
 
 Distances are Frechet distances on *garment features*, the penultimate layer of a small classifier
 that ships with fieldzoo. They are no FID and are to be compared with one another only, at one
-number of samples: fewer samples give larger distances. ± is half of a 95 % interval, by {how}.
+number of samples: fewer samples give larger distances. ± is half of a 95 % interval, by
+{how}.
 It covers the drawing of samples. It does not cover training: another seed of training would move
 every figure, and one model per kernel cannot say by how much.
 
