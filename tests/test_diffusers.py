@@ -7,17 +7,14 @@ import math
 import pytest
 import torch
 from click.testing import CliRunner
+from diffusers import DDIMPipeline, UNet2DModel
+from diffusers_repositories import LAYOUTS, ddim, ddpm, files, save, unet
 
 import zoo
 from zoo import ZooError
 from zoo.cli import main
 from zoo.hub import pull
 from zoo.testing import checks
-
-pytest.importorskip("diffusers")  # an optional extra, which the tests' own environment has
-
-from diffusers import DDIMPipeline, UNet2DModel
-from diffusers_repositories import LAYOUTS, ddim, ddpm, files, save, unet
 
 REPO = "google/ddpm-tiny"
 CIFAR10 = "google/ddpm-cifar10-32"

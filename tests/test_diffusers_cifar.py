@@ -6,15 +6,12 @@ import time
 import pytest
 import torch
 from click.testing import CliRunner
-
-import zoo
-from zoo.cli import main
-
-pytest.importorskip("diffusers")  # an optional extra, which the tests' own environment has
-
 from diffusers import DDIMPipeline, UNet2DModel
 from diffusers_repositories import CIFAR, LAYOUTS, ddim, ddpm, save, unet
 from test_diffusers import CIFAR10, PINNED, ddim_loop, difference, euler
+
+import zoo
+from zoo.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::FutureWarning")]
 
