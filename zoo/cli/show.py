@@ -60,8 +60,14 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("weights", _weights(config)),
         ("requires", ", ".join(config.requires)),
         ("needs", ", ".join(entry.needs) and "pip install " + " ".join(map(repr, entry.needs))),
-        *((f"training.{key}", json.dumps(value)) for key, value in config.training.items()),
+        *_training(config),
     ]
+
+
+def _training(config: Config) -> list[tuple[str, str]]:
+    """Return what is one number or word; recipe, outcome and figures are told in the card."""
+    plain = {k: v for k, v in config.training.items() if not isinstance(v, dict | list)}
+    return [(f"training.{key}", json.dumps(value)) for key, value in plain.items()]
 
 
 @click.command()
