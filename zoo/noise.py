@@ -1,4 +1,4 @@
-"""Starting points that depend on (seed, index) alone.
+"""Random numbers that depend on (seed, index) alone: starting points, probes, dequantisation.
 
 Samples are drawn in fixed groups of 16, group g from a generator of its own seeded by (seed, g)
 and always drawn whole. So sample i is the same whatever n, the batch size or the number of
@@ -6,6 +6,8 @@ processes, and nothing loops over samples.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -26,14 +28,18 @@ def mix(seed: int, index: int) -> int:
     return z >> 1
 
 
+def by_group(first: int, last: int, seed: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+    """Return rows first..last-1 of those that `draw` makes, 16 at a time, from its generator."""
+    groups = range(first // GROUP, -(-last // GROUP))
+    if not groups:
+        return draw(torch.Generator())[:0]
+    drawn = [draw(torch.Generator().manual_seed(mix(seed, group))) for group in groups]
+    offset = first - groups.start * GROUP
+    return torch.cat(drawn)[offset : offset + last - first]
+
+
 def starting_points(
     prior: PriorSampler, shape: tuple[int, ...], seed: int, first: int, last: int
 ) -> Tensor:
     """Return x_T of samples first..last-1, shape (last - first, *shape), float64, on the CPU."""
-    groups = range(first // GROUP, -(-last // GROUP))
-    drawn = []
-    for group in groups:
-        generator = torch.Generator().manual_seed(mix(seed, group))
-        drawn.append(prior.sample(GROUP, shape, generator).double())
-    offset = first - groups.start * GROUP
-    return torch.cat(drawn)[offset : offset + last - first]
+    return by_group(first, last, seed, lambda g: prior.sample(GROUP, shape, g).double())

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.likelihood.groups import by_group
-from zoo.noise import GROUP
+from zoo.noise import GROUP, by_group
 
 LEVELS = 256
 
@@ -35,6 +34,7 @@ def dequantise(
         raise ZooError(f"images have values outside 0..{LEVELS - 1}")
     low, high = value_range
     noise = by_group(
+        0,
         len(images),
         seed,
         lambda g: torch.rand((GROUP, *images.shape[1:]), generator=g, dtype=torch.float64),

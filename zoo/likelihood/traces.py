@@ -8,8 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.likelihood.groups import by_group
-from zoo.noise import GROUP
+from zoo.noise import GROUP, by_group
 
 
 class Trace(ABC):
@@ -58,6 +57,7 @@ class HutchinsonTrace(Trace):
 def random_signs(n: int, probes: int, dim: int, seed: int) -> Tensor:
     """Return random signs (n, probes, dim), int8."""
     return by_group(
+        0,
         n,
         seed,
         lambda g: (
