@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,18 @@ from zoo.interfaces import FieldKernel, Network, over
 from zoo.precondition import Preconditioned
 from zoo_songunet.layers import Fourier, Positional
 from zoo_songunet.network import SongUNet
+
+
+class Design(NamedTuple):
+    """What tells the two backbones apart: embedding, resampling filter, pyramid in the encoder."""
+
+    noise: type[Positional] | type[Fourier]
+    taps: tuple[int, ...]
+    pyramid: bool
+
+
+DDPMPP = Design(Positional, (1, 1), pyramid=False)
+NCSNPP = Design(Fourier, (1, 3, 3, 1), pyramid=True)
 
 
 @runtime_checkable
@@ -117,9 +129,7 @@ def ddpmpp(
     """
     backbone = build(
         shape,
-        Positional,
-        (1, 1),
-        False,
+        DDPMPP,
         width=width,
         multipliers=multipliers,
         blocks=blocks,
@@ -152,9 +162,7 @@ def ncsnpp(
     """
     backbone = build(
         shape,
-        Fourier,
-        (1, 3, 3, 1),
-        True,
+        NCSNPP,
         width=width,
         multipliers=multipliers,
         blocks=blocks,
@@ -170,9 +178,7 @@ def ncsnpp(
 
 def build(
     shape: tuple[int, ...],
-    noise: type[Positional] | type[Fourier],
-    taps: Sequence[int],
-    pyramid: bool,
+    design: Design,
     *,
     width: int,
     multipliers: Sequence[int],
@@ -188,13 +194,13 @@ def build(
     return SongUNet(
         shape[0],
         shape[1],
-        noise(width),
+        design.noise(width),
         width=width,
         multipliers=tuple(multipliers),
         blocks=blocks,
         attention=tuple(attention),
-        taps=taps,
-        pyramid=pyramid,
+        taps=design.taps,
+        pyramid=design.pyramid,
         labels=labels,
         augment=augment,
         dropout=dropout,

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, over
-from zoo_songunet.component import build
-from zoo_songunet.layers import Fourier, Positional
+from zoo_songunet.component import DDPMPP, NCSNPP, build
 from zoo_songunet.network import SongUNet
 
 _BETA_MIN, _BETA_MAX, _LAST_STEP = 0.1, 20.0, 999.0
@@ -93,9 +92,7 @@ def vp(
     """Build DDPM++ of the VP SDE (or of DDPM); arguments and errors as for `ddpmpp`."""
     backbone = build(
         shape,
-        Positional,
-        (1, 1),
-        False,
+        DDPMPP,
         width=width,
         multipliers=multipliers,
         blocks=blocks,
@@ -118,9 +115,7 @@ def ve(
     """Build NCSN++ of the VE SDE; arguments and errors as for `ddpmpp`."""
     backbone = build(
         shape,
-        Fourier,
-        (1, 3, 3, 1),
-        True,
+        NCSNPP,
         width=width,
         multipliers=multipliers,
         blocks=blocks,
