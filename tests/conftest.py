@@ -39,6 +39,23 @@ def saved_images(tmp_path_factory):
 
 
 @pytest.fixture
+def command(capsys, tmp_path, monkeypatch):
+    """Run `zoo ARGS` in an empty folder; return (exit status, stdout, stderr)."""
+    from zoo.cli import main
+
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    def call(*args):
+        with pytest.raises(SystemExit) as stop:
+            main([*map(str, args)])
+        return (stop.value.code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
 def site(tmp_path, monkeypatch):
     """An empty folder in front of the installed packages; plugins are looked for anew."""
     folder = tmp_path / "site"

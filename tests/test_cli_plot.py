@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from tiny_models import images, points
 
 import zoo
 from zoo import plot
-from zoo.cli import main
 from zoo.plot.png import rendered
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -22,18 +22,9 @@ COMMANDS = re.findall(r"^    zoo plot (.*) -o docs/(.*)$", TEXT, flags=re.M)
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(command):
     """Run `zoo plot ARGS` in an empty folder; return (exit status, stdout, stderr)."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-
-    def call(*args):
-        with pytest.raises(SystemExit) as stop:
-            main(["plot", *map(str, args)])
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return call
+    return partial(command, "plot")
 
 
 @pytest.fixture

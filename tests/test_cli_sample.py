@@ -1,6 +1,7 @@
 """`zoo sample`: from a name to a picture, and what it refuses before it draws."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,23 +11,13 @@ from PIL import Image
 from tiny_models import images, points
 
 import zoo
-from zoo.cli import main
 from zoo.picture import grid
 
 
 @pytest.fixture
-def sample(capsys, tmp_path, monkeypatch):
+def sample(command):
     """Run `zoo sample ARGS` in an empty folder; return (exit status, stdout, stderr)."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-
-    def run(*args):
-        with pytest.raises(SystemExit) as stop:
-            main(["sample", *map(str, args)])
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return run
+    return partial(command, "sample")
 
 
 @pytest.fixture
