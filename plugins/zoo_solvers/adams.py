@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo.interfaces import FieldKernel, Flow
 from zoo_solvers import grids
 from zoo_solvers.coefficients import Classical, Line, bashforth, corrected, moulton
+from zoo_solvers.linear import slope
 from zoo_solvers.multistep import Multistep, Value
 
 
@@ -35,7 +36,7 @@ class Adams(Multistep):
 
     def value(self, flow: Flow) -> Value:
         """Return f(x, t); the factor t is in the weights."""
-        return flow.field
+        return slope(flow)
 
     def line(self, kernel: FieldKernel, times: Tensor, share: Tensor | None) -> Line:
         """Return the clock log t."""

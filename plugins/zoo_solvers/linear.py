@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import FieldKernel, Flow, over
+from zoo_solvers.plan import Number, mix
 
 # Bounds on a sample's own noise level over the kernel's typical one.
 LEAST_SHARE, LARGEST_SHARE = 1e-3, 1e3
@@ -20,6 +21,9 @@ _SCALAR: WeakKeyDictionary[FieldKernel, bool] = WeakKeyDictionary()
 _FACTORS: WeakKeyDictionary[FieldKernel, tuple[list[float], list[float], list[float]]] = (
     WeakKeyDictionary()
 )
+# The factors of the field by time, of solvers that ask for one at a time.
+_AT_TIME: WeakKeyDictionary[FieldKernel, dict[float, tuple[float, float]]] = WeakKeyDictionary()
+_MOST_TIMES = 4096
 _STEP, _TOLERANCE = 1e-4, 1e-4
 
 
@@ -92,6 +96,26 @@ def field_along(flow: Flow, times: list[float]) -> Field:
         kept = (times, *_factors(flow.kernel, times))
         _FACTORS[flow.kernel] = kept
     return Field(flow.denoise, kept[1], kept[2])
+
+
+def slope(flow: Flow) -> Callable[[Tensor, Number], Tensor]:
+    """Return dx/dt at (x, t), shape (B, *), its linear part by numbers that are worked out once."""
+    if not is_scalar(flow.kernel):
+        return flow.field
+    known = _AT_TIME.setdefault(flow.kernel, {})
+
+    def field(x: Tensor, t: Number) -> Tensor:
+        if isinstance(t, Tensor):
+            return flow.field(x, t)
+        if t not in known:
+            if len(known) >= _MOST_TIMES:
+                known.clear()
+            (pull,), (push,) = _factors(flow.kernel, [t])
+            known[t] = pull, push
+        pull, push = known[t]
+        return mix(x, pull, [push], [flow.denoise(x, t)])
+
+    return field
 
 
 def _factors(kernel: FieldKernel, times: list[float]) -> tuple[list[float], list[float]]:

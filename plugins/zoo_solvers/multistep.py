@@ -12,7 +12,7 @@ from zoo.interfaces import FieldKernel, Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.coefficients import Line
 from zoo_solvers.grids import Grid
-from zoo_solvers.plan import Number, Plan, make_plan, mix
+from zoo_solvers.plan import Number, Plan, advance, make_plan
 from zoo_solvers.walk import CheckedSolver
 
 Value = Callable[[Tensor, Number], Tensor]
@@ -43,16 +43,22 @@ class Tabulated(CheckedSolver):
         return None
 
     def plan(
-        self, kernel: FieldKernel, t_from: float, t_to: float, steps: int, share: Tensor | None
+        self,
+        kernel: FieldKernel,
+        t_from: float,
+        t_to: float,
+        steps: int,
+        share: Tensor | None,
+        ndim: int,
     ) -> Plan:
-        """Return the plan; the last one is kept where it does not depend on the samples."""
+        """Return the plan of states of `ndim` dimensions; the last one is kept, without a share."""
         key = (t_from, t_to, steps)
         if share is None and self._known and self._known[0] is kernel and self._known[1] == key:
             return self._known[2]
         nominal = self.grid.times(kernel, *key)
         times = nominal if share is None else self.grid.times(kernel, *key, share)
         line = self.line(kernel, times, share)
-        plan = make_plan(line, self.table(line), times, nominal.tolist())
+        plan = make_plan(line, self.table(line), times, nominal.tolist(), ndim)
         if share is None:
             self._known = (kernel, key, plan)
         return plan
@@ -68,11 +74,11 @@ class Multistep(Tabulated):
         value = self.value(flow)
         latest = value(x, t_from)
         share = self.share(flow.kernel, x, latest, t_from)
-        plan = self.plan(flow.kernel, t_from, t_to, steps, share)
+        plan = self.plan(flow.kernel, t_from, t_to, steps, share, x.ndim)
         known = deque([latest], maxlen=len(plan.weights[0]))
         for i in range(steps):
             if i:
                 known.appendleft(value(x, plan.times[i]))
-            x = mix(x, plan.shrink[i], plan.weights[i], known)
+            x = advance(x, plan.shrink[i], plan.weights[i], known)
             after(i, plan.nominal[i + 1], x)
         return x

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from zoo.interfaces import over
 from zoo_solvers.coefficients import Line
 
-# Python numbers where all samples share them, tensors (B,) where each has its own.
+# Python numbers where all samples share them, tensors with one number per sample where each has
+# its own: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor
 
 
@@ -19,7 +19,7 @@ class Plan:
     """Coefficients of x' = shrink x + sum of weights D_i, D_{i-1}, ...
 
     Attributes:
-        times: steps + 1 times, of a float or (B,) each.
+        times: steps + 1 times.
         nominal: steps + 1 times as floats, for callbacks.
         shrink: sigma'/sigma per step.
         weights: per step, of the denoiser's values, newest first.
@@ -31,22 +31,38 @@ class Plan:
     weights: Sequence[Sequence[Number]]
 
 
-def make_plan(line: Line, table: Tensor, times: Tensor, nominal: list[float]) -> Plan:
-    """Return the plan of a line and its table of weights, shape (steps, order, ...)."""
+def make_plan(line: Line, table: Tensor, times: Tensor, nominal: list[float], ndim: int) -> Plan:
+    """Return the plan of a line and its table of weights, shape (steps, order, ...).
+
+    `ndim` is the state's: coefficients of one number per sample are shaped (B, 1, ...) to suit it.
+    """
     if times.ndim == 1:
         return Plan(times.tolist(), nominal, line.shrink().tolist(), table.tolist())
-    return Plan(times.unbind(), nominal, line.shrink().unbind(), [w.unbind() for w in table])
+
+    def spread(v: Tensor) -> tuple[Tensor, ...]:
+        return v.reshape(*v.shape, *(1,) * (ndim - 1)).unbind()
+
+    return Plan(times.unbind(), nominal, spread(line.shrink()), [spread(w) for w in table])
 
 
 def mix(x: Tensor, shrink: Number, weights: Sequence[Number], values: Sequence[Tensor]) -> Tensor:
     """Return shrink x + sum of weights values, a new tensor shaped like x, (B, *)."""
-    if not isinstance(shrink, Tensor):
-        total = x * shrink
-        for weight, value in zip(weights, values, strict=False):
-            assert not isinstance(weight, Tensor)
-            total.add_(value, alpha=weight)
-        return total
-    total = x * over(shrink, x)
+    return _add(x * shrink, weights, values)
+
+
+def advance(
+    x: Tensor, shrink: Number, weights: Sequence[Number], values: Sequence[Tensor]
+) -> Tensor:
+    """Return shrink x + sum of weights values, (B, *), written over x."""
+    # A classical method leaves x as it is: no pass over the state for that.
+    kept = x if isinstance(shrink, float) and shrink == 1.0 else x.mul_(shrink)
+    return _add(kept, weights, values)
+
+
+def _add(total: Tensor, weights: Sequence[Number], values: Sequence[Tensor]) -> Tensor:
     for weight, value in zip(weights, values, strict=False):
-        total.addcmul_(value, over(weight, x))
+        if isinstance(weight, Tensor):
+            total.addcmul_(value, weight)
+        else:
+            total.add_(value, alpha=weight)
     return total

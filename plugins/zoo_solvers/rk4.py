@@ -17,6 +17,7 @@ from torch import Tensor
 
 from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
+from zoo_solvers.linear import slope
 from zoo_solvers.walk import GridSolver
 
 
@@ -27,13 +28,14 @@ class RK4(GridSolver):
 
     def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1]."""
+        field = slope(flow)
         for i, (t, t_next) in enumerate(pairwise(times)):
             h, middle = math.log(t_next / t), math.sqrt(t * t_next)
-            k1 = flow.field(x, t)
-            k2 = flow.field(torch.add(x, k1, alpha=h / 2 * t), middle)
-            k3 = flow.field(torch.add(x, k2, alpha=h / 2 * middle), middle)
-            k4 = flow.field(torch.add(x, k3, alpha=h * middle), t_next)
+            k1 = field(x, t)
+            k2 = field(torch.add(x, k1, alpha=h / 2 * t), middle)
+            k3 = field(torch.add(x, k2, alpha=h / 2 * middle), middle)
+            k4 = field(torch.add(x, k3, alpha=h * middle), t_next)
             inner = (k2 + k3).mul_(2 * middle).add_(k1, alpha=t).add_(k4, alpha=t_next)
-            x = torch.add(x, inner, alpha=h / 6)
+            x.add_(inner, alpha=h / 6)
             after(i, t_next, x)
         return x

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, Solver
+from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers import grids
 
@@ -21,7 +22,10 @@ class CheckedSolver(Solver):
     def walk(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
     ) -> Tensor:
-        """Return x at t_to; x is finite float64, t_from != t_to, steps >= 1."""
+        """Return x at t_to; x is finite float64, t_from != t_to, steps >= 1.
+
+        x is the walk's own, to be written over. So is every state that `after(i, t, x)` is told.
+        """
 
     def integrate(
         self,
@@ -44,14 +48,15 @@ class CheckedSolver(Solver):
         t_from, t_to = float(t_from), float(t_to)
         flow.kernel.check_time(t_from)
         flow.kernel.check_time(t_to)
-        if not bool(x.isfinite().all()):
+        if not all_finite(x):
             raise ZooError(f"x is not finite at t = {t_from:g}, where the solver starts")
-        x = x.to(torch.float64)
+        own = x.to(torch.float64, copy=True)
         if steps == 0 or t_from == t_to or not len(x):
-            return x
-        result = self.walk(flow, x, t_from, t_to, steps, callback or _nothing)
-        if not bool(result.isfinite().all()):
-            self._explain(flow, x, t_from, t_to, steps)
+            return own
+        after = _nothing if callback is None else _telling(callback)
+        result = self.walk(flow, own, t_from, t_to, steps, after)
+        if not all_finite(result):
+            self._explain(flow, x.to(torch.float64, copy=True), t_from, t_to, steps)
         return result
 
     def _explain(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> None:
@@ -59,7 +64,7 @@ class CheckedSolver(Solver):
 
         def after(i: int, t: float, x: Tensor) -> None:
             del i
-            if not bool(x.isfinite().all()):
+            if not all_finite(x):
                 raise ZooError(f"the state is not finite at t = {t:g}; use more steps")
 
         guard, flow.guard = flow.guard, True
@@ -107,6 +112,11 @@ class GridSolver(CheckedSolver):
     @abstractmethod
     def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1], having started at times[0]; call after(i, t, x) per step."""
+
+
+def _telling(callback: StepCallback) -> StepCallback:
+    """Return `callback` told a copy of the state, for the next step is written over it."""
+    return lambda i, t, x: callback(i, t, x.clone())
 
 
 def _nothing(i: int, t: float, x: Tensor) -> None:

@@ -50,6 +50,15 @@ def check_arguments(
         kernel.check_time(float(t.detach()) if one else t.detach())
 
 
+def all_finite(x: Tensor) -> bool:
+    """Return whether all numbers of x are finite; waits for an accelerator.
+
+    Their sum is finite only if they are: the numbers are looked at, which takes far longer, only
+    where it is not.
+    """
+    return math.isfinite(float(x.detach().sum())) or bool(x.isfinite().all())
+
+
 def check_other(other: FieldKernel, t: Tensor | float) -> None:
     """Raise ZooError unless `other` is a kernel, of which t is a time or are times."""
     if not hasattr(other, "check_time"):

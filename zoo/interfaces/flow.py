@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.interfaces.checks import all_finite
 from zoo.interfaces.kernel import FieldKernel
 from zoo.interfaces.network import Predicts
 
@@ -43,28 +44,41 @@ class Flow:
         self.rows: Tensor | None = None
         self._predict, self._predicts, self._dtype = predict, predicts, dtype
 
-    def predict(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return what the predictor says of the samples in x and their labels, in its own dtype."""
+    def predict(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return what the predictor says of the samples in x and their labels, in its own dtype.
+
+        It is shown a copy of x, and may overwrite it or give it back.
+        """
         given = () if self.labels is None else (self._labels_of(self.labels),)
-        return self._predict(x.to(self._dtype), t.to(self._dtype), *given)
+        shown = x.to(self._dtype, copy=True)
+        return self._predict(shown, _at(t, self._dtype, x.device), *given)
 
     def _labels_of(self, labels: Tensor) -> Tensor:
         return labels if self.rows is None else labels[self.rows]
 
-    def _evaluate(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        if not isinstance(t, Tensor) or t.device.type == "cpu":
-            self.kernel.check_time(t)
+    def _evaluate(self, x: Tensor, t: Tensor | float) -> Tensor:
+        self._check_time(t)
         self.nfe += 1
-        t = torch.as_tensor(t, dtype=torch.float64, device=x.device)
         out = self.predict(x, t).to(x.dtype)
-        if self.guard and not bool(out.isfinite().all()):
-            raise ZooError(f"the network's output is not finite at t = {float(t.max()):g}")
-        return out, t
+        if self.guard and not all_finite(out):
+            last = float(t.max()) if isinstance(t, Tensor) else t
+            raise ZooError(f"the network's output is not finite at t = {last:g}")
+        return out
+
+    def _check_time(self, t: Tensor | float) -> None:
+        """Raise ZooError unless t is within the kernel's times; not looked at on accelerators."""
+        if isinstance(t, float):
+            if not self.kernel.t_min <= t <= self.kernel.t_max:
+                self.kernel.check_time(t)
+        elif not isinstance(t, Tensor) or t.device.type == "cpu":
+            self.kernel.check_time(t)
 
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return dx/dt at (x, t), shape (B, *); t a scalar or (B,) within [t_min, t_max]."""
-        out, t = self._evaluate(x, t)
-        return out if self._predicts == "field" else self.kernel.velocity(x, out, t)
+        out = self._evaluate(x, t)
+        if self._predicts == "field":
+            return out
+        return self.kernel.velocity(x, out, _at(t, torch.float64, x.device))
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t = x], shape (B, *).
@@ -72,5 +86,14 @@ class Flow:
         Raises:
             ZooError: the kernel's velocity is not affine in x_0.
         """
-        out, t = self._evaluate(x, t)
-        return out if self._predicts == "denoised" else self.kernel.denoised(out, x, t)
+        out = self._evaluate(x, t)
+        if self._predicts == "denoised":
+            return out
+        return self.kernel.denoised(out, x, _at(t, torch.float64, x.device))
+
+
+def _at(t: Tensor | float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return t as a tensor, a scalar made on the device: copying one there would wait for it."""
+    if isinstance(t, Tensor):
+        return t.to(device, dtype)
+    return torch.full((), t, dtype=dtype, device=device)
