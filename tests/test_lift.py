@@ -12,7 +12,7 @@ import zoo
 from zoo.data import load as load_data
 from zoo.errors import ZooError
 from zoo.exact_fields import GaussianMixture
-from zoo.interfaces import KernelPrior, over
+from zoo.interfaces import KernelPrior, PriorSampler, over
 from zoo.lift import GaussianDenoiser, LiftedModel, level_rate, lift, radial_map
 
 DOUBLE = torch.float64
@@ -44,15 +44,20 @@ def walked(flow, x, steps, unpack):
     return torch.stack(seen), flow.nfe
 
 
+def gaussian_up_to(high, data):
+    """The exact Gaussian model whose denoiser knows levels up to `high`."""
+    return zoo.exact(zoo.kernel("gaussian", dim=data[0].numel(), t_max=high), data)
+
+
 def both_paths(name, data, n, steps, **options):
     """Return the paths of the exact field and of the lifted Gaussian one, from the same x_T."""
     kernel = zoo.kernel(name, dim=data[0].numel(), **options)
-    exact, lifted = zoo.exact(kernel, data), lift(zoo.exact("gaussian", data), kernel)
+    exact, lifted = zoo.exact(kernel, data), lift(gaussian_up_to(1e9, data), kernel)
     x = exact.prior.sample(n, exact.shape, torch.Generator().manual_seed(0))
     flow = lifted.flow().carrying(lifted.shape)
     with torch.inference_mode():
         own, nfe = walked(exact.flow(), x, steps, lambda x: x)
-        other, nfe_lifted = walked(flow, flow.pack(x), steps, lambda s: flow.unpack(s)[0])
+        other, nfe_lifted = walked(flow, flow.start(x), steps, lambda s: flow.unpack(s)[0])
     assert nfe == nfe_lifted == 2 * steps
     return own, other
 
@@ -158,7 +163,7 @@ def test_the_level_travels_as_its_radius(name):
     lifted = lift(zoo.exact("gaussian", garments(4, 8)), kernel)
     flow = lifted.flow().carrying(lifted.shape)
     x = lifted.prior.sample(8, lifted.shape, torch.Generator().manual_seed(0))
-    state = flow.pack(x)
+    state = flow.start(x)
     solver = zoo.solver("dopri5", rtol=1e-8, atol=1e-8)
     end = solver.integrate(flow, state, kernel.t_max, kernel.t_min, steps=30)
     q = kernel.radial_cdf(flow.unpack(state)[1] * 8, kernel.t_max)
@@ -168,6 +173,84 @@ def test_the_level_travels_as_its_radius(name):
     rate = level_rate(kernel, level, torch.tensor(kernel.t_max, dtype=DOUBLE))
     expected = kernel.radial_velocity(level * 8, kernel.t_max) / (level * 8)
     torch.testing.assert_close(rate, expected)
+
+
+# The start, where a sample's level is above those of the network
+
+
+class Far(PriorSampler):
+    """x_T with the directions of another prior and given levels."""
+
+    def __init__(self, prior, levels):
+        super().__init__(prior.kernel)
+        self.prior, self.levels = prior, torch.tensor(levels, dtype=DOUBLE)
+
+    def sample(self, n, shape, generator=None):
+        x = self.prior.sample(n, shape, generator)
+        unit = x / over(x.flatten(1).square().mean(dim=1).sqrt(), x)
+        return unit * over(self.levels.repeat(n)[:n], x)
+
+    def log_density(self, x_T):
+        return self.prior.log_density(x_T)
+
+
+def asked_levels(model):
+    """The list that every level the network is asked for will be in."""
+    asked = []
+    model.network.register_forward_pre_hook(lambda _, args: asked.append(args[1].clone()))
+    return asked
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_start_is_where_the_ode_arrives_on_the_largest_level(name):
+    """N(m, v): (x - m) / sqrt(v + level^2) is constant; the start is right to v / (2 high^2)."""
+    mean, variance, high = 0.5, 0.09, 20.0
+    data = GaussianMixture.diagonal(torch.full((1, 64), mean, dtype=DOUBLE), variance)
+    kernel = zoo.kernel(name, dim=64, **TARGETS[name])
+    source = zoo.exact(zoo.kernel("gaussian", dim=64, t_max=high), data)
+    lifted = lift(source, kernel)
+    levels = torch.tensor([5.0, 19.9, 20.1, 80.0, 1e4, 1e12], dtype=DOUBLE)
+    x = Far(lifted.prior, levels.tolist()).sample(6, (64,), torch.Generator().manual_seed(0))
+    flow = lifted.flow().carrying((64,))
+    start, level = flow.unpack(flow.start(x))
+    torch.testing.assert_close(level, levels.clamp(max=high))
+    ratio = (variance + level.square()) / (variance + levels.square())
+    expected = mean + over(ratio.sqrt(), x) * (x - mean)
+    errors = (start - expected).flatten(1).square().mean(dim=1).sqrt() / level
+    assert float(errors.max()) < variance / high**2
+    torch.testing.assert_close(start[:2], x[:2])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("solver", ["euler", "heun", "exp-abm3"])
+def test_the_start_costs_nothing_and_asks_for_no_level_above_the_largest(name, solver):
+    model = gaussian_up_to(20.0, garments(4, 8))
+    lifted = lift(model, zoo.kernel(name, dim=64, **TARGETS[name]), solver=zoo.solver(solver))
+    asked = asked_levels(model)
+    prior = Far(lifted.prior, [3.0, 70.0, 1e4, 1e12])
+    x = lifted.sample(16, seed=0, steps=7, prior=prior)
+    assert bool(x.isfinite().all())
+    assert max(float(level.max()) for level in asked) <= 20.0
+    plain = asked_levels(model)
+    asked.clear()
+    model.sample(16, seed=0, steps=7, solver=solver)
+    assert len(plain) == {"euler": 7, "heun": 13, "exp-abm3": 7}[solver]
+    plain.clear()
+    lifted.sample(16, seed=0, steps=7, prior=prior)
+    assert len(plain) == {"euler": 7, "heun": 13, "exp-abm3": 7}[solver]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_samples_that_start_on_the_largest_level_are_those_of_the_exact_field(name):
+    """Most levels are above 20 at first; the samples end on the same sources nonetheless."""
+    data = garments(6, 28)
+    kernel = zoo.kernel(name, dim=784, **TARGETS[name])
+    exact, lifted = zoo.exact(kernel, data), lift(gaussian_up_to(20.0, data), kernel)
+    own, other = (m.sample(64, seed=0, steps=40, solver="exp-abm3") for m in (exact, lifted))
+    paths = [x.flatten(1).double()[None] for x in (own, other)]
+    same, apart = agreement(*paths, data)
+    assert same > 0.95
+    assert apart < 0.005
 
 
 # Samples

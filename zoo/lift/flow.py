@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, Flow, IsotropicKernel
+from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
 from zoo.interfaces.flow import Predict
 from zoo.lift.network import LiftedNetwork, level_rate
 from zoo.model import conditioned
@@ -21,6 +21,7 @@ class CarryingFlow(Flow):
     Args:
         kernel: isotropic, of random level.
         by_level: D(x, level), the Gaussian denoiser.
+        high: the largest level that the denoiser knows.
         shape: of one sample.
         dtype: of the denoiser.
         labels: class numbers (B,), or None.
@@ -30,36 +31,59 @@ class CarryingFlow(Flow):
         self,
         kernel: IsotropicKernel,
         by_level: Predict,
+        high: float,
         shape: tuple[int, ...],
         *,
         dtype: torch.dtype,
         labels: Tensor | None = None,
     ) -> None:
         super().__init__(kernel, by_level, dtype=dtype, labels=labels)
-        self.shape = shape
+        self.high, self.shape = high, shape
+        self._known: tuple[Tensor, Tensor] | None = None
 
-    def pack(self, x: Tensor) -> Tensor:
-        """Return the state of x_T, shape (B, *shape), whose radius around 0 gives its level."""
+    def start(self, x: Tensor) -> Tensor:
+        """Return the state of x_T, shape (B, *shape), whose radius around 0 gives its level sigma.
+
+        Where sigma > high, D is m, the mean of the data, up to O(sigma_data^2 / high^2), and
+
+            x' = m + (x - m) high / sigma
+
+        is on level `high` what the ODE makes of x. Since dx/dsigma = (x - D) / sigma whatever
+        the kernel, the walk from there is that of a sample with level `high` at t_max. The network
+        is asked for m at x high / sigma: once, for this is the walk's first evaluation, D(x', high)
+        = m up to O(|m| sigma_data^2 / high^2). Samples below `high` start as they are.
+        """
         flat = x.flatten(1)
-        level = flat.square().mean(dim=1, keepdim=True).sqrt()
-        return torch.cat([flat, level.clamp(min=torch.finfo(x.dtype).tiny)], dim=1)
+        sigma = flat.square().mean(dim=1).sqrt().clamp(min=torch.finfo(x.dtype).tiny)
+        level = sigma.clamp(max=self.high)
+        share = over(level / sigma, x)
+        d = self._ask(share * x, level, self.kernel.t_max, guard=True)
+        x = share * x + (1 - share) * d
+        state = torch.cat([x.flatten(1), level[:, None]], dim=1)
+        self._known = (state, d)
+        return state
 
     def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return (x, sigma), shapes (B, *shape) and (B,)."""
         return state[:, :-1].reshape(-1, *self.shape), state[:, -1]
 
+    def _ask(self, x: Tensor, level: Tensor, t: Tensor | float, guard: bool) -> Tensor:
+        self.nfe += 1
+        d = self.predict(x, level).to(x.dtype)
+        if guard and not bool(d.isfinite().all()):
+            t = float(torch.as_tensor(t).max())
+            raise ZooError(f"the network's output is not finite at t = {t:g}")
+        return d
+
     def _parts(self, state: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (x, D, level, t); the level stays positive where a long step would not."""
         if not isinstance(t, Tensor) or t.device.type == "cpu":
             self.kernel.check_time(t)
-        self.nfe += 1
         x, level = self.unpack(state)
         level = level.clamp(min=torch.finfo(x.dtype).tiny)
-        d = self.predict(x, level).to(x.dtype)
-        if self.guard and not bool(d.isfinite().all()):
-            raise ZooError(
-                f"the network's output is not finite at t = {float(torch.as_tensor(t).max()):g}"
-            )
+        known, self._known = self._known, None
+        at_start = known and torch.equal(known[0], state)
+        d = known[1] if known and at_start else self._ask(x, level, t, self.guard)
         return x, d, level, torch.as_tensor(t, dtype=torch.float64, device=x.device)
 
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
@@ -88,6 +112,7 @@ class LiftedFlow(Flow):
         predict = conditioned(network, guidance, kernel.dim)
         super().__init__(kernel, predict, network.predicts, dtype=dtype, labels=labels)
         self._by_level = conditioned(network.denoiser, guidance, kernel.dim)
+        self._high = network.denoiser.high
 
     def carrying(self, shape: tuple[int, ...]) -> CarryingFlow:
         """Return the ODE of (x, sigma), for samples of one shape.
@@ -97,6 +122,5 @@ class LiftedFlow(Flow):
         """
         if not isinstance(self.kernel, IsotropicKernel):
             raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
-        return CarryingFlow(
-            self.kernel, self._by_level, shape, dtype=self._dtype, labels=self.labels
-        )
+        parts = (self.kernel, self._by_level, self._high, shape)
+        return CarryingFlow(*parts, dtype=self._dtype, labels=self.labels)

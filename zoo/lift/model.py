@@ -24,7 +24,8 @@ from zoo.parts import requirements
 class LiftedModel(FieldModel):
     """A model that runs another kernel on its denoiser; made by `lift`.
 
-    Samples carry their level along the ODE, drawn once with x_T: sigma(T) = |x_T| / sqrt(d).
+    Samples carry their level along the ODE, drawn once with x_T: sigma(T) = |x_T| / sqrt(d). Where
+    that is above the network's largest level they start on it (`CarryingFlow.start`).
     `field`, `denoise`, `encode`, `decode` and `log_prob` see (x, t) alone and estimate it.
 
     Args:
@@ -82,7 +83,7 @@ class LiftedModel(FieldModel):
         if not self.kernel.random_level or not isinstance(flow, LiftedFlow):
             return super()._walk(solver, flow, x, steps, callback)
         carrying = flow.carrying(self.shape)
-        state = super()._walk(solver, carrying, carrying.pack(x), steps, callback)
+        state = super()._walk(solver, carrying, carrying.start(x), steps, callback)
         return carrying.unpack(state)[0]
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
