@@ -120,4 +120,4 @@ class VEKernel(IsotropicKernel):
     ) -> Tensor:
         """Draw x_t = x_0 + sigma_t z, shape (B, *)."""
         check_arguments(self, t, x_0)
-        return x_0 + over(self.marginal(t)[1], x_0) * randn(x_0.shape, x_0, generator)
+        return randn(x_0.shape, x_0, generator).mul_(over(self.marginal(t)[1], x_0)).add_(x_0)

@@ -31,7 +31,7 @@ def gaussian_ratio(like: Tensor, generator: torch.Generator | None) -> Tensor:
     """
     eps_x = randn(like.shape, like, generator)
     eps_t = randn((len(like),), like, generator, dtype=torch.float64).abs()
-    return eps_x / over(eps_t.clamp(min=LEAST_EPS), like)
+    return eps_x.div_(over(eps_t.clamp(min=LEAST_EPS), like))
 
 
 def chi_square(
@@ -56,4 +56,4 @@ def beta_radius(like: Tensor, generator: torch.Generator | None) -> Tensor:
     dim = like[0].numel()
     above = chi_square(len(like), dim, generator, like.device)
     below = chi_square(len(like), 1, generator, like.device)
-    return over((above / below.clamp(min=LEAST_EPS**2)).sqrt(), like) * u
+    return u.mul_(over((above / below.clamp(min=LEAST_EPS**2)).sqrt(), like))

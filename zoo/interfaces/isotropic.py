@@ -160,7 +160,7 @@ class IsotropicKernel(FieldKernel):
         check_arguments(self, t, x_0)
         u = directions(x_0, generator)
         q = uniform_open(len(x_0), generator, x_0.device)
-        return x_0 + over(self.radial_icdf(q, _like_radius(t, q)), x_0) * u
+        return u.mul_(over(self.radial_icdf(q, _like_radius(t, q)), x_0)).add_(x_0)
 
     def _level_at(self, q: float, t: Tensor | float) -> Tensor:
         t = torch.as_tensor(t, dtype=torch.float64)
@@ -250,10 +250,10 @@ class SelfSimilarKernel(IsotropicKernel):
         return self.unit_log_density(rho) - log_shell(rho, self.dim)
 
     def unit_sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw z, shaped like `like`: (B, *)."""
+        """Draw z, shaped like `like`: (B, *); a new tensor, for `sample` to write over."""
         u = directions(like, generator)
         q = uniform_open(len(like), generator, like.device)
-        return over(self.unit_icdf(q), like) * u
+        return u.mul_(over(self.unit_icdf(q), like))
 
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = unit_cdf(r / t)."""
@@ -292,7 +292,7 @@ class SelfSimilarKernel(IsotropicKernel):
     ) -> Tensor:
         """Draw x_t = x_0 + t z, shape (B, *)."""
         check_arguments(self, t, x_0)
-        return x_0 + over(t, x_0) * self.unit_sample(x_0, generator)
+        return self.unit_sample(x_0, generator).mul_(over(t, x_0)).add_(x_0)
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t] = x_t - t f."""

@@ -65,7 +65,7 @@ class GaussianPathKernel(FieldKernel):
         check_arguments(self, t, x_0)
         at = self._at(t, x_0)
         noise = randn(x_0.shape, x_0, generator)
-        return over(at.alpha, x_0) * x_0 + over(at.sigma, x_0) * noise
+        return noise.mul_(over(at.sigma, x_0)).addcmul_(x_0, over(at.alpha, x_0))
 
     def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Return (alpha_t, sigma_t), float64."""

@@ -40,7 +40,7 @@ class KernelPrior(PriorSampler):
         self, n: int, shape: tuple[int, ...], generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_T from the kernel at x_0 = 0, t = t_max, shape (n, *shape), float64."""
-        origin = torch.zeros((n, *shape), dtype=torch.float64)
+        origin = torch.zeros((), dtype=torch.float64).expand(n, *shape)
         return self.kernel.sample(origin, self.kernel.t_max, generator)
 
     def log_density(self, x_T: Tensor) -> Tensor:

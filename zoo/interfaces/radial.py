@@ -36,7 +36,7 @@ def log_shell(r: Tensor, dim: int) -> Tensor:
 def directions(like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draw unit vectors, uniform on the sphere, shaped like `like`: (B, *)."""
     u = randn(like.shape, like, generator)
-    return u / over(u.flatten(1).norm(dim=1), u)
+    return u.div_(over(u.flatten(1).norm(dim=1), u))
 
 
 def uniform_open(n: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
