@@ -161,3 +161,117 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path):
         left.pop(first)
         with pytest.raises(ZooError, match=r"DDPM\+\+ or NCSN\+\+ network"):
             renamed(left, 8, "file")
+
+
+# PFGM
+
+
+def poisson(**options):
+    torch.manual_seed(0)
+    kernel = zoo.kernel("gravity", dim=192, t_min=1e-3, t_max=43.4)
+    return zoo.network("ddpmpp-pfgm", shape=SHAPE, kernel=kernel, **OPTIONS, **options)
+
+
+class Field(nn.Module):
+    """PFGM's normalised field of one source at `center`, with gamma = 5; remembers t."""
+
+    def __init__(self, center):
+        super().__init__()
+        self.center = center
+
+    def forward(self, x, features, labels=None, *_):
+        self.t = t = features[:, 0] / 4
+        apart = (x - self.center).flatten(1)
+        size = (apart.square().sum(1) + t**2).sqrt() + 5
+        scale = -(192**0.5) / size[:, None, None, None]
+        wave = torch.linspace(-1, 1, 8, dtype=x.dtype)  # of no mean: only that counts
+        last = t[:, None, None, None] + wave.expand(len(x), 1, 8, 8)
+        return scale * torch.cat([x - self.center, last], dim=1)
+
+
+def test_the_field_of_pfgm_gives_the_denoiser():
+    """Of one source D is that source, whichever part of the field R is taken from."""
+    center = torch.linspace(-1, 1, 192, dtype=torch.float64).reshape(SHAPE)
+    t = torch.tensor([1e-3, 0.3, 4.9, 5.1, 43.0], dtype=torch.float64)
+    z = torch.randn(5, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = center + 1.4 * t[:, None, None, None] * z
+    for below in (5.0, 1e-6, 100.0):
+        model = poisson(inferred_below=below).double()
+        model.backbone = Field(center)
+        torch.testing.assert_close(model(x, t), center.expand_as(x), rtol=0, atol=1e-9)
+        torch.testing.assert_close(model.backbone.t, t)
+
+
+class Said(nn.Module):
+    """A backbone that says one number."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def forward(self, x, *_):
+        return torch.full((len(x), 4, 8, 8), self.number, dtype=x.dtype)
+
+
+@pytest.mark.parametrize("number", [0.0, 1.0, 50.0])
+def test_a_field_that_none_of_pfgm_is_gives_a_finite_denoiser(number):
+    """F_t >= 0 or |F_x| >= sqrt(d): R is kept to |x| + sqrt(d), what data in [-1, 1] allow."""
+    model = poisson().double()
+    model.backbone = Said(number)
+    t = torch.tensor([1e-3, 43.0], dtype=torch.float64)
+    x = torch.ones(2, *SHAPE, dtype=torch.float64)
+    reach = (2**2 * 192 + t.square()).sqrt() + 5
+    assert bool(((model(x, t) - x).abs().amax((1, 2, 3)) <= number * reach / 192**0.5).all())
+
+
+def test_a_checkpoint_of_pfgm_becomes_a_model_of_gravity(tmp_path):
+    trained = poisson().eval()
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    file = tmp_path / "checkpoint_9.pth"
+    torch.save(checkpoint(numbered(trained.backbone.state_dict())), file)
+    folder = convert(file, tmp_path / "out", side=8)
+    model = zoo.load(folder)
+    assert model.config.network.use == "ddpmpp-pfgm"
+    assert model.config.kernel.use == model.config.prior.use == "gravity"
+    assert "license: unknown" in model.card
+    x, t = 10 * torch.randn(2, *SHAPE), torch.tensor([0.1, 20.0])
+    assert torch.equal(model.network(x, t), trained(x, t))
+    start = model.prior.sample(64, SHAPE, torch.Generator().manual_seed(0))
+    level = start.flatten(1).square().mean(dim=1).sqrt()
+    assert float(level.max()) == pytest.approx(0.01 * 1.03**291)
+    assert 0.4 < float((level > 54.3).double().mean()) < 0.8
+    assert model.sample(2, seed=0, steps=3).isfinite().all()
+    with pytest.raises(ZooError, match="leave kernel out"):
+        zoo.load(folder, kernel="tanh")
+
+
+def test_other_numbers_of_channels_are_told(tmp_path):
+    state = numbered(network("ncsnpp-ve").backbone.state_dict())
+    prefix = f"module.all_modules.{max(int(n.split('.')[2]) for n in state if 'all' in n)}"
+    for part in ("weight", "bias"):
+        value = state[f"{prefix}.{part}"]
+        state[f"{prefix}.{part}"] = torch.cat([value, value[:1]])
+    file = tmp_path / "checkpoint.pth"
+    torch.save(checkpoint(state), file)
+    with pytest.raises(ZooError, match="ncsnpp network that makes 4 channels of 3; of PFGM's"):
+        convert(file, tmp_path / "out", side=8)
+
+
+@pytest.mark.parametrize("options", [{"gamma": 0}, {"inferred_below": -1.0}])
+def test_impossible_settings_of_pfgm_are_refused(options):
+    with pytest.raises(ZooError, match=r"expected a positive number"):
+        poisson(**options)
+
+
+def test_the_prior_of_gravity_keeps_directions_and_small_norms():
+    kernel = zoo.kernel("gravity", dim=192)
+    whole, bounded = (zoo.prior("gravity", kernel, **o) for o in ({}, {"largest_level": 80.0}))
+    x, y = (p.sample(40, SHAPE, torch.Generator().manual_seed(2)) for p in (whole, bounded))
+    size = x.flatten(1).square().mean(dim=1).sqrt()
+    share = (80 / size).clamp(max=1)[:, None, None, None]
+    assert 0 < int((size > 80).sum()) < 40
+    torch.testing.assert_close(y, x * share)
+    with pytest.raises(ZooError, match="largest_level = 0"):
+        zoo.prior("gravity", kernel, largest_level=0)

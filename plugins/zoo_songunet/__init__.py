@@ -1,4 +1,4 @@
-"""The U-Nets of score SDE, EDM and PFGM++: DDPM++ and NCSN++."""
+"""The U-Nets of score SDE, EDM, PFGM and PFGM++: DDPM++ and NCSN++."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,9 @@ _SMALL = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [4]}
 
 @hookimpl
 def zoo_networks() -> Iterable[Component]:
-    """Bring both architectures, as EDM and PFGM++ train them and as score SDE did."""
+    """Bring both architectures, as EDM and PFGM++ train them, as score SDE and PFGM did."""
     yield Component("ddpmpp", "zoo_songunet.component:ddpmpp", "DDPM++ U-Net, images", _SMALL)
     yield Component("ncsnpp", "zoo_songunet.component:ncsnpp", "NCSN++ U-Net, images", _SMALL)
     yield Component("ddpmpp-vp", "zoo_songunet.score:vp", "DDPM++ of score SDE, epsilon", _SMALL)
     yield Component("ncsnpp-ve", "zoo_songunet.score:ve", "NCSN++ of score SDE, score", _SMALL)
+    yield Component("ddpmpp-pfgm", "zoo_songunet.poisson:pfgm", "DDPM++ of PFGM, field", _SMALL)

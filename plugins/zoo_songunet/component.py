@@ -187,6 +187,7 @@ def build(
     dropout: float,
     labels: int = 0,
     augment: int = 0,
+    more: int = 0,
 ) -> SongUNet:
     """Return a backbone whose options are checked; raises as `ddpmpp` does."""
     _check(shape, multipliers, attention, width=width, blocks=blocks)
@@ -204,6 +205,7 @@ def build(
         labels=labels,
         augment=augment,
         dropout=dropout,
+        more=more,
     )
 
 

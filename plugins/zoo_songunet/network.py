@@ -44,6 +44,7 @@ class SongUNet(nn.Module):
         labels: number of classes, 0 for none.
         augment: numbers per image that tell how it was augmented; sampling gives none.
         dropout: probability, when training.
+        more: channels of the result beyond those of the image.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class SongUNet(nn.Module):
         labels: int,
         augment: int,
         dropout: float,
+        more: int = 0,
     ) -> None:
         super().__init__()
         embedding = 4 * width
@@ -106,7 +108,7 @@ class SongUNet(nn.Module):
                 now = factor * width
             if level == 0:
                 self.dec[f"{name}_aux_norm"] = group_norm(now)
-                self.dec[f"{name}_aux_conv"] = conv(now, channels, 3, gain=1e-5)
+                self.dec[f"{name}_aux_conv"] = conv(now, channels + more, 3, gain=1e-5)
 
     def embed(
         self, features: Tensor, labels: Tensor | None, augment: Tensor | None = None
@@ -129,7 +131,7 @@ class SongUNet(nn.Module):
         labels: Tensor | None = None,
         augment: Tensor | None = None,
     ) -> Tensor:
-        """Return (B, C, H, W) from an image scaled to unit variance and its features (B, F)."""
+        """Return (B, C + more, H, W) from a scaled image and its features (B, F)."""
         embedding = self.embed(features, labels, augment)
         image = x
         skips: list[Tensor] = []

@@ -21,8 +21,8 @@ from zoo_songunet.network import SongUNet
 _BETA_MIN, _BETA_MAX, _LAST_STEP = 0.1, 20.0, 999.0
 
 
-class _ScoreNetwork(Network):
-    """E[x_0 | x_t] under any kernel whose noise is Gaussian; levels are clamped to [low, high].
+class LevelNetwork(Network):
+    """E[x_0 | x_t] from a backbone that knows noise levels in [low, high].
 
     Above `high`, D(y; sigma) is D(y high / sigma; high), the mean of the data up to
     O(sigma_data^2 / high^2); below `low`, D(y; low).
@@ -33,11 +33,6 @@ class _ScoreNetwork(Network):
 
     def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
         super().__init__()
-        if kernel.random_level:
-            raise ZooError(
-                f"{type(kernel).__name__} has random noise levels, score SDE's networks know "
-                "Gaussian noise: load the model with kernel=..., which lifts it"
-            )
         self.backbone, self.kernel = backbone, kernel
 
     def _seen(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,6 +45,18 @@ class _ScoreNetwork(Network):
         """Return the backbone's output, told `condition`: it divides its first feature by 4."""
         out: Tensor = self.backbone(x, 4 * condition.to(x)[:, None])
         return out
+
+
+class _ScoreNetwork(LevelNetwork):
+    """One that is told the level, which therefore has to be a function of t."""
+
+    def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
+        if kernel.random_level:
+            raise ZooError(
+                f"{type(kernel).__name__} has random noise levels, score SDE's networks know "
+                "Gaussian noise: load the model with kernel=..., which lifts it"
+            )
+        super().__init__(backbone, kernel)
 
 
 class VPScore(_ScoreNetwork):

@@ -1,4 +1,4 @@
-"""`zoo convert FILE OUT`: weights of EDM or PFGM++ from a file of one's own."""
+"""`zoo convert FILE OUT`: weights of EDM, PFGM, ... from a file of one's own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import click
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-D", "--degrees", type=float, help="D of PFGM++, where the file does not tell it.")
-@click.option("--side", type=int, help="Of the images in pixels, for files of score SDE.")
+@click.option("--side", type=int, help="Of the images in pixels, for .pth files.")
 @click.option("--licence", help="Of the weights, where the file does not tell it.")
 def command(
     file: Path, out: Path, degrees: float | None, side: int | None, licence: str | None
 ) -> None:
-    """Write the network in FILE, of EDM, PFGM++ or score SDE, as the model folder OUT.
+    """Write the network in FILE, of EDM, PFGM, PFGM++ or score SDE, as the model folder OUT.
 
     FILE is read as data: nothing in it is run. A file without D is EDM's, under the Gaussian
     kernel; PFGM++'s networks need theirs.

@@ -1,4 +1,4 @@
-"""`zoo convert`: a user's file of EDM, PFGM++ or score SDE becomes a model folder."""
+"""`zoo convert`: a user's file of EDM, PFGM, PFGM++ or score SDE becomes a model folder."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from zoo.convert.modules import attributes, class_name, state_dict
 from zoo.convert.score_sde import averaged, is_checkpoint, renamed
 from zoo.convert.songunet import architecture
 from zoo.convert.torch_file import read_torch, state_of
+from zoo.convert.trained import trained_as
 from zoo.convert.unpickler import Inert, read_pickle
 from zoo.errors import ZooError
 from zoo.folder import describe
@@ -29,8 +30,6 @@ from zoo.weights import network_with, read_weights
 # EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
 _SIGMA_MIN, _SIGMA_MAX = 0.002, 80.0
 _STEPS_SMALL, _STEPS_LARGE, _SMALL_SIDE = 18, 40, 32
-# Of images in [-1, 1]: VP from t = 1e-3 to 1, VE from 0.01 to 50 in [0, 1].
-_SCORE_SDE_LEVELS = {"ddpmpp-vp": (0.0105, 152.0), "ncsnpp-ve": (0.02, 100.0)}
 _REFERENCE_LICENCE = "cc-by-nc-sa-4.0"
 _PRECONDITIONED = "EDMPrecond"
 
@@ -44,7 +43,7 @@ class Contents:
         sigma_data: standard deviation of the data that it was trained with.
         degrees: PFGM++'s D, None for EDM.
         licence: of the weights.
-        score_sde: it was trained as score SDE does, not as EDM does.
+        score_sde: it has score SDE's layout, and was trained as there or as PFGM, not as EDM does.
     """
 
     state: dict[str, Tensor]
@@ -66,13 +65,14 @@ def convert(
 
     The file is a network snapshot of EDM or PFGM++ (.pkl), or the state of such a network alone
     (.pt, .pth, .safetensors), or a checkpoint of score SDE (.pth) with a DDPM++ network of the VP
-    SDE or an NCSN++ network of the VE SDE. It is read as data: nothing in it is run.
+    SDE or an NCSN++ network of the VE SDE, or of PFGM with a DDPM++ network, which becomes a model
+    of gravity. It is read as data: nothing in it is run.
 
     Args:
         file: the user's own file.
         out: the folder to write.
         degrees: D of PFGM++, where the file does not tell; None for EDM's Gaussian kernel.
-        side: of the images in pixels, which checkpoints of score SDE do not tell.
+        side: of the images in pixels, which checkpoints of score SDE and PFGM do not tell.
         licence: of the weights, where the file does not tell: an identifier of the Hub.
 
     Raises:
@@ -85,8 +85,9 @@ def convert(
     contents = read(path, side)
     network, shape = architecture(contents.state, str(path))
     kernel = _kernel(contents.degrees if degrees is None else degrees)
+    prior = Part(kernel.use)
     if contents.score_sde:
-        network, kernel = _of_score_sde(network)
+        network, kernel, prior = trained_as(network, shape, contents.state, str(path))
     if contents.sigma_data != Contents.sigma_data:
         network = Part(network.use, {**network.options, "sigma_data": contents.sigma_data})
     steps = _STEPS_SMALL if shape[1] <= _SMALL_SIDE else _STEPS_LARGE
@@ -95,7 +96,7 @@ def convert(
         format=1,
         data=Data(shape, labels=network.options.get("labels", 0)),
         kernel=kernel,
-        prior=Part(kernel.use),
+        prior=prior,
         network=network,
         solver=Part("heun", {"steps": steps}),
         training={"converted_from": {"file": path.name, "sha256": source.sha256}},
@@ -111,13 +112,6 @@ def _kernel(degrees: float | None) -> Part:
     root = math.sqrt(degrees)
     times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
     return Part("pfgmpp", {"D": degrees, **times})
-
-
-def _of_score_sde(network: Part) -> tuple[Part, Part]:
-    """Return the network that is told time or level as there, and the kernel: sigma_t = t."""
-    name = {"ddpmpp": "ddpmpp-vp", "ncsnpp": "ncsnpp-ve"}[network.use]
-    low, high = _SCORE_SDE_LEVELS[name]
-    return Part(name, network.options), Part("gaussian", {"t_min": low, "t_max": high})
 
 
 def _model(config: Config, state: Mapping[str, Tensor], card: str, where: str) -> FieldModel:
@@ -144,7 +138,7 @@ def read(path: Path, side: int | None = None) -> Contents:
 
     Args:
         path: of the file.
-        side: of the images, for checkpoints of score SDE.
+        side: of the images, for checkpoints of score SDE and PFGM.
 
     Raises:
         ZooError: as for `convert`.
@@ -167,7 +161,9 @@ def read(path: Path, side: int | None = None) -> Contents:
 
 def _checkpoint(found: Mapping[str, Any], path: Path, side: int | None) -> Contents:
     if side is None:
-        raise ZooError(f"{path} is of score SDE and does not tell its images' side; say --side 32")
+        raise ZooError(
+            f"{path} is of score SDE or PFGM and does not tell its images' side; say --side 32"
+        )
     state = averaged(found, str(path))
     return Contents(renamed(state, side, str(path)), score_sde=True)
 

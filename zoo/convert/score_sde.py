@@ -1,10 +1,11 @@
-"""Checkpoints of score SDE (.pth): numbered modules and an average in the order of parameters.
+"""Checkpoints of score SDE and PFGM (.pth): numbered modules, averages in parameters' order.
 
 {"model": state, "ema": {"shadow_params": [tensor, ...], ...}, ...}, where the state's names are
 all_modules.<number>.<layer>, in the order in which the network goes through them. The averages have
 no names: they are those of the trained parameters, in the state's order. Here each module gets the
 name that the same layer has in EDM's arrangement (zoo_songunet).
-Source: the layout of yang-song/score_sde_pytorch (Apache-2.0); score SDE, arXiv:2011.13456.
+Source: the layout of yang-song/score_sde_pytorch (Apache-2.0), which Newbeeer/Poisson_flow keeps;
+score SDE, arXiv:2011.13456; PFGM, arXiv:2209.11178.
 """
 
 from __future__ import annotations
