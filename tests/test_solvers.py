@@ -11,7 +11,6 @@ import pytest
 import torch
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_solvers import zoo_solvers
-from zoo_solvers.dopri5 import Dopri5
 from zoo_solvers.heun import Heun
 
 from zoo.errors import ZooError
@@ -22,6 +21,7 @@ KERNEL = GaussianKernel(dim=4)
 ENDS = {"decode": (80.0, 0.002), "encode": (0.002, 80.0)}
 NAMES = [component.name for component in zoo_solvers()]
 ADAPTIVE = {
+    "exp-adaptive": 5e-3,
     "dopri5": 1e-3,
     "torchdiffeq-adaptive_heun": 1e-3,
     "torchdiffeq-fehlberg2": 0.2,
@@ -31,6 +31,16 @@ ADAPTIVE = {
     "torchdiffeq-scipy_solver": 1e-2,
 }
 FIXED = [name for name in NAMES if name not in ADAPTIVE]
+
+
+PER_SAMPLE = ["exp-adaptive", "dopri5"]
+
+
+def tolerance(name, value):
+    """Return the options that set the tolerance of an adaptive solver; none for the others."""
+    if name not in ADAPTIVE:
+        return {}
+    return {"tol": value} if name == "exp-adaptive" else {"rtol": value, "atol": value}
 
 
 def build(name, **options):
@@ -97,7 +107,7 @@ def test_measured_order_is_the_declared_order(name, ends):
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_adaptive_solvers_are_as_good_as_their_tolerance(name, ends):
     assert error(build(name), *ENDS[ends], 18) < ADAPTIVE[name]
-    assert error(build(name, rtol=2e-6, atol=2e-6), *ENDS[ends], 18) < 0.1 * ADAPTIVE[name]
+    assert error(build(name, **tolerance(name, 2e-6)), *ENDS[ends], 18) < 0.1 * ADAPTIVE[name]
 
 
 @pytest.mark.parametrize("steps", [1, 7])
@@ -110,17 +120,17 @@ def test_no_evaluation_leaves_the_interval(name, ends, steps):
         seen.extend(t.reshape(-1).tolist())
         return denoiser(x, t)
 
-    options = {"rtol": 1e-2, "atol": 1e-2} if name in ADAPTIVE else {}
     flow = gaussian_flow(recorder)
     x = start(ends[0])
-    build(name, **options).integrate(flow, x, *ends, steps=steps)
+    build(name, **tolerance(name, 1e-2)).integrate(flow, x, *ends, steps=steps)
     assert min(seen) >= min(ends)
     assert max(seen) <= max(ends)
     assert seen[0] == pytest.approx(ends[0], rel=1e-14)
 
 
 @pytest.mark.parametrize(
-    "name", ["euler", "heun", "ab2", "dopri5", "exp-heun", "exp-abm3", "torchdiffeq-rk4"]
+    "name",
+    ["euler", "heun", "ab2", "dopri5", "exp-adaptive", "exp-heun", "exp-abm3", "torchdiffeq-rk4"],
 )
 def test_an_infinite_level_at_the_end_is_no_obstacle(name):
     def straight_denoiser(x, t):
@@ -135,8 +145,7 @@ def test_an_infinite_level_at_the_end_is_no_obstacle(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_encode_then_decode_returns_the_data(name):
-    options = {"rtol": 1e-6, "atol": 1e-6} if name in ADAPTIVE else {}
-    solver, flow, x = build(name, **options), gaussian_flow(), start(0.002)
+    solver, flow, x = build(name, **tolerance(name, 1e-6)), gaussian_flow(), start(0.002)
     noise = solver.integrate(flow, x, 0.002, 80.0, steps=300)
     back = solver.integrate(flow, noise, 80.0, 0.002, steps=300)
     torch.testing.assert_close(back, x, rtol=0.2 if solver.order == 1 else 0.01, atol=0.01)
@@ -178,7 +187,7 @@ def test_the_callback_sees_every_step(name):
     assert calls[-1][1] == 0.002
     assert torch.equal(calls[-1][2], result)
     for _, t, state in calls[:-1]:
-        if not isinstance(solver, Dopri5):
+        if name not in PER_SAMPLE:
             torch.testing.assert_close(state, flow_map(x, 80.0, t), rtol=1.0, atol=0.5)
 
 
@@ -205,7 +214,7 @@ def test_wrong_input_is_named(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["euler", "heun", "dopri5", "exp-abm3", "exp-heun", "torchdiffeq-rk4", "torchdiffeq-bosh3"],
+    ["euler", "heun", "exp-abm3", "exp-heun", *PER_SAMPLE, "torchdiffeq-rk4", "torchdiffeq-bosh3"],
 )
 def test_a_field_that_breaks_down_is_an_error_that_names_t(name):
     def breaks(x, t):
@@ -223,7 +232,7 @@ def test_the_start_is_left_as_it_was(name):
     assert torch.equal(x, before)
 
 
-# dopri5: one step size per sample
+# A step size per sample
 
 
 def rough(x, t):
@@ -233,18 +242,21 @@ def rough(x, t):
     return weights @ images
 
 
-def test_dopri5_gives_a_sample_the_same_result_alone_and_in_any_batch():
+@pytest.mark.parametrize("name", PER_SAMPLE)
+def test_a_sample_is_the_same_alone_and_in_any_batch(name):
     x = start(80.0, n=16)
     x[3] *= 1e-3
     x[5] *= 1e3
-    together = Dopri5().integrate(gaussian_flow(rough), x, 80.0, 0.002, steps=10)
+    solver = build(name)
+    together = solver.integrate(gaussian_flow(rough), x, 80.0, 0.002, steps=10)
     alone = torch.cat(
-        [Dopri5().integrate(gaussian_flow(rough), one, 80.0, 0.002, steps=10) for one in x.split(1)]
+        [solver.integrate(gaussian_flow(rough), one, 80.0, 0.002, steps=10) for one in x.split(1)]
     )
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-10)
 
 
-def test_dopri5_samples_step_on_their_own_and_leave_when_they_arrive():
+@pytest.mark.parametrize("name", PER_SAMPLE)
+def test_samples_step_on_their_own_and_leave_when_they_arrive(name):
     sizes, spreads = [], []
 
     def recorder(x, t):
@@ -254,14 +266,15 @@ def test_dopri5_samples_step_on_their_own_and_leave_when_they_arrive():
 
     x = start(80.0, n=8)
     x[0] = 40.0 * torch.tensor([1.0, 1.0, 0.0, 0.0]) + 1e-3 * x[0]
-    Dopri5().integrate(gaussian_flow(recorder), x, 80.0, 0.002, steps=10)
+    build(name).integrate(gaussian_flow(recorder), x, 80.0, 0.002, steps=10)
     assert sizes[0] == 8
     assert sizes[-1] < 8
     assert sizes == sorted(sizes, reverse=True)
     assert max(spreads) > 1.1
 
 
-def test_dopri5_tells_the_flow_whose_label_is_whose():
+@pytest.mark.parametrize("name", PER_SAMPLE)
+def test_a_solver_tells_the_flow_whose_label_is_whose(name):
     labels = torch.arange(8)
 
     def predict(x, t, label):
@@ -274,35 +287,58 @@ def test_dopri5_tells_the_flow_whose_label_is_whose():
     x = start(80.0, n=8)
     x[0] = 40.0 * torch.tensor([1.0, 1.0, 0.0, 0.0]) + 1e-3 * x[0]
     flow = labelled(labels)
-    together = Dopri5().integrate(flow, x, 80.0, 0.002, steps=10)
+    together = build(name).integrate(flow, x, 80.0, 0.002, steps=10)
     assert flow.rows is None
     alone = [
-        Dopri5().integrate(labelled(labels[i : i + 1]), x[i : i + 1], 80.0, 0.002, steps=10)
+        build(name).integrate(labelled(labels[i : i + 1]), x[i : i + 1], 80.0, 0.002, steps=10)
         for i in range(8)
     ]
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-9, atol=1e-9)
 
 
-def test_dopri5_costs_fewer_evaluations_at_a_larger_tolerance():
+@pytest.mark.parametrize("name", PER_SAMPLE)
+def test_an_adaptive_solver_costs_fewer_evaluations_at_a_larger_tolerance(name):
     costs = []
-    for tolerance in (1e-3, 1e-5, 1e-7):
+    for tol in (1e-3, 1e-5, 1e-7):
         flow = gaussian_flow(rough)
-        Dopri5(rtol=tolerance, atol=tolerance).integrate(flow, start(80.0), 80.0, 0.002, steps=10)
+        solver = build(name, **tolerance(name, tol))
+        solver.integrate(flow, start(80.0), 80.0, 0.002, steps=10)
         costs.append(flow.nfe)
     assert costs == sorted(set(costs))
 
 
-def test_dopri5_says_where_its_evaluations_ran_out():
-    with pytest.raises(ZooError, match=r"max_evaluations = 20 at t = \d"):
-        Dopri5(max_evaluations=20).integrate(gaussian_flow(), start(80.0), 80.0, 0.002, steps=10)
+@pytest.mark.parametrize("name", PER_SAMPLE)
+def test_an_adaptive_solver_says_where_its_evaluations_ran_out(name):
+    solver = build(name, max_evaluations=15)
+    with pytest.raises(ZooError, match=r"max_evaluations = 15 at t = \d"):
+        solver.integrate(gaussian_flow(rough), start(80.0), 80.0, 0.002, steps=10)
 
 
-@pytest.mark.parametrize("options", [{"rtol": 0.0}, {"atol": -1.0}, {"max_evaluations": 0}])
-def test_dopri5_refuses_wrong_options(options):
-    with pytest.raises(ZooError, match=next(iter(options))):
-        Dopri5(**options)
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        *(("dopri5", "rtol", 0.0), ("dopri5", "atol", -1.0), ("dopri5", "max_evaluations", 0)),
+        *(("exp-adaptive", "tol", math.inf), ("exp-adaptive", "max_evaluations", 2.5)),
+        *(("dopri5", "scale", 0.0), ("exp-adaptive", "scale", -1.0), ("exp-abm3", "scale", 0.0)),
+    ],
+)
+def test_wrong_options_are_named(name, option, value):
+    with pytest.raises(ZooError, match=option):
+        build(name, **{option: value})
+
+
+@pytest.mark.parametrize("name", ["exp-abm3", "exp-heun", "dopri5", "exp-adaptive"])
+def test_the_scale_of_the_data_is_the_models_own_unless_given(name):
+    def walk(solver, sigma_data):
+        flow = Flow(KERNEL, rough, dtype=torch.float64, sigma_data=sigma_data)
+        return solver.integrate(flow, start(80.0), 80.0, 0.002, steps=9)
+
+    solver = build(name)
+    assert torch.equal(walk(solver, 0.3), walk(build(name, scale=0.3), 0.7))
+    assert torch.equal(walk(solver, None), walk(solver, 0.5))
+    assert not torch.equal(walk(solver, 0.3), walk(solver, 0.7))
 
 
 def test_solvers_with_one_step_size_for_all_say_so():
     coupled = {name for name in NAMES if build(name).couples_samples}
-    assert coupled == (set(ADAPTIVE) - {"dopri5"}) | {"torchdiffeq-implicit_adams"}
+    assert coupled == (set(ADAPTIVE) - set(PER_SAMPLE)) | {"torchdiffeq-implicit_adams"}

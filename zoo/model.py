@@ -90,7 +90,14 @@ class FieldModel(nn.Module):
     def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
         """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
         predict = conditioned(self.network, guidance, self.kernel.dim)
-        return Flow(self.kernel, predict, self.network.predicts, dtype=self.dtype, labels=labels)
+        return Flow(
+            self.kernel,
+            predict,
+            self.network.predicts,
+            dtype=self.dtype,
+            labels=labels,
+            sigma_data=self.network.sigma_data,
+        )
 
     @torch.inference_mode()
     def sample(

@@ -118,7 +118,8 @@ class Preconditioned(Network):
                 "levels cannot be estimated; write a Network of its own for it"
             )
         self.backbone, self.kernel, self.labels = backbone, kernel, labels
-        self.augment, self.sigma_data = augment, float(sigma_data)
+        self.augment = augment
+        self.sigma_data: float = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
         grid = len(shape) == 3 and min(shape[1:]) >= 2
         self._capped: CappedLevel | None = None

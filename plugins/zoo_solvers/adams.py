@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from zoo.interfaces import FieldKernel, Flow
+from zoo.interfaces import Flow
 from zoo_solvers import grids
 from zoo_solvers.coefficients import Classical, Line, bashforth, corrected, moulton
 from zoo_solvers.linear import slope
@@ -38,9 +38,9 @@ class Adams(Multistep):
         """Return f(x, t); the factor t is in the weights."""
         return slope(flow)
 
-    def line(self, kernel: FieldKernel, times: Tensor, share: Tensor | None) -> Line:
+    def line(self, flow: Flow, times: Tensor, share: Tensor | None) -> Line:
         """Return the clock log t."""
-        del kernel, share
+        del flow, share
         return Classical(times.log())
 
 

@@ -5,9 +5,8 @@ psi = asinh(scale alpha / sigma) and y = x / (sigma cosh psi) = x / hypot(scale 
 
     dy/dpsi = D / scale - y tanh psi
 
-The clock is tau = log(sinh psi + scale / LEVEL_CAP): log level up to the cap, finite where the
-level is infinite. The slope is bounded at all noise levels and vanishes for data
-N(0, scale^2 I); y has unit size from noise to data, so that one tolerance means the same
+The clock (`clock`) is log level up to a cap. The slope is bounded at all noise levels and vanishes
+for data N(0, scale^2 I); y has unit size from noise to data, so that one tolerance means the same
 everywhere: EDM's preconditioning (arXiv:2206.00364, table 1) as a change of variables.
 Any other ODE runs in u = log t, as
 dx/du = t f(x, t).
@@ -22,8 +21,8 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import Flow, over
-from zoo_solvers.grids import LEVEL_CAP
-from zoo_solvers.linear import is_scalar, marginal, own_share
+from zoo_solvers.clock import Clock
+from zoo_solvers.linear import is_scalar, own_share
 
 
 class Chart(ABC):
@@ -84,31 +83,25 @@ class LogTime(Chart):
 class Normed(Chart):
     """y = x / hypot(scale alpha, sigma), the clock runs in |tau|, sigma the sample's own."""
 
-    def __init__(self, flow: Flow, share: Tensor, t_from: float, t_to: float, scale: float) -> None:
-        self._flow, self._share, self.unit = flow, share, scale
-        self._to, self._low, self._high = t_to, min(t_from, t_to), max(t_from, t_to)
-        ends = torch.tensor([[t_from], [t_to]], dtype=share.dtype, device=share.device)
-        alpha, sigma = marginal(flow.kernel, ends)
-        self._shift = scale / LEVEL_CAP
-        tau = (scale * alpha / (sigma * share) + self._shift).log()
-        start, self._end = tau[0], tau[1]
-        self.way = (start - self._end).abs()
-        self._sign = 1.0 if t_to < t_from else -1.0
-
-    def _ratio(self, left: Tensor, place: Tensor) -> Tensor:
-        """Return sinh psi = scale / level."""
-        tau = self._end[place] - self._sign * left
-        return (tau.exp() - self._shift).clamp(min=0.0)
+    def __init__(
+        self,
+        flow: Flow,
+        share: Tensor | None,
+        x: Tensor,
+        ends: tuple[float, float],
+        scale: float,
+    ) -> None:
+        self._flow, self.unit = flow, scale
+        self._clock = Clock(flow.kernel, share, x, ends, scale)
+        self.way = self._clock.way
 
     def time(self, left: Tensor, place: Tensor) -> Tensor:
         """Return the t whose level, the sample's own, is scale / sinh psi."""
-        level = self.unit / (self._ratio(left, place) * self._share[place])
-        t: Tensor = self._flow.kernel.time_at(level).to(left).clamp(self._low, self._high)
-        return torch.where(left > 0, t, self._to)
+        return self._clock.time(left, place)
 
     def _size(self, left: Tensor, place: Tensor) -> Tensor:
-        alpha, sigma = marginal(self._flow.kernel, self.time(left, place))
-        return torch.hypot(self.unit * alpha, sigma * self._share[place])
+        alpha, sigma = self._clock.marginal(left, place)
+        return torch.hypot(self.unit * alpha, sigma)
 
     def enter(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         """Return y and its slope at the start, from x and D there, shapes (B, *)."""
@@ -117,9 +110,10 @@ class Normed(Chart):
         return y, self._slope(y, d, self.way, place)
 
     def _slope(self, y: Tensor, d: Tensor, left: Tensor, place: Tensor) -> Tensor:
-        ratio = self._ratio(left, place)
+        clock = self._clock
+        ratio = clock.ratio(left, place)
         size = (1 + ratio.square()).sqrt()
-        rate = self._sign * (ratio + self._shift) / size  # dpsi / dtau
+        rate = clock.sign * (ratio + clock.shift) / size  # dpsi / dtau
         return d * over(rate / self.unit, y) - y * over(rate * ratio / size, y)
 
     def slope(self, y: Tensor, left: Tensor, place: Tensor) -> Tensor:
@@ -143,7 +137,5 @@ def chart_for(
         return plain, x, plain.slope(x, plain.way, place)
     d = flow.denoise(x, t_from)
     share = own_share(flow.kernel, x, d, t_from)
-    if share is None:
-        share = torch.ones(len(x), dtype=x.dtype, device=x.device)
-    chart = Normed(flow, share, t_from, t_to, scale)
+    chart = Normed(flow, share, x, (t_from, t_to), scale)
     return chart, *chart.enter(x, d)

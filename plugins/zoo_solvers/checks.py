@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from zoo.errors import ZooError
+from zoo.interfaces import Flow
 
 
 def positive(name: str, value: float) -> float:
@@ -16,6 +17,11 @@ def positive(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ZooError(f"{name} = {value!r}; expected a positive number")
     return float(value)
+
+
+def scale_of(flow: Flow, given: float | None) -> float:
+    """Return the standard deviation of the data: as given, the model's own, or EDM's 0.5."""
+    return given or flow.sigma_data or 0.5
 
 
 def count(name: str, value: int) -> int:

@@ -21,7 +21,8 @@ from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.charts import Chart, chart_for
-from zoo_solvers.checks import count, positive
+from zoo_solvers.checks import count, positive, scale_of
+from zoo_solvers.clock import LEAST_STEP, LONGEST_STEP
 from zoo_solvers.walk import CheckedSolver
 
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
@@ -34,13 +35,6 @@ WEIGHTS = (
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
-
-# Where the field is flat the error estimate sees nothing coming: no step of a clock that runs
-# like log t is longer than this.
-LONGEST_STEP = 1.5
-
-# A step below this share of the way is lost in rounding.
-LEAST_STEP = 1e-10
 
 
 def combine(weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
@@ -79,7 +73,7 @@ class Dopri5(CheckedSolver):
     Options:
         rtol, atol: tolerances per step, relative and in data units.
         max_evaluations: bound on a sample's evaluations; running into it is an error.
-        scale: standard deviation of the data, EDM's sigma_data.
+        scale: standard deviation of the data, in data units; by default the model's sigma_data.
     """
 
     order = 5
@@ -90,11 +84,11 @@ class Dopri5(CheckedSolver):
         rtol: float = 1e-4,
         atol: float = 1e-4,
         max_evaluations: int = 10_000,
-        scale: float = 0.5,
+        scale: float | None = None,
     ) -> None:
         self._rtol, self._atol = positive("rtol", rtol), positive("atol", atol)
         self._max_evaluations = count("max_evaluations", max_evaluations)
-        self._scale = positive("scale", scale)
+        self._scale = None if scale is None else positive("scale", scale)
 
     def walk(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
@@ -112,7 +106,7 @@ class Dopri5(CheckedSolver):
     def _walk(
         self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, after: StepCallback
     ) -> Tensor:
-        chart, y, slope = chart_for(flow, x, *ends, self._scale)
+        chart, y, slope = chart_for(flow, x, *ends, scale_of(flow, self._scale))
         left = chart.way
         place = torch.arange(len(x), device=x.device)
         batch = _Batch(y, slope, left, (left / steps).clamp(max=LONGEST_STEP), place)

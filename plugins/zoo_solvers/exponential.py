@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo.interfaces import FieldKernel, Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers import coefficients, grids
-from zoo_solvers.checks import positive
+from zoo_solvers.checks import positive, scale_of
 from zoo_solvers.coefficients import Line, bashforth, corrected, moulton
 from zoo_solvers.linear import denoiser, marginal, own_share
 from zoo_solvers.multistep import Multistep, Tabulated, Value
@@ -30,7 +30,7 @@ class Exponential(Tabulated):
         rho: exponent of the EDM grid.
         pivot: level around which the focus and angle grids are densest.
         width: nats around the pivot in which the focus grid is uniform in log level.
-        scale: standard deviation of the data, EDM's sigma_data.
+        scale: standard deviation of the data, in data units; by default the model's sigma_data.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Exponential(Tabulated):
         rho: float = 7.0,
         pivot: float = 3.0,
         width: float = 0.5,
-        scale: float = 0.5,
+        scale: float | None = None,
     ) -> None:
         super().__init__(grids.named(grid, rho=rho, pivot=pivot, width=width))
-        self.scale = positive("scale", scale)
+        self._scale = None if scale is None else positive("scale", scale)
 
     def value(self, flow: Flow) -> Value:
         """Return the denoiser."""
@@ -53,11 +53,11 @@ class Exponential(Tabulated):
         """Return the sample's own level over the typical one, where the level is random."""
         return own_share(kernel, x, value, t)
 
-    def line(self, kernel: FieldKernel, times: Tensor, share: Tensor | None) -> Line:
+    def line(self, flow: Flow, times: Tensor, share: Tensor | None) -> Line:
         """Return the linear part along times."""
-        alpha, sigma = marginal(kernel, times)
+        alpha, sigma = marginal(flow.kernel, times)
         own = sigma if share is None else sigma * share
-        return coefficients.Exponential(alpha, own, self.scale)
+        return coefficients.Exponential(alpha, own, scale_of(flow, self._scale))
 
 
 class DDIM(Exponential, Multistep):
@@ -120,7 +120,7 @@ class Heun(Exponential):
         denoise = self.value(flow)
         here = denoise(x, t_from)
         share = self.share(flow.kernel, x, here, t_from)
-        plan = self.plan(flow.kernel, t_from, t_to, steps, share, x.ndim)
+        plan = self.plan(flow, t_from, t_to, steps, share, x.ndim)
         for i in range(steps):
             if i:
                 here = denoise(x, plan.times[i])

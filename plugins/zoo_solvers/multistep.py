@@ -23,14 +23,14 @@ class Tabulated(CheckedSolver):
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
-        self._known: tuple[FieldKernel, tuple[float, float, int], Plan] | None = None
+        self._known: tuple[FieldKernel, tuple[float, float, int, float | None], Plan] | None = None
 
     @abstractmethod
     def value(self, flow: Flow) -> Value:
         """Return the function of (x, t) whose values the weights multiply; one evaluation."""
 
     @abstractmethod
-    def line(self, kernel: FieldKernel, times: Tensor, share: Tensor | None) -> Line:
+    def line(self, flow: Flow, times: Tensor, share: Tensor | None) -> Line:
         """Return the line along times, shape (steps + 1,), or (steps + 1, B) with a share."""
 
     @abstractmethod
@@ -44,7 +44,7 @@ class Tabulated(CheckedSolver):
 
     def plan(
         self,
-        kernel: FieldKernel,
+        flow: Flow,
         t_from: float,
         t_to: float,
         steps: int,
@@ -52,12 +52,13 @@ class Tabulated(CheckedSolver):
         ndim: int,
     ) -> Plan:
         """Return the plan of states of `ndim` dimensions; the last one is kept, without a share."""
-        key = (t_from, t_to, steps)
+        kernel, ends = flow.kernel, (t_from, t_to, steps)
+        key = (*ends, flow.sigma_data)
         if share is None and self._known and self._known[0] is kernel and self._known[1] == key:
             return self._known[2]
-        nominal = self.grid.times(kernel, *key)
-        times = nominal if share is None else self.grid.times(kernel, *key, share)
-        line = self.line(kernel, times, share)
+        nominal = self.grid.times(kernel, *ends)
+        times = nominal if share is None else self.grid.times(kernel, *ends, share)
+        line = self.line(flow, times, share)
         plan = make_plan(line, self.table(line), times, nominal.tolist(), ndim)
         if share is None:
             self._known = (kernel, key, plan)
@@ -74,7 +75,7 @@ class Multistep(Tabulated):
         value = self.value(flow)
         latest = value(x, t_from)
         share = self.share(flow.kernel, x, latest, t_from)
-        plan = self.plan(flow.kernel, t_from, t_to, steps, share, x.ndim)
+        plan = self.plan(flow, t_from, t_to, steps, share, x.ndim)
         known = deque([latest], maxlen=len(plan.weights[0]))
         for i in range(steps):
             if i:

@@ -61,7 +61,8 @@ class AlignedDenoiser(Network):
         if not sigma_data > 0:
             raise ZooError(f"sigma_data = {sigma_data}; expected a positive number")
         self.backbone, self.per_level = backbone, per_level
-        self.labels, self.augment, self.sigma_data = labels, augment, float(sigma_data)
+        self.labels, self.augment = labels, augment
+        self.sigma_data: float = float(sigma_data)
 
     def _evaluate(
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None

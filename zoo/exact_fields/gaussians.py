@@ -109,6 +109,13 @@ class GaussianMixture:
         """Shape of one sample."""
         return tuple(self.means.shape[1:])
 
+    @property
+    def std(self) -> float:
+        """Standard deviation per coordinate, root mean square over them."""
+        means = self.means.flatten(1)
+        spread = (means - self.weights @ means).square() + self.variances
+        return math.sqrt(float((self.weights @ spread).mean()))
+
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw n points, shape (n, *shape), float64."""
         which = torch.multinomial(self.weights, n, replacement=True, generator=generator)
@@ -158,7 +165,7 @@ class MixtureDenoiser(Network):
         if mixture.dim != kernel.dim:
             raise ZooError(f"the mixture has {mixture.dim} coordinates, the kernel {kernel.dim}")
         check_gaussian(kernel, _NEED)
-        self.kernel = kernel
+        self.kernel, self.sigma_data = kernel, mixture.std
         self.means = nn.Parameter(mixture.means.flatten(1), requires_grad=False)
         self.variances = nn.Parameter(mixture.variances, requires_grad=False)
         self.log_weights = nn.Parameter(mixture.weights.log(), requires_grad=False)

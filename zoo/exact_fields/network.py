@@ -44,6 +44,7 @@ class SourceSum(Network):
         # Parameters, not buffers: so the model that holds them knows its dtype and device.
         self.centre = nn.Parameter(mean, requires_grad=False)
         self.centred = nn.Parameter(centred, requires_grad=False)
+        self.sigma_data = math.sqrt(float(squares.mean()) / kernel.dim) or None
         self.squares = nn.Parameter(squares, requires_grad=False)
 
     def __len__(self) -> int:

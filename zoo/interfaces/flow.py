@@ -24,6 +24,7 @@ class Flow:
 
     Attributes:
         kernel: the field kernel.
+        sigma_data: standard deviation of the data, in data units; None where it is not known.
         nfe: number of predictor evaluations so far (number of function evaluations).
         guard: check after every evaluation that it is finite; costs a synchronisation.
         rows: which samples of the batch x holds, (B',), where a solver has let some of them go;
@@ -38,9 +39,10 @@ class Flow:
         *,
         dtype: torch.dtype = torch.float32,
         labels: Tensor | None = None,
+        sigma_data: float | None = None,
     ) -> None:
         self.kernel, self.nfe, self.guard = kernel, 0, False
-        self.labels = labels
+        self.labels, self.sigma_data = labels, sigma_data
         self.rows: Tensor | None = None
         self._predict, self._predicts, self._dtype = predict, predicts, dtype
 

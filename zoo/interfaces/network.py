@@ -21,6 +21,8 @@ class Network(nn.Module, ABC):
         augment: numbers per sample that tell how it was augmented, 0 for none. Where there are
             some, `loss` takes them as the keyword `augment`, (B, augment); sampling gives none,
             which means "as it is" (non-leaky augmentation, arXiv:2206.00364, appendix F.2).
+        sigma_data: standard deviation of the data per coordinate, in data units, where it is
+            known: solvers measure noise by it. None where it is not.
         tile: on the CPU evaluate at least so many samples together (zoo.tiles).
     """
 
@@ -28,6 +30,7 @@ class Network(nn.Module, ABC):
     predicts: Predicts = "denoised"
     labels: int = 0
     augment: int = 0
+    sigma_data: float | None = None
     tile: int = 1
 
     @abstractmethod

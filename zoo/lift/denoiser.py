@@ -34,7 +34,7 @@ class GaussianDenoiser(Network):
         super().__init__()
         check_gaussian(kernel, NEED)
         self.network, self.source, self.labels = network, kernel, network.labels
-        self.tile = network.tile
+        self.tile, self.sigma_data = network.tile, network.sigma_data
         ends = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
         self.low, self.high = kernel.level(ends).tolist()
 

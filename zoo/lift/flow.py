@@ -25,6 +25,7 @@ class CarryingFlow(Flow):
         shape: of one sample.
         dtype: of the denoiser.
         labels: class numbers (B,), or None.
+        sigma_data: standard deviation of the data.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class CarryingFlow(Flow):
         *,
         dtype: torch.dtype,
         labels: Tensor | None = None,
+        sigma_data: float | None = None,
     ) -> None:
-        super().__init__(kernel, by_level, dtype=dtype, labels=labels)
+        super().__init__(kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data)
         self.high, self.shape = high, shape
         self._known: tuple[Tensor, Tensor] | None = None
 
@@ -110,7 +112,14 @@ class LiftedFlow(Flow):
         dtype: torch.dtype,
     ) -> None:
         predict = conditioned(network, guidance, kernel.dim)
-        super().__init__(kernel, predict, network.predicts, dtype=dtype, labels=labels)
+        super().__init__(
+            kernel,
+            predict,
+            network.predicts,
+            dtype=dtype,
+            labels=labels,
+            sigma_data=network.sigma_data,
+        )
         self._by_level = conditioned(network.denoiser, guidance, kernel.dim)
         self._high = network.denoiser.high
 
@@ -123,4 +132,6 @@ class LiftedFlow(Flow):
         if not isinstance(self.kernel, IsotropicKernel):
             raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
         parts = (self.kernel, self._by_level, self._high, shape)
-        return CarryingFlow(*parts, dtype=self._dtype, labels=self.labels)
+        return CarryingFlow(
+            *parts, dtype=self._dtype, labels=self.labels, sigma_data=self.sigma_data
+        )

@@ -44,14 +44,14 @@ class LiftedNetwork(Network):
         self.denoiser, self.kernel, self.labels = denoiser, kernel, denoiser.labels
         self.tile = denoiser.tile
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
-        self._sigma_data = float(getattr(denoiser.network, "sigma_data", 0.5))
+        self.sigma_data: float = denoiser.network.sigma_data or 0.5
         self._grid = len(shape) == 3 and min(shape[1:]) >= 2
 
     def levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (alpha, sigma) of each sample, () or (B,), float64."""
         alpha, sigma = (c.to(x.device, torch.float64) for c in self.kernel.marginal(t.double()))
         if self.kernel.random_level:
-            seen = haar_level(x) if self._grid else norm_level(x, self._sigma_data)
+            seen = haar_level(x) if self._grid else norm_level(x, self.sigma_data)
             sigma = torch.maximum(seen.double(), self.kernel.least_level(t.double()).to(x.device))
         return alpha, sigma
 

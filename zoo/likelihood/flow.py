@@ -49,6 +49,7 @@ class FlowWithDivergence(Flow):
 
     def __init__(self, flow: Flow, shape: tuple[int, ...], trace: Trace) -> None:
         self.kernel, self.guard, self.rows = StateKernel(flow.kernel), False, None
+        self.sigma_data = flow.sigma_data
         self._flow, self._shape, self._trace = flow, shape, trace
 
     @property
