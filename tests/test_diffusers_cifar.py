@@ -1,12 +1,11 @@
 """The configuration of google/ddpm-cifar10-32 at full size, 35.7 M parameters, random weights."""
 
 import dataclasses
-import time
 
 import pytest
 import torch
 from click.testing import CliRunner
-from diffusers import DDIMPipeline, UNet2DModel
+from diffusers import DDIMPipeline
 from diffusers_repositories import CIFAR, LAYOUTS, ddim, ddpm, save, unet
 from test_diffusers import CIFAR10, PINNED, ddim_loop, difference, euler
 
@@ -65,24 +64,3 @@ def test_euler_is_its_ddim_pipeline(network, tmp_path):
     images = pipeline(2, generator, eta=0.0, num_inference_steps=10, output_type="np").images
     ours = (found / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
     assert float((ours - torch.from_numpy(images)).abs().max()) < 1e-4
-
-
-def best_of(count, action):
-    seconds = []
-    for _ in range(count):
-        start = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def test_it_loads_in_under_one_and_a_half_times_what_diffusers_takes(repository, capsys):
-    folder, files = repository
-    zoo.load(folder)  # converted once
-    unet_folder = folder / "unet" if (folder / "unet").is_dir() else folder
-    safe = any(name.endswith(".safetensors") for name in files)
-    theirs = best_of(5, lambda: UNet2DModel.from_pretrained(unet_folder, use_safetensors=safe))
-    ours = best_of(5, lambda: zoo.load(folder))
-    with capsys.disabled():
-        print(f" [ours {ours:.3f} s, theirs {theirs:.3f} s]", end="")
-    assert ours < 1.5 * theirs
