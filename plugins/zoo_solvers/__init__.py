@@ -7,6 +7,11 @@ from zoo import Component, hookimpl
 _OWN = (
     ("euler", "euler:Euler", "Euler on the EDM grid, order 1"),
     ("heun", "heun:Heun", "Heun on the EDM grid, order 2 (EDM)"),
+    (
+        "heun-churn",
+        "churn:HeunChurn",
+        "Heun with noise added on the way (EDM's stochastic sampler)",
+    ),
     ("rk4", "rk4:RK4", "Runge-Kutta in log t, order 4"),
     ("ab2", "adams:AB2", "Adams-Bashforth in log t, order 2, 1 evaluation a step"),
     ("ab3", "adams:AB3", "Adams-Bashforth in log t, order 3, 1 evaluation a step"),
