@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, IsotropicKernel, Network, SelfSimilarKernel, over
+from zoo.mixture import Mixture
 
 FEATURES = 3
 _NODES = 16
@@ -89,6 +90,9 @@ class Preconditioned(Network):
     in x_0 the same output d is read as the field f = (sigma'/sigma) x + (alpha' - sigma' alpha
     / sigma) d, which is exact for any f and close to a denoiser for well-behaved kernels.
 
+    With a mixture, its denoiser M takes the place of c_skip x and its measured error that of
+    c_out, D = M(x) + error F; the backbone is then shown c_in x and M / sd, twice the channels.
+
     Args:
         backbone: module with forward(x, features, labels) -> like x; with `augment`, given those
             numbers (B, augment) after the labels when training.
@@ -97,6 +101,7 @@ class Preconditioned(Network):
         labels: number of classes, 0 for none.
         augment: numbers per sample that tell how it was augmented, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
+        mixture: fitted to the data when training begins, or None.
     """
 
     def __init__(
@@ -108,6 +113,7 @@ class Preconditioned(Network):
         labels: int = 0,
         augment: int = 0,
         sigma_data: float = 0.5,
+        mixture: Mixture | None = None,
     ) -> None:
         super().__init__()
         if not 0 < sigma_data < math.inf:
@@ -117,7 +123,8 @@ class Preconditioned(Network):
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "
                 "levels cannot be estimated; write a Network of its own for it"
             )
-        self.backbone, self.kernel, self.labels = backbone, kernel, labels
+        self.backbone, self.mixture = backbone, mixture
+        self.kernel, self.labels = kernel, labels
         self.augment = augment
         self.sigma_data: float = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
@@ -146,9 +153,31 @@ class Preconditioned(Network):
         alpha, sigma, features = self._levels(x, t)
         scale = (sigma.square() + (alpha * self.sigma_data).square()).sqrt()
         more = () if augment is None else (augment,)
-        raw = self.backbone(x / over(scale, x), features, labels, *more).to(x.dtype)
-        skip = alpha * self.sigma_data**2 / scale.square()
-        return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
+        inputs = x / over(scale, x)
+        if self.mixture is None:
+            raw = self.backbone(inputs, features, labels, *more).to(x.dtype)
+            skip = alpha * self.sigma_data**2 / scale.square()
+            return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
+        mixed, error = self._mixed(x, t, alpha, sigma, labels)
+        inputs = torch.cat([inputs, mixed / self.sigma_data], dim=1)
+        return self.backbone(inputs, features, labels, *more).to(x.dtype), mixed, over(error, x)
+
+    def _mixed(
+        self, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mixture's denoiser, shape (B, *), and its error there, (B,)."""
+        assert self.mixture is not None
+        flat = x.flatten(1)
+        if isinstance(self.kernel, IsotropicKernel) and self.kernel.random_level:
+            sigma = torch.maximum(self.mixture.level(flat, alpha), self.kernel.least_level(t).to(x))
+        mixed = self.mixture(flat, alpha, sigma, labels)
+        error = self.mixture.error(sigma / alpha.clamp(min=1e-6))
+        return mixed.reshape(x.shape).to(x.dtype), error.to(x.dtype)
+
+    def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
+        """Fit the mixture, if there is one, to data (n, *) and their class numbers (n,)."""
+        if self.mixture is not None:
+            self.mixture.fit(x.flatten(1), labels if self.labels else None)
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (a, b) of f = a x + b d: the field of the Gaussian path of equal marginal.

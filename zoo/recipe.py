@@ -68,12 +68,16 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         batch: images per step, over all processes.
         accumulate: parts that each process makes of its share of a batch, one after the other, to
             save memory; the gradient is that of the whole batch.
-        lr: peak learning rate of AdamW.
+        start: model whose weights the network starts from: a zoo name, Hub id or folder. Of the
+            same network, option for option but for `labels`. Absent: drawn at random.
+        optimizer: "adamw"; or "muon" (steps of matrices and convolutions made orthogonal, AdamW for
+            the rest; kellerjordan.github.io/posts/muon), whose learning rates mean the same.
+        lr: peak learning rate.
         lr_min: learning rate at the start of the warmup and at the end of the cosine, <= lr.
         schedule: after the warmup, "cosine" down to lr_min or "constant".
         warmup: length of the linear warmup, in images, < images.
-        weight_decay: AdamW's decoupled decay.
-        betas: AdamW's two decay rates.
+        weight_decay: decoupled decay of the weights.
+        betas: AdamW's two decay rates; muon's momentum is the first.
         clip: largest norm of the gradient.
         ema_halflife: half-life of the weights' exponential moving average, in images.
         seed: of the weights, the batches and the noise.
@@ -96,6 +100,8 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     images: Count = 1_500_000
     batch: Annotated[int, Meta(ge=1, le=2**20)] = 128
     accumulate: Annotated[int, Meta(ge=1, le=2**20)] = 1
+    start: Text | None = None
+    optimizer: Literal["adamw", "muon"] = "adamw"
     lr: Above0 = 1e-3
     lr_min: AtLeast0 = 1e-6
     schedule: Literal["cosine", "constant"] = "cosine"

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel
+from zoo.mixture import Mixture
 from zoo.precondition import Preconditioned
 from zoo_networks.embedding import Conditioning
 from zoo_networks.options import check_options
@@ -95,6 +96,7 @@ class UNet(nn.Module):
         self,
         channels: int,
         *,
+        inputs: int,
         width: int,
         multipliers: Sequence[int],
         blocks: int,
@@ -107,7 +109,7 @@ class UNet(nn.Module):
         emb = 4 * width
         self.patch, self.multiple = patch, patch * 2 ** (len(multipliers) - 1)
         self.conditioning = Conditioning(emb, labels)
-        self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
+        self.stem = nn.Conv2d(inputs * patch**2, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, now = [width], width
         for level, factor in enumerate(multipliers):
@@ -133,7 +135,7 @@ class UNet(nn.Module):
         self.out = _zero(nn.Conv2d(now, channels * patch**2, 3, padding=1))
 
     def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return (B, C, H, W); sizes that do not halve evenly are padded and cropped."""
+        """Return (B, channels, H, W) of x (B, inputs, H, W); odd sizes are padded and cropped."""
         height, width = x.shape[-2:]
         pad = (-width % self.multiple, -height % self.multiple)
         if any(pad):
@@ -169,6 +171,8 @@ def unet(
     labels: int = 0,
     dropout: float = 0.0,
     sigma_data: float = 0.5,
+    components: int = 0,
+    basis: int = 128,
 ) -> Preconditioned:
     """Build a preconditioned U-Net for images of shape (C, H, W).
 
@@ -183,6 +187,9 @@ def unet(
         labels: number of classes, 0 for none.
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.
+        components: centres of the mixture that replaces EDM's skip connection (zoo.mixture), 0 for
+            none.
+        basis: principal components that the mixture lives in.
 
     Raises:
         ZooError: the shape is not an image's, or a size is not positive.
@@ -201,8 +208,14 @@ def unet(
         raise ZooError(
             f"unet: attention = {attention!r}; resolutions are {[*levels]}, 0 the finest"
         )
+    if components < 0:
+        raise ZooError(f"unet: components = {components}; expected 0 for no mixture, or more")
+    mixture = None
+    if components:
+        mixture = Mixture(kernel.dim, components, basis, labels=labels, sigma_data=sigma_data)
     backbone = UNet(
         shape[0],
+        inputs=shape[0] * (2 if components else 1),
         width=width,
         multipliers=tuple(multipliers),
         blocks=blocks,
@@ -211,4 +224,6 @@ def unet(
         labels=labels,
         dropout=dropout,
     )
-    return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+    return Preconditioned(
+        backbone, shape, kernel, labels=labels, sigma_data=sigma_data, mixture=mixture
+    )

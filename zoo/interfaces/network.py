@@ -40,6 +40,17 @@ class Network(nn.Module, ABC):
         t is a scalar or (B,); labels are (B,) class numbers, -1 for "no class".
         """
 
+    def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
+        """Look at the training data once, before the first step; by default nothing is done.
+
+        What is learned here belongs into buffers, so that it is saved with the weights. The same
+        data have to give the same result.
+
+        Args:
+            x: all training data or many of them, (n, *shape).
+            labels: class numbers (n,), or None.
+        """
+
     def loss(self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the training loss per sample, shape (B,), minimal at E[target | x_t].
 

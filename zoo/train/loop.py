@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -31,6 +30,7 @@ from zoo.train.board import Board
 from zoo.train.compiler import compile_in_place
 from zoo.train.noise import noise_law
 from zoo.train.objective import Objective
+from zoo.train.optimizer import optimizer_of
 from zoo.train.watch import Watcher, is_due
 from zoo.train.world import World, without_exchange
 
@@ -81,14 +81,7 @@ class Trainer:
         self.best_step = 0
         noise = noise_law(kernel, plan.level_mean, plan.level_std)
         self.draws = Draws(recipe, data, kernel, network, noise, world.device)
-        self.optimizer = create_optimizer_v2(
-            network,
-            "adamw",
-            lr=plan.lr,
-            weight_decay=plan.weight_decay,
-            betas=plan.betas,
-            fused=True,
-        )
+        self.optimizer = optimizer_of(network, plan)
         self.schedule = CosineLRScheduler(
             self.optimizer,
             t_initial=self.steps,

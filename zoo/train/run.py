@@ -20,6 +20,7 @@ from zoo.train.batch import step_seed
 from zoo.train.board import Board
 from zoo.train.checkpoint import read
 from zoo.train.loop import CHECKPOINT, Trainer
+from zoo.train.prepare import prepare
 from zoo.train.samples import SampleGrids
 from zoo.train.validation import Validation
 from zoo.train.watch import Watcher
@@ -154,6 +155,8 @@ def start(plan: Plan, folder: Path, *, resume: bool = False, world: World = ALON
     if there and not resume and world.first:
         at = read(folder / CHECKPOINT)["step"]
         raise ZooError(f"{folder} holds a run at step {at}; go on with --resume or name another")
+    if not there:
+        prepare(plan)
     trainer = trainer_of(plan, folder, world)
     if there:
         trainer.resume()
