@@ -1,22 +1,25 @@
 """Every shipped Fashion-MNIST model under one protocol: writes docs/comparison.md and its plots.
 
-    python benchmarks/comparison.py [-n 2000] [--seeds 3] [--page]
+    python benchmarks/comparison.py [-n 2000] [--seeds 3] [--models PATTERN] [--page]
 
 Distance against evaluations for Euler, Heun and exp-abm3, then robustness: noise after each step,
 weights of few bits. Each outcome goes into docs/comparison.json as soon as it is there, so an
-interrupted run goes on where it stopped, and a model that arrives later costs itself alone.
---page only writes page and plots again. Needs Fashion-MNIST, as `zoo train` does.
+interrupted run goes on where it stopped, a model that arrives later costs itself alone, and several
+runs, each with --models of its own, share the work. --page only writes page and plots again. Needs
+Fashion-MNIST, as `zoo train` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 import torch
 from comparison_page import write_page
+from filelock import FileLock
 
 import zoo
 from zoo.evaluate import features
@@ -66,15 +69,25 @@ def write(path: Path, found: dict[str, object]) -> None:
     beside.replace(path)
 
 
-def measure(job: Job, reference: Reference, path: Path) -> None:
+def add(path: Path, facts: dict[str, object], outcomes: dict[str, object]) -> None:
+    """Put outcomes beside those that are there, which another run may have added meanwhile."""
+    with FileLock(f"{path}.lock"):
+        write(path, facts | {"outcomes": read(path).get("outcomes", {}) | outcomes})
+
+
+def drop_stale(path: Path, keys: set[str]) -> None:
+    """Forget outcomes of other weights, samples or settings than those of `keys`."""
+    with FileLock(f"{path}.lock"):
+        found = read(path)
+        kept = {k: v for k, v in found.get("outcomes", {}).items() if k in keys}
+        write(path, found | {"outcomes": kept})
+
+
+def measure(job: Job, reference: Reference, path: Path, pattern: str) -> None:
     """Fill docs/comparison.json setting by setting, cheap ones first, so that all have those."""
-    stored = read(path)
-    before = stored.get("outcomes", {})
-    at_hand = models()
-    wanted = [(n, m, s) for n, m in at_hand.items() for s in settings(m)]
+    wanted = [(n, m, s) for n, m in models().items() for s in settings(m)]
     wanted.sort(key=lambda item: (item[2].nfe, not item[2].plain))
-    keys = {key(n, m, job, s) for n, m, s in wanted}
-    outcomes = {k: v for k, v in before.items() if k in keys}
+    drop_stale(path, {key(n, m, job, s) for n, m, s in wanted})
     facts = {
         "samples": job.samples,
         "seeds": list(job.seeds),
@@ -84,19 +97,18 @@ def measure(job: Job, reference: Reference, path: Path) -> None:
     }
     for name, model, setting in wanted:
         entry = key(name, model, job, setting)
-        if entry in outcomes:
+        if not fnmatchcase(name, pattern) or entry in read(path).get("outcomes", {}):
             continue
         print(name, setting, flush=True)
         found: Outcome = outcome(model, setting, job, reference)[0]
-        outcomes[entry] = {"model": name, **msgspec.to_builtins(found)}
-        write(path, facts | {"outcomes": outcomes})
-    write(path, facts | {"outcomes": outcomes})
+        add(path, facts, {entry: {"model": name, **msgspec.to_builtins(found)}})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-n", type=int, default=2000, dest="samples")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--models", default="*", help="measure only these, a shell pattern")
     parser.add_argument("--page", action="store_true", help="only write page and plots again")
     parser.add_argument("--docs", type=Path, default=DOCS)
     arguments = parser.parse_args()
@@ -104,7 +116,7 @@ def main() -> None:
     if not arguments.page:
         kind = features.build("garments", features.GREY, torch.device("cpu"))
         job = Job(METRICS, arguments.samples, tuple(range(arguments.seeds)))
-        measure(job, open_reference(DATA, features.GREY, kind), path)
+        measure(job, open_reference(DATA, features.GREY, kind), path, arguments.models)
     write_page(read(path), arguments.docs)
 
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,13 +106,15 @@ def test_cifar_recipes_build_edms_network_of_55_7_million_parameters(name):
     assert sum(p.numel() for p in network.parameters()) == 55_733_891
 
 
-def test_the_conditional_recipe_adds_labels_and_nothing_else():
+def test_the_conditional_recipe_adds_labels_and_time_to_learn_them():
     plain, conditional = (
         load_recipe("gravity-fashion-mnist"),
         load_recipe("gravity-fashion-mnist-cond"),
     )
     assert conditional.network.options == {**plain.network.options, "labels": 10}
-    assert conditional.train == plain.train
+    longer = msgspec.structs.replace(plain.train, images=conditional.train.images)
+    assert conditional.train == longer
+    assert conditional.train.images > plain.train.images
     assert conditional.train.label_dropout == 0.1
     for part in ("data", "kernel", "prior", "solver", "license"):
         assert getattr(plain, part) == getattr(conditional, part)
