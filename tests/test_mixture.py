@@ -9,6 +9,7 @@ import zoo
 from zoo.errors import ZooError
 from zoo.mixture import Mixture
 from zoo.precondition import Preconditioned
+from zoo.train.noise import NoiseLaw
 
 DIM, BASIS, COMPONENTS = 12, 3, 5
 
@@ -102,8 +103,19 @@ def test_the_level_is_read_where_the_data_have_least():
     mixture.fit(x_0)
     levels = torch.logspace(-1, 3, 500)
     x = 0.7 * x_0 + levels[:, None] * torch.randn(500, dim, generator=generator)
-    relative = mixture.level(x, torch.full((500,), 0.7)) / levels - 1
+    rough = levels * torch.empty(500).uniform_(0.8, 1.25, generator=generator)
+    relative = mixture.level(x, torch.full((500,), 0.7), rough) / levels - 1
     assert relative.abs().mean() < 1.2 * math.sqrt(2 / math.pi) / math.sqrt(2 * (dim - 8))
+
+
+def test_where_the_data_drown_the_level_the_rough_estimate_stands():
+    mixture = Mixture(DIM, 2, 3)
+    generator = torch.Generator().manual_seed(8)
+    x_0 = torch.randn(500, DIM, generator=generator)
+    mixture.fit(x_0)
+    rough = torch.full((500,), 0.02)
+    x = x_0 + 0.02 * torch.randn(500, DIM, generator=generator)
+    torch.testing.assert_close(mixture.level(x, torch.ones(500), rough), rough, rtol=0.01, atol=0)
 
 
 def test_before_the_fit_it_is_edm(fitted):
@@ -163,6 +175,24 @@ def test_a_silent_backbone_leaves_the_mixture(name):
     assert (d - data).square().mean() < 0.6 * (plain - data).square().mean()
     # the loss is of order 1 at once: what is left has the size that was measured
     assert 0.5 < network.loss(x_t, t, data).mean() < 2.0
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gravity", "pfgmpp", "vp", "flow", "tanh", "exp"])
+@pytest.mark.parametrize("level", [0.02, 0.1, 0.5, 2.0, 10.0])
+def test_what_is_left_is_of_order_one_at_every_level(name, level):
+    """Also where images differ in what they have outside the basis."""
+    shape, dim = (1, 12, 12), 144
+    generator = torch.Generator().manual_seed(10)
+    coarse = torch.randn(2000, 1, 3, 3, generator=generator)
+    data = torch.nn.functional.interpolate(coarse, size=12, mode="bilinear") / 2
+    texture = torch.rand(2000, 1, 1, 1, generator=generator) * 0.4
+    data = data + texture * torch.randn(2000, 1, 12, 12, generator=generator)
+    kernel = zoo.kernel(name, dim=dim)
+    network = Preconditioned(Says(), shape, kernel, mixture=Mixture(dim, 20, 9))
+    network.fit(data)
+    law = NoiseLaw(math.log(level), 0.01)
+    x_t, t = law.draw(kernel, data, generator)
+    assert 0.4 < network.loss(x_t, t, data).mean() < 4.0
 
 
 class Says1(torch.nn.Module):

@@ -34,6 +34,9 @@ _LOW, _HIGH = math.log(1e-3), math.log(300.0)
 # Enough to fit by and to measure by.
 _MOST, _MEASURED = 100_000, 4_096
 _CHUNK = 512
+# A level read outside the basis is trusted where its square is above so many times `rest`, and
+# never further from the rough estimate than by this factor.
+_ABOVE, _SPREAD = 9.0, 1.5
 
 
 class Mixture(nn.Module):
@@ -113,18 +116,21 @@ class Mixture(nn.Module):
         # V inside + outside (y - V z), with one product by V.
         return self.mean.float() + (inside - outside * z) @ basis.T + outside * y
 
-    def level(self, x: Tensor, alpha: Tensor) -> Tensor:
-        """Return the noise level that x shows where the data have least, shape (B,).
+    def level(self, x: Tensor, alpha: Tensor, rough: Tensor) -> Tensor:
+        """Return the noise level of x, shape (B,), better than a rough estimate (B,) of it.
 
-        sqrt(max(|(I - V V^T)(x - alpha m)|^2 / (d - P) - alpha^2 rest, 0)): its relative error is
-        1 / sqrt(2 (d - P)) at levels far above sqrt(rest).
+        sqrt(|(I - V V^T)(x - alpha m)|^2 / (d - P) - alpha^2 rest), where the data have least: its
+        relative error is 1 / sqrt(2 (d - P)) at levels far above sqrt(rest). Down there, where
+        images differ in what they have outside the basis, the rough one takes over.
         """
         with torch.autocast(x.device.type, enabled=False):
-            alpha = alpha.float()[:, None]
-            y = x.float() - alpha * self.mean.float()
+            alpha, rough, rest = alpha.float(), rough.float(), self.rest.float()
+            y = x.float() - alpha[:, None] * self.mean.float()
             across = y.square().sum(dim=1) - (y @ self.basis.float()).square().sum(dim=1)
-            share = across / (len(self.mean) - self.basis.shape[1])
-            return (share - alpha[:, 0].square() * self.rest.float()).clamp(min=0).sqrt()
+            share = across / (len(self.mean) - self.basis.shape[1]) - alpha.square() * rest
+            seen = share.clamp(min=0).sqrt().clamp(rough / _SPREAD, rough * _SPREAD)
+            trust = 1 / (1 + (_ABOVE * alpha.square() * rest / rough.square()).square())
+            return rough * (seen / rough).pow(trust)
 
     def error(self, level: Tensor) -> Tensor:
         """Return the root mean square of x_0 - D per coordinate at a level sigma / alpha, (B,)."""

@@ -143,6 +143,9 @@ class Preconditioned(Network):
             sigma = torch.maximum(norm_level(x, self.sigma_data), hidden)
         elif isinstance(self.kernel, IsotropicKernel) and self.kernel.random_level:
             sigma = torch.maximum(haar_level(x), self.kernel.least_level(t).to(x))
+            if self.mixture is not None:
+                # So well that t has nothing to add: what is learned holds for any kernel.
+                sigma = typical = self.mixture.level(x.flatten(1), alpha, sigma).to(x)
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         return alpha, sigma, features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
 
@@ -158,19 +161,16 @@ class Preconditioned(Network):
             raw = self.backbone(inputs, features, labels, *more).to(x.dtype)
             skip = alpha * self.sigma_data**2 / scale.square()
             return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
-        mixed, error = self._mixed(x, t, alpha, sigma, labels)
+        mixed, error = self._mixed(x, alpha, sigma, labels)
         inputs = torch.cat([inputs, mixed / self.sigma_data], dim=1)
         return self.backbone(inputs, features, labels, *more).to(x.dtype), mixed, over(error, x)
 
     def _mixed(
-        self, x: Tensor, t: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None
+        self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return the mixture's denoiser, shape (B, *), and its error there, (B,)."""
         assert self.mixture is not None
-        flat = x.flatten(1)
-        if isinstance(self.kernel, IsotropicKernel) and self.kernel.random_level:
-            sigma = torch.maximum(self.mixture.level(flat, alpha), self.kernel.least_level(t).to(x))
-        mixed = self.mixture(flat, alpha, sigma, labels)
+        mixed = self.mixture(x.flatten(1), alpha, sigma, labels)
         error = self.mixture.error(sigma / alpha.clamp(min=1e-6))
         return mixed.reshape(x.shape).to(x.dtype), error.to(x.dtype)
 
