@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zoo.model import FieldModel
     from zoo.names import list_models
     from zoo.registry import components
+    from zoo.tune import optimise_grid
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ _LAZY = {
     "list_models": "zoo.names",
     "load": "zoo.loading",
     "network": "zoo.build",
+    "optimise_grid": "zoo.tune",
     "prior": "zoo.build",
     "pull": "zoo.hub",
     "push": "zoo.hub",
@@ -54,6 +56,7 @@ __all__ = [
     "list_models",
     "load",
     "network",
+    "optimise_grid",
     "prior",
     "pull",
     "push",

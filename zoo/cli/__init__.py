@@ -13,6 +13,7 @@ COMMANDS = {
     "sample": "Draw samples from a model into an image.",
     "train": "Train a model from a recipe.",
     "eval": "Measure how close a model's samples are to held-out data.",
+    "tune": "Find the time grid that suits a model.",
     "plot": "Draw kernels, and what models do to their samples.",
     "check": "Check that a plugin's components keep their promises.",
     "convert": "Make a model folder of an EDM or PFGM++ file of one's own.",

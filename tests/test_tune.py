@@ -1,0 +1,90 @@
+"""zoo.tune: grids that are found, kept and written."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import images
+from zoo_solvers.exponential import ABM3
+
+import zoo
+from zoo.cli import main
+from zoo.config import Part
+from zoo.errors import ZooError
+from zoo.tune import adopt, bend, optimise_grid
+
+
+@pytest.fixture(scope="module")
+def model():
+    points = torch.randn(12, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    return zoo.exact("gaussian", points, solver="exp-abm3")
+
+
+def test_a_bent_grid_decreases_between_the_same_ends():
+    levels = np.geomspace(80, 0.002, 9)
+    np.testing.assert_allclose(bend(levels, np.zeros(5)), levels)
+    for seed in range(20):
+        theta = np.random.default_rng(seed).normal(scale=3, size=5)
+        bent = bend(levels, theta)
+        assert (np.diff(bent) < 0).all()
+        np.testing.assert_allclose(bent[[0, -1]], [80, 0.002])
+
+
+def test_a_tuned_grid_is_better_on_samples_that_it_has_not_seen(model):
+    tuned = optimise_grid(model, steps=9, n=48, rounds=60)
+    assert tuned.after < 0.7 * tuned.before
+    assert len(tuned.levels) == tuned.steps == 9
+    assert isinstance(tuned.solver, ABM3)
+    assert tuned.solver.part.options["grid"] == list(tuned.levels)
+    times = tuned.solver.grid.times(model.kernel, 80.0, 0.002, 8)
+    torch.testing.assert_close(times, torch.tensor(tuned.levels, dtype=torch.float64))
+
+
+def test_the_search_repeats_itself(model):
+    first, second = (optimise_grid(model, steps=5, n=8, rounds=12) for _ in range(2))
+    assert first.levels == second.levels
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 2}, "steps = 2"),
+        ({"n": 0}, "n = 0"),
+        ({"rounds": 0}, "rounds = 0"),
+        ({"solver": "torchdiffeq-rk4"}, "no option 'grid'"),
+        ({"solver": "exp-adaptive"}, "does not walk a grid"),
+    ],
+)
+def test_what_cannot_be_tuned_is_told(model, options, message):
+    with pytest.raises(ZooError, match=message):
+        optimise_grid(model, **{"steps": 5, "n": 4, "rounds": 3, **options})
+
+
+def test_a_solver_without_a_name_is_told():
+    points = torch.eye(3, 2, dtype=torch.float64)
+    with pytest.raises(ZooError, match="no name"):
+        optimise_grid(zoo.exact("gaussian", points, solver=ABM3()), steps=5)
+
+
+def test_a_tuned_model_is_saved_with_its_grid(tmp_path):
+    model = images()
+    tuned = optimise_grid(model, solver=Part("exp-ab2", {"scale": 0.7}), steps=4, n=2, rounds=3)
+    adopt(model, tuned)
+    again = zoo.load(model.save_pretrained(tmp_path / "tuned"))
+    assert again.steps == 4
+    assert again.solver.part.options == {"grid": list(tuned.levels), "scale": 0.7}
+    assert torch.equal(again.sample(2, seed=3), model.sample(2, seed=3))
+
+
+def test_the_command_prints_and_writes(tmp_path, capsys):
+    folder = images().save_pretrained(tmp_path / "tiny")
+    asked = ["--solver", "exp-abm3", "--steps", "4", "-n", "2", "--rounds", "3"]
+    with pytest.raises(SystemExit) as done:
+        main(["tune", str(folder), *asked, "-o", str(tmp_path / "out"), "--json"])
+    assert done.value.code in (0, None)
+    told = json.loads(capsys.readouterr().out)
+    assert told["solver"] == "exp-abm3"
+    assert len(told["levels"]) == 4
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["solver"] == {"use": "exp-abm3", "grid": told["levels"], "steps": 4}

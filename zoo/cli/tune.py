@@ -1,0 +1,67 @@
+"""`zoo tune NAME`: a time grid made for one model, by walking its own trajectories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo.cli.output import echo_json
+
+_COUNT = click.IntRange(min=1)
+
+
+@click.command()
+@click.argument("ref", metavar="NAME")
+@click.option("--solver", help="Tune this solver's grid, e.g. exp-abm3 [the model's own].")
+@click.option("--steps", type=click.IntRange(min=3), help="Steps to tune for [the model's own].")
+@click.option("-n", "count", type=_COUNT, default=64, show_default=True, help="Samples to look at.")
+@click.option("--rounds", type=_COUNT, default=150, show_default=True, help="Grids to try.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the samples.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the model, tuned, here.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    ref: str,
+    solver: str | None,
+    steps: int | None,
+    count: int,
+    rounds: int,
+    seed: int,
+    device: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Look for the time grid with which the model NAME needs the fewest steps.
+
+    Prints the error of its samples against converged ones, with the solver's own grid and with the
+    one found, on samples that the search has not seen. With -o the model is written with the new
+    solver as its default.
+    """
+    from zoo.device import parse_device
+    from zoo.loading import load
+    from zoo.tune import adopt, optimise_grid
+
+    model = load(ref, device=parse_device(device))
+    tuned = optimise_grid(
+        model,
+        solver=solver,
+        steps=steps,
+        n=count,
+        seed=seed,
+        rounds=rounds,
+        progress=not as_json,
+    )
+    if out is not None:
+        adopt(model, tuned)
+        model.save_pretrained(out)
+    part = tuned.solver.part
+    use = part.use if part is not None else ""
+    if as_json:
+        fields = ("steps", "levels", "before", "after")
+        echo_json({"solver": use, **{name: getattr(tuned, name) for name in fields}})
+        return
+    click.echo(f"{use}, {tuned.steps} steps: error {tuned.before:.3g} -> {tuned.after:.3g}")
+    click.echo("levels " + " ".join(f"{level:.4g}" for level in tuned.levels))
+    if out is not None:
+        click.echo(f"{out}: {ref} with this solver as its default")
