@@ -1,0 +1,109 @@
+"""Every solver on the exact field of every kernel: six points in the plane, in float64.
+
+Walks go between noise levels a little above and a little below the distance of the points, where
+the field bends; further down every sample sits on its point, and errors vanish with it.
+"""
+
+import math
+from functools import cache
+
+import pytest
+import torch
+from kernel_cases import CASES
+from kernel_cases import build as kernel_of
+from test_solvers import ADAPTIVE, FIXED, NAMES, PER_SAMPLE, build, tolerance
+
+import zoo
+
+POINTS = torch.tensor(
+    [[1.0, 0.0], [-1.0, 0.3], [0.2, 1.1], [0.1, -0.9], [0.8, 0.9], [-0.6, -0.8]],
+    dtype=torch.float64,
+)
+STARTS = torch.tensor([[0.9, 0.4], [-0.5, 0.8], [0.3, -1.2], [-1.1, -0.2]], dtype=torch.float64)
+LEVELS = (4.0, 0.6)
+# Steps at which the errors of a method of that order are far above rounding and its order shows.
+STEPS = {1: 100, 2: 60, 3: 80, 4: 40}
+MORE_STEPS = {"torchdiffeq-explicit_adams": 100}
+# These two take most of a second for one evaluation. Solvers see of them what they see of
+# psi-warped and rotating: a field alone.
+QUICK = [case for case in CASES if case not in ("phi-warped", "map")]
+# Its schedule is a table, interpolated: not smooth enough for any order but the first.
+SMOOTH = [case for case in QUICK if case != "vp-ddpm"]
+COUPLED = {name for name in NAMES if build(name).couples_samples}
+
+
+@cache
+def problem(case):
+    """Return (model, t_from, t_to, x at t_from)."""
+    kernel = kernel_of(case, 2)
+    t_from, t_to = kernel.time_at(torch.tensor(LEVELS, dtype=torch.float64)).tolist()
+    sigma = kernel.marginal(t_from)[1]
+    return zoo.exact(kernel, POINTS), t_from, t_to, float(sigma) * STARTS
+
+
+def walk(case, solver, steps, rows=slice(None), seen=None):
+    model, t_from, t_to, x = problem(case)
+    flow = model.flow()
+    if seen is not None:
+        evaluate = flow._predict
+
+        def recorded(x, t, *given):
+            seen.extend(t.reshape(-1).tolist())
+            return evaluate(x, t, *given)
+
+        flow._predict = recorded
+    with torch.inference_mode():
+        return solver.integrate(flow, x[rows], t_from, t_to, steps=steps)
+
+
+@cache
+def converged(case):
+    return walk(case, build("rk4", grid="log-time"), 240)
+
+
+def error(case, solver, steps):
+    return float((walk(case, solver, steps) - converged(case)).abs().max())
+
+
+@pytest.mark.parametrize("case", SMOOTH)
+def test_the_measured_order_is_the_declared_order(case):
+    wrong = {}
+    for name in FIXED:
+        solver = build(name, **({"rtol": 1e-12} if name.endswith("implicit_adams") else {}))
+        steps = MORE_STEPS.get(name, STEPS[solver.order])
+        order = math.log2(error(case, solver, steps) / error(case, solver, 2 * steps))
+        if not solver.order - 0.3 < order < solver.order + 1.0:
+            wrong[name] = round(order, 2)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_adaptive_solvers_keep_their_tolerance(case):
+    size = float(converged(case).abs().max())
+    errors = {name: error(case, build(name, **tolerance(name, 1e-4)), 10) for name in ADAPTIVE}
+    # torchdiffeq's fehlberg2 takes its tolerance lightly.
+    allowed = {name: 0.05 if name.endswith("fehlberg2") else 5e-3 for name in ADAPTIVE}
+    assert {name: e for name, e in errors.items() if e > allowed[name] * size} == {}
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_no_evaluation_leaves_the_interval(case):
+    _, t_from, t_to, _ = problem(case)
+    for name in NAMES:
+        seen = []
+        walk(case, build(name, **tolerance(name, 1e-2)), 4, seen=seen)
+        assert t_to <= min(seen), name
+        assert max(seen) <= t_from, name
+
+
+@pytest.mark.parametrize("case", QUICK)
+def test_a_sample_is_the_same_alone_and_in_any_batch(case):
+    for name in sorted(set(NAMES) - COUPLED):
+        solver = build(name)
+        together = walk(case, solver, 6)
+        alone = [walk(case, solver, 6, slice(i, i + 1)) for i in range(len(STARTS))]
+        torch.testing.assert_close(together, torch.cat(alone), rtol=1e-9, atol=1e-9, msg=name)
+
+
+def test_the_solvers_that_step_for_each_sample_are_not_coupled():
+    assert not COUPLED & set(PER_SAMPLE)
