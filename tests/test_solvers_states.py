@@ -1,11 +1,12 @@
-"""States are written over inside a walk, and nobody outside may notice."""
+"""Whose memory a state is, and what is looked at before and after a walk."""
 
 import pytest
 import torch
-from test_solvers import ENDS, NAMES, build, denoiser, gaussian_flow, start
+from test_solvers import ENDS, KERNEL, NAMES, build, denoiser, flow_map, gaussian_flow, start
 from zoo_solvers.euler import Euler
 
 from zoo.errors import ZooError
+from zoo.interfaces import Flow
 from zoo.interfaces.checks import all_finite
 
 OWN = [name for name in NAMES if not name.startswith("torchdiffeq")]
@@ -70,3 +71,24 @@ def test_a_time_outside_the_kernels_is_refused_as_number_and_as_tensor():
         with pytest.raises(ZooError, match="is outside"):
             flow.denoise(x, t)
     assert flow.nfe == 0
+
+
+def test_the_state_keeps_its_digits_beside_a_predictor_of_fewer():
+    """The sum of D's is float32, x stays float64: what is far from data loses nothing."""
+    x = start(80.0)
+    flow = Flow(KERNEL, lambda x, t: torch.zeros_like(x))
+    for name in ("euler", "heun", "ddim", "exp-heun", "exp-abm3", "ab2"):
+        end = build(name).integrate(flow, x, 80.0, 8.0, steps=4)
+        assert end.dtype == torch.float64
+        if name != "ab2":  # which is not exact where D is constant
+            torch.testing.assert_close(end, x / 10, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_predictor_of_half_precision_is_summed_in_float32(dtype):
+    flow = Flow(KERNEL, denoiser, dtype=dtype)
+    assert flow.denoise(start(3.0), 3.0).dtype == torch.float32
+    assert flow.field(start(3.0), 3.0).dtype == torch.float64
+    end = build("exp-abm3").integrate(flow, start(80.0), 80.0, 0.002, steps=18)
+    exact = flow_map(start(80.0), 80.0, 0.002)
+    torch.testing.assert_close(end, exact, rtol=0, atol=0.05 * float(exact.abs().max()))

@@ -230,7 +230,7 @@ class FieldModel(nn.Module):
         Raises:
             ZooError: the kernel's velocity is not affine in x_0; t out of range; NaN in x.
         """
-        return self._flow_at(x).denoise(x, t)
+        return self._flow_at(x).denoise(x, t).to(x.dtype)
 
     def _flow_at(self, x: Tensor) -> Flow:
         self._check_batch(x)

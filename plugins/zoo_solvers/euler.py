@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.linear import field_along
-from zoo_solvers.plan import advance
+from zoo_solvers.plan import mix
 from zoo_solvers.walk import GridSolver
 
 
@@ -26,6 +26,6 @@ class Euler(GridSolver):
         field = field_along(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):
             h = t_next - t
-            x = advance(x, 1 + h * field.pull[i], [h * field.push[i]], [field.value(x, t)])
+            x = mix(x, 1 + h * field.pull[i], [h * field.push[i]], [field.value(x, t)])
             after(i, t_next, x)
         return x

@@ -17,7 +17,7 @@ from zoo_solvers.checks import positive, scale_of
 from zoo_solvers.coefficients import Line, bashforth, corrected, moulton
 from zoo_solvers.linear import denoiser, marginal, own_share
 from zoo_solvers.multistep import Multistep, Tabulated, Value
-from zoo_solvers.plan import advance, mix
+from zoo_solvers.plan import mix
 
 
 class Exponential(Tabulated):
@@ -120,12 +120,12 @@ class Heun(Exponential):
         denoise = self.value(flow)
         here = denoise(x, t_from)
         share = self.share(flow.kernel, x, here, t_from)
-        plan = self.plan(flow, t_from, t_to, steps, share, x.ndim)
+        plan = self.plan(flow, t_from, t_to, steps, share, here)
         for i in range(steps):
             if i:
                 here = denoise(x, plan.times[i])
             shrink, weights = plan.shrink[i], plan.weights[i]
             ahead = denoise(mix(x, shrink, weights[:1], [here]), plan.times[i + 1])
-            x = advance(x, shrink, weights[1:], [ahead, here])
+            x = mix(x, shrink, weights[1:], [ahead, here])
             after(i, plan.nominal[i + 1], x)
         return x

@@ -15,7 +15,7 @@ from torch import Tensor
 from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.linear import field_along
-from zoo_solvers.plan import advance, mix
+from zoo_solvers.plan import mix
 from zoo_solvers.walk import GridSolver
 
 
@@ -36,6 +36,6 @@ class Heun(GridSolver):
             # x + h (d + d~) / 2 with d = pull x + push V and x~ = grow x + add V.
             shrink = 1 + h / 2 * (pull + pull_next * grow)
             weights = [h / 2 * (push + pull_next * add), h / 2 * push_next]
-            x = advance(x, shrink, weights, [here, ahead])
+            x = mix(x, shrink, weights, [here, ahead])
             after(i, t_next, x)
         return x

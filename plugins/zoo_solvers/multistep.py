@@ -12,7 +12,7 @@ from zoo.interfaces import FieldKernel, Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.coefficients import Line
 from zoo_solvers.grids import Grid
-from zoo_solvers.plan import Number, Plan, advance, make_plan
+from zoo_solvers.plan import Number, Plan, make_plan, mix
 from zoo_solvers.walk import CheckedSolver
 
 Value = Callable[[Tensor, Number], Tensor]
@@ -49,9 +49,9 @@ class Tabulated(CheckedSolver):
         t_to: float,
         steps: int,
         share: Tensor | None,
-        ndim: int,
+        like: Tensor,
     ) -> Plan:
-        """Return the plan of states of `ndim` dimensions; the last one is kept, without a share."""
+        """Return the plan for values like `like`; the last one is kept, without a share."""
         kernel, ends = flow.kernel, (t_from, t_to, steps)
         key = (*ends, flow.sigma_data)
         if share is None and self._known and self._known[0] is kernel and self._known[1] == key:
@@ -59,7 +59,7 @@ class Tabulated(CheckedSolver):
         nominal = self.grid.times(kernel, *ends)
         times = nominal if share is None else self.grid.times(kernel, *ends, share)
         line = self.line(flow, times, share)
-        plan = make_plan(line, self.table(line), times, nominal.tolist(), ndim)
+        plan = make_plan(line, self.table(line), times, nominal.tolist(), like)
         if share is None:
             self._known = (kernel, key, plan)
         return plan
@@ -75,11 +75,11 @@ class Multistep(Tabulated):
         value = self.value(flow)
         latest = value(x, t_from)
         share = self.share(flow.kernel, x, latest, t_from)
-        plan = self.plan(flow, t_from, t_to, steps, share, x.ndim)
+        plan = self.plan(flow, t_from, t_to, steps, share, latest)
         known = deque([latest], maxlen=len(plan.weights[0]))
         for i in range(steps):
             if i:
                 known.appendleft(value(x, plan.times[i]))
-            x = advance(x, plan.shrink[i], plan.weights[i], known)
+            x = mix(x, plan.shrink[i], plan.weights[i], known)
             after(i, plan.nominal[i + 1], x)
         return x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from torch import Tensor
 
@@ -31,38 +32,34 @@ class Plan:
     weights: Sequence[Sequence[Number]]
 
 
-def make_plan(line: Line, table: Tensor, times: Tensor, nominal: list[float], ndim: int) -> Plan:
+def make_plan(line: Line, table: Tensor, times: Tensor, nominal: list[float], like: Tensor) -> Plan:
     """Return the plan of a line and its table of weights, shape (steps, order, ...).
 
-    `ndim` is the state's: coefficients of one number per sample are shaped (B, 1, ...) to suit it.
+    `like` is a value that the weights multiply: coefficients of one number per sample are shaped
+    (B, 1, ...) to suit it, and the weights get its dtype.
     """
     if times.ndim == 1:
         return Plan(times.tolist(), nominal, line.shrink().tolist(), table.tolist())
 
-    def spread(v: Tensor) -> tuple[Tensor, ...]:
-        return v.reshape(*v.shape, *(1,) * (ndim - 1)).unbind()
+    def spread(v: Tensor) -> Tensor:
+        return v.reshape(*v.shape, *(1,) * (like.ndim - 1))
 
-    return Plan(times.unbind(), nominal, spread(line.shrink()), [spread(w) for w in table])
+    weights = [w.unbind() for w in spread(table.to(like.dtype))]
+    return Plan(times.unbind(), nominal, spread(line.shrink()).unbind(), weights)
 
 
 def mix(x: Tensor, shrink: Number, weights: Sequence[Number], values: Sequence[Tensor]) -> Tensor:
-    """Return shrink x + sum of weights values, a new tensor shaped like x, (B, *)."""
-    return _add(x * shrink, weights, values)
+    """Return shrink x + sum of weights values, a new tensor shaped like x, (B, *).
+
+    The sum is formed in the values' dtype, since they have no more digits, and added in x's.
+    """
+    total = values[0] * weights[0]
+    for weight, value in zip(weights[1:], islice(values, 1, None), strict=False):
+        _add(total, value, weight)
+    return _add(total.to(x.dtype), x, shrink)
 
 
-def advance(
-    x: Tensor, shrink: Number, weights: Sequence[Number], values: Sequence[Tensor]
-) -> Tensor:
-    """Return shrink x + sum of weights values, (B, *), written over x."""
-    # A classical method leaves x as it is: no pass over the state for that.
-    kept = x if isinstance(shrink, float) and shrink == 1.0 else x.mul_(shrink)
-    return _add(kept, weights, values)
-
-
-def _add(total: Tensor, weights: Sequence[Number], values: Sequence[Tensor]) -> Tensor:
-    for weight, value in zip(weights, values, strict=False):
-        if isinstance(weight, Tensor):
-            total.addcmul_(value, weight)
-        else:
-            total.add_(value, alpha=weight)
-    return total
+def _add(total: Tensor, value: Tensor, weight: Number) -> Tensor:
+    if isinstance(weight, Tensor):
+        return total.addcmul_(value, weight)
+    return total.add_(value, alpha=weight)

@@ -36,6 +36,6 @@ class RK4(GridSolver):
             k3 = field(torch.add(x, k2, alpha=h / 2 * middle), middle)
             k4 = field(torch.add(x, k3, alpha=h * middle), t_next)
             inner = (k2 + k3).mul_(2 * middle).add_(k1, alpha=t).add_(k4, alpha=t_next)
-            x.add_(inner, alpha=h / 6)
+            x = torch.add(x, inner, alpha=h / 6)
             after(i, t_next, x)
         return x

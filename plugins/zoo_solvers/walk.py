@@ -22,10 +22,7 @@ class CheckedSolver(Solver):
     def walk(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
     ) -> Tensor:
-        """Return x at t_to; x is finite float64, t_from != t_to, steps >= 1.
-
-        x is the walk's own, to be written over. So is every state that `after(i, t, x)` is told.
-        """
+        """Return x at t_to; x is finite float64, t_from != t_to, steps >= 1."""
 
     def integrate(
         self,
@@ -50,13 +47,12 @@ class CheckedSolver(Solver):
         flow.kernel.check_time(t_to)
         if not all_finite(x):
             raise ZooError(f"x is not finite at t = {t_from:g}, where the solver starts")
-        own = x.to(torch.float64, copy=True)
+        x = x.to(torch.float64)
         if steps == 0 or t_from == t_to or not len(x):
-            return own
-        after = _nothing if callback is None else _telling(callback)
-        result = self.walk(flow, own, t_from, t_to, steps, after)
+            return x
+        result = self.walk(flow, x, t_from, t_to, steps, callback or _nothing)
         if not all_finite(result):
-            self._explain(flow, x.to(torch.float64, copy=True), t_from, t_to, steps)
+            self._explain(flow, x, t_from, t_to, steps)
         return result
 
     def _explain(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> None:
@@ -112,11 +108,6 @@ class GridSolver(CheckedSolver):
     @abstractmethod
     def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1], having started at times[0]; call after(i, t, x) per step."""
-
-
-def _telling(callback: StepCallback) -> StepCallback:
-    """Return `callback` told a copy of the state, for the next step is written over it."""
-    return lambda i, t, x: callback(i, t, x.clone())
 
 
 def _nothing(i: int, t: float, x: Tensor) -> None:

@@ -61,7 +61,7 @@ class Flow:
     def _evaluate(self, x: Tensor, t: Tensor | float) -> Tensor:
         self._check_time(t)
         self.nfe += 1
-        out = self.predict(x, t).to(x.dtype)
+        out = self.predict(x, t)
         if self.guard and not all_finite(out):
             last = float(t.max()) if isinstance(t, Tensor) else t
             raise ZooError(f"the network's output is not finite at t = {last:g}")
@@ -78,20 +78,21 @@ class Flow:
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return dx/dt at (x, t), shape (B, *); t a scalar or (B,) within [t_min, t_max]."""
         out = self._evaluate(x, t)
+        out = out.to(x.dtype)
         if self._predicts == "field":
             return out
         return self.kernel.velocity(x, out, _at(t, torch.float64, x.device))
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return E[x_0 | x_t = x], shape (B, *).
+        """Return E[x_0 | x_t = x], shape (B, *), with the predictor's digits: float32 or float64.
 
         Raises:
             ZooError: the kernel's velocity is not affine in x_0.
         """
         out = self._evaluate(x, t)
         if self._predicts == "denoised":
-            return out
-        return self.kernel.denoised(out, x, _at(t, torch.float64, x.device))
+            return out.to(torch.promote_types(out.dtype, torch.float32))
+        return self.kernel.denoised(out.to(x.dtype), x, _at(t, torch.float64, x.device))
 
 
 def _at(t: Tensor | float, dtype: torch.dtype, device: torch.device) -> Tensor:
