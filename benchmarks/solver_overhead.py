@@ -1,30 +1,27 @@
 """Time added per network evaluation, against a hand-written Heun loop in the same run.
 
-A null network, images of 3x32x32, batch 16, 18 steps, state in float64, network in float32:
+    python benchmarks/solver_overhead.py [--rounds 40] [--batch 16] [--json out.json]
 
-    python benchmarks/solver_overhead.py [--repeats 20] [--json out.json]
-
-Each solver's figure is the best of the repeats, interleaved with the loop's, in microseconds per
-evaluation, and its ratio to the loop.
+A null network, images of 3x32x32, 18 steps. The zoo and the bare loop keep the state in float64
+and show the network float32; other libraries run as they are, on a float32 state. Null networks
+return what they are shown. Every figure is the time of a whole walk by its evaluations.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import torch
+from peers import installed, samplers
+from timing import Part, Run, arguments, report, side_by_side
 from torch import Tensor
 
 import zoo
-from zoo.interfaces import Flow
+from zoo.interfaces import FieldKernel, Flow
 
 SHAPE, STEPS = (3, 32, 32), 18
-SOLVERS = ("euler", "heun", "ddim", "exp-heun", "exp-ab2", "exp-ab3", "exp-abm3", "ab2", "rk4")
+SOLVERS = ("euler", "heun", "ddim", "exp-heun", "exp-ab2", "exp-ab3", "exp-abm3", "ab2", "ab3")
+WITH_OWN_LEVELS = ("heun", "exp-heun", "exp-abm3")
 
 
 def null(x: Tensor, t: Tensor) -> Tensor:
@@ -33,58 +30,56 @@ def null(x: Tensor, t: Tensor) -> Tensor:
 
 
 def bare_heun(x: Tensor, times: list[float]) -> int:
-    """EDM's algorithm 1 on float64 states with a float32 network, nothing else."""
+    """EDM's algorithm 1 as one would write it, in x's dtype, with a float32 network."""
     evaluations = 0
     for t, t_next in pairwise(times):
-        d = (x - null(x.float(), x).double()) / t
+        d = (x - null(x.float(), x).to(x.dtype)) / t
         ahead = x + (t_next - t) * d
-        d_next = (ahead - null(ahead.float(), x).double()) / t_next
+        d_next = (ahead - null(ahead.float(), x).to(x.dtype)) / t_next
         x = x + (t_next - t) * (d + d_next) / 2
         evaluations += 2
     return evaluations
 
 
+def zoo_walk(kernel: FieldKernel, name: str, x: Tensor) -> Run:
+    solver = zoo.solver(name)
+
+    def walk() -> int:
+        flow = Flow(kernel, null)
+        solver.integrate(flow, x, kernel.t_max, kernel.t_min, steps=STEPS - 1)
+        return flow.nfe
+
+    return walk
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    kernel = zoo.kernel("gaussian", dim=3 * 32 * 32)
-    x = 80 * torch.randn(arguments.batch, *SHAPE, dtype=torch.float64)
+    given = arguments(__doc__, rounds=40, batch=16)
+    x = 80 * torch.randn(given.batch, *SHAPE, dtype=torch.float64)
     times = [
         (80 ** (1 / 7) + i / (STEPS - 1) * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
         for i in range(STEPS)
     ]
-
-    def zoo_walk(name: str) -> Callable[[], int]:
-        solver = zoo.solver(name)
-
-        def walk() -> int:
-            flow = Flow(kernel, null)
-            solver.integrate(flow, x, 80.0, 0.002, steps=STEPS - 1)
-            return flow.nfe
-
-        return walk
-
-    walks = {"bare Heun loop": lambda: bare_heun(x, times)} | {n: zoo_walk(n) for n in SOLVERS}
-    best = dict.fromkeys(walks, float("inf"))
-    with torch.inference_mode():
-        for _ in range(arguments.repeats):
-            for name, walk in walks.items():
-                start = time.perf_counter()
-                evaluations = walk()
-                best[name] = min(best[name], (time.perf_counter() - start) / evaluations * 1e6)
-    bare = best["bare Heun loop"]
-    rows = {
-        name: {"us_per_evaluation": round(us, 1), "ratio": round(us / bare, 2)}
-        for name, us in best.items()
+    runs: dict[str, Run] = {
+        "bare Heun loop": lambda: bare_heun(x, times),
+        "bare Heun loop, float32 state": lambda: bare_heun(x.float(), times),
     }
-    for name, row in rows.items():
-        print(f"{name:16s} {row['us_per_evaluation']:8.1f} us  {row['ratio']:5.2f} x")
-    if arguments.json:
-        result = {"torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows}
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    gaussian, gravity = (zoo.kernel(n, dim=3 * 32 * 32) for n in ("gaussian", "gravity"))
+    runs |= {f"zoo {name}": zoo_walk(gaussian, name, x) for name in SOLVERS}
+    spread = x.mul(1 + torch.rand(given.batch, 1, 1, 1, dtype=x.dtype))
+    runs |= {f"zoo {name}, gravity": zoo_walk(gravity, name, spread) for name in WITH_OWN_LEVELS}
+    single = x.float()
+    runs |= {name: lambda w=walk: w(single, STEPS) for name, walk in samplers().items()}
+    with torch.inference_mode():
+        rows = side_by_side(runs, given.rounds, scale=1e6)
+    part = Part(
+        f"Overhead per evaluation, batch {given.batch}",
+        "A walk of 18 steps with a network that does nothing, images of 3x32x32.",
+        "us per evaluation",
+        rows,
+        "at most 50 us for Heun and the multistep solvers at batch 16",
+        installed()[1],
+    )
+    report([part], given.json)
 
 
 if __name__ == "__main__":
