@@ -2,14 +2,16 @@
 
 import pytest
 import torch
-from test_solvers import ENDS, KERNEL, NAMES, build, denoiser, flow_map, gaussian_flow, start
+from test_solvers import ENDS, FIXED, KERNEL, NAMES, build, denoiser, flow_map, gaussian_flow, start
 from zoo_solvers.euler import Euler
 
+import zoo
 from zoo.errors import ZooError
 from zoo.interfaces import Flow
 from zoo.interfaces.checks import all_finite
 
 OWN = [name for name in NAMES if not name.startswith("torchdiffeq")]
+FIXED_OWN = [name for name in OWN if name in FIXED]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,3 +94,19 @@ def test_a_predictor_of_half_precision_is_summed_in_float32(dtype):
     end = build("exp-abm3").integrate(flow, start(80.0), 80.0, 0.002, steps=18)
     exact = flow_map(start(80.0), 80.0, 0.002)
     torch.testing.assert_close(end, exact, rtol=0, atol=0.05 * float(exact.abs().max()))
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "gravity", "vp", "flow"])
+@pytest.mark.parametrize("name", FIXED_OWN)
+def test_nothing_in_a_walk_waits_for_an_accelerator(name, kernel):
+    """A tensor of the meta device has no numbers: whoever asks for one on the way fails."""
+    built = zoo.kernel(kernel, dim=4)
+    predicts = "denoised" if built.affine else "field"
+    flow = Flow(built, lambda x, t: x, predicts)
+    x = torch.empty(3, 4, dtype=torch.float64, device="meta")
+    with pytest.raises(RuntimeError, match="meta"):
+        float(x.sum())
+    end = build(name).walk(flow, x, built.t_max, built.t_min, 5, lambda i, t, x: None)
+    assert end.is_meta
+    assert end.shape == x.shape
+    assert flow.nfe >= 5

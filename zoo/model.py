@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-import operator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from zoo.accurate import accurate_solver
+from zoo.arguments import class_numbers, seed_from, whole
+from zoo.batches import in_batches
 from zoo.build import solver as build_solver
 from zoo.config import Config
 from zoo.errors import ZooError
+from zoo.half import in_half, shown_dtype
 from zoo.interfaces import FieldKernel, Flow, Network, PriorSampler, Solver
+from zoo.interfaces.checks import all_finite
 from zoo.interfaces.flow import Predict
 from zoo.noise import GROUP, starting_points
 from zoo.tiles import in_tiles, tile_size
@@ -89,12 +92,12 @@ class FieldModel(nn.Module):
 
     def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
         """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-        predict = conditioned(self.network, guidance, self.kernel.dim)
+        predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype)
         return Flow(
             self.kernel,
             predict,
             self.network.predicts,
-            dtype=self.dtype,
+            dtype=shown_dtype(self.dtype),
             labels=labels,
             sigma_data=self.network.sigma_data,
         )
@@ -113,6 +116,7 @@ class FieldModel(nn.Module):
         guidance: float = 1.0,
         prior: PriorSampler | None = None,
         progress: bool = False,
+        first: int = 0,
     ) -> Tensor:
         """Draw n samples, shape (n, *shape), float32, images in [-1, 1].
 
@@ -128,45 +132,52 @@ class FieldModel(nn.Module):
             seed: whole number; None draws one.
             generator: draws the seed from a torch.Generator instead.
             batch_size: samples at a time, on the CPU rounded up to whole tiles (zoo.tiles); None
-                for about 800,000 coordinates.
+                for about 800,000 coordinates. Where a batch does not fit into an accelerator's
+                memory, it and those after it are halved.
             labels: class number for all, or (n,) class numbers, -1 for "no class".
             guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
             prior: another prior sampler.
             progress: show a progress bar.
+            first: number of the first sample: sample(4, first=60, seed=0) is the end of
+                sample(64, seed=0), so processes can share the work.
 
         Raises:
             ZooError: a value out of range, or a state that became non-finite; names t.
         """
         walk = self._solver(solver)
-        n, steps = _count("n", n), _count("steps", self.steps if steps is None else steps)
-        seed = _seed(seed, generator)
-        label = self._labels(labels, n, guidance)
-        size = self._batch_size(walk, batch_size)
-        # A solver whose steps depend on the batch always gets the same batch: a whole group.
-        total = -(-n // GROUP) * GROUP if walk.couples_samples else n
-        out = torch.empty((total, *self.shape))
+        n, steps = whole("n", n, 1), whole("steps", self.steps if steps is None else steps, 1)
+        seed, low = seed_from(seed, generator), whole("first", first, 0)
+        high = low + n
+        if walk.couples_samples:  # it always gets the same batch: a whole group
+            low, high = low // GROUP * GROUP, -(-high // GROUP) * GROUP
+        around = (first - low, high - first - n)
+        label = class_numbers(labels, self.network.labels, guidance, n, *around)
+        size, least = self._batch_sizes(walk, batch_size)
+        start = self.prior if prior is None else prior
         show = None if progress else True
         with tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=show) as bar:
-            for first in range(0, total, size):
-                last = min(first + size, total)
-                start = self.prior if prior is None else prior
-                x = starting_points(start, self.shape, seed, first, last)
-                part = None if label is None else label[first:last].to(self.device)
 
-                def tell(_i: int, _t: float, _x: Tensor, count: int = last - first) -> None:
-                    bar.update(count)
+            def draw(a: int, b: int) -> Tensor:
+                def tell(_i: int, _t: float, _x: Tensor) -> None:
+                    bar.update(b - a)
 
+                x = starting_points(start, self.shape, seed, a, b).to(self.device)
+                part = None if label is None else label[a - low : b - low].to(self.device)
                 flow = self.flow(part, guidance)
-                x = self._walk(walk, flow, x.to(self.device), steps, tell if progress else None)
-                out[first:last] = x.float().cpu()
-                bar.update(last - first)
-        return out[:n] if self.range is None else out[:n].clamp(*self.range)
+                x = self._walk(walk, flow, x, steps, tell if progress else None)
+                bar.update(b - a)
+                return x.float().cpu()
 
-    def _batch_size(self, solver: Solver, asked: int | None) -> int:
+            out = torch.cat(list(in_batches(draw, low, high, size, least)))
+        out = out[first - low :][:n]
+        return out if self.range is None else out.clamp_(*self.range)
+
+    def _batch_sizes(self, solver: Solver, asked: int | None) -> tuple[int, int]:
+        """Return how many samples at a time, and how many at least."""
         default = max(1, _BATCH_COORDINATES // self.kernel.dim)
-        size = default if asked is None else _count("batch_size", asked)
+        size = default if asked is None else whole("batch_size", asked, 1)
         tile = tile_size(self.kernel.dim) if self.device.type == "cpu" else 1
-        return GROUP if solver.couples_samples else -(-size // tile) * tile
+        return (GROUP, GROUP) if solver.couples_samples else (-(-size // tile) * tile, tile)
 
     def _walk(self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: Any) -> Tensor:
         """Return data from x_T: the solver down to t_min, then the step to 0."""
@@ -184,7 +195,7 @@ class FieldModel(nn.Module):
             return flow.denoise(y, t) if kernel.affine else y - t * flow.field(y, t)
 
         y = walk()
-        if not bool(y.isfinite().all()):
+        if not all_finite(y):
             flow.guard = True  # walk once more, checking every evaluation, to name the time
             walk()
             raise ZooError("the samples are not finite")
@@ -194,29 +205,6 @@ class FieldModel(nn.Module):
         if solver is None:
             return self.solver
         return solver if isinstance(solver, Solver) else build_solver(solver)
-
-    def _labels(self, labels: int | Tensor | None, n: int, guidance: float) -> Tensor | None:
-        if not math.isfinite(guidance):
-            raise ZooError(f"guidance = {guidance}; expected a finite number, 1 for none")
-        classes = self.network.labels
-        if labels is None:
-            if guidance != 1.0:
-                raise ZooError(f"guidance = {guidance} needs labels")
-            return None
-        if not classes:
-            raise ZooError("labels given, but the model is not conditioned on classes")
-        try:
-            label = torch.as_tensor(labels)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ZooError(f"labels = {labels!r}; expected one number or ({n},)") from error
-        if label.is_floating_point() or label.ndim > 1 or (label.ndim and len(label) != n):
-            raise ZooError(f"labels of shape {tuple(label.shape)}; expected one number or ({n},)")
-        if int(label.min()) < -1 or int(label.max()) >= classes:
-            raise ZooError(f"labels have to be in 0..{classes - 1}, or -1 for no class")
-        fill = -1 if label.ndim else int(label)
-        padded = torch.full((-(-n // GROUP) * GROUP,), fill, dtype=torch.long)
-        padded[:n] = label
-        return padded
 
     @torch.no_grad()
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
@@ -267,7 +255,7 @@ class FieldModel(nn.Module):
     def _check_batch(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.shape:
             raise ZooError(f"x has shape {tuple(x.shape)}; expected (n, *{self.shape})")
-        if not bool(x.isfinite().all()):
+        if not all_finite(x):
             raise ZooError("x is not finite")
 
     @torch.inference_mode()
@@ -298,7 +286,7 @@ class FieldModel(nn.Module):
         self, x: Tensor, t_from: float, t_to: float, steps: int | None, solver: Solver | str | None
     ) -> Tensor:
         self._check_batch(x)
-        steps = _count("steps", self.steps if steps is None else steps)
+        steps = whole("steps", self.steps if steps is None else steps, 1)
         walk = accurate_solver(self.dtype) if solver is None else self._solver(solver)
         x = x.to(self.device, torch.float64)
         return walk.integrate(self.flow(), x, t_from, t_to, steps=steps)
@@ -330,14 +318,30 @@ class FieldModel(nn.Module):
             self, repo_id, private=private, token=token, revision=revision, create_pr=create_pr
         )
 
+    def compile(self, *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]
+        """Let torch.compile make the network's code at its first call; return the model.
+
+        Arguments are those of torch.compile: mode="reduce-overhead" records CUDA graphs too. On the
+        CPU, where batches are cut into tiles of one size, one compilation serves all of them.
+        """
+        self._compiled().compile(*args, **kwargs)
+        return self
+
+    def _compiled(self) -> nn.Module:
+        """Return the module that `compile` works on."""
+        return self.network
+
     def extra_repr(self) -> str:
         """Return the parts that are not modules."""
         kinds = (type(p).__name__ for p in (self.kernel, self.prior, self.solver))
         return ", ".join(kinds) + f", shape={self.shape}"
 
 
-def conditioned(network: Network, guidance: float, dim: int) -> Predict:
-    """Return the network as a function of (x, t), or (x, t, labels): guided by them, in tiles."""
+def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
+    """Return the network, whose weights are of `dtype`, as a function of (x, t), or (x, t, labels).
+
+    It is guided by the labels, evaluated in tiles, and shown x and t in `shown_dtype(dtype)`.
+    """
 
     def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         both = torch.cat([labels, torch.full_like(labels, -1)])
@@ -346,30 +350,4 @@ def conditioned(network: Network, guidance: float, dim: int) -> Predict:
         return plain + guidance * (conditional - plain)  # type: ignore[no-any-return]
 
     size = max(tile_size(dim), network.tile)
-    return in_tiles(network if guidance == 1.0 else guided, size)
-
-
-def _count(name: str, value: int) -> int:
-    whole = _whole(name, value, "a whole number of at least 1")
-    if whole < 1:
-        raise ZooError(f"{name} = {value!r}; expected a whole number of at least 1")
-    return whole
-
-
-def _whole(name: str, value: int, expected: str) -> int:
-    try:
-        whole = operator.index(value)
-    except TypeError:
-        whole = None
-    if whole is None or isinstance(value, bool):
-        raise ZooError(f"{name} = {value!r}; expected {expected}")
-    return whole
-
-
-def _seed(seed: int | None, generator: torch.Generator | None) -> int:
-    if seed is not None and generator is not None:
-        raise ZooError("give seed or generator, not both")
-    if seed is not None:
-        return _whole("seed", seed, "a whole number")
-    device = generator.device if generator is not None else "cpu"
-    return int(torch.randint(2**63 - 1, (), generator=generator, device=device))
+    return in_tiles(in_half(network if guidance == 1.0 else guided, dtype), size)

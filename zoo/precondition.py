@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -190,6 +190,10 @@ class Preconditioned(Network):
         d_alpha, d_sigma = ((p - m) / (2 * _NUDGE * t) for p, m in zip(ahead, behind, strict=True))
         growth = d_sigma / sigma
         return over(growth, x), over(d_alpha - growth * alpha, x)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Let torch.compile make the backbone's code; what is around it may not be traceable."""
+        self.backbone.compile(*args, **kwargs)
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo.interfaces import IsotropicKernel, over, randn
 from zoo.interfaces.checks import check_arguments, check_radial
+from zoo.interfaces.kernel import moved
 from zoo.numerics import FormulaLike, LogJet, formula, jet, solve_increasing
 from zoo_gaussian import chi
 from zoo_gaussian.schedules import check_increasing
@@ -120,4 +121,5 @@ class VEKernel(IsotropicKernel):
     ) -> Tensor:
         """Draw x_t = x_0 + sigma_t z, shape (B, *)."""
         check_arguments(self, t, x_0)
-        return randn(x_0.shape, x_0, generator).mul_(over(self.marginal(t)[1], x_0)).add_(x_0)
+        noise = randn(x_0.shape, x_0, generator)
+        return moved(x_0, over(self.marginal(t)[1], x_0), noise)

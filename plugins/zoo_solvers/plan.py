@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import torch
 from torch import Tensor
 
 from zoo_solvers.coefficients import Line
@@ -13,6 +14,8 @@ from zoo_solvers.coefficients import Line
 # Python numbers where all samples share them, tensors with one number per sample where each has
 # its own: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor
+
+_ZERO = torch.zeros(())
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,19 @@ def mix(x: Tensor, shrink: Number, weights: Sequence[Number], values: Sequence[T
 
     The sum is formed in the values' dtype, since they have no more digits, and added in x's.
     """
-    total = values[0] * weights[0]
+    if min(len(weights), len(values)) == 1:
+        return _add(values[0].to(x.dtype, copy=True).mul_(weights[0]), x, shrink)
+    total = _scaled(values[0], weights[0])
     for weight, value in zip(weights[1:], islice(values, 1, None), strict=False):
         _add(total, value, weight)
     return _add(total.to(x.dtype), x, shrink)
+
+
+def _scaled(value: Tensor, weight: Number) -> Tensor:
+    if isinstance(weight, Tensor):
+        return value * weight
+    # Not value * weight: torch first makes a tensor of the number, and casts it.
+    return torch.add(_ZERO, value, alpha=weight)
 
 
 def _add(total: Tensor, value: Tensor, weight: Number) -> Tensor:

@@ -1,4 +1,7 @@
-"""`zoo sample NAME`: draw samples into an image or an .npz file."""
+"""`zoo sample NAME`: draw samples into an image or an .npz file.
+
+torchrun --nproc-per-node 2 -m zoo sample NAME -n 64 -o grid.png
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,13 @@ _COUNT = click.IntRange(min=1)
 @click.option("--label", type=int, help="Class to draw from, where the model has classes.")
 @click.option("--guidance", type=float, default=1.0, show_default=True, help="1 is none.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Of the network.",
+)
 def command(
     ref: str,
     count: int,
@@ -37,28 +47,42 @@ def command(
     label: int | None,
     guidance: float,
     device: str,
+    dtype: str,
 ) -> None:
-    """Draw samples from the model NAME (or owner/name on the Hub, or ./folder)."""
-    from zoo.device import parse_device
+    """Draw samples from the model NAME (or owner/name on the Hub, or ./folder).
+
+    Started by torchrun, several processes share the work; the first writes.
+    """
+    import torch
+
     from zoo.loading import load
     from zoo.picture import check_target, default_suffix, write_samples
+    from zoo.together import sample_together
+    from zoo.train.world import connect
 
-    model = load(ref, kernel=kernel, device=parse_device(device))
-    target = out or Path(_stem(ref) + default_suffix(model.shape))
-    check_target(target, model.shape)
-    samples = model.sample(
-        count,
-        steps=steps,
-        solver=solver,
-        seed=seed,
-        batch_size=batch_size,
-        labels=label,
-        guidance=guidance,
-        progress=True,
-    )
-    write_samples(target, samples)
-    under = f" under the kernel {kernel}" if kernel else ""
-    click.echo(f"{target}: {count} samples of {ref}{under}, seed {seed}")
+    with connect(device) as world, world.together():
+        precision = getattr(torch, dtype)
+        model = world.in_turn(
+            lambda: load(ref, kernel=kernel, device=world.device, dtype=precision)
+        )
+        target = out or Path(_stem(ref) + default_suffix(model.shape))
+        check_target(target, model.shape)
+        samples = sample_together(
+            model,
+            world,
+            count,
+            steps=steps,
+            solver=solver,
+            seed=seed,
+            batch_size=batch_size,
+            labels=label,
+            guidance=guidance,
+            progress=world.first,
+        )
+        if samples is not None:
+            write_samples(target, samples)
+            under = f" under the kernel {kernel}" if kernel else ""
+            click.echo(f"{target}: {count} samples of {ref}{under}, seed {seed}")
 
 
 def _stem(ref: str) -> str:

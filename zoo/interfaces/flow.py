@@ -91,7 +91,7 @@ class Flow:
         """
         out = self._evaluate(x, t)
         if self._predicts == "denoised":
-            return out.to(torch.promote_types(out.dtype, torch.float32))
+            return out.float() if out.dtype.itemsize < 4 else out
         return self.kernel.denoised(out.to(x.dtype), x, _at(t, torch.float64, x.device))
 
 

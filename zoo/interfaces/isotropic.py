@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces.checks import check_arguments, check_other, check_radial
-from zoo.interfaces.kernel import FieldKernel, over
+from zoo.interfaces.kernel import FieldKernel, moved, over
 from zoo.interfaces.radial import (
     directions,
     invert_cdf,
@@ -160,7 +160,7 @@ class IsotropicKernel(FieldKernel):
         check_arguments(self, t, x_0)
         u = directions(x_0, generator)
         q = uniform_open(len(x_0), generator, x_0.device)
-        return u.mul_(over(self.radial_icdf(q, _like_radius(t, q)), x_0)).add_(x_0)
+        return moved(x_0, over(self.radial_icdf(q, _like_radius(t, q)), x_0), u)
 
     def _level_at(self, q: float, t: Tensor | float) -> Tensor:
         t = torch.as_tensor(t, dtype=torch.float64)
@@ -292,7 +292,7 @@ class SelfSimilarKernel(IsotropicKernel):
     ) -> Tensor:
         """Draw x_t = x_0 + t z, shape (B, *)."""
         check_arguments(self, t, x_0)
-        return self.unit_sample(x_0, generator).mul_(over(t, x_0)).add_(x_0)
+        return moved(x_0, over(t, x_0), self.unit_sample(x_0, generator))
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t] = x_t - t f."""

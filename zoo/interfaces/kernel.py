@@ -49,6 +49,16 @@ def randn(
     )
 
 
+def moved(x_0: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
+    """Return x_0 + scale noise, shape of x_0 (B, *); the noise is written over.
+
+    In one pass over memory, where no derivative is asked for: drawing costs little more.
+    """
+    if x_0.requires_grad or scale.requires_grad or noise.requires_grad:
+        return x_0 + scale * noise
+    return torch.addcmul(x_0, noise, scale, out=noise)
+
+
 class FieldKernel(ABC):
     """Green's function of the divergence equation in (t, x), for data of `dim` coordinates.
 

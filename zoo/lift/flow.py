@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.half import shown_dtype
 from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
 from zoo.interfaces.flow import Predict
 from zoo.lift.network import LiftedNetwork, level_rate
@@ -111,16 +112,16 @@ class LiftedFlow(Flow):
         guidance: float,
         dtype: torch.dtype,
     ) -> None:
-        predict = conditioned(network, guidance, kernel.dim)
+        predict = conditioned(network, guidance, kernel.dim, dtype)
         super().__init__(
             kernel,
             predict,
             network.predicts,
-            dtype=dtype,
+            dtype=shown_dtype(dtype),
             labels=labels,
             sigma_data=network.sigma_data,
         )
-        self._by_level = conditioned(network.denoiser, guidance, kernel.dim)
+        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
         self._high = network.denoiser.high
 
     def carrying(self, shape: tuple[int, ...]) -> CarryingFlow:

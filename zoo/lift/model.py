@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.build import kernel as build_kernel
 from zoo.build import prior as build_prior
@@ -85,6 +85,9 @@ class LiftedModel(FieldModel):
         carrying = flow.carrying(self.shape)
         state = super()._walk(solver, carrying, carrying.start(x), steps, callback)
         return carrying.unpack(state)[0]
+
+    def _compiled(self) -> nn.Module:
+        return self.network.denoiser.network
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
         """Write the model folder: the network as it was trained, and `lifted_from` in config.json.

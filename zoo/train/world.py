@@ -1,4 +1,4 @@
-"""The processes that train together: one, or as many as torchrun started.
+"""The processes that train or sample together: one, or as many as torchrun started.
 
     torchrun --nproc-per-node 2 -m zoo train RECIPE
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that train together.
+    """This process among those that work together.
 
     Attributes:
         rank: number of this process, 0 ... size - 1.
@@ -55,6 +55,25 @@ class World:
             dist.all_reduce(value)
             value /= self.size
         return value
+
+    def joined(self, rows: Tensor) -> Tensor | None:
+        """Return the rows of all processes, in the order of their ranks; None but in the first.
+
+        Rows come from the CPU and go there; processes may have different numbers of them, or none.
+        """
+        if self.size == 1:
+            return rows
+        own = torch.tensor(len(rows), device=self.device)
+        counts = [torch.zeros_like(own) for _ in range(self.size)]
+        dist.all_gather(counts, own)
+        longest = int(max(counts))
+        padded = rows.new_zeros((longest, *rows.shape[1:]), device=self.device)
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts] if self.first else None
+        dist.gather(padded, parts)
+        if parts is None:
+            return None
+        return torch.cat([part[:count].cpu() for part, count in zip(parts, counts, strict=True)])
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """Return `module` such that its gradients are means over the processes."""
@@ -105,7 +124,7 @@ def _number(environment: Mapping[str, str], name: str) -> int:
         found = environment.get(name)
         raise ZooError(
             f"{name} = {found!r}: the environment of one process among several; start them with "
-            "torchrun --nproc-per-node K -m zoo train ..."
+            "torchrun --nproc-per-node K -m zoo ..."
         ) from None
 
 
