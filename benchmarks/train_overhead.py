@@ -1,6 +1,6 @@
 """What `zoo train` adds to a bare loop of the same network, loss and data, measured in one run.
 
-    python benchmarks/train_overhead.py [--recipe NAME] [--data REF] [--steps 20] [--json out.json]
+    python benchmarks/train_overhead.py [--recipe NAME] [--data REF] [--rounds 20] [--json out.json]
 
 The bare loop draws a batch and its noise, computes the loss and its gradient, and lets AdamW step;
 no clipping, no averaged weights, no seeds, no check that a step is finite, no log. One step of
@@ -12,8 +12,6 @@ over the pairs. Checkpoints are added at the recipe's rate.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+from timing import Part, report, row_of
 
 from zoo.recipe import load_recipe
 from zoo.train.noise import noise_law
@@ -55,7 +54,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="gravity-fashion-mnist")
     parser.add_argument("--data", help="another data set, as for zoo train")
     parser.add_argument("--batch", type=int, help="another batch size")
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -70,25 +69,20 @@ def main() -> None:
             trainer.advance()
             next(loop)
         ours, bare = [], []
-        for _ in range(arguments.steps):
+        for _ in range(arguments.rounds):
             ours.append(timed(trainer.advance))
             bare.append(timed(lambda: next(loop)))
         saving = min(timed(trainer.save) for _ in range(3))
-    rows = {}
+    parts = []
     for kind, k in (("processor", 0), ("clock", 1)):
         extra = saving[k] / recipe.train.checkpoint_every
-        rows[kind] = {
-            "zoo_s": round(statistics.median(a[k] for a in ours) + extra, 5),
-            "bare_s": round(statistics.median(b[k] for b in bare), 5),
-            "ratio": round(
-                statistics.median((a[k] + extra) / b[k] for a, b in zip(ours, bare, strict=True)), 4
-            ),
-        }
-    facts = {"recipe": recipe.name, "batch": recipe.train.batch, "steps": arguments.steps}
-    result = json.dumps({**facts, "checkpoint_s": round(saving[1], 3), **rows}, indent=2)
-    print(result)
-    if arguments.json:
-        arguments.json.write_text(result + "\n")
+        times = [[1e3 * step[k] for step in steps] for steps in (bare, ours)]
+        times[1] = [time + 1e3 * extra for time in times[1]]
+        names = ("bare loop", "zoo train")
+        rows = [row_of(n, v, times[0], 2) for n, v in zip(names, times, strict=True)]
+        what = f"A step of {recipe.name}, batch {recipe.train.batch}, by the {kind}'s time."
+        parts.append(Part(f"Training step, {kind}", what, "ms", rows))
+    report(parts, arguments.json)
 
 
 if __name__ == "__main__":
