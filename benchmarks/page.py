@@ -53,26 +53,6 @@ def section(table: Results) -> str:
     return text + (f"{notes}\n" if notes else "")
 
 
-def accuracy(errors: list[Results]) -> str:
-    """Return the table of errors, each with the evaluations it took, one column per kernel."""
-    kernels = list(dict.fromkeys(e["kernel"] for e in errors))
-    cells: dict[str, dict[str, list[str]]] = {}
-    for e in errors:
-        told = cells.setdefault(e["solver"], {}).setdefault(e["kernel"], [])
-        told.append(f"{e['error']:.1e} at {e['nfe']}")
-    body = tabulate(
-        [[s, *(", ".join(of.get(k, ["-"])) for k in kernels)] for s, of in cells.items()],
-        ["solver", *kernels],
-        tablefmt="github",
-        disable_numparse=True,
-    )
-    return (
-        "## Error against evaluations\n\nLargest error at the end of the exact field of data "
-        "N(0, 0.25 I), from noise level 80 to 0.002, at a number of evaluations.\n\n"
-        f"{body}\n"
-    )
-
-
 def machine(facts: Results) -> str:
     """Return a line on where and with what a part was measured."""
     packages = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
@@ -86,11 +66,7 @@ def written(results: Results) -> str:
     """Return the page."""
     parts = [HEAD]
     for result in results.values():
-        tables = result["tables"]
-        if tables and "error" in tables[0]:
-            parts.append(accuracy(tables))
-        else:
-            parts += [section(table) for table in tables]
+        parts += [section(table) for table in result["tables"]]
     lines = [f"- {name}: {machine(result['facts'])}" for name, result in results.items()]
     parts.append("## Measured on\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)

@@ -4,7 +4,8 @@
 
 Each part is a script of this folder, run as a process of its own, and measures itself against a
 bare loop in the same run, and against the libraries that are installed. Parts that are not named
-keep the figures they have. Writes benchmarks.json, benchmarks.md and benchmarks.png.
+keep the figures they have. Writes benchmarks.json, benchmarks.md and benchmarks.png; the part
+"accuracy" writes solvers.json.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from page import picture, written
 from peers import installed
 
 HERE = Path(__file__).parent
+# Errors against evaluations: a script with figures of its own, no timings.
+ACCURACY = "accuracy"
 PARTS = {
     "overhead": ("solver_overhead.py",),
     "overhead-one": ("solver_overhead.py", "--batch", "1"),
@@ -34,7 +37,6 @@ PARTS = {
     "loading": ("load_folder.py",),
     "start-up": ("start_up.py",),
     "training": ("train_overhead.py",),
-    "accuracy": ("solver_accuracy.py",),
 }
 
 
@@ -62,7 +64,7 @@ def facts() -> dict[str, Any]:
 def measured(part: str, rounds: int | None) -> dict[str, Any]:
     """Return what the part's script wrote, and on what it ran."""
     script, *options = PARTS[part]
-    if rounds is not None and part != "accuracy":
+    if rounds is not None:
         options += ["--rounds", str(rounds)]
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "part.json"
@@ -74,18 +76,25 @@ def measured(part: str, rounds: int | None) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join([*PARTS, ACCURACY]))
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs")
     given = parser.parse_args()
-    if unknown := set(given.parts) - set(PARTS):
-        parser.error(f"no part {min(unknown)!r}; there are {', '.join(PARTS)}")
+    names = given.parts or [*PARTS, ACCURACY]
+    if unknown := set(names) - {*PARTS, ACCURACY}:
+        parser.error(f"no part {min(unknown)!r}; there are {', '.join([*PARTS, ACCURACY])}")
+    if ACCURACY in names:
+        names.remove(ACCURACY)
+        file = given.out / "solvers.json"
+        subprocess.run(
+            [sys.executable, str(HERE / "solver_accuracy.py"), "--json", str(file)], check=True
+        )
     kept = given.out / "benchmarks.json"
     results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    for part in given.parts or PARTS:
+    for part in names:
         results[part] = measured(part, given.rounds)
-        ordered = {name: results[name] for name in PARTS if name in results}
-        kept.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+        kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    ordered = {name: results[name] for name in PARTS if name in results}
     (given.out / "benchmarks.md").write_text(written(ordered), encoding="utf-8")
     picture(ordered, given.out / "benchmarks.png")
 
