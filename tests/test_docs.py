@@ -91,7 +91,7 @@ def test_the_page_on_publishing_does_what_it_says(hub, tmp_path, monkeypatch):
     assert names["url"].startswith(hub.url)
 
 
-@pytest.mark.parametrize("page", ["plugins.md", "publishing.md"])
+@pytest.mark.parametrize("page", ["plugins.md", "publishing.md", "solvers.md"])
 def test_links_lead_somewhere(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)

@@ -1,0 +1,131 @@
+"""Exact fields on which solvers are measured: one Gaussian, a mixture in the plane, garments.
+
+Each is walked from the noise of level 80 to that of level 0.002, where the last evaluation, the
+denoiser's, gives the sample: as `FieldModel.sample` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+import zoo
+import zoo.data
+from zoo.interfaces import FieldKernel, Flow, Solver, over
+from zoo.noise import starting_points
+
+STD = 0.5
+CONVERGED_STEPS = 200
+POINTS = torch.tensor(
+    [[1.0, 0.0], [-1.0, 0.3], [0.2, 1.1], [0.1, -0.9], [0.8, 0.9], [-0.6, -0.8]]
+).double()
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass
+class Problem:
+    """One kernel's exact flow with starting points.
+
+    Attributes:
+        name: of the problem.
+        kernel: of the flow.
+        predict: the denoiser, or the field where the kernel is not affine.
+        start: x at t_max, (B, *), float64.
+        sigma_data: standard deviation of the data.
+        sources: the data, where samples end on one of them, (N, d); None elsewhere.
+        expected: the end without error, (B, *).
+    """
+
+    name: str
+    kernel: FieldKernel
+    predict: Predict
+    start: Tensor
+    sigma_data: float | None
+    sources: Tensor | None = None
+    expected: Tensor | None = None
+    rows: Tensor | None = None
+    evaluations: float = 0.0
+
+    def flow(self) -> Flow:
+        """Return the flow; it counts evaluations per sample, averaged over samples."""
+        self.evaluations = 0.0
+
+        def counted(x: Tensor, t: Tensor) -> Tensor:
+            self.evaluations += len(x) / len(self.start)
+            self.rows = flow.rows
+            return self.predict(x, t)
+
+        predicts = "denoised" if self.kernel.affine else "field"
+        flow = Flow(self.kernel, counted, predicts, dtype=torch.float64, sigma_data=self.sigma_data)
+        return flow
+
+    @torch.inference_mode()
+    def walk(self, solver: Solver, steps: int) -> Tensor:
+        """Return the samples after so many steps and the denoiser's own."""
+        flow, low = self.flow(), self.kernel.t_min
+        x = solver.integrate(flow, self.start, self.kernel.t_max, low, steps=steps)
+        return flow.denoise(x, low) if self.kernel.affine else x - low * flow.field(x, low)
+
+    def measure(self, got: Tensor) -> dict[str, float]:
+        """Return the largest and the mean error, and the share of samples on the right source."""
+        assert self.expected is not None
+        error = (got - self.expected).flatten(1)
+        found = {
+            "largest_error": float(error.abs().max()),
+            "mean_error": float(error.square().mean(dim=1).sqrt().mean()),
+        }
+        if self.sources is not None:
+            got_on, on = (
+                torch.cdist(x.flatten(1), self.sources).argmin(1) for x in (got, self.expected)
+            )
+            found["same_source"] = float((got_on == on).double().mean())
+        return found
+
+
+def gaussian_data(kernel: FieldKernel, n: int) -> Problem:
+    """Return N(0, STD^2 I) under a self-similar kernel in many dimensions.
+
+    A sample keeps its own noise level s = c t: x(s) = x(S) sqrt((STD^2 + s^2) / (STD^2 + S^2)).
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = kernel.sample(torch.zeros(n, kernel.dim).double(), kernel.t_max, generator)
+    own = noise.square().mean(dim=1).sqrt() / kernel.t_max
+    share = own if kernel.random_level else torch.ones_like(own)
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        rows = share if problem.rows is None else share[problem.rows]
+        return x * STD**2 / (STD**2 + over(rows * t, x).square())
+
+    first, last = (over(share * t, noise).square() for t in (kernel.t_max, kernel.t_min))
+    start = noise * ((STD**2 + first) / first).sqrt()
+    end = start * ((STD**2 + last) / (STD**2 + first)).sqrt()
+    problem = Problem("gaussian", kernel, denoise, start, STD)
+    problem.expected = end * STD**2 / (STD**2 + last)
+    return problem
+
+
+def sources(name: str, kernel: FieldKernel, data: Tensor, n: int) -> Problem:
+    """Return the exact field of a data set, its ends found by many steps."""
+    model = zoo.exact(kernel, data)
+    start = starting_points(model.prior, model.shape, 0, 0, n)
+    sigma_data = model.network.sigma_data
+    problem = Problem(name, kernel, model.network, start, sigma_data, data.double().flatten(1))
+    problem.expected = problem.walk(zoo.solver("exp-abm3"), CONVERGED_STEPS)
+    return problem
+
+
+def make(name: str, kernel: str, n: int, dim: int) -> Problem:
+    """Return the problem `name`, gaussian, mixture or garments, under a kernel.
+
+    The garments are summed in float32, which moves samples by 1e-6.
+    """
+    if name == "gaussian":
+        return gaussian_data(zoo.kernel(kernel, dim=dim), n)
+    if name == "mixture":
+        return sources(name, zoo.kernel(kernel, dim=2), POINTS, n)
+    data = zoo.data.load("fashion-mnist").batch(torch.arange(8000))
+    return sources(name, zoo.kernel(kernel, dim=784), data, n)
