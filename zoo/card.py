@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
 _NO_LICENCE = "license: unknown"
+_OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
 _HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
 
 
@@ -121,11 +122,13 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
     lines = []
     if recipe is not None:
         plan = recipe.train
+        falls = "cosine" if plan.schedule == "cosine" else "then a constant rate"
+        begun = f", from the weights of `{plan.start}`" if plan.start else ""
         lines += [
-            f"{plan.images:,} images of {recipe.data.use} in batches of {plan.batch}: AdamW, "
-            f"learning rate {plan.lr:g} with warmup and cosine, gradients clipped at "
-            f"{plan.clip:g}, weights averaged with a half-life of {plan.ema_halflife:,.0f} images, "
-            f"{plan.precision}, seed {plan.seed}.",
+            f"{plan.images:,} images of {recipe.data.use} in batches of {plan.batch}{begun}: "
+            f"{_OPTIMISERS[plan.optimizer]}, learning rate {plan.lr:g} with warmup and {falls}, "
+            f"gradients clipped at {plan.clip:g}, weights averaged with a half-life of "
+            f"{plan.ema_halflife:,.0f} images, {plan.precision}, seed {plan.seed}.",
             "",
             f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`.",
             "",
