@@ -170,7 +170,10 @@ def test_wrong_usage_is_status_2(run, args, message):
     ("args", "message"),
     [
         (["gravty"], "no kernel or model 'gravty'; did you mean 'gravity'"),
-        (["something"], "no kernel or model 'something'; there is anisotropic, exp, exp-fashion-mnist, flow, "),
+        (
+            ["something"],
+            "no kernel or model 'something'; there is anisotropic, exp, exp-fashion-mnist, flow, ",
+        ),
         (["gravity-digit", "--as", "kernel"], "no kernel 'gravity-digit'; did you mean 'gravity'"),
         (["./nowhere"], "there is no folder nowhere"),
         (["gravity", "-o", "x.jpg"], "x.jpg: pictures are written to a file ending in .png"),
