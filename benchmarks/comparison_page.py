@@ -200,8 +200,8 @@ def write_page(found: Record, docs: Path) -> None:
     )
     page = f"""# The shipped models side by side
 
-Same data (Fashion-MNIST), same network, same budget of images, another kernel: how near do
-{found["samples"]:,} samples a seed (seed {", ".join(map(str, seeds))}) come to the test images?
+Same data (Fashion-MNIST), same network, same start and budget of images, another kernel: how near
+do {found["samples"]:,} samples a seed (seed {", ".join(map(str, seeds))}) come to the test images?
 {unfinished(records)}
 Written by `python benchmarks/comparison.py`, which measures what is not yet in `comparison.json`.
 
