@@ -31,8 +31,8 @@ from zoo.errors import ZooError
 # Levels at which the error is measured; it is interpolated between them.
 _LEVELS = 48
 _LOW, _HIGH = math.log(1e-3), math.log(300.0)
-# Enough to fit by and to measure by.
-_MOST, _MEASURED = 100_000, 4_096
+# Enough to measure the error by.
+_MEASURED = 4_096
 _CHUNK = 512
 # A level read outside the basis is trusted where its square is above so many times `rest`, and
 # never further from the rough estimate than by this factor.
@@ -157,8 +157,7 @@ class Mixture(nn.Module):
         components, width = self.centres.shape
         if len(x) < components:
             raise ZooError(f"{len(x)} samples for a mixture of {components} components; use fewer")
-        chosen = torch.linspace(0, len(x) - 1, min(len(x), _MOST)).long()
-        x = x[chosen].float().cpu()
+        x = x.float().cpu()
         y = x - x.mean(dim=0)
         spectrum, axes = torch.linalg.eigh((y.T @ y / len(y)).double())
         axes = axes[:, -width:].float()
@@ -176,7 +175,7 @@ class Mixture(nn.Module):
         self.centres.copy_(centres @ turn)
         self.variances.copy_(variances.float().clamp(min=1e-6))
         self.rest.copy_(spectrum[:-width].mean().float().clamp(min=1e-6))
-        self._weigh(cluster, None if labels is None else labels[chosen].cpu())
+        self._weigh(cluster, None if labels is None else labels.cpu())
         self._measure(x)
 
     def _weigh(self, cluster: Tensor, labels: Tensor | None) -> None:
