@@ -8,6 +8,7 @@ import torch
 import zoo
 from zoo.errors import ZooError
 from zoo.mixture import Mixture
+from zoo.mixture_skip import MixtureSkip
 from zoo.precondition import Preconditioned
 from zoo.train.noise import NoiseLaw
 
@@ -160,7 +161,7 @@ def test_a_silent_backbone_leaves_the_mixture(name):
     data = torch.nn.functional.interpolate(coarse, size=8, mode="bilinear") / 2
     kernel = zoo.kernel(name, dim=dim)
     mixture = Mixture(dim, 50, 4)
-    network = Preconditioned(Says(), shape, kernel, mixture=mixture)
+    network = MixtureSkip(Says(), shape, kernel, mixture)
     network.fit(data)
     level = torch.full((2000,), 0.8, dtype=torch.float64)
     t = kernel.time_at(level).float()
@@ -188,7 +189,7 @@ def test_what_is_left_is_of_order_one_at_every_level(name, level):
     texture = torch.rand(2000, 1, 1, 1, generator=generator) * 0.4
     data = data + texture * torch.randn(2000, 1, 12, 12, generator=generator)
     kernel = zoo.kernel(name, dim=dim)
-    network = Preconditioned(Says(), shape, kernel, mixture=Mixture(dim, 20, 9))
+    network = MixtureSkip(Says(), shape, kernel, Mixture(dim, 20, 9))
     network.fit(data)
     law = NoiseLaw(math.log(level), 0.01)
     x_t, t = law.draw(kernel, data, generator)

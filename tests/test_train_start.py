@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import zoo
+from zoo.data import Images
 from zoo.errors import ZooError
-from zoo.interfaces import Network
 from zoo.recipe import from_dict
 from zoo.train.export import export
 from zoo.train.loop import Trainer
@@ -100,10 +100,13 @@ def test_copied_weights_are_copies():
     assert not torch.equal(value, next(other.parameters()))
 
 
-def test_every_network_sees_the_data_before_the_first_step(tmp_path, monkeypatch):
+def test_a_network_that_fits_itself_sees_the_data_before_the_first_step(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(Network, "fit", lambda self, x, labels=None: seen.append((x, labels)))
-    monkeypatch.setattr("zoo.precondition.Preconditioned.fit", Network.fit)
+
+    def fit(self, x, labels=None):
+        seen.append((x, labels))
+
+    monkeypatch.setattr("zoo.precondition.Preconditioned.fit", fit)
     run(tmp_path, steps=4).save()
     ((x, labels),) = seen
     assert tuple(x.shape[1:]) == (1, 8, 8)
@@ -111,6 +114,16 @@ def test_every_network_sees_the_data_before_the_first_step(tmp_path, monkeypatch
     assert x.min() >= -1
     run(tmp_path, steps=0, resume=True)
     assert len(seen) == 1, "a resumed run has it in its checkpoint"
+
+
+def test_no_data_are_read_for_a_network_that_fits_nothing(tmp_path, monkeypatch):
+    read = []
+    whole = Images.batch
+    monkeypatch.setattr(Images, "batch", lambda *given: read.append(given) or whole(*given))
+    run(tmp_path / "plain", steps=0)
+    assert not read
+    run(tmp_path / "fitted", {"components": 4, "basis": 2}, steps=0)
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, IsotropicKernel, Network, SelfSimilarKernel, over
-from zoo.mixture import Mixture
 
 FEATURES = 3
 _NODES = 16
@@ -90,9 +89,6 @@ class Preconditioned(Network):
     in x_0 the same output d is read as the field f = (sigma'/sigma) x + (alpha' - sigma' alpha
     / sigma) d, which is exact for any f and close to a denoiser for well-behaved kernels.
 
-    With a mixture, its denoiser M takes the place of c_skip x and its measured error that of
-    c_out, D = M(x) + error F; the backbone is then shown c_in x and M / sd, twice the channels.
-
     Args:
         backbone: module with forward(x, features, labels) -> like x; with `augment`, given those
             numbers (B, augment) after the labels when training.
@@ -101,7 +97,9 @@ class Preconditioned(Network):
         labels: number of classes, 0 for none.
         augment: numbers per sample that tell how it was augmented, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
-        mixture: fitted to the data when training begins, or None.
+
+    Raises:
+        ZooError: sigma_data is not positive, or the kernel's random levels cannot be estimated.
     """
 
     def __init__(
@@ -113,7 +111,6 @@ class Preconditioned(Network):
         labels: int = 0,
         augment: int = 0,
         sigma_data: float = 0.5,
-        mixture: Mixture | None = None,
     ) -> None:
         super().__init__()
         if not 0 < sigma_data < math.inf:
@@ -123,9 +120,8 @@ class Preconditioned(Network):
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "
                 "levels cannot be estimated; write a Network of its own for it"
             )
-        self.backbone, self.mixture = backbone, mixture
-        self.kernel, self.labels = kernel, labels
-        self.augment = augment
+        self.backbone, self.kernel = backbone, kernel
+        self.labels, self.augment = labels, augment
         self.sigma_data: float = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
         grid = len(shape) == 3 and min(shape[1:]) >= 2
@@ -134,50 +130,49 @@ class Preconditioned(Network):
             self._capped = CappedLevel(kernel, self.sigma_data)
 
     def _levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (alpha, sigma, features): sigma as estimated per sample where t leaves it open."""
-        alpha, sigma = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
-        rms = x.flatten(1).square().mean(dim=1).sqrt()
-        typical = sigma
+        """Return (alpha, sigma, typical), (B,): sigma per sample, estimated where t leaves it open.
+
+        `typical` is the level that the kernel expects at t, or a better guess.
+        """
+        alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
+        sigma = typical
         if self._capped is not None:
             hidden = self._capped(t.expand(len(x))).to(x)
             sigma = torch.maximum(norm_level(x, self.sigma_data), hidden)
-        elif isinstance(self.kernel, IsotropicKernel) and self.kernel.random_level:
+        elif self.kernel.random_level:
             sigma = torch.maximum(haar_level(x), self.kernel.least_level(t).to(x))
-            if self.mixture is not None:
-                # So well that t has nothing to add: what is learned holds for any kernel.
-                sigma = typical = self.mixture.level(x.flatten(1), alpha, sigma).to(x)
+        return alpha, sigma, typical
+
+    def _scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return 1 / c_in, (B,)."""
+        return (sigma.square() + (alpha * self.sigma_data).square()).sqrt()
+
+    def _ask(
+        self,
+        inputs: Tensor,
+        x: Tensor,
+        levels: tuple[Tensor, Tensor, Tensor],
+        labels: Tensor | None,
+        augment: Tensor | None,
+    ) -> Tensor:
+        """Return what the backbone says of `inputs`, told the features of x and its levels."""
+        alpha, sigma, typical = levels
+        rms = x.flatten(1).square().mean(dim=1).sqrt()
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
-        return alpha, sigma, features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
+        features = features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
+        more = () if augment is None else (augment,)
+        raw: Tensor = self.backbone(inputs, features, labels, *more)
+        return raw.to(x.dtype)
 
     def _evaluate(
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
-        alpha, sigma, features = self._levels(x, t)
-        scale = (sigma.square() + (alpha * self.sigma_data).square()).sqrt()
-        more = () if augment is None else (augment,)
-        inputs = x / over(scale, x)
-        if self.mixture is None:
-            raw = self.backbone(inputs, features, labels, *more).to(x.dtype)
-            skip = alpha * self.sigma_data**2 / scale.square()
-            return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
-        mixed, error = self._mixed(x, alpha, sigma, labels)
-        inputs = torch.cat([inputs, mixed / self.sigma_data], dim=1)
-        return self.backbone(inputs, features, labels, *more).to(x.dtype), mixed, over(error, x)
-
-    def _mixed(
-        self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the mixture's denoiser, shape (B, *), and its error there, (B,)."""
-        assert self.mixture is not None
-        mixed = self.mixture(x.flatten(1), alpha, sigma, labels)
-        error = self.mixture.error(sigma / alpha.clamp(min=1e-6))
-        return mixed.reshape(x.shape).to(x.dtype), error.to(x.dtype)
-
-    def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
-        """Fit the mixture, if there is one, to data (n, *) and their class numbers (n,)."""
-        if self.mixture is not None:
-            self.mixture.fit(x.flatten(1), labels if self.labels else None)
+        levels = alpha, sigma, _ = self._levels(x, t)
+        scale = self._scale(alpha, sigma)
+        raw = self._ask(x / over(scale, x), x, levels, labels, augment)
+        skip = alpha * self.sigma_data**2 / scale.square()
+        return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (a, b) of f = a x + b d: the field of the Gaussian path of equal marginal.

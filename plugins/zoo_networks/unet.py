@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.mixture import Mixture
+from zoo.mixture_skip import MixtureSkip
 from zoo.precondition import Preconditioned
 from zoo_networks.embedding import Conditioning
 from zoo_networks.options import check_options
@@ -194,25 +195,8 @@ def unet(
     Raises:
         ZooError: the shape is not an image's, or a size is not positive.
     """
-    if len(shape) != 3:
-        raise ZooError(
-            f"unet takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors"
-        )
+    _check(shape, multipliers, attention, components)
     check_options("unet", dropout=dropout, labels=labels, width=width, blocks=blocks, patch=patch)
-    levels = range(len(multipliers))
-    if not levels or not all(isinstance(m, int) and m >= 1 for m in multipliers):
-        raise ZooError(
-            f"unet: multipliers = {multipliers!r}; expected whole numbers such as [1, 2]"
-        )
-    if not set(attention) <= set(levels):
-        raise ZooError(
-            f"unet: attention = {attention!r}; resolutions are {[*levels]}, 0 the finest"
-        )
-    if components < 0:
-        raise ZooError(f"unet: components = {components}; expected 0 for no mixture, or more")
-    mixture = None
-    if components:
-        mixture = Mixture(kernel.dim, components, basis, labels=labels, sigma_data=sigma_data)
     backbone = UNet(
         shape[0],
         inputs=shape[0] * (2 if components else 1),
@@ -224,6 +208,28 @@ def unet(
         labels=labels,
         dropout=dropout,
     )
-    return Preconditioned(
-        backbone, shape, kernel, labels=labels, sigma_data=sigma_data, mixture=mixture
-    )
+    if not components:
+        return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+    mixture = Mixture(kernel.dim, components, basis, labels=labels, sigma_data=sigma_data)
+    return MixtureSkip(backbone, shape, kernel, mixture, labels=labels, sigma_data=sigma_data)
+
+
+def _check(
+    shape: tuple[int, ...], multipliers: Sequence[int], attention: Sequence[int], components: int
+) -> None:
+    """Raise ZooError for a shape that is no image's, or options that make no U-Net."""
+    if len(shape) != 3:
+        raise ZooError(
+            f"unet takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors"
+        )
+    levels = range(len(multipliers))
+    if not levels or not all(isinstance(m, int) and m >= 1 for m in multipliers):
+        raise ZooError(
+            f"unet: multipliers = {multipliers!r}; expected whole numbers such as [1, 2]"
+        )
+    if not set(attention) <= set(levels):
+        raise ZooError(
+            f"unet: attention = {attention!r}; resolutions are {[*levels]}, 0 the finest"
+        )
+    if components < 0:
+        raise ZooError(f"unet: components = {components}; expected 0 for no mixture, or more")

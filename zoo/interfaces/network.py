@@ -41,8 +41,9 @@ class Network(nn.Module, ABC):
         """
 
     def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
-        """Look at the training data once, before the first step; by default nothing is done.
+        """Look at the training data once, before the first step.
 
+        By default nothing is done, and no data are read for networks that leave it at that.
         What is learned here belongs into buffers, so that it is saved with the weights. The same
         data have to give the same result.
 

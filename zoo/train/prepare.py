@@ -1,4 +1,4 @@
-"""Before the first step: the network sees the data, and takes the weights it starts from."""
+"""Before the first step: the network fits itself to data, and takes the weights it starts from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from zoo.errors import ZooError, did_you_mean
 from zoo.interfaces import Network
 
 if TYPE_CHECKING:
+    from zoo.data import Images
     from zoo.train.run import Plan
 
 # Enough for what a network fits by itself, such as the principal components of images.
@@ -17,19 +18,24 @@ _MOST = 100_000
 
 
 def prepare(plan: Plan) -> None:
-    """Show the network its data, and copy the weights of `train.start` into it.
+    """Let the network fit itself to the data, and copy the weights of `train.start` into it.
 
     Raises:
         ZooError: as in `copy_weights`, or the model to start from is not to be had.
     """
-    data = plan.data
-    chosen = torch.linspace(0, len(data) - 1, min(len(data), _MOST)).long()
-    labels = None if data.labels is None else data.labels[chosen]
-    plan.network.fit(data.batch(chosen), labels)
+    if type(plan.network).fit is not Network.fit:  # else nothing would look at what is read
+        show(plan.data, plan.network)
     if plan.recipe.train.start is not None:
         from zoo.loading import load
 
         copy_weights(load(plan.recipe.train.start).network, plan.network, plan.recipe.train.start)
+
+
+def show(data: Images, network: Network) -> None:
+    """Show a network all of the data, or 100,000 samples spread evenly over them."""
+    chosen = torch.linspace(0, len(data) - 1, min(len(data), _MOST)).long()
+    labels = None if data.labels is None else data.labels[chosen]
+    network.fit(data.batch(chosen), labels)
 
 
 @torch.no_grad()

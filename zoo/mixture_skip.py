@@ -1,0 +1,70 @@
+"""Preconditioning whose skip connection is the denoiser of a mixture fitted to the data.
+
+    D(x, t) = M(x) + error F([c_in x, M(x) / sd], features)
+
+M is the mixture's denoiser (`zoo.mixture`), in the place of EDM's c_skip x, and `error` its
+measured distance from x_0, in that of c_out (arXiv:2206.00364, table 1).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.interfaces import FieldKernel, over
+from zoo.mixture import Mixture
+from zoo.precondition import Preconditioned
+
+
+class MixtureSkip(Preconditioned):
+    """A backbone F that learns what the mixture leaves of E[x_0 | x_t], for any kernel.
+
+    Where images hide their level from t it is read where the data have least, by the mixture.
+
+    Args:
+        backbone: as for `Preconditioned`, but shown twice the channels.
+        shape: data shape (C, H, W) or (d,).
+        kernel: the field kernel.
+        mixture: fitted to the data when training begins.
+        labels: number of classes, 0 for none.
+        sigma_data: standard deviation of the data per coordinate, in data units.
+
+    Raises:
+        ZooError: as for `Preconditioned`.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        shape: tuple[int, ...],
+        kernel: FieldKernel,
+        mixture: Mixture,
+        *,
+        labels: int = 0,
+        sigma_data: float = 0.5,
+    ) -> None:
+        super().__init__(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+        self.mixture = mixture
+
+    def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
+        """Fit the mixture to data (n, *shape) and their class numbers (n,)."""
+        self.mixture.fit(x.flatten(1), labels if self.labels else None)
+
+    def _levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        alpha, sigma, typical = super()._levels(x, t)
+        if self.kernel.random_level and self._capped is None:
+            # So well that t has nothing to add: what is learned holds for any kernel.
+            sigma = typical = self.mixture.level(x.flatten(1), alpha, sigma).to(x)
+        return alpha, sigma, typical
+
+    def _evaluate(
+        self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (F, M(x), error), the latter shaped to broadcast."""
+        levels = alpha, sigma, _ = self._levels(x, t)
+        mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
+        seen = x / over(self._scale(alpha, sigma), x)
+        inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
+        raw = self._ask(inputs, x, levels, labels, augment)
+        error = self.mixture.error(sigma / alpha.clamp(min=1e-6)).to(x.dtype)
+        return raw, mixed, over(error, x)
