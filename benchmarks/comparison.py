@@ -3,18 +3,20 @@
     python benchmarks/comparison.py [-n 2000] [--seeds 3] [--models PATTERN] [--page]
 
 Distance against evaluations for Euler, Heun and exp-abm3, then robustness: noise after each step,
-weights of few bits. Each outcome goes into docs/comparison.json as soon as it is there, so an
-interrupted run goes on where it stopped, a model that arrives later costs itself alone, and several
-runs, each with --models of its own, share the work. --page only writes page and plots again. Needs
-Fashion-MNIST, as `zoo train` does.
+weights of few bits. Only what docs/comparison.json lacks is measured, and each outcome goes there
+as soon as it is known: an interrupted run goes on where it stopped, a model that arrives later
+costs itself alone, and several runs, each with --models of its own, share the work. --page only
+writes page and plots again. Needs Fashion-MNIST, as `zoo train` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
@@ -23,8 +25,8 @@ from filelock import FileLock
 
 import zoo
 from zoo.evaluate import features
-from zoo.evaluate.reference import Reference, open_reference
-from zoo.evaluate.report import Outcome, Setting, machine, versions
+from zoo.evaluate.reference import open_reference
+from zoo.evaluate.report import Setting, machine, versions
 from zoo.evaluate.run import Job, disturbed, outcome, sweep, training_scores
 from zoo.model import FieldModel
 
@@ -51,43 +53,60 @@ def settings(model: FieldModel) -> list[Setting]:
     return [*plain, *noisy, *coarse]
 
 
-def key(name: str, model: FieldModel, job: Job, setting: Setting) -> str:
-    """Return what an outcome is of, as text: other weights or samples are another outcome."""
-    assert model.config is not None
-    hashes = [file.sha256[:16] for file in model.config.weights.files.values()]
-    facts = [name, hashes, job.samples, list(job.seeds), msgspec.to_builtins(setting)]
-    return json.dumps(facts)
+class Task(NamedTuple):
+    """One outcome to be measured; its key says of what: other weights or samples are another."""
+
+    name: str
+    model: FieldModel
+    setting: Setting
+    key: str
 
 
-def read(path: Path) -> dict[str, dict[str, object]]:
+def tasks(job: Job) -> list[Task]:
+    """Return all that is to be known, cheap things first, so that all models have those."""
+    found = []
+    for name, model in models().items():
+        assert model.config is not None
+        weights = [file.sha256[:16] for file in model.config.weights.files.values()]
+        for setting in settings(model):
+            facts = [name, weights, job.samples, list(job.seeds), msgspec.to_builtins(setting)]
+            found.append(Task(name, model, setting, json.dumps(facts)))
+    return sorted(found, key=lambda task: (task.setting.nfe, not task.setting.plain))
+
+
+def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def write(path: Path, found: dict[str, object]) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
-
-
-def add(path: Path, facts: dict[str, object], outcomes: dict[str, object]) -> None:
-    """Put outcomes beside those that are there, which another run may have added meanwhile."""
+def update(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Put change(what is in the file) there and return it; other runs wait meanwhile."""
     with FileLock(f"{path}.lock"):
-        write(path, facts | {"outcomes": read(path).get("outcomes", {}) | outcomes})
+        found = change(read(path))
+        beside = path.with_suffix(".part")
+        beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
+    return found
 
 
-def drop_stale(path: Path, keys: set[str]) -> None:
-    """Forget outcomes of other weights, samples or settings than those of `keys`."""
-    with FileLock(f"{path}.lock"):
-        found = read(path)
-        kept = {k: v for k, v in found.get("outcomes", {}).items() if k in keys}
-        write(path, found | {"outcomes": kept})
+def keep(path: Path, keys: set[str]) -> set[str]:
+    """Forget outcomes that are not of `keys`; return the keys of those that are known."""
+
+    def current(found: dict[str, Any]) -> dict[str, Any]:
+        outcomes = {k: v for k, v in found.get("outcomes", {}).items() if k in keys}
+        return found | {"outcomes": outcomes}
+
+    return set(update(path, current)["outcomes"])
 
 
-def measure(job: Job, reference: Reference, path: Path, pattern: str) -> None:
-    """Fill docs/comparison.json setting by setting, cheap ones first, so that all have those."""
-    wanted = [(n, m, s) for n, m in models().items() for s in settings(m)]
-    wanted.sort(key=lambda item: (item[2].nfe, not item[2].plain))
-    drop_stale(path, {key(n, m, job, s) for n, m, s in wanted})
+def measure(job: Job, path: Path, pattern: str) -> None:
+    """Add to docs/comparison.json what it lacks of the models that match."""
+    every = tasks(job)
+    known = keep(path, {task.key for task in every})
+    missing = [t for t in every if t.key not in known and fnmatchcase(t.name, pattern)]
+    if not missing:
+        return
+    kind = features.build("garments", features.GREY, torch.device("cpu"))
+    reference = open_reference(DATA, features.GREY, kind)
     facts = {
         "samples": job.samples,
         "seeds": list(job.seeds),
@@ -95,13 +114,11 @@ def measure(job: Job, reference: Reference, path: Path, pattern: str) -> None:
         "machine": machine("cpu"),
         "versions": versions(),
     }
-    for name, model, setting in wanted:
-        entry = key(name, model, job, setting)
-        if not fnmatchcase(name, pattern) or entry in read(path).get("outcomes", {}):
-            continue
+    for name, model, setting, key in missing:
         print(name, setting, flush=True)
-        found: Outcome = outcome(model, setting, job, reference)[0]
-        add(path, facts, {entry: {"model": name, **msgspec.to_builtins(found)}})
+        found = msgspec.to_builtins(outcome(model, setting, job, reference)[0])
+        entry = {key: {"model": name, **found}}
+        update(path, lambda old, new=entry: facts | {"outcomes": old["outcomes"] | new})
 
 
 def main() -> None:
@@ -114,9 +131,8 @@ def main() -> None:
     arguments = parser.parse_args()
     path = arguments.docs / "comparison.json"
     if not arguments.page:
-        kind = features.build("garments", features.GREY, torch.device("cpu"))
         job = Job(METRICS, arguments.samples, tuple(range(arguments.seeds)))
-        measure(job, open_reference(DATA, features.GREY, kind), path, arguments.models)
+        measure(job, path, arguments.models)
     write_page(read(path), arguments.docs)
 
 

@@ -1,10 +1,15 @@
-"""The comparison's page: what it says is what the figures say."""
+"""The comparison: it measures what is not known yet, and its page says what the figures say."""
 
 import json
 import sys
 from pathlib import Path
 
 import pytest
+
+import zoo
+from zoo.evaluate.intervals import Estimate
+from zoo.evaluate.report import Outcome, Setting
+from zoo.evaluate.run import Job
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -17,6 +22,66 @@ def page(monkeypatch):
 
     yield comparison_page
     del sys.modules["comparison_page"]
+
+
+@pytest.fixture
+def measured(page, monkeypatch, saved_images):
+    """The comparison of two models, and what it measures: nothing is drawn."""
+    import comparison
+
+    done = []
+
+    def outcome(model, setting, job, reference):
+        done.append((model, setting))
+        return Outcome(setting, {"frechet": Estimate(1.0, 0.9, 1.1, (1.0,))}, 0.1), []
+
+    two = {name: zoo.load(str(saved_images)) for name in ("gravity-a", "flow-b")}
+    some = [Setting("heun", steps, 2 * steps - 1) for steps in (2, 3, 4)]
+    replaced = {
+        "models": lambda: two,
+        "settings": lambda model: some,
+        "open_reference": lambda *_: None,
+        "training_scores": lambda *_: {"frechet": 0.5},
+        "outcome": outcome,
+    }
+    for name, value in replaced.items():
+        monkeypatch.setattr(comparison, name, value)
+    yield comparison, done
+    del sys.modules["comparison"]
+
+
+def test_only_what_is_not_known_is_measured(measured, tmp_path):
+    comparison, done = measured
+    path, job = tmp_path / "comparison.json", Job(("frechet",), 10, (0,))
+    comparison.measure(job, path, "flow-*")
+    assert len(done) == 3 == len(comparison.read(path)["outcomes"])
+    comparison.measure(job, path, "*")
+    assert len(done) == 6
+    known = comparison.read(path)["outcomes"].values()
+    assert [r["model"] for r in known] == 3 * ["flow-b"] + 3 * ["gravity-a"]
+    comparison.measure(job, path, "*")
+    assert len(done) == 6, "all was known"
+    comparison.measure(Job(("frechet",), 20, (0,)), path, "gravity-a")
+    assert len(comparison.read(path)["outcomes"]) == 3, "those of 10 samples are no use now"
+
+
+def test_an_interrupted_comparison_goes_on_where_it_stopped(measured, monkeypatch, tmp_path):
+    comparison, done = measured
+    whole, job = comparison.outcome, Job(("frechet",), 10, (0,))
+
+    def cut(*given):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return whole(*given)
+
+    monkeypatch.setattr(comparison, "outcome", cut)
+    with pytest.raises(KeyboardInterrupt):
+        comparison.measure(job, tmp_path / "comparison.json", "*")
+    monkeypatch.setattr(comparison, "outcome", whole)
+    comparison.measure(job, tmp_path / "comparison.json", "*")
+    wanted = comparison.tasks(job)
+    assert len(done) == len(wanted)
+    assert [setting for _, setting in done] == [task.setting for task in wanted]
 
 
 def record(model, value, solver="heun", nfe=9, half=1.0, **disturbed):
