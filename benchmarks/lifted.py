@@ -1,11 +1,13 @@
 """A DDPM of diffusers, trained here in minutes, lifted: the distance of its samples per kernel.
 
-    python benchmarks/lifted.py FOLDER [--images 140000] [-n 2000] [--solver exp-abm3] [--nfe 18]
+    python benchmarks/lifted.py FOLDER [--data digits] [--images 1000000] [-n 2000]
+        [--solver exp-abm3] [--nfe 18]
 
-Trains a small UNet2DModel on Fashion-MNIST as diffusers' own examples do (DDPMScheduler.add_noise,
-mean squared error of epsilon) and saves it by save_pretrained, unless FOLDER is there. Then
-measures, by zoo.evaluate on garment features, samples of its Gaussian ODE and of gravity, tanh, exp
-and pfgmpp lifted from it, from the same seed, with as many evaluations each. Writes FOLDER.json.
+Trains a small UNet2DModel on digits or Fashion-MNIST as diffusers' own examples do
+(DDPMScheduler.add_noise, mean squared error of epsilon) and saves it by save_pretrained, unless
+FOLDER is there. Then measures, by zoo.evaluate on pixels or garment features, samples of its
+Gaussian ODE and of gravity, tanh, exp and pfgmpp lifted from it, from the same seed, with as many
+evaluations each. Writes FOLDER.json.
 The ratio is the kernel's Frechet distance over the Gaussian ODE's, with the 95 % interval of the
 jackknife that leaves out the same samples of both.
 """
@@ -15,50 +17,71 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from paired import frechet_ratio
 from torch.nn.functional import mse_loss
 
 import zoo
 from zoo.data import load
 from zoo.evaluate import features
-from zoo.evaluate.intervals import Estimate, jackknife
-from zoo.evaluate.metrics import Frechet, Samples
-from zoo.evaluate.reference import Reference, open_reference
+from zoo.evaluate.reference import open_reference
 from zoo.evaluate.report import machine, versions
 from zoo.evaluate.run import Job, outcome, sweep, training_scores
 
-DATA = "fashion-mnist"
 KERNELS = ("gaussian", "gravity", "tanh", "exp", "pfgmpp")
 METRICS = ("frechet", "kid", "prdc")
-BATCH, RATE = 32, 2e-3
 
 
-def train(folder: Path, count: int) -> None:
+@dataclass(frozen=True)
+class Task:
+    """A data set, the network that fits it, and what its samples are compared by."""
+
+    features: str
+    side: int
+    channels: tuple[int, ...]
+    batch: int
+    rate: float
+    images: int
+
+    def network(self) -> UNet2DModel:
+        """Return an untrained UNet2DModel of grey images, attention at its lowest resolution."""
+        above = len(self.channels) - 1
+        return UNet2DModel(
+            sample_size=self.side,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=1,
+            block_out_channels=self.channels,
+            down_block_types=("DownBlock2D",) * above + ("AttnDownBlock2D",),
+            up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * above,
+            norm_num_groups=8,
+            attention_head_dim=None,
+        )
+
+
+TASKS = {
+    "digits": Task("pixels", 8, (32, 64), 128, 1e-3, 1_000_000),
+    "fashion-mnist": Task("garments", 28, (16, 32, 64), 32, 2e-3, 140_000),
+}
+
+
+def train(folder: Path, name: str, count: int) -> None:
     """Train on `count` images, Adam with a cosine rate, bf16 autocast; save a pipeline."""
     torch.manual_seed(0)
-    network = UNet2DModel(
-        sample_size=28,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(16, 32, 64),
-        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        norm_num_groups=8,
-        attention_head_dim=None,
-    )
-    scheduler, data, steps = DDPMScheduler(), load(DATA), count // BATCH
-    adam = torch.optim.Adam(network.parameters(), lr=RATE)
+    task, scheduler, data = TASKS[name], DDPMScheduler(), load(name)
+    network, batch, steps = task.network(), task.batch, count // task.batch
+    adam = torch.optim.Adam(network.parameters(), lr=task.rate)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     started = time.monotonic()
     for step in range(steps):
-        images = data.batch(torch.randint(len(data), (BATCH,)))
+        images = data.batch(torch.randint(len(data), (batch,)))
         noise = torch.randn_like(images)
-        times = torch.randint(scheduler.config.num_train_timesteps, (BATCH,))
+        times = torch.randint(scheduler.config.num_train_timesteps, (batch,))
         with torch.autocast("cpu", torch.bfloat16):
             said = network(scheduler.add_noise(images, noise, times), times).sample
         loss = mse_loss(said.float(), noise)
@@ -72,23 +95,15 @@ def train(folder: Path, count: int) -> None:
     DDPMPipeline(network.eval(), scheduler).save_pretrained(folder)
 
 
-def ratio(samples: Samples, base: Samples, reference: Reference) -> Estimate:
-    """Return the Frechet distance of `samples` over that of `base`, paired sample by sample."""
-    metric = Frechet()
-    both = torch.stack([samples.features, base.features], dim=1)
-
-    def statistic(rows: torch.Tensor) -> torch.Tensor:
-        return metric.of(rows[:, 0], reference) / metric.of(rows[:, 1], reference)
-
-    return jackknife(statistic, both)[0]
-
-
-def measure(job: Job, folder: Path, solver: str, nfe: int) -> None:
+def measure(job: Job, folder: Path, name: str, solver: str, nfe: int) -> None:
     """Measure every kernel; FOLDER.json has those that are done."""
-    kind = features.build("garments", features.GREY, torch.device("cpu"))
-    reference = open_reference(DATA, features.GREY, kind)
+    task = TASKS[name]
+    shape = (1, task.side, task.side)
+    reference = open_reference(
+        name, shape, features.build(task.features, shape, torch.device("cpu"))
+    )
     rows: dict[str, object] = {}
-    facts = {"samples": job.samples, "seeds": list(job.seeds)}
+    facts = {"data": name, "samples": job.samples, "seeds": list(job.seeds)}
     facts |= {"training_images": training_scores(job, reference)}
     facts |= {"machine": machine("cpu"), "versions": versions(), "kernels": rows}
     base = None
@@ -96,7 +111,7 @@ def measure(job: Job, folder: Path, solver: str, nfe: int) -> None:
         model = zoo.load(folder, kernel=kernel)
         found, (samples,) = outcome(model, sweep(model, [solver], [nfe])[0], job, reference)
         base = base or samples
-        against = ratio(samples, base, reference)
+        against = frechet_ratio(samples, base, reference)
         rows[kernel] = {**msgspec.to_builtins(found), "ratio": msgspec.to_builtins(against)}
         frechet = found.metrics["frechet"]
         print(
@@ -112,7 +127,8 @@ def measure(job: Job, folder: Path, solver: str, nfe: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="of the pipeline")
-    parser.add_argument("--images", type=int, default=140_000, help="to train on")
+    parser.add_argument("--data", choices=TASKS, default="digits")
+    parser.add_argument("--images", type=int, help="to train on [as the task says]")
     parser.add_argument("-n", type=int, default=2000, dest="samples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--solver", default="exp-abm3")
@@ -121,9 +137,9 @@ def main() -> None:
     torch.set_num_threads(1)
     folder: Path = arguments.folder.resolve()
     if not folder.is_dir():
-        train(folder, arguments.images)
+        train(folder, arguments.data, arguments.images or TASKS[arguments.data].images)
     job = Job(METRICS, arguments.samples, (arguments.seed,))
-    measure(job, folder, arguments.solver, arguments.nfe)
+    measure(job, folder, arguments.data, arguments.solver, arguments.nfe)
 
 
 if __name__ == "__main__":

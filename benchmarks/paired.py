@@ -1,0 +1,23 @@
+"""The ratio of two distances whose samples grew from the same starting points."""
+
+from __future__ import annotations
+
+import torch
+
+from zoo.evaluate.intervals import Estimate, jackknife
+from zoo.evaluate.metrics import Frechet, Samples
+from zoo.evaluate.reference import Reference
+
+
+def frechet_ratio(samples: Samples, base: Samples, reference: Reference) -> Estimate:
+    """Return the Frechet distance of `samples` over that of `base`, with its 95 % interval.
+
+    The jackknife leaves out the same samples of both, so that what they share cancels.
+    """
+    metric = Frechet()
+    both = torch.stack([samples.features, base.features], dim=1)
+
+    def statistic(rows: torch.Tensor) -> torch.Tensor:
+        return metric.of(rows[:, 0], reference) / metric.of(rows[:, 1], reference)
+
+    return jackknife(statistic, both)[0]
