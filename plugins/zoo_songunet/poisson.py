@@ -27,8 +27,8 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, over
 from zoo_songunet.component import DDPMPP, build
+from zoo_songunet.level import LevelNetwork
 from zoo_songunet.network import SongUNet
-from zoo_songunet.score import LevelNetwork
 
 
 class PoissonField(LevelNetwork):

@@ -9,45 +9,21 @@ Source: score SDE, arXiv:2011.13456, appendix C and G.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, over
-from zoo_songunet.component import DDPMPP, NCSNPP, build
+from zoo_songunet.component import DDPMPP, NCSNPP, Design, build
+from zoo_songunet.level import LevelNetwork
 from zoo_songunet.network import SongUNet
 
 _BETA_MIN, _BETA_MAX, _LAST_STEP = 0.1, 20.0, 999.0
 
 
-class LevelNetwork(Network):
-    """E[x_0 | x_t] from a backbone that knows noise levels in [low, high].
-
-    Above `high`, D(y; sigma) is D(y high / sigma; high), the mean of the data up to
-    O(sigma_data^2 / high^2); below `low`, D(y; low).
-    """
-
-    low: float
-    high: float
-
-    def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
-        super().__init__()
-        self.backbone, self.kernel = backbone, kernel
-
-    def _seen(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return y = x_0 + level n and the level within the range, (B, *) and (B,)."""
-        alpha, sigma = (c.to(x_t.device) for c in self.kernel.marginal(t.double()))
-        level = (sigma / alpha).clamp(self.low, self.high).expand(len(x_t))
-        return over(level / torch.maximum(sigma, self.low * alpha), x_t) * x_t, level
-
-    def _say(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Return the backbone's output, told `condition`: it divides its first feature by 4."""
-        out: Tensor = self.backbone(x, 4 * condition.to(x)[:, None])
-        return out
-
-
-class _ScoreNetwork(LevelNetwork):
+class ScoreNetwork(LevelNetwork):
     """One that is told the level, which therefore has to be a function of t."""
 
     def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
@@ -59,7 +35,7 @@ class _ScoreNetwork(LevelNetwork):
         super().__init__(backbone, kernel)
 
 
-class VPScore(_ScoreNetwork):
+class VPScore(ScoreNetwork):
     """D = y - sigma epsilon(y / sqrt(1 + sigma^2), 999 t): the VP SDE from t = 1e-5 to 1."""
 
     low, high = 1e-3, 152.0
@@ -74,7 +50,7 @@ class VPScore(_ScoreNetwork):
         return y - over(level, x_t) * self._say(scale * y, _LAST_STEP * time)
 
 
-class VEScore(_ScoreNetwork):
+class VEScore(ScoreNetwork):
     """D = y + sigma F(y, log(sigma / 2)): the VE SDE, half of sigma being that of [0, 1]."""
 
     low, high = 0.02, 100.0
@@ -86,47 +62,41 @@ class VEScore(_ScoreNetwork):
         return y + over(level, x_t) * self._say(y, (level / 2).log())
 
 
-def vp(
-    shape: tuple[int, ...],
-    kernel: FieldKernel,
-    *,
-    width: int = 128,
-    multipliers: Sequence[int] = (1, 2, 2, 2),
-    blocks: int = 4,
-    attention: Sequence[int] = (16,),
-    dropout: float = 0.1,
-) -> Network:
-    """Build DDPM++ of the VP SDE (or of DDPM); arguments and errors as for `ddpmpp`."""
-    backbone = build(
-        shape,
-        DDPMPP,
-        width=width,
-        multipliers=multipliers,
-        blocks=blocks,
-        attention=attention,
-        dropout=dropout,
-    )
-    return VPScore(backbone, kernel)
+@dataclass(frozen=True)
+class ScoreSDE:
+    """Builds one of the networks: arguments as for `ddpmpp`, defaults as for CIFAR-10.
+
+    Attributes:
+        design: of the backbone.
+        network: what it is told, and what it says.
+    """
+
+    design: Design
+    network: type[ScoreNetwork]
+
+    def __call__(
+        self,
+        shape: tuple[int, ...],
+        kernel: FieldKernel,
+        *,
+        width: int = 128,
+        multipliers: Sequence[int] = (1, 2, 2, 2),
+        blocks: int = 4,
+        attention: Sequence[int] = (16,),
+        dropout: float = 0.1,
+    ) -> Network:
+        """Return the network; raises as `ddpmpp` does, and for a kernel of random levels."""
+        backbone = build(
+            shape,
+            self.design,
+            width=width,
+            multipliers=multipliers,
+            blocks=blocks,
+            attention=attention,
+            dropout=dropout,
+        )
+        return self.network(backbone, kernel)
 
 
-def ve(
-    shape: tuple[int, ...],
-    kernel: FieldKernel,
-    *,
-    width: int = 128,
-    multipliers: Sequence[int] = (1, 2, 2, 2),
-    blocks: int = 4,
-    attention: Sequence[int] = (16,),
-    dropout: float = 0.1,
-) -> Network:
-    """Build NCSN++ of the VE SDE; arguments and errors as for `ddpmpp`."""
-    backbone = build(
-        shape,
-        NCSNPP,
-        width=width,
-        multipliers=multipliers,
-        blocks=blocks,
-        attention=attention,
-        dropout=dropout,
-    )
-    return VEScore(backbone, kernel)
+vp = ScoreSDE(DDPMPP, VPScore)  # also of DDPM
+ve = ScoreSDE(NCSNPP, VEScore)
