@@ -11,8 +11,7 @@ count for as much as those of little. A step is accepted where err <= 1; the nex
 
     h clamp(0.8 err^(-1/k) (err_before / err)^(1/2k), 0.2, 2),   k = values known + 1
 
-A rejected step costs its one evaluation. Samples that have arrived leave the batch, and none
-depends on its neighbours.
+A rejected step costs its one evaluation.
 
 Sources: Adams methods of variable step, Hairer, Norsett and Wanner, Solving ODEs I, section
 III.5; exponential ones, Hochbruck and Ostermann, Acta Numerica 19 (2010) 209; the controller,
@@ -21,20 +20,16 @@ Gustafsson, ACM TOMS 17 (1991) 533.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
-from zoo.interfaces.solver import StepCallback
-from zoo_solvers.checks import count, positive, scale_of
-from zoo_solvers.clock import LEAST_STEP, LONGEST_STEP, Clock
+from zoo_solvers.checks import positive
+from zoo_solvers.clock import LONGEST_STEP, Clock
 from zoo_solvers.coefficients import Exponential
 from zoo_solvers.linear import denoiser, own_share
 from zoo_solvers.multistep import Value
-from zoo_solvers.walk import CheckedSolver
+from zoo_solvers.own_steps import OwnSteps, Walk
 
 # How many values predict; the corrector has one more.
 VALUES = 3
@@ -44,45 +39,77 @@ FIRST_STEP = 0.1
 _LEAST_ERROR = 1e-3
 
 
-@dataclass
-class _Batch:
-    """The samples still under way, B of them.
+class _Walk(Walk):
+    """Samples with the last VALUES of the denoiser, newest first.
 
-    Attributes:
-        x: states (B, *).
-        values: the last VALUES denoised, newest first, (B, *) each.
-        left: what the clock had left where they were, newest first, (VALUES, B).
-        known: how many of them there are, (B,).
-        step: to try next, (B,).
-        error: of the last accepted step, (B,).
-        place: which samples of the walk they are, (B,).
+    Args:
+        value: the denoiser.
+        clock: of the walk.
+        x: states at its start, (samples, *).
+        d: the denoiser's values there, (samples, *).
+        steps: bounds the first step, by the whole way / steps.
+        tol: error allowed per step, in units of the data's scale.
     """
 
-    x: Tensor
-    values: list[Tensor]
-    left: Tensor
-    known: Tensor
-    step: Tensor
-    error: Tensor
-    place: Tensor
+    def __init__(
+        self, value: Value, clock: Clock, x: Tensor, d: Tensor, steps: int, tol: float
+    ) -> None:
+        super().__init__(clock.way, (clock.way / steps).clamp(max=FIRST_STEP))
+        self._value, self._clock, self._tol = value, clock, tol
+        self._x, self._values = x, [d] * VALUES
+        # What the clock had left where the values are, (VALUES, B); how many are known, (B,).
+        self._lefts = self.left.expand(VALUES, -1)
+        self._known = torch.ones(len(x), dtype=torch.long, device=x.device)
+        self._error = torch.ones_like(self.left)  # of the last accepted step, (B,)
 
-    def under_way(self) -> _Batch:
-        """Return the samples that have not arrived."""
-        some = self.left[0] > 0
-        if bool(some.all()):
-            return self
-        return _Batch(
-            x=self.x[some],
-            values=[v[some] for v in self.values],
-            left=self.left[:, some],
-            known=self.known[some],
-            step=self.step[some],
-            error=self.error[some],
-            place=self.place[some],
-        )
+    def time(self) -> Tensor:
+        """Return t of each sample, (B,)."""
+        return self._clock.time(self.left, self.place)
+
+    def state(self) -> Tensor:
+        """Return x of each sample, (B, *)."""
+        return self._x
+
+    def advance(self) -> None:
+        """Try one step of every sample; those whose error is too large stay and step shorter."""
+        x, h, clock = self._x, torch.minimum(self.step, self.left), self._clock
+        lefts = torch.cat([(self.left - h)[None], self._lefts])
+        shrink, predictor, corrector = _weights(clock, lefts, self.place, self._known)
+        ahead = over(shrink, x) * x
+        best = ahead.clone()
+        for k, known in enumerate(self._values):
+            ahead.addcmul_(known, over(predictor[k], x))
+            best.addcmul_(known, over(corrector[k + 1], x))
+        d = self._value(ahead, clock.time(lefts[0], self.place))
+        best.addcmul_(d, over(corrector[0], x))
+        error = (best - ahead).flatten(1).square().mean(dim=1).sqrt() / (self._tol * clock.scale)
+        accepted = error <= 1
+        moved = accepted.reshape(-1, *(1,) * (x.ndim - 1))
+        self._x = torch.where(moved, best, x)
+        shifted = [d, *self._values[:-1]]
+        self._values = [torch.where(moved, *v) for v in zip(shifted, self._values, strict=True)]
+        self._lefts = torch.where(accepted, lefts[:-1], self._lefts)
+        self.left = self._lefts[0]
+        self.step = (h * self._growth(error)).clamp(max=LONGEST_STEP)
+        self._error = torch.where(accepted, error.clamp(min=_LEAST_ERROR), self._error)
+        self._known = (self._known + accepted).clamp(max=VALUES)
+
+    def _growth(self, error: Tensor) -> Tensor:
+        """Return by how much the step changes, (B,); it never grows where it was rejected."""
+        power = 1 / (1 + self._known.to(error))
+        best = 0.8 * error**-power * (self._error / error) ** (power / 2)
+        best = best.nan_to_num(0.2).clamp(0.2, 2.0)
+        return torch.where(error <= 1, best, best.clamp(max=0.8))
+
+    def keep(self, some: Tensor) -> None:
+        """Go on with `some` of the samples alone, (B,) of bool."""
+        super().keep(some)
+        self._x, self._values = self._x[some], [v[some] for v in self._values]
+        self._lefts = self._lefts[:, some]
+        self._known, self._error = self._known[some], self._error[some]
 
 
-class Adaptive(CheckedSolver):
+class Adaptive(OwnSteps):
     """Adaptive, per sample; `steps` only bounds the first step, by the whole way / steps.
 
     Options:
@@ -91,97 +118,23 @@ class Adaptive(CheckedSolver):
         scale: standard deviation of the data, in data units; by default the model's sigma_data.
     """
 
-    order = VALUES + 1
+    order, cost = VALUES + 1, 1
+    name, tolerance = "exp-adaptive", "tol"
 
     def __init__(
         self, *, tol: float = 5e-3, max_evaluations: int = 10_000, scale: float | None = None
     ) -> None:
+        super().__init__(max_evaluations, scale)
         self._tol = positive("tol", tol)
-        self._max_evaluations = count("max_evaluations", max_evaluations)
-        self._scale = None if scale is None else positive("scale", scale)
 
-    def walk(
-        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
-    ) -> Tensor:
-        """Return x at t_to; the callback's t is that of the sample furthest behind.
-
-        Raises:
-            ZooError: a sample's step underflows, or its evaluations run out; t is named.
-        """
-        try:
-            return self._walk(flow, x, (t_from, t_to), steps, after)
-        finally:
-            flow.rows = None
-
-    def _walk(
-        self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, after: StepCallback
-    ) -> Tensor:
-        value, scale = denoiser(flow), scale_of(flow, self._scale)
+    def start(
+        self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, scale: float
+    ) -> Walk:
+        """Return the walk before its first step; one evaluation, the denoiser there."""
+        value = denoiser(flow)
         d = value(x, ends[0])
         clock = Clock(flow.kernel, own_share(flow.kernel, x, d, ends[0]), x, ends, scale)
-        batch = _start(x, d, clock.way, steps)
-        taken = 0
-        while len(batch.place):
-            flow.rows = batch.place
-            self._step(value, clock, batch)
-            x = x.index_copy(0, batch.place, batch.x)
-            behind = batch.left[0].argmax()
-            after(taken, float(clock.time(batch.left[0], batch.place)[behind]), x)
-            batch, taken = batch.under_way(), taken + 1
-            self._check(clock, batch, 1 + taken)
-        return x
-
-    def _step(self, value: Value, clock: Clock, batch: _Batch) -> None:
-        """Try one step of every sample; those whose error is too large stay and step shorter."""
-        x, h = batch.x, torch.minimum(batch.step, batch.left[0])
-        left = torch.cat([(batch.left[0] - h)[None], batch.left])
-        shrink, predictor, corrector = _weights(clock, left, batch.place, batch.known)
-        ahead = over(shrink, x) * x
-        best = ahead.clone()
-        for k, known in enumerate(batch.values):
-            ahead.addcmul_(known, over(predictor[k], x))
-            best.addcmul_(known, over(corrector[k + 1], x))
-        d = value(ahead, clock.time(left[0], batch.place))
-        best.addcmul_(d, over(corrector[0], x))
-        error = (best - ahead).flatten(1).square().mean(dim=1).sqrt() / (self._tol * clock.scale)
-        accepted = error <= 1
-        moved = accepted.reshape(-1, *(1,) * (x.ndim - 1))
-        batch.x = torch.where(moved, best, x)
-        shifted = [d, *batch.values[:-1]]
-        batch.values = [torch.where(moved, *v) for v in zip(shifted, batch.values, strict=True)]
-        batch.left = torch.where(accepted, left[:-1], batch.left)
-        batch.step = (h * _growth(error, batch)).clamp(max=LONGEST_STEP)
-        batch.error = torch.where(accepted, error.clamp(min=_LEAST_ERROR), batch.error)
-        batch.known = (batch.known + accepted).clamp(max=VALUES)
-
-    def _check(self, clock: Clock, batch: _Batch, evaluations: int) -> None:
-        lost = batch.step < LEAST_STEP * clock.way[batch.place]
-        if bool(lost.any()):
-            t = float(clock.time(batch.left[0, lost], batch.place[lost])[0])
-            raise ZooError(
-                f"exp-adaptive's step underflows at t = {t:g}: the field there is not finite, or "
-                "too rough for the tolerance; raise tol"
-            )
-        if len(batch.place) and evaluations >= self._max_evaluations:
-            t = float(clock.time(batch.left[0], batch.place)[batch.left[0].argmax()])
-            raise ZooError(
-                f"exp-adaptive has used {evaluations} of max_evaluations = "
-                f"{self._max_evaluations} at t = {t:g}; raise it, or raise tol"
-            )
-
-
-def _start(x: Tensor, d: Tensor, way: Tensor, steps: int) -> _Batch:
-    """Return the batch before its first step, with one value known."""
-    one = torch.ones_like(way)
-    return _Batch(
-        x=x,
-        values=[d] * VALUES,
-        left=way.expand(VALUES, -1),
-        known=torch.ones(len(x), dtype=torch.long, device=x.device),
-        step=(way / steps).clamp(max=FIRST_STEP),
-        error=one,
-        place=torch.arange(len(x), device=x.device),
-    )
+        return _Walk(value, clock, x, d, steps, self._tol)
 
 
 def _weights(
@@ -204,11 +157,3 @@ def _weights(
             fit = line.weights(tuple(range(first, -k, -1)), k - 1, k)[0]
             table[: len(fit)] = torch.where(have, fit, table[: len(fit)])
     return sigma[-1] / sigma[-2], predictor, corrector
-
-
-def _growth(error: Tensor, batch: _Batch) -> Tensor:
-    """Return by how much the step changes, (B,); it never grows where it was rejected."""
-    power = 1 / (1 + batch.known.to(error))
-    best = 0.8 * error**-power * (batch.error / error) ** (power / 2)
-    best = best.nan_to_num(0.2).clamp(0.2, 2.0)
-    return torch.where(error <= 1, best, best.clamp(max=0.8))

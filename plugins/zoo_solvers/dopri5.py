@@ -5,25 +5,20 @@ accepted where
 
     err = rms((y5 - y4) / (atol + rtol max(|y|, |y5|))) <= 1,   h <- h clamp(0.9 err^(-1/5), 0.2, 5)
 
-Each sample has its own time, h and err, so its result does not depend on its neighbours; samples
-that have arrived leave the batch. The pair: Dormand and Prince, J. Comput. Appl. Math. 6 (1980)
-19; the controller: Hairer, Norsett and Wanner, Solving ODEs I, section II.4.
+Each sample has its own time, h and err (`own_steps`). The pair: Dormand and Prince, J. Comput.
+Appl. Math. 6 (1980) 19; the controller: Hairer, Norsett and Wanner, Solving ODEs I, section II.4.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
-from zoo.interfaces.solver import StepCallback
 from zoo_solvers.charts import Chart, chart_for
-from zoo_solvers.checks import count, positive, scale_of
-from zoo_solvers.clock import LEAST_STEP, LONGEST_STEP
-from zoo_solvers.walk import CheckedSolver
+from zoo_solvers.checks import positive
+from zoo_solvers.clock import LONGEST_STEP
+from zoo_solvers.own_steps import OwnSteps, Walk
 
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 WEIGHTS = (
@@ -51,23 +46,50 @@ def per_sample_rms(x: Tensor) -> Tensor:
     return x.flatten(1).square().mean(dim=1).sqrt()
 
 
-@dataclass
-class _Batch:
-    """The samples still under way: state, its slope, clock left to run, next step, place."""
+class _Walk(Walk):
+    """Samples as y with its slope at their times, (B, *) each, in the coordinates of a chart."""
 
-    y: Tensor
-    slope: Tensor
-    left: Tensor
-    step: Tensor
-    place: Tensor
+    def __init__(
+        self, chart: Chart, y: Tensor, slope: Tensor, step: Tensor, rtol: float, atol: float
+    ) -> None:
+        super().__init__(chart.way, step)
+        self._chart, self._y, self._slope = chart, y, slope
+        self._rtol, self._atol = rtol, atol / chart.unit
 
-    def under_way(self) -> _Batch:
-        """Return the samples that have not arrived."""
-        some = self.left > 0
-        return _Batch(*(v[some] for v in (self.y, self.slope, self.left, self.step, self.place)))
+    def time(self) -> Tensor:
+        """Return t of each sample, (B,)."""
+        return self._chart.time(self.left, self.place)
+
+    def state(self) -> Tensor:
+        """Return x of each sample, (B, *)."""
+        return self._chart.leave(self._y, self.left, self.place)
+
+    def advance(self) -> None:
+        """Try one step of every sample; those whose error is too large stay and step shorter."""
+        y, left = self._y, self.left
+        h = torch.minimum(self.step, left)
+        wide = over(h, y)
+        slopes, ahead = [self._slope], y
+        for node, weights in zip(NODES, WEIGHTS, strict=True):
+            ahead = y + wide * combine(weights, slopes)
+            slopes.append(self._chart.slope(ahead, left - node * h, self.place))
+        scale = self._atol + self._rtol * torch.maximum(y.abs(), ahead.abs())
+        error = per_sample_rms(wide * combine(ERROR, slopes) / scale)
+        accepted = error <= 1
+        moved = accepted.reshape(wide.shape)
+        self._y = torch.where(moved, ahead, y)
+        self._slope = torch.where(moved, slopes[-1], self._slope)
+        self.left = torch.where(accepted, left - h, left)
+        growth = (0.9 * error**-0.2).nan_to_num(0.2).clamp(0.2, 5.0)
+        self.step = (h * growth).clamp(max=LONGEST_STEP)
+
+    def keep(self, some: Tensor) -> None:
+        """Go on with `some` of the samples alone, (B,) of bool."""
+        super().keep(some)
+        self._y, self._slope = self._y[some], self._slope[some]
 
 
-class Dopri5(CheckedSolver):
+class Dopri5(OwnSteps):
     """Adaptive, per sample; `steps` only sets the first step, the whole way / steps.
 
     Options:
@@ -76,7 +98,8 @@ class Dopri5(CheckedSolver):
         scale: standard deviation of the data, in data units; by default the model's sigma_data.
     """
 
-    order = 5
+    order, cost = 5, len(NODES)
+    name, tolerance = "dopri5", "rtol and atol"
 
     def __init__(
         self,
@@ -86,72 +109,13 @@ class Dopri5(CheckedSolver):
         max_evaluations: int = 10_000,
         scale: float | None = None,
     ) -> None:
+        super().__init__(max_evaluations, scale)
         self._rtol, self._atol = positive("rtol", rtol), positive("atol", atol)
-        self._max_evaluations = count("max_evaluations", max_evaluations)
-        self._scale = None if scale is None else positive("scale", scale)
 
-    def walk(
-        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
-    ) -> Tensor:
-        """Return x at t_to; the callback's t is that of the sample furthest behind.
-
-        Raises:
-            ZooError: a sample's step underflows, or its evaluations run out; t is named.
-        """
-        try:
-            return self._walk(flow, x, (t_from, t_to), steps, after)
-        finally:
-            flow.rows = None
-
-    def _walk(
-        self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, after: StepCallback
-    ) -> Tensor:
-        chart, y, slope = chart_for(flow, x, *ends, scale_of(flow, self._scale))
-        left = chart.way
-        place = torch.arange(len(x), device=x.device)
-        batch = _Batch(y, slope, left, (left / steps).clamp(max=LONGEST_STEP), place)
-        evaluations, taken = 1, 0
-        while len(batch.place):
-            flow.rows = batch.place
-            self._step(chart, batch)
-            x = x.index_copy(0, batch.place, chart.leave(batch.y, batch.left, batch.place))
-            behind = batch.left.argmax()
-            after(taken, float(chart.time(batch.left, batch.place)[behind]), x)
-            batch = batch.under_way()
-            evaluations, taken = evaluations + len(NODES), taken + 1
-            self._check(chart, batch, evaluations)
-        return x
-
-    def _step(self, chart: Chart, batch: _Batch) -> None:
-        """Try one step of every sample; those whose error is too large stay and step shorter."""
-        y, left = batch.y, batch.left
-        h = torch.minimum(batch.step, left)
-        wide = over(h, y)
-        slopes, ahead = [batch.slope], y
-        for node, weights in zip(NODES, WEIGHTS, strict=True):
-            ahead = y + wide * combine(weights, slopes)
-            slopes.append(chart.slope(ahead, left - node * h, batch.place))
-        scale = self._atol / chart.unit + self._rtol * torch.maximum(y.abs(), ahead.abs())
-        error = per_sample_rms(wide * combine(ERROR, slopes) / scale)
-        accepted = error <= 1
-        moved = accepted.reshape(wide.shape)
-        batch.y = torch.where(moved, ahead, y)
-        batch.slope = torch.where(moved, slopes[-1], batch.slope)
-        batch.left = torch.where(accepted, left - h, left)
-        growth = (0.9 * error**-0.2).nan_to_num(0.2).clamp(0.2, 5.0)
-        batch.step = (h * growth).clamp(max=LONGEST_STEP)
-
-    def _check(self, chart: Chart, batch: _Batch, evaluations: int) -> None:
-        lost = batch.step < LEAST_STEP * chart.way[batch.place]
-        if bool(lost.any()):
-            t = float(chart.time(batch.left[lost], batch.place[lost])[0])
-            raise ZooError(
-                f"dopri5's step underflows at t = {t:g}: the field there is not finite, or too "
-                "rough for the tolerances; raise rtol and atol"
-            )
-        if len(batch.place) and evaluations + len(NODES) > self._max_evaluations:
-            t = float(chart.time(batch.left, batch.place)[batch.left.argmax()])
-            raise ZooError(
-                f"dopri5 has used {evaluations} of max_evaluations = {self._max_evaluations} at "
-                f"t = {t:g}; raise it, or raise rtol and atol"
-            )
+    def start(
+        self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, scale: float
+    ) -> Walk:
+        """Return the walk before its first step; one evaluation, the slope there."""
+        chart, y, slope = chart_for(flow, x, *ends, scale)
+        step = (chart.way / steps).clamp(max=LONGEST_STEP)
+        return _Walk(chart, y, slope, step, self._rtol, self._atol)
