@@ -27,6 +27,7 @@ from zoo.evaluate.reference import as_written, open_reference
 from zoo.evaluate.robust import NoisySolver, quantised
 from zoo.evaluate.run import Job, bits_per_dim, disturbed, evaluate, own_setting, sweep
 from zoo.interfaces import Flow
+from zoo.lift import lift
 
 CPU = torch.device("cpu")
 
@@ -232,6 +233,12 @@ def test_weights_of_few_bits_have_few_levels_and_lie_near(bits):
         step = float(old.abs().max()) / (2 ** (bits - 1) - 1)
         assert len(new.unique()) <= 2**bits - 1
         assert float((new - old).abs().max()) <= step / 2 * (1 + 1e-4)
+
+
+def test_a_lifted_model_of_few_bits_carries_its_levels_as_before():
+    lifted = lift(images(kernel="gaussian"), "gravity")
+    plain, fine = (m.sample(3, steps=4, seed=0) for m in (lifted, quantised(lifted, 16)))
+    torch.testing.assert_close(fine, plain, rtol=0, atol=0.02)
 
 
 def test_one_bit_is_refused():

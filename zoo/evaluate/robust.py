@@ -93,19 +93,11 @@ def quantised(model: FieldModel, bits: int) -> FieldModel:
     """
     check_bits(bits)
     top = 2 ** (bits - 1) - 1
-    network = copy.deepcopy(model.network)
+    coarse = copy.deepcopy(model)
     with torch.no_grad():
-        for weight in network.parameters():
+        for weight in coarse.network.parameters():
             largest = float(weight.abs().max()) if weight.numel() else 0.0
             if weight.ndim >= 2 and largest > 0:
                 step = largest / top
                 weight.copy_((weight / step).round() * step)
-    return FieldModel(
-        model.kernel,
-        model.prior,
-        network,
-        model.solver,
-        model.shape,
-        config=model.config,
-        card=model.card,
-    )
+    return coarse
