@@ -201,14 +201,22 @@ def test_noise_enters_once_per_inner_step_with_the_levels_variance():
     kernel = zoo.kernel("gaussian", dim=4)
     still = Flow(kernel, lambda x, t: x, dtype=torch.float64)
     seen = []
-    x = torch.zeros(20_000, 4, dtype=torch.float64)
-    end = NoisySolver(zoo.solver("heun"), 0.5, seed=3).integrate(
+    x = torch.randn(20_000, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    end = NoisySolver(zoo.solver("heun"), 0.5).integrate(
         still, x, 2.0, 0.5, steps=4, callback=lambda i, t, x: seen.append(t)
     )
     assert len(seen) == 4
     assert all(a > b for a, b in pairwise(seen))
     expected = 0.25 * sum(t * t for t in seen[:-1])
-    assert float(end.var()) == pytest.approx(expected, rel=0.03)
+    assert float((end - x).var()) == pytest.approx(expected, rel=0.03)
+
+
+def test_a_samples_noise_is_its_own_in_any_batch():
+    model, noisy = images(), NoisySolver(zoo.solver("heun"), 0.5)
+    options = {"seed": 1, "steps": 4, "solver": noisy}
+    whole = model.sample(40, batch_size=40, **options)
+    assert torch.equal(model.sample(40, batch_size=16, **options), whole)
+    assert torch.equal(model.sample(10, first=30, **options), whole[30:])
 
 
 @pytest.mark.parametrize("amount", [-0.1, float("nan"), float("inf")])

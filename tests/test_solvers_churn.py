@@ -8,10 +8,10 @@ from kernel_cases import build as kernel_of
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_solvers.churn import HeunChurn
 from zoo_solvers.heun import Heun
-from zoo_solvers.own_noise import keys, normal
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
+from zoo.own_noise import keys, normal
 
 STD = 0.5
 

@@ -20,10 +20,10 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
 from zoo.interfaces.solver import StepCallback
+from zoo.own_noise import keys, normal
 from zoo_solvers.checks import positive
 from zoo_solvers.heun import Heun
 from zoo_solvers.linear import is_scalar, own_share
-from zoo_solvers.own_noise import keys, normal
 
 _LARGEST_GAMMA = math.sqrt(2) - 1
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import Flow, Solver, randn
+from zoo.interfaces import Flow, Solver
 from zoo.interfaces.solver import StepCallback
 from zoo.model import FieldModel
+from zoo.own_noise import keys, normal
 
 
 def check_noise(amount: float) -> None:
@@ -33,21 +34,19 @@ class NoisySolver(Solver):
 
     sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
     to every kernel. Each step is a walk of its own, so a multistep method starts anew at each;
-    with amount 0 a one-step method gives exactly what it gives undisturbed. The noise depends on
-    the seed and on the order of batches.
+    with amount 0 a one-step method gives exactly what it gives undisturbed. A sample's noise
+    depends on its starting point alone, not on the batch that it is in.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
         solver: the solver, of fixed steps.
         amount: of noise, relative to the level, at least 0.
-        seed: of the noise.
     """
 
-    def __init__(self, solver: Solver, amount: float, seed: int = 0) -> None:
+    def __init__(self, solver: Solver, amount: float) -> None:
         check_noise(amount)
         self.solver, self.amount, self.order = solver, amount, solver.order
         self.couples_samples, self.part = solver.couples_samples, solver.part
-        self._generator = torch.Generator().manual_seed(seed)
 
     def integrate(
         self,
@@ -60,12 +59,12 @@ class NoisySolver(Solver):
         callback: StepCallback | None = None,
     ) -> Tensor:
         """Return x at t_to, disturbed on the way; arguments as for the solver's own."""
-        times = self._times(flow, x, t_from, t_to, steps)
+        key, times = keys(x), self._times(flow, x, t_from, t_to, steps)
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
                 _, sigma = flow.kernel.marginal(torch.tensor(end, dtype=torch.float64))
-                x = x + self.amount * float(sigma) * randn(x.shape, x, self._generator)
+                x = x + self.amount * float(sigma) * normal(key, i, x)
             if callback is not None:
                 callback(i, end, x)
         return x

@@ -103,7 +103,7 @@ def draw(model: FieldModel, setting: Setting, n: int, seed: int) -> torch.Tensor
     """Return n samples, (n, *shape), under a setting."""
     solver = solver_of(model, setting)
     if setting.noise:
-        solver = NoisySolver(solver, setting.noise, seed)
+        solver = NoisySolver(solver, setting.noise)
     if setting.bits is not None:
         model = quantised(model, setting.bits)
     return model.sample(n, steps=setting.steps, solver=solver, seed=seed, progress=True)
