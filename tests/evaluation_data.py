@@ -13,8 +13,8 @@ def patterns(n, seed, side=8):
     return (base[labels] + noise).clamp(0, 255).to(torch.uint8), labels
 
 
-def write_npz(path, n=120, seed=1):
+def write_npz(path, n=120, seed=1, side=8):
     """Write patterns to an .npz file; return its reference."""
-    images, labels = patterns(n, seed)
+    images, labels = patterns(n, seed, side)
     np.savez(path, x=images.numpy(), y=labels.numpy())
     return f"npz:{path}"

@@ -4,9 +4,15 @@ import json
 import shutil
 
 import pytest
+import torch
 from evaluation_data import write_npz
+from tiny_models import images
 
+import zoo
 from zoo.cli import main
+from zoo.evaluate.features import build
+from zoo.evaluate.frechet import frechet_distance, gaussian_of
+from zoo.evaluate.reference import as_written, open_reference
 from zoo.folder import read_card, read_config
 
 
@@ -85,10 +91,49 @@ def test_results_in_the_card(evaluated, tmp_path):
         (("--solvers", "dopri5", "--nfe", "4"), 1, "dopri5 cannot keep to 4 evaluations"),
         (("--noise", "-1", "-n", "20"), 1, "noise = -1"),
         (("--bits", "1", "-n", "20"), 1, "bits = 1"),
+        (("--kernel", "tanh"), 1, "leave kernel out"),
     ],
 )
 def test_refusals_are_one_line(evaluated, options, status, said):
     assert said in refused(evaluated(*options), status)
+
+
+@pytest.fixture
+def gaussian(tmp_path):
+    """The folder of a model trained under a Gaussian kernel, and data for it."""
+    folder = images(kernel="gaussian").save_pretrained(tmp_path / "gaussian-tiny")
+    return folder, write_npz(tmp_path / "patterns.npz", n=60)
+
+
+def test_under_another_kernel(command, gaussian):
+    folder, data = gaussian
+    options = ("-n", 20, "--steps", 3, "--metrics", "frechet", "--data", data)
+    status, out, err = command("eval", folder, "--kernel", "gravity", *options, "--json")
+    assert status == 0
+    assert f"{folder} under the kernel gravity: 1 x 20 samples by heun" in err
+    lifted, own = json.loads(out), json.loads(command("eval", folder, *options, "--json")[1])
+    assert (lifted["kernel"], own["kernel"]) == ("gravity", "gaussian")
+    # to each kernel its own samples
+    x = zoo.load(folder, kernel="gravity").sample(20, seed=0, steps=3)
+    features = as_written(x, (-1.0, 1.0)).flatten(1).double()
+    reference = open_reference(data, (1, 8, 8), build("pixels", (1, 8, 8), torch.device("cpu")))
+    expected = frechet_distance(gaussian_of(features), reference.gaussian)
+    assert lifted["outcomes"][0]["metrics"]["frechet"]["values"] == [pytest.approx(expected)]
+    assert lifted["outcomes"][0]["metrics"] != own["outcomes"][0]["metrics"]
+    title = command("eval", folder, "--kernel", "gravity", *options)[1].partition(" against ")[0]
+    assert title == f"{folder} under the kernel gravity"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (("--kernel", "gravty"), 1, "did you mean 'gravity'"),
+        (("--kernel", "gravity", "--write-card"), 2, "--write-card is for the model's own kernel"),
+    ],
+)
+def test_kernels_that_a_model_cannot_be_measured_under(command, gaussian, options, status, said):
+    folder, data = gaussian
+    assert said in refused(command("eval", folder, "--data", data, *options), status)
 
 
 def test_a_model_that_does_not_say_what_it_learned_from(evaluated):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from itertools import count, pairwise
 from types import SimpleNamespace
@@ -25,7 +26,15 @@ from zoo.evaluate.garments.train import accuracy, export, train
 from zoo.evaluate.metrics import Nearest, named, samples_of
 from zoo.evaluate.reference import as_written, open_reference
 from zoo.evaluate.robust import NoisySolver, quantised
-from zoo.evaluate.run import Job, bits_per_dim, disturbed, evaluate, own_setting, sweep
+from zoo.evaluate.run import (
+    Job,
+    bits_per_dim,
+    class_accuracy,
+    disturbed,
+    evaluate,
+    own_setting,
+    sweep,
+)
 from zoo.interfaces import Flow
 from zoo.lift import lift
 
@@ -349,23 +358,33 @@ def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
     assert found.low < 2 < found.high
 
 
-def test_class_accuracy_counts_samples_of_their_own_class():
-    class Painter:
-        """Paints its label, and every fifth time another."""
-
-        network, range = SimpleNamespace(labels=4), (-1.0, 1.0)
-
-        def sample(self, n, *, labels, guidance, **_):
-            assert guidance == 2
-            wrong = torch.arange(n) % 5 == 0
-            painted = torch.where(wrong, (labels + 1) % 4, labels)
-            return (painted.float() / 127.5 - 1)[:, None, None, None].expand(n, 1, 2, 2)
-
+def test_class_hits_are_samples_of_their_own_class():
+    labels, wrong = torch.arange(100) % 4, torch.arange(100) % 5 == 0
+    painted = torch.where(wrong, (labels + 1) % 4, labels)
+    x = (painted.float() / 127.5 - 1)[:, None, None, None].expand(100, 1, 2, 2)
     kind = extractors.Features(
         "x", "x", lambda x: x, lambda x: ((x[:, 0, 0, 0] + 1) * 127.5).round().long()
     )
-    options = {"guidance": 2.0, "steps": 3, "solver": None, "seed": 0}
-    assert class_hits(Painter(), kind, 100, **options).mean() == pytest.approx(0.8)
+    assert torch.equal(class_hits(x, labels, kind, (-1.0, 1.0)), (~wrong).double())
+    with pytest.raises(ZooError, match="'pixels' are none"):
+        class_hits(x, labels, extractors.build("pixels", (1, 2, 2), CPU), None)
+
+
+def test_class_accuracy_is_of_samples_drawn_by_class(reference):
+    model = images(labels=4)
+
+    def classify(x):
+        return (x.mean(dim=(1, 2, 3)) > 0).long()
+
+    kind = extractors.Features("x", "x", lambda x: x, classify)
+    setting, labels = own_setting(model, "euler", 2), torch.arange(30) % 4
+    found = class_accuracy(
+        model, setting, Job(("classes",), 30, (5,)), replace(reference, features=kind)
+    )
+    drawn = model.sample(30, labels=labels, guidance=2.0, steps=2, solver="euler", seed=5)
+    expected = (classify(drawn) == labels).double().mean()
+    assert found["class_accuracy_guidance_2"].value == pytest.approx(float(expected))
+    assert set(found) == {"class_accuracy_guidance_1", "class_accuracy_guidance_2"}
 
 
 def test_features_of_many_images_are_those_of_each(monkeypatch):

@@ -15,8 +15,15 @@ from zoo.noise import GROUP
 from zoo.train.world import World
 
 
-def sample_together(model: FieldModel, world: World, n: int, **options: Any) -> Tensor | None:
-    """Return model.sample(n, **options) in the first process, None in the others.
+def sample_together(
+    model: FieldModel,
+    world: World,
+    n: int,
+    *,
+    labels: int | Tensor | None = None,
+    **options: Any,
+) -> Tensor | None:
+    """Return model.sample(n, labels=labels, **options) in the first process, None in the others.
 
     The result is that of one process, to the last bit on the CPU. Shares are whole groups of 16.
 
@@ -24,7 +31,8 @@ def sample_together(model: FieldModel, world: World, n: int, **options: Any) -> 
         model: the same in every process.
         world: this process among them.
         n: number of samples.
-        options: as for `sample`, with a seed; labels are one class number for all.
+        labels: class number for all, or those of all n samples, (n,).
+        options: as for `sample`, with a seed.
 
     Raises:
         ZooError: as `sample`.
@@ -33,5 +41,6 @@ def sample_together(model: FieldModel, world: World, n: int, **options: Any) -> 
     first, last = (min(n, GROUP * (k * groups // world.size)) for k in (world.rank, world.rank + 1))
     rows = torch.empty(0, *model.shape)
     if first < last:
-        rows = model.sample(last - first, first=first, **options)
+        part = labels[first:last] if isinstance(labels, Tensor) else labels
+        rows = model.sample(last - first, first=first, labels=part, **options)
     return world.joined(rows)

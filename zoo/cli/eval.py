@@ -1,7 +1,11 @@
-"""`zoo eval NAME`: how close are a model's samples to held-out data?"""
+"""`zoo eval NAME`: how close are a model's samples to held-out data?
+
+torchrun --nproc-per-node 2 -m zoo eval NAME
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.evaluate.intervals import Estimate
+    from zoo.evaluate.reference import Reference
     from zoo.evaluate.report import Report, Setting
     from zoo.model import FieldModel
 
@@ -34,6 +39,11 @@ def _whole(ctx: click.Context, param: click.Parameter, text: str | None) -> list
     return [int(number) for number in numbers]
 
 
+def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> list[str]:
+    """Return "euler,heun" as names."""
+    return [name.strip() for name in text.split(",")] if text else []
+
+
 @click.command()
 @click.argument("ref", metavar="NAME")
 @click.option("-n", "count", type=_COUNT, default=10_000, show_default=True, help="Samples a seed.")
@@ -42,9 +52,12 @@ def _whole(ctx: click.Context, param: click.Parameter, text: str | None) -> list
 @click.option("--metrics", help="Of frechet, kid, prdc, nearest, bits, classes [the first four].")
 @click.option("--features", help="garments, pixels, inception or timm:MODEL [what suits].")
 @click.option("--data", help="Compare with the test split of this data [the model's own].")
+@click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
 @click.option("--steps", type=_COUNT, help="Solver steps; the model's default if not given.")
-@click.option("--solvers", help="Sweep: these solvers at each of --nfe, e.g. euler,heun.")
+@click.option(
+    "--solvers", callback=_names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun."
+)
 @click.option("--nfe", callback=_whole, help="Sweep: evaluations per sample, e.g. 9,18,35.")
 @click.option("--noise", callback=_numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
 @click.option("--bits", callback=_whole, help="Also with weights of so many bits, e.g. 8,6,5.")
@@ -60,9 +73,10 @@ def command(
     metrics: str | None,
     features: str | None,
     data: str | None,
+    kernel: str | None,
     solver: str | None,
     steps: int | None,
-    solvers: str | None,
+    solvers: list[str],
     nfe: list[int],
     noise: list[float],
     bits: list[int],
@@ -75,46 +89,65 @@ def command(
 
     Samples are compared with the test split of the data by the features of a network. Every
     figure has a 95 % interval: over seeds, or by the jackknife where there is one seed. Distances
-    on "garments", the small classifier that ships with fieldzoo, are no FID.
+    on "garments", the small classifier that ships with fieldzoo, are no FID. Started by torchrun,
+    several processes share the sampling; the first measures.
     """
-    if bool(solvers) != bool(nfe):
-        raise click.UsageError("a sweep takes both --solvers and --nfe")
-    if solvers and (solver or steps):
-        raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
-    from zoo.device import parse_device
+    _check_usage(solvers, nfe, alone=bool(solver or steps), lifted=bool(kernel), card=write_card)
     from zoo.evaluate import card, run
-    from zoo.evaluate import features as extractors
     from zoo.evaluate import metrics as known
-    from zoo.evaluate.reference import open_reference
     from zoo.evaluate.report import check_target, plain, write
     from zoo.loading import load
+    from zoo.train.world import connect
 
-    where = parse_device(device)
-    if out is not None:
-        check_target(out)
-    folder = card.folder_to_write(ref) if write_card else None
-    chosen = known.named(metrics) if metrics else known.DEFAULT
-    model = load(ref, device=where)
-    kind = extractors.build(features or extractors.default(model.shape), model.shape, where)
-    reference = open_reference(data or _data_of(model, ref), model.shape, kind)
-    job = run.Job(chosen, count, tuple(range(seed, seed + seeds)))
-    job.check(model, reference)
-    if solvers:
-        settings = run.sweep(model, [name.strip() for name in solvers.split(",")], nfe)
-    else:
-        settings = [run.own_setting(model, solver, steps)]
-    settings += run.disturbed(settings, noise, bits)
-    report = run.evaluate(
-        ref, model, settings, job, reference, lambda line: click.echo(f"{ref}: {line}", err=True)
-    )
-    if out is not None:
-        write(report, out)
-    if folder is not None:
-        card.write(folder, report, model.network)
-    if as_json:
-        echo_json(plain(report))
-    else:
-        _tell(report)
+    what = f"{ref} under the kernel {kernel}" if kernel else ref
+    with connect(device) as world, world.together():
+        if out is not None:
+            check_target(out)
+        folder = card.folder_to_write(ref) if write_card else None
+        chosen = known.named(metrics) if metrics else known.DEFAULT
+        model = world.in_turn(lambda: load(ref, kernel=kernel, device=world.device))
+        reference = world.in_turn(lambda: _reference(model, ref, data, features))
+        job = run.Job(chosen, count, tuple(range(seed, seed + seeds)))
+        job.check(model, reference)
+        settings = run.sweep(model, solvers, nfe) or [run.own_setting(model, solver, steps)]
+        settings += run.disturbed(settings, noise, bits)
+        report = run.evaluate(ref, model, settings, job, reference, partial(_say, what), world)
+        if report is None:
+            return
+        if out is not None:
+            write(report, out)
+        if folder is not None:
+            card.write(folder, report, model.network)
+        if as_json:
+            echo_json(plain(report))
+        else:
+            _tell(what, report)
+
+
+def _check_usage(
+    solvers: list[str], nfe: list[int], *, alone: bool, lifted: bool, card: bool
+) -> None:
+    """Raise UsageError for options that contradict each other."""
+    if bool(solvers) != bool(nfe):
+        raise click.UsageError("a sweep takes both --solvers and --nfe")
+    if solvers and alone:
+        raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
+    if lifted and card:
+        raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
+
+
+def _say(what: str, line: str) -> None:
+    click.echo(f"{what}: {line}", err=True)
+
+
+def _reference(model: FieldModel, ref: str, data: str | None, features: str | None) -> Reference:
+    """Return what samples are compared with: as given, else what suits the model."""
+    from zoo.evaluate import features as extractors
+    from zoo.evaluate.reference import open_reference
+
+    named = features or extractors.default(model.shape)
+    kind = extractors.build(named, model.shape, model.device)
+    return open_reference(data or _data_of(model, ref), model.shape, kind)
 
 
 def _data_of(model: FieldModel, ref: str) -> str:
@@ -128,10 +161,10 @@ def _data_of(model: FieldModel, ref: str) -> str:
     return str(found)
 
 
-def _tell(report: Report) -> None:
-    """Print the figures as plain tables."""
+def _tell(what: str, report: Report) -> None:
+    """Print the figures of a model as plain tables."""
     click.echo(
-        f"{report.model} against the {report.data['split']} split of {report.data['ref']}, "
+        f"{what} against the {report.data['split']} split of {report.data['ref']}, "
         f"{report.data['images']:,} images; {report.features['title']}; "
         f"{len(report.seeds)} x {report.samples:,} samples; "
         f"value and half of its 95 % interval ({report.intervals})\n"

@@ -64,6 +64,7 @@ class Report(Struct, frozen=True):
         model_metrics: figures that are not of a set of samples: bits per dimension, class accuracy.
         training_images: what as many training images score.
         held_out: what the held-out data itself scores.
+        kernel: that samples are drawn under; "" where it has no name, or in older files.
     """
 
     format: Literal[1]
@@ -78,6 +79,7 @@ class Report(Struct, frozen=True):
     model_metrics: dict[str, Estimate] = field(default_factory=dict)
     training_images: dict[str, float] = field(default_factory=dict)
     held_out: dict[str, float] = field(default_factory=dict)
+    kernel: str = ""
     machine: dict[str, str | int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 

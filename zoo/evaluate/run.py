@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from msgspec import structs
+from torch import Tensor
 
 from zoo import build
 from zoo.errors import ZooError
@@ -21,6 +22,8 @@ from zoo.evaluate.report import Outcome, Report, Setting
 from zoo.evaluate.robust import NoisySolver, check_bits, check_noise, quantised
 from zoo.interfaces import Solver
 from zoo.model import FieldModel
+from zoo.together import sample_together
+from zoo.train.world import ALONE, World
 
 GUIDANCE = (1.0, 2.0)
 BITS_IMAGES = 16
@@ -99,25 +102,49 @@ def disturbed(
     return noisy + [structs.replace(s, bits=count) for s in settings for count in bits]
 
 
-def draw(model: FieldModel, setting: Setting, n: int, seed: int) -> torch.Tensor:
-    """Return n samples, (n, *shape), under a setting."""
+def draw(
+    model: FieldModel,
+    setting: Setting,
+    job: Job,
+    world: World,
+    *,
+    labels: Tensor | None = None,
+    guidance: float = 1.0,
+) -> Iterator[Tensor]:
+    """Yield a set of samples per seed under a setting, (n, *shape) each; none but in the first.
+
+    The processes share the drawing; labels (n,) and guidance are as for `sample`.
+    """
     solver = solver_of(model, setting)
     if setting.noise:
         solver = NoisySolver(solver, setting.noise)
     if setting.bits is not None:
         model = quantised(model, setting.bits)
-    return model.sample(n, steps=setting.steps, solver=solver, seed=seed, progress=True)
+    for seed in job.seeds:
+        samples = sample_together(
+            model,
+            world,
+            job.samples,
+            steps=setting.steps,
+            solver=solver,
+            seed=seed,
+            labels=labels,
+            guidance=guidance,
+            progress=world.first,
+        )
+        if samples is not None:
+            yield samples
 
 
 def outcome(
-    model: FieldModel, setting: Setting, job: Job, reference: Reference
+    model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
 ) -> tuple[Outcome, list[Samples]]:
-    """Return the figures under one setting, and the samples they are of."""
+    """Return the figures under one setting, and the samples they are of; none but in the first."""
     started = time.monotonic()
-    drawn = [samples_of(draw(model, setting, job.samples, seed), reference) for seed in job.seeds]
+    drawn = [samples_of(x, reference) for x in draw(model, setting, job, world)]
     figures: dict[str, Estimate] = {}
     for name in job.metrics:
-        if name in METRICS:
+        if drawn and name in METRICS:
             figures |= measure(METRICS[name](), drawn, reference)
     return Outcome(setting, figures, round(time.monotonic() - started, 1)), drawn
 
@@ -132,29 +159,25 @@ def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Esti
 
 
 def class_accuracy(
-    model: FieldModel, setting: Setting, job: Job, reference: Reference
+    model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
 ) -> dict[str, Estimate]:
-    """Return the share of samples classified as the class they were drawn from, by guidance."""
-    found = {}
+    """Return the share of samples, of the classes in turn, classified as their own, by guidance."""
+    labels, found = torch.arange(job.samples) % model.network.labels, {}
     for guidance in GUIDANCE:
-        hits = [
-            class_hits(
-                model,
-                reference.features,
-                job.samples,
-                guidance=guidance,
-                steps=setting.steps,
-                solver=solver_of(model, setting),
-                seed=seed,
-            )
-            for seed in job.seeds
-        ]
+        drawn = draw(model, setting, job, world, labels=labels, guidance=guidance)
+        hits = [class_hits(x, labels, reference.features, model.range) for x in drawn]
         if len(hits) == 1:
             estimate = from_mean(hits[0])
-        else:
+        elif hits:
             estimate = from_seeds([float(h.mean()) for h in hits])
+        else:
+            continue
         found[f"class_accuracy_guidance_{guidance:g}"] = estimate
     return found
+
+
+def _say_nothing(line: str) -> None:
+    del line
 
 
 def evaluate(
@@ -163,25 +186,48 @@ def evaluate(
     settings: Sequence[Setting],
     job: Job,
     reference: Reference,
-    say: Callable[[str], None] = lambda _: None,
-) -> Report:
-    """Return the report of `model` under each setting; `say` hears what is under way.
+    say: Callable[[str], None] = _say_nothing,
+    world: World = ALONE,
+) -> Report | None:
+    """Return the report of `model` under each setting; None but in the first process.
+
+    Args:
+        name: of the model, for the report.
+        model: the same in every process.
+        settings: how samples are drawn; figures that are of the model alone take the first.
+        job: what to measure.
+        reference: what samples are compared with.
+        say: hears in the first process what is under way.
+        world: the processes that share the drawing; the first alone measures.
 
     Raises:
         ZooError: what is asked does not fit the model, as `Job.check` says; what sampling raises.
     """
     job.check(model, reference)
+    if not world.first:
+        say = _say_nothing
     outcomes = []
     for setting in settings if set(job.metrics) & {*METRICS} else ():
         say(describe(setting, job))
-        outcomes.append(outcome(model, setting, job, reference)[0])
+        outcomes.append(outcome(model, setting, job, reference, world)[0])
     extra: dict[str, Estimate] = {}
-    if "bits" in job.metrics:
+    if "bits" in job.metrics and world.first:
         say(f"bits per dimension of {BITS_IMAGES} images")
         extra["bits_per_dim"] = bits_per_dim(model, reference)
     if "classes" in job.metrics:
         say(f"class accuracy of {job.samples:,} samples at guidance {GUIDANCE}")
-        extra |= class_accuracy(model, settings[0], job, reference)
+        extra |= class_accuracy(model, settings[0], job, reference, world)
+    return _report(name, model, job, reference, outcomes, extra) if world.first else None
+
+
+def _report(
+    name: str,
+    model: FieldModel,
+    job: Job,
+    reference: Reference,
+    outcomes: list[Outcome],
+    model_metrics: dict[str, Estimate],
+) -> Report:
     config = model.config
     files = config.weights.files if config else {}
     return Report(
@@ -199,9 +245,10 @@ def evaluate(
         seeds=job.seeds,
         intervals=reports.HOW_ONE if len(job.seeds) == 1 else reports.HOW_SEEDS,
         outcomes=tuple(outcomes),
-        model_metrics=extra,
+        model_metrics=model_metrics,
         training_images=training_scores(job, reference),
         held_out=held_out_scores(job, reference),
+        kernel=model.kernel.part.use if model.kernel.part else "",
         machine=reports.machine(str(model.device)),
         versions=reports.versions(),
     )

@@ -1,4 +1,4 @@
-"""The processes that train or sample together: one, or as many as torchrun started.
+"""The processes that work together: one, or as many as torchrun started.
 
     torchrun --nproc-per-node 2 -m zoo train RECIPE
 
@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -149,7 +150,8 @@ def connect(device: str) -> Iterator[World]:
     place = parse_device(f"cuda:{local}" if cuda else device)
     if cuda:
         torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if cuda else "gloo")
+    # Long: the others wait while the first fetches what all need, or measures what all drew.
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=1))
     yield World(rank, size, place)
     dist.destroy_process_group()  # not after a failure: it would wait for the others
 

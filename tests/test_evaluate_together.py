@@ -1,0 +1,46 @@
+"""Several processes that share the drawing of `zoo eval`: the figures are those of one."""
+
+import json
+import os
+import subprocess
+import sys
+
+import torch
+from evaluation_data import write_npz
+from tiny_models import images
+
+OPTIONS = (
+    *("-n", 34, "--steps", 2, "--seed", 3, "--noise", 0.1, "--bits", 8),
+    *("--metrics", "frechet,classes", "--features", "garments"),
+)
+
+
+def report_in(path):
+    """A results file but for how long it took."""
+    report = json.loads(path.read_text())
+    for outcome in report["outcomes"]:
+        del outcome["seconds"]
+    return report
+
+
+def test_figures_do_not_depend_on_how_many_processes_share_the_drawing(command, tmp_path):
+    """34 samples are three groups: of two processes one draws 16, the other 18."""
+    folder = images(shape=(1, 28, 28), labels=10).save_pretrained(tmp_path / "m")
+    data = write_npz(tmp_path / "patterns.npz", n=40, side=28)
+    eval_ = ["eval", folder, "--data", data, *OPTIONS, "-o"]
+    status, told, _ = command(*eval_, tmp_path / "one.json")
+    assert (status, torch.get_num_threads()) == (0, 1)
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*start, "-m", "zoo", *map(str, eval_), str(tmp_path / "two.json")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == told
+    assert done.stderr.count("3 evaluations, weights of 8 bits") == 1
+    one, two = report_in(tmp_path / "one.json"), report_in(tmp_path / "two.json")
+    assert one == two
+    assert (len(one["outcomes"]), len(one["model_metrics"])) == (3, 2)
