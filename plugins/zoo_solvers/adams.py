@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from zoo.interfaces import Flow
 from zoo_solvers import grids
 from zoo_solvers.coefficients import Classical, Line, bashforth, corrected, moulton
-from zoo_solvers.linear import slope
+from zoo_solvers.linear import evaluation, field_along
 from zoo_solvers.multistep import Multistep, Value
 
 
 class Adams(Multistep):
-    """Weights of dx/du = t f(x, t), u = log t.
+    """Weights of dx/du = t f(x, t), u = log t; f = pull x + push V, V one evaluation.
 
     Options:
         grid, rho, pivot, width: as for the exponential solvers; "edm" by default.
@@ -35,13 +36,15 @@ class Adams(Multistep):
         super().__init__(grids.named(grid, rho=rho, pivot=pivot, width=width))
 
     def value(self, flow: Flow) -> Value:
-        """Return f(x, t); the factor t is in the weights."""
-        return slope(flow)
+        """Return V, which f is a sum of x and of; its factors are in the weights."""
+        return evaluation(flow)
 
     def line(self, flow: Flow, times: Tensor, share: Tensor | None) -> Line:
-        """Return the clock log t."""
-        del flow, share
-        return Classical(times.log())
+        """Return the clock log t, with dx/du = t f(x, t) as a sum of x and V."""
+        del share
+        field = field_along(flow, times.tolist())
+        pull, push = (times * torch.tensor(v, dtype=times.dtype) for v in (field.pull, field.push))
+        return Classical(times.log(), pull, push)
 
 
 class AB2(Adams):
@@ -50,8 +53,8 @@ class AB2(Adams):
     order = 2
 
     def table(self, line: Line) -> Tensor:
-        """Return the weights of the field at i, i - 1."""
-        return times_t(line, corrected(line, bashforth(line, 2), moulton(line, 2), until=1))
+        """Return the weights of the slopes at i, i - 1."""
+        return corrected(line, bashforth(line, 2), moulton(line, 2), until=1)
 
 
 class AB3(Adams):
@@ -60,13 +63,5 @@ class AB3(Adams):
     order = 3
 
     def table(self, line: Line) -> Tensor:
-        """Return the weights of the field at i, i - 1, i - 2."""
-        return times_t(line, corrected(line, bashforth(line, 3), moulton(line, 2), until=1))
-
-
-def times_t(line: Line, table: Tensor) -> Tensor:
-    """Return weights of f(x, t) from those of t f(x, t), shape (steps, values)."""
-    table = table.clone()
-    for back in range(table.shape[1]):
-        table[back:, back] *= line.clock[: line.steps - back].exp()
-    return table
+        """Return the weights of the slopes at i, i - 1, i - 2."""
+        return corrected(line, bashforth(line, 3), moulton(line, 2), until=1)

@@ -154,6 +154,6 @@ def _weights(
         line = Exponential(alpha[-k - 1 :], sigma[-k - 1 :], clock.scale)
         have = known == k
         for table, first in ((predictor, 0), (corrector, 1)):
-            fit = line.weights(tuple(range(first, -k, -1)), k - 1, k)[0]
-            table[: len(fit)] = torch.where(have, fit, table[: len(fit)])
+            fit = line.weights(range(first, -VALUES, -1))[-1]
+            table.copy_(torch.where(have, fit, table))
     return sigma[-1] / sigma[-2], predictor, corrector

@@ -23,12 +23,18 @@ log level, with scale -> 0, they are DPM-Solver++ (arXiv:2211.01095) and UniPC
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
-_NODES, _WEIGHTS = (torch.from_numpy(v) for v in leggauss(12))
+# Gauss points and weights of the interval from 0 to 1.
+_POINTS, _WEIGHTS = (torch.from_numpy(v) / 2 for v in leggauss(12))
+_POINTS += 0.5
+# Places of the nodes before the first: far from all others, and from each other.
+_FAR = (2e30, 1e30)
 
 
 class Line(ABC):
@@ -61,25 +67,48 @@ class Line(ABC):
     def shrink(self) -> Tensor:
         """Return the factor of x in every step, shape (steps, ...)."""
 
-    def weights(self, offsets: tuple[int, ...], first: int, last: int) -> Tensor:
-        """Return the weight of the value at node i + offset in step i, first <= i < last.
+    def split(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights of the states and of the values in every step, newest first.
 
-        Shape (last - first, len(offsets), ...).
+        Both of shape (steps, count, ...); `table` are the weights of the slopes, like the latter.
         """
-        low, high = self.clock[first:last, None], self.clock[first + 1 : last + 1, None]
-        shape = (1, -1, *(1,) * (low.ndim - 2))
-        inside = torch.lerp(low, high, (_NODES.to(low).reshape(shape) + 1) / 2)
-        measure = _WEIGHTS.to(low).reshape(shape) * (high - low) / 2 * self.measure(inside)
-        place = self.place(inside)
-        nodes = [self.place(self.clock[first + o : last + o, None]) for o in offsets]
-        columns = []
-        for j, here in enumerate(nodes):
-            basis = measure
-            for k, there in enumerate(nodes):
-                if k != j:
-                    basis = basis * (place - there) / (here - there)
-            columns.append(basis.sum(dim=1))
-        return torch.stack(columns, dim=1) * self.arrival()[first:last, None]
+        return self.shrink()[:, None], table
+
+    @cached_property
+    def _quadrature(self) -> tuple[Tensor, Tensor]:
+        """Weight, and place, of every Gauss point of every step, shape (points, steps, ...)."""
+        low, high = self.clock[:-1], self.clock[1:]
+        points, weights = (v.to(low).reshape(-1, *(1,) * low.ndim) for v in (_POINTS, _WEIGHTS))
+        inside = torch.lerp(low, high, points)
+        size = (high - low) * self.arrival()
+        return self.measure(inside) * (weights * size), self.place(inside)
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """Places of the nodes, after two that do not exist: shape (2 + steps + 1, ...)."""
+        places = self.place(self.clock)
+        return torch.cat([places.new_full((1, *places.shape[1:]), far) for far in _FAR] + [places])
+
+    def weights(self, offsets: Sequence[int]) -> Tensor:
+        """Return the weight of the value at node i + offset in step i, of offsets -2 to 1.
+
+        Shape (steps, len(offsets), ...). They are right for the Newton polynomials 1, p - p_0,
+        (p - p_0) (p - p_1), ... of the place p, p_j that of a value. The first steps use the nodes
+        that exist: those that do not are so far away that their weights vanish.
+        """
+        basis, place = self._quadrature
+        nodes = [self._places[2 + offset :][: self.steps] for offset in offsets]
+        columns = [basis.sum(dim=0)]
+        for node in nodes[:-1]:
+            basis = basis * (place - node)
+            columns.append(basis.sum(dim=0))
+        # So far integrals of the polynomials. p - p_j, a factor of those after the j-th, is taken
+        # out of their weights, the last first: the weights of a step sum to the integral of 1.
+        for j in reversed(range(len(nodes) - 1)):
+            for k in range(j + 1, len(nodes)):
+                columns[k] /= nodes[k] - nodes[j]
+                columns[j] -= columns[k]
+        return torch.stack(columns, dim=1)
 
 
 class Exponential(Line):
@@ -96,8 +125,8 @@ class Exponential(Line):
         self._sigma, self._scale = sigma, scale
 
     def place(self, clock: Tensor) -> Tensor:
-        """Return 1 - tanh psi, without cancellation."""
-        return 2 / (1 + (2 * clock).exp())
+        """Return (1 - tanh psi) / 2, without cancellation."""
+        return (-2 * clock).sigmoid()
 
     def measure(self, clock: Tensor) -> Tensor:
         """Return scale dkappa/dpsi = cosh psi."""
@@ -113,10 +142,24 @@ class Exponential(Line):
 
 
 class Classical(Line):
-    """x' = x + integral of (dx/du) du, u the clock itself."""
+    """x' = x + integral of (dx/du) du, dx/du = pull x + push V, u the clock itself.
 
-    def __init__(self, clock: Tensor) -> None:
-        self.clock = clock
+    Args:
+        clock: u at the nodes, (steps + 1,).
+        pull, push: factors of the state and of the value V at the nodes, like clock.
+    """
+
+    def __init__(self, clock: Tensor, pull: Tensor, push: Tensor) -> None:
+        self.clock, self._pull, self._push = clock, pull, push
+
+    def split(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights of the states and of the values V; of one state if pull is 0."""
+        states, values = (table.clone() for _ in range(2))
+        for back in range(table.shape[1]):
+            states[back:, back] *= self._pull[: self.steps - back]
+            values[back:, back] *= self._push[: self.steps - back]
+        states[:, 0] += 1
+        return states if self._pull.any() else states[:, :1], values
 
     def place(self, clock: Tensor) -> Tensor:
         """Return u."""
@@ -136,32 +179,13 @@ class Classical(Line):
 
 
 def bashforth(line: Line, order: int) -> Tensor:
-    """Return the weights of the values at i, i - 1, ... in step i, shape (steps, order, ...).
-
-    The first steps use the nodes that exist.
-    """
-    table = line.clock.new_zeros(line.steps, order, *line.clock.shape[1:])
-    for known in range(1, order + 1):
-        first = known - 1
-        last = line.steps if known == order else min(known, line.steps)
-        if first < last:
-            table[first:last, :known] = line.weights(tuple(range(0, -known, -1)), first, last)
-    return table
+    """Return the weights of the values at i, i - 1, ... in step i, shape (steps, order, ...)."""
+    return line.weights(range(0, -order, -1))
 
 
 def moulton(line: Line, order: int) -> Tensor:
-    """Return the weights of the values at i + 1, i, ... in step i, shape (steps, order, ...).
-
-    The first steps use the nodes that exist.
-    """
-    table = line.clock.new_zeros(line.steps, order, *line.clock.shape[1:])
-    for known in range(2, order + 1):
-        first = known - 2
-        last = line.steps if known == order else min(known - 1, line.steps)
-        if first < last:
-            offsets = tuple(range(1, 1 - known, -1))
-            table[first:last, :known] = line.weights(offsets, first, last)
-    return table
+    """Return the weights of the values at i + 1, i, ... in step i, shape (steps, order, ...)."""
+    return line.weights(range(1, 1 - order, -1))
 
 
 def corrected(line: Line, predictor: Tensor, corrector: Tensor, until: int) -> Tensor:
@@ -173,12 +197,15 @@ def corrected(line: Line, predictor: Tensor, corrector: Tensor, until: int) -> T
     be formed, and the corrector costs neither an evaluation nor a pass over the state. It is
     applied to the first `until` steps; the last step's prediction stands.
     """
-    width = max(predictor.shape[1], corrector.shape[1])
-    table, delta = (
-        torch.cat([v, v.new_zeros(len(v), width - v.shape[1], *v.shape[2:])], dim=1)
-        for v in (predictor, corrector)
-    )
-    delta[:, 1:] -= table[:, :-1]
     count = min(until, line.steps - 1)
-    table[1 : count + 1] += line.shrink()[1 : count + 1, None] * delta[:count]
+    table = _widened(predictor, corrector.shape[1])
+    delta = _widened(corrector[:count], table.shape[1])
+    delta[:, 1:] -= table[:count, :-1]
+    table[1 : count + 1] += line.shrink()[1 : count + 1, None] * delta
     return table
+
+
+def _widened(table: Tensor, width: int) -> Tensor:
+    """Return table, (steps, count, ...), with columns of 0 up to width; a copy."""
+    missing = max(0, width - table.shape[1])
+    return torch.cat([table, table.new_zeros(len(table), missing, *table.shape[2:])], dim=1)

@@ -26,6 +26,6 @@ class Euler(GridSolver):
         field = field_along(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):
             h = t_next - t
-            x = mix(x, 1 + h * field.pull[i], [h * field.push[i]], [field.value(x, t)])
+            x = mix([x], [1 + h * field.pull[i]], [field.value(x, t)], [h * field.push[i]])
             after(i, t_next, x)
         return x

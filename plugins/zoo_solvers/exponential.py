@@ -124,8 +124,8 @@ class Heun(Exponential):
         for i in range(steps):
             if i:
                 here = denoise(x, plan.times[i])
-            shrink, weights = plan.shrink[i], plan.weights[i]
-            ahead = denoise(mix(x, shrink, weights[:1], [here]), plan.times[i + 1])
-            x = mix(x, shrink, weights[1:], [ahead, here])
+            shrink, weights = plan.states[i], plan.values[i]
+            ahead = denoise(mix([x], shrink, [here], weights[:1]), plan.times[i + 1])
+            x = mix([x], shrink, [ahead, here], weights[1:])
             after(i, plan.nominal[i + 1], x)
         return x

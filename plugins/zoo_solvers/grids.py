@@ -85,12 +85,13 @@ class LevelGrid(Grid):
         ends = torch.tensor([t_from, t_to], dtype=torch.float64)
         levels = kernel.level(ends)
         if share is not None:
-            ends, levels = ends.to(share)[:, None].expand(-1, len(share)), levels.to(share)[:, None]
+            ends, levels = (v.to(share)[:, None] for v in (ends, levels))
             levels = levels * share
         capped = levels.clamp(max=self._cap)
         inside = self._back(between(self._forward(capped), steps))
         times = kernel.time_at(inside if share is None else inside / share)
         times = torch.where(capped[:1] == capped[1:], between(ends, steps), times)
+        ends = ends.expand(2, *times.shape[1:])
         return torch.cat([ends[:1], times, ends[1:]])
 
 

@@ -32,10 +32,10 @@ class Heun(GridSolver):
             push, push_next = field.push[i : i + 2]
             grow, add = 1 + h * pull, h * push
             here = field.value(x, t)
-            ahead = field.value(mix(x, grow, [add], [here]), t_next)
+            ahead = field.value(mix([x], [grow], [here], [add]), t_next)
             # x + h (d + d~) / 2 with d = pull x + push V and x~ = grow x + add V.
             shrink = 1 + h / 2 * (pull + pull_next * grow)
             weights = [h / 2 * (push + pull_next * add), h / 2 * push_next]
-            x = mix(x, shrink, weights, [here, ahead])
+            x = mix([x], [shrink], [here, ahead], weights)
             after(i, t_next, x)
         return x

@@ -78,9 +78,14 @@ class Field:
         pull, push: one number per node.
     """
 
-    value: Callable[[Tensor, float], Tensor]
+    value: Callable[[Tensor, Number], Tensor]
     pull: list[float]
     push: list[float]
+
+
+def evaluation(flow: Flow) -> Callable[[Tensor, Number], Tensor]:
+    """Return V: the denoiser where the ODE has a linear part without it, else the field itself."""
+    return flow.denoise if is_scalar(flow.kernel) else flow.field
 
 
 def field_along(flow: Flow, times: list[float]) -> Field:
@@ -89,31 +94,30 @@ def field_along(flow: Flow, times: list[float]) -> Field:
     A step is then a sum of x and V with known weights: fewer passes over the state than forming
     the velocity and adding it.
     """
+    value = evaluation(flow)
     if not is_scalar(flow.kernel):
-        return Field(flow.field, [0.0] * len(times), [1.0] * len(times))
+        return Field(value, [0.0] * len(times), [1.0] * len(times))
     kept = _FACTORS.get(flow.kernel)
     if kept is None or kept[0] != times:
         kept = (times, *_factors(flow.kernel, times))
         _FACTORS[flow.kernel] = kept
-    return Field(flow.denoise, kept[1], kept[2])
+    return Field(value, kept[1], kept[2])
 
 
-def slope(flow: Flow) -> Callable[[Tensor, Number], Tensor]:
+def slope(flow: Flow) -> Callable[[Tensor, float], Tensor]:
     """Return dx/dt at (x, t), shape (B, *), its linear part by numbers that are worked out once."""
     if not is_scalar(flow.kernel):
         return flow.field
     known = _AT_TIME.setdefault(flow.kernel, {})
 
-    def field(x: Tensor, t: Number) -> Tensor:
-        if isinstance(t, Tensor):
-            return flow.field(x, t)
+    def field(x: Tensor, t: float) -> Tensor:
         if t not in known:
             if len(known) >= _MOST_TIMES:
                 known.clear()
             (pull,), (push,) = _factors(flow.kernel, [t])
             known[t] = pull, push
         pull, push = known[t]
-        return mix(x, pull, [push], [flow.denoise(x, t)])
+        return mix([x], [pull], [flow.denoise(x, t)], [push])
 
     return field
 
@@ -142,5 +146,7 @@ def own_share(kernel: FieldKernel, x: Tensor, d: Tensor, t: float) -> Tensor | N
     """
     if not (kernel.random_level and is_scalar(kernel)):
         return None
-    level = (x - d).flatten(1).square().mean(dim=1).sqrt()
-    return (level / kernel.level(t).to(level)).clamp(LEAST_SHARE, LARGEST_SHARE)
+    noise = d.to(x.dtype, copy=True).sub_(x).flatten(1)
+    size: Tensor = torch.linalg.vector_norm(noise, dim=1)
+    typical = kernel.level(t).to(size) * math.sqrt(kernel.dim)
+    return (size / typical).clamp(LEAST_SHARE, LARGEST_SHARE)

@@ -1,4 +1,4 @@
-"""One evaluation a step: x_{i+1} = shrink_i x_i + sum of weights times the last values."""
+"""One evaluation a step: x_{i+1} is a sum of the last states and the last values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Tabulated(CheckedSolver):
 
     @abstractmethod
     def table(self, line: Line) -> Tensor:
-        """Return the weights of every step, shape (steps, values, ...)."""
+        """Return the weights of the slopes in every step, shape (steps, count, ...)."""
 
     def share(self, kernel: FieldKernel, x: Tensor, value: Tensor, t: float) -> Tensor | None:
         """Return each sample's own noise level over the typical one, (B,); None if unneeded."""
@@ -51,18 +51,24 @@ class Tabulated(CheckedSolver):
         share: Tensor | None,
         like: Tensor,
     ) -> Plan:
-        """Return the plan for values like `like`; the last one is kept, without a share."""
+        """Return the plan for values like `like`; the last one is kept, that without a share."""
         kernel, ends = flow.kernel, (t_from, t_to, steps)
         key = (*ends, flow.sigma_data)
-        if share is None and self._known and self._known[0] is kernel and self._known[1] == key:
-            return self._known[2]
-        nominal = self.grid.times(kernel, *ends)
-        times = nominal if share is None else self.grid.times(kernel, *ends, share)
-        line = self.line(flow, times, share)
-        plan = make_plan(line, self.table(line), times, nominal.tolist(), like)
+        known = self._known
+        if known is None or known[0] is not kernel or known[1] != key:
+            times = self.grid.times(kernel, *ends)
+            plan = self._plan(flow, times, None, times.tolist(), like)
+            self._known = known = (kernel, key, plan)
         if share is None:
-            self._known = (kernel, key, plan)
-        return plan
+            return known[2]
+        times = self.grid.times(kernel, *ends, share)
+        return self._plan(flow, times, share, known[2].nominal, like)
+
+    def _plan(
+        self, flow: Flow, times: Tensor, share: Tensor | None, nominal: list[float], like: Tensor
+    ) -> Plan:
+        line = self.line(flow, times, share)
+        return make_plan(times, nominal, *line.split(self.table(line)), like)
 
 
 class Multistep(Tabulated):
@@ -76,10 +82,11 @@ class Multistep(Tabulated):
         latest = value(x, t_from)
         share = self.share(flow.kernel, x, latest, t_from)
         plan = self.plan(flow, t_from, t_to, steps, share, latest)
-        known = deque([latest], maxlen=len(plan.weights[0]))
+        states = deque([x], maxlen=len(plan.states[0]))
+        values = deque([latest], maxlen=len(plan.values[0]))
         for i in range(steps):
             if i:
-                known.appendleft(value(x, plan.times[i]))
-            x = mix(x, plan.shrink[i], plan.weights[i], known)
-            after(i, plan.nominal[i + 1], x)
-        return x
+                values.appendleft(value(states[0], plan.times[i]))
+            states.appendleft(mix(states, plan.states[i], values, plan.values[i]))
+            after(i, plan.nominal[i + 1], states[0])
+        return states[0]

@@ -9,8 +9,6 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from zoo_solvers.coefficients import Line
-
 # Python numbers where all samples share them, tensors with one number per sample where each has
 # its own: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor
@@ -20,48 +18,62 @@ _ZERO = torch.zeros(())
 
 @dataclass(frozen=True)
 class Plan:
-    """Coefficients of x' = shrink x + sum of weights D_i, D_{i-1}, ...
+    """Coefficients of x_{i+1} = sum of weights of x_i, x_{i-1}, ... and of V_i, V_{i-1}, ...
 
     Attributes:
         times: steps + 1 times.
         nominal: steps + 1 times as floats, for callbacks.
-        shrink: sigma'/sigma per step.
-        weights: per step, of the denoiser's values, newest first.
+        states: per step, weights of the states, newest first.
+        values: per step, weights of the evaluations, newest first.
     """
 
     times: Sequence[Number]
     nominal: list[float]
-    shrink: Sequence[Number]
-    weights: Sequence[Sequence[Number]]
+    states: Sequence[Sequence[Number]]
+    values: Sequence[Sequence[Number]]
 
 
-def make_plan(line: Line, table: Tensor, times: Tensor, nominal: list[float], like: Tensor) -> Plan:
-    """Return the plan of a line and its table of weights, shape (steps, order, ...).
+def make_plan(
+    times: Tensor, nominal: list[float], states: Tensor, values: Tensor, like: Tensor
+) -> Plan:
+    """Return the plan of weights of states and values, shapes (steps, count, ...).
 
     `like` is a value that the weights multiply: coefficients of one number per sample are shaped
-    (B, 1, ...) to suit it, and the weights get its dtype.
+    (B, 1, ...) to suit it, and those of the values get its dtype.
     """
     if times.ndim == 1:
-        return Plan(times.tolist(), nominal, line.shrink().tolist(), table.tolist())
+        return Plan(times.tolist(), nominal, states.tolist(), values.tolist())
 
-    def spread(v: Tensor) -> Tensor:
-        return v.reshape(*v.shape, *(1,) * (like.ndim - 1))
+    def spread(table: Tensor) -> list[Sequence[Number]]:
+        steps, count, *batch = table.shape
+        flat = table.reshape(steps * count, *batch, *(1,) * (like.ndim - 1)).unbind()
+        return [flat[i : i + count] for i in range(0, len(flat), count)]
 
-    weights = [w.unbind() for w in spread(table.to(like.dtype))]
-    return Plan(times.unbind(), nominal, spread(line.shrink()).unbind(), weights)
+    return Plan(times.unbind(), nominal, spread(states), spread(values.to(like.dtype)))
 
 
-def mix(x: Tensor, shrink: Number, weights: Sequence[Number], values: Sequence[Tensor]) -> Tensor:
-    """Return shrink x + sum of weights values, a new tensor shaped like x, (B, *).
+def mix(
+    states: Sequence[Tensor],
+    on_states: Sequence[Number],
+    values: Sequence[Tensor],
+    on_values: Sequence[Number],
+) -> Tensor:
+    """Return the sum of weights times states and of weights times values, a new tensor (B, *).
 
-    The sum is formed in the values' dtype, since they have no more digits, and added in x's.
+    The sum of the values is formed in their dtype, since they have no more digits, and added in
+    the states'. Weights of what is not there yet, early in a walk, are left out.
     """
-    if min(len(weights), len(values)) == 1:
-        return _add(values[0].to(x.dtype, copy=True).mul_(weights[0]), x, shrink)
-    total = _scaled(values[0], weights[0])
-    for weight, value in zip(weights[1:], islice(values, 1, None), strict=False):
-        _add(total, value, weight)
-    return _add(total.to(x.dtype), x, shrink)
+    dtype = states[0].dtype
+    if min(len(on_values), len(values)) == 1:
+        total = values[0].to(dtype, copy=True).mul_(on_values[0])
+    else:
+        total = _scaled(values[0], on_values[0])
+        for value, weight in zip(islice(values, 1, None), on_values[1:], strict=False):
+            _add(total, value, weight)
+        total = total.to(dtype)
+    for state, weight in zip(states, on_states, strict=False):
+        _add(total, state, weight)
+    return total
 
 
 def _scaled(value: Tensor, weight: Number) -> Tensor:
@@ -71,7 +83,8 @@ def _scaled(value: Tensor, weight: Number) -> Tensor:
     return torch.add(_ZERO, value, alpha=weight)
 
 
-def _add(total: Tensor, value: Tensor, weight: Number) -> Tensor:
+def _add(total: Tensor, value: Tensor, weight: Number) -> None:
     if isinstance(weight, Tensor):
-        return total.addcmul_(value, weight)
-    return total.add_(value, alpha=weight)
+        total.addcmul_(value, weight)
+    else:
+        total.add_(value, alpha=weight)
