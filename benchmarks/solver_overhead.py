@@ -21,7 +21,13 @@ from zoo.interfaces import FieldKernel, Flow
 
 SHAPE, STEPS = (3, 32, 32), 18
 SOLVERS = ("euler", "heun", "ddim", "exp-heun", "exp-ab2", "exp-ab3", "exp-abm3", "ab2", "ab3")
-WITH_OWN_LEVELS = ("heun", "exp-heun", "exp-abm3")
+# Kernels under which every sample has a level of its own, and those that are timed under each.
+WITH_OWN_LEVELS = {
+    "gravity": ("heun", "exp-heun", "exp-ab3", "exp-abm3"),
+    "pfgmpp": ("exp-abm3",),
+    "tanh": ("exp-abm3",),
+    "exp": ("exp-abm3",),
+}
 
 
 def null(x: Tensor, t: Tensor) -> Tensor:
@@ -63,10 +69,13 @@ def main() -> None:
         "bare Heun loop": lambda: bare_heun(x, times),
         "bare Heun loop, float32 state": lambda: bare_heun(x.float(), times),
     }
-    gaussian, gravity = (zoo.kernel(n, dim=3 * 32 * 32) for n in ("gaussian", "gravity"))
+    gaussian, flow = (zoo.kernel(name, dim=3 * 32 * 32) for name in ("gaussian", "flow"))
     runs |= {f"zoo {name}": zoo_walk(gaussian, name, x) for name in SOLVERS}
+    runs |= {"zoo exp-abm3, flow": zoo_walk(flow, "exp-abm3", x)}
     spread = x.mul(1 + torch.rand(given.batch, 1, 1, 1, dtype=x.dtype))
-    runs |= {f"zoo {name}, gravity": zoo_walk(gravity, name, spread) for name in WITH_OWN_LEVELS}
+    for kind, names in WITH_OWN_LEVELS.items():
+        kernel = zoo.kernel(kind, dim=3 * 32 * 32)
+        runs |= {f"zoo {name}, {kind}": zoo_walk(kernel, name, spread) for name in names}
     single = x.float()
     runs |= {name: lambda w=walk: w(single, STEPS) for name, walk in samplers().items()}
     with torch.inference_mode():
