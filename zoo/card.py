@@ -163,13 +163,6 @@ def write_card(
     # A recipe's summary speaks of the kernel that the network was trained under.
     summary = recipe.card.summary if recipe and config.lifted_from is None else ""
     shape = "x".join(map(str, config.data.shape))
-    rows = [
-        _part_row("field kernel", "kernels", config.kernel),
-        *([_part_row("lifted from", "kernels", config.lifted_from)] if config.lifted_from else []),
-        _part_row("prior sampler", "priors", config.prior),
-        _part_row("network", "networks", config.network),
-        _part_row("solver", "solvers", _with_steps(config.solver)),
-    ]
     count = sum(p.numel() for p in network.parameters()) if network is not None else 0
     lines = [
         _front_matter(name, config, recipe, licence),
@@ -181,18 +174,8 @@ def write_card(
         *([f"![samples]({picture})", ""] if picture else []),
         FACTS,
         "",
-        "```python",
-        "import zoo",
-        "",
-        f'samples = zoo.load("{name}").sample(16, seed=0)  # (16, {", ".join(shape.split("x"))})',
-        "```",
-        "",
-        f"or `zoo sample {name} -n 64 -o grid.png`.",
-        "",
-        "| part | component | |",
-        "|---|---|---|",
-        *rows,
-        "",
+        *_use(name, config.data),
+        *_parts(config),
         *_formula(config.kernel),
         _size(config.data, count),
         "",
@@ -207,6 +190,33 @@ def write_card(
         END,
     ]
     return "\n".join(lines) + "\n"
+
+
+def _use(name: str, data: Data) -> list[str]:
+    """Return how to draw samples, in Python and on the command line."""
+    shape = ", ".join(map(str, (16, *data.shape)))
+    return [
+        "```python",
+        "import zoo",
+        "",
+        f'samples = zoo.load("{name}").sample(16, seed=0)  # ({shape})',
+        "```",
+        "",
+        f"or `zoo sample {name} -n 64 -o grid.png`.",
+        "",
+    ]
+
+
+def _parts(config: Config) -> list[str]:
+    """Return the table of the four parts, and of the kernel before a lift."""
+    rows = [
+        _part_row("field kernel", "kernels", config.kernel),
+        *([_part_row("lifted from", "kernels", config.lifted_from)] if config.lifted_from else []),
+        _part_row("prior sampler", "priors", config.prior),
+        _part_row("network", "networks", config.network),
+        _part_row("solver", "solvers", _with_steps(config.solver)),
+    ]
+    return ["| part | component | |", "|---|---|---|", *rows, ""]
 
 
 def refresh(card: str, fresh: str) -> str:

@@ -20,7 +20,8 @@ from zoo.half import in_half, shown_dtype
 from zoo.interfaces import FieldKernel, Flow, Network, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.flow import Predict
-from zoo.noise import GROUP, starting_points
+from zoo.interfaces.solver import StepCallback
+from zoo.noise import GROUP, starting_points, whole_groups
 from zoo.tiles import in_tiles, tile_size
 
 DEFAULT_STEPS = 18
@@ -146,30 +147,21 @@ class FieldModel(nn.Module):
         """
         walk = self._solver(solver)
         n, steps = whole("n", n, 1), whole("steps", self.steps if steps is None else steps, 1)
-        seed, low = seed_from(seed, generator), whole("first", first, 0)
-        high = low + n
-        if walk.couples_samples:  # it always gets the same batch: a whole group
-            low, high = low // GROUP * GROUP, -(-high // GROUP) * GROUP
-        around = (first - low, high - first - n)
-        label = class_numbers(labels, self.network.labels, guidance, n, *around)
-        size, least = self._batch_sizes(walk, batch_size)
+        seed, first = seed_from(seed, generator), whole("first", first, 0)
+        low, high = whole_groups(first, n) if walk.couples_samples else (first, first + n)
+        before, after = first - low, high - first - n
+        label = class_numbers(labels, self.network.labels, guidance, n, before, after)
+        sizes = self._batch_sizes(walk, batch_size)
         start = self.prior if prior is None else prior
-        show = None if progress else True
-        with tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=show) as bar:
+        with _bar(n, steps, progress) as bar:
 
             def draw(a: int, b: int) -> Tensor:
-                def tell(_i: int, _t: float, _x: Tensor) -> None:
-                    bar.update(b - a)
-
                 x = starting_points(start, self.shape, seed, a, b).to(self.device)
                 part = None if label is None else label[a - low : b - low].to(self.device)
-                flow = self.flow(part, guidance)
-                x = self._walk(walk, flow, x, steps, tell if progress else None)
-                bar.update(b - a)
-                return x.float().cpu()
+                tell = _moving(bar, b - a) if progress else None
+                return self._walk(walk, self.flow(part, guidance), x, steps, tell).float().cpu()
 
-            out = torch.cat(list(in_batches(draw, low, high, size, least)))
-        out = out[first - low :][:n]
+            out = torch.cat([*in_batches(draw, low, high, *sizes)])[before : before + n]
         return out if self.range is None else out.clamp_(*self.range)
 
     def _batch_sizes(self, solver: Solver, asked: int | None) -> tuple[int, int]:
@@ -179,8 +171,10 @@ class FieldModel(nn.Module):
         tile = tile_size(self.kernel.dim) if self.device.type == "cpu" else 1
         return (GROUP, GROUP) if solver.couples_samples else (-(-size // tile) * tile, tile)
 
-    def _walk(self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: Any) -> Tensor:
-        """Return data from x_T: the solver down to t_min, then the step to 0."""
+    def _walk(
+        self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None
+    ) -> Tensor:
+        """Return data from x_T: the solver down to t_min, then the step to 0, told as any other."""
         kernel = self.kernel
 
         def walk() -> Tensor:
@@ -195,6 +189,8 @@ class FieldModel(nn.Module):
             return flow.denoise(y, t) if kernel.affine else y - t * flow.field(y, t)
 
         y = walk()
+        if callback is not None:
+            callback(steps - 1, 0.0, y)
         if not all_finite(y):
             flow.guard = True  # walk once more, checking every evaluation, to name the time
             walk()
@@ -335,6 +331,21 @@ class FieldModel(nn.Module):
         """Return the parts that are not modules."""
         kinds = (type(p).__name__ for p in (self.kernel, self.prior, self.solver))
         return ", ".join(kinds) + f", shape={self.shape}"
+
+
+def _bar(n: int, steps: int, shown: bool) -> tqdm:  # type: ignore[type-arg]
+    """Return a bar of n samples' steps, quiet unless shown on a terminal."""
+    off = None if shown else True
+    return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=off)
+
+
+def _moving(bar: tqdm, samples: int) -> StepCallback:  # type: ignore[type-arg]
+    """Return a callback that moves the bar by a step of so many samples."""
+
+    def tell(_i: int, _t: float, _x: Tensor) -> None:
+        bar.update(samples)
+
+    return tell
 
 
 def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype) -> Predict:

@@ -28,6 +28,11 @@ def mix(seed: int, index: int) -> int:
     return z >> 1
 
 
+def whole_groups(first: int, n: int) -> tuple[int, int]:
+    """Return the ends a..b-1 of the groups that samples first..first+n-1 are in."""
+    return first // GROUP * GROUP, -(-(first + n) // GROUP) * GROUP
+
+
 def by_group(first: int, last: int, seed: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
     """Return rows first..last-1 of those that `draw` makes, 16 at a time, from its generator."""
     groups = range(first // GROUP, -(-last // GROUP))

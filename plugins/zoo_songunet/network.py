@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -72,40 +73,36 @@ class SongUNet(nn.Module):
         self.map_layer0 = linear(noise.width, embedding)
         self.map_layer1 = linear(embedding, embedding)
         self.enc, self.dec = nn.ModuleDict(), nn.ModuleDict()
-
-        def block(into: int, out: int, attends: bool = False) -> Block:
-            return Block(into, out, embedding, dropout=dropout, attention=attends)
-
-        def resampling(kind: type[DownConv] | type[UpConv], now: int) -> Block:
-            return Block(now, now, embedding, dropout=dropout, resample=kind, taps=taps)
-
+        block = partial(Block, embedding=embedding, dropout=dropout)
+        stages = [
+            (f"{size >> level}x{size >> level}", factor * width, size >> level in attention)
+            for level, factor in enumerate(multipliers)
+        ]
         now, image, skips = width, channels, [width]
-        sides = [size >> level for level in range(len(multipliers))]
-        for level, (side, factor) in enumerate(zip(sides, multipliers, strict=True)):
-            name = f"{side}x{side}"
+        for level, (name, out, attends) in enumerate(stages):
             if level == 0:
                 self.enc[f"{name}_conv"] = conv(channels, width, 3)
             else:
-                self.enc[f"{name}_down"] = resampling(DownConv, now)
+                self.enc[f"{name}_down"] = block(now, now, resample=DownConv, taps=taps)
                 skips.append(now)
                 if pyramid:
                     self.enc[f"{name}_aux_residual"] = PyramidConv(image, now, 3, taps)
                     image = now
             for i in range(blocks):
-                self.enc[f"{name}_block{i}"] = block(now, factor * width, side in attention)
-                now = factor * width
+                self.enc[f"{name}_block{i}"] = block(now, out, attention=attends)
+                now = out
                 skips.append(now)
-        for level, (side, factor) in reversed([*enumerate(zip(sides, multipliers, strict=True))]):
-            name = f"{side}x{side}"
-            if side == sides[-1]:
-                self.dec[f"{name}_in0"] = block(now, now, True)
+        for level, (name, out, attends) in reversed([*enumerate(stages)]):
+            if level == len(stages) - 1:
+                self.dec[f"{name}_in0"] = block(now, now, attention=True)
                 self.dec[f"{name}_in1"] = block(now, now)
             else:
-                self.dec[f"{name}_up"] = resampling(UpConv, now)
+                self.dec[f"{name}_up"] = block(now, now, resample=UpConv, taps=taps)
             for i in range(blocks + 1):
-                attends = i == blocks and side in attention
-                self.dec[f"{name}_block{i}"] = block(now + skips.pop(), factor * width, attends)
-                now = factor * width
+                last = attends and i == blocks
+                into = now + skips.pop()
+                self.dec[f"{name}_block{i}"] = block(into, out, attention=last)
+                now = out
             if level == 0:
                 self.dec[f"{name}_aux_norm"] = group_norm(now)
                 self.dec[f"{name}_aux_conv"] = conv(now, channels + more, 3, gain=1e-5)

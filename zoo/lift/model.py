@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
@@ -14,6 +13,7 @@ from zoo.build import prior as build_prior
 from zoo.config import Config, Part
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, KernelPrior, PriorSampler, Solver
+from zoo.interfaces.solver import StepCallback
 from zoo.lift.denoiser import GaussianDenoiser
 from zoo.lift.flow import LiftedFlow
 from zoo.lift.network import LiftedNetwork
@@ -79,7 +79,9 @@ class LiftedModel(FieldModel):
         """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
         return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype)
 
-    def _walk(self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: Any) -> Tensor:
+    def _walk(
+        self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None
+    ) -> Tensor:
         if not self.kernel.random_level or not isinstance(flow, LiftedFlow):
             return super()._walk(solver, flow, x, steps, callback)
         carrying = flow.carrying(self.shape)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.accurate import accurate_solver
+from zoo.arguments import whole
 from zoo.build import solver as build_solver
 from zoo.errors import ZooError
 from zoo.interfaces import Solver
@@ -82,44 +83,51 @@ def log_prob(
     Raises:
         ZooError: data of the wrong shape or not finite, or an option out of range.
     """
-    for name, value, least in (("probes", probes, 2), ("batch_size", batch_size, 1)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise ZooError(f"{name} = {value!r}; expected a whole number")
-        if value is not None and value < least:
-            raise ZooError(f"{name} = {value}; expected a whole number of at least {least}")
-    if tuple(x_0.shape[1:]) != model.shape:
-        raise ZooError(f"x_0 has shape {tuple(x_0.shape)}; expected (n, *{model.shape})")
-    dim, note = model.kernel.dim, "log density in data units"
-    volume = 0.0
-    if not x_0.is_floating_point():
-        ends = _value_range(model)
-        x_0 = dequantise(x_0, seed=seed, value_range=ends)
-        volume = dim * math.log((ends[1] - ends[0]) / (LEVELS - 1))
-        note = "lower bound of the log probability of 8-bit images, uniformly dequantised"
-    if not bool(x_0.isfinite().all()):
-        raise ZooError("x_0 is not finite")
+    probes = whole("probes", probes, 2)
+    dim = model.kernel.dim
+    size = max(1, _BATCH_COORDINATES // dim)
+    size = size if batch_size is None else whole("batch_size", batch_size, 1)
+    x_0, volume, note = _densities_of(model, x_0, seed)
     walk = _solver(solver, model)
     exact = dim <= EXACT_UP_TO if exact is None else exact
     signs = None if exact else random_signs(len(x_0), probes, dim, mix(seed, -1))
-    size = batch_size or max(1, _BATCH_COORDINATES // dim)
-    estimates, nfe = [], 0
+    estimates, nfe = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)], 0
     for first in range(0, len(x_0), size):
         part = slice(first, first + size)
         trace = ExactTrace() if signs is None else HutchinsonTrace(signs[part].to(model.device))
         flow = FlowWithDivergence(model.flow(), model.shape, trace)
         start = flow.pack(x_0[part].clone().to(model.device, torch.float64))
-        ends_at = walk.integrate(
+        end = walk.integrate(
             flow, start, model.kernel.t_min, model.kernel.t_max, steps=steps or model.steps
         )
-        x_T, integral = flow.unpack(ends_at)
+        x_T, integral = flow.unpack(end)
         estimates.append((integral + model.prior.log_density(x_T)[:, None] + volume).cpu())
         nfe += flow.nfe
-    columns = torch.cat(estimates) if estimates else torch.zeros(0, 2, dtype=torch.float64)
-    error = torch.zeros(len(columns), dtype=torch.float64)
-    if not exact:
+    columns = torch.cat(estimates)
+    if exact:
+        error, how = torch.zeros(len(columns), dtype=torch.float64), "exact divergence"
+    else:
         error = columns.std(dim=1) / math.sqrt(probes)
-    how = "exact divergence" if exact else f"Hutchinson's estimate, {probes} probes"
+        how = f"Hutchinson's estimate, {probes} probes"
     return LogLikelihood(columns.mean(dim=1), error, dim, nfe, f"{note}; {how}")
+
+
+def _densities_of(model: FieldModel, x_0: Tensor, seed: int) -> tuple[Tensor, float, str]:
+    """Return points whose log density is asked for, what to add to it, and what that makes it.
+
+    Raises:
+        ZooError: data of the wrong shape or not finite, or integers where there is no range.
+    """
+    if tuple(x_0.shape[1:]) != model.shape:
+        raise ZooError(f"x_0 has shape {tuple(x_0.shape)}; expected (n, *{model.shape})")
+    if x_0.is_floating_point():
+        if not bool(x_0.isfinite().all()):
+            raise ZooError("x_0 is not finite")
+        return x_0, 0.0, "log density in data units"
+    low, high = _value_range(model)
+    volume = model.kernel.dim * math.log((high - low) / (LEVELS - 1))
+    note = "lower bound of the log probability of 8-bit images, uniformly dequantised"
+    return dequantise(x_0, seed=seed, value_range=(low, high)), volume, note
 
 
 def _solver(solver: Solver | str | None, model: FieldModel) -> Solver:
