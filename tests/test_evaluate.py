@@ -228,6 +228,18 @@ def test_a_samples_noise_is_its_own_in_any_batch():
     assert torch.equal(model.sample(10, first=30, **options), whole[30:])
 
 
+def test_the_level_that_a_lifted_sample_carries_is_not_disturbed():
+    """Its ODE asks nothing of x: it goes down as the time does, whatever becomes of x."""
+    lifted, levels = lift(images(kernel="gaussian"), "gravity"), []
+    flow = lifted.flow().carrying(lifted.shape)
+    start = flow.start(torch.full((3, 1, 8, 8), 5.0, dtype=torch.float64))
+    ends = (lifted.kernel.t_max, lifted.kernel.t_min)
+    for solver in (zoo.solver("heun"), NoisySolver(zoo.solver("heun"), 0.5)):
+        state = solver.integrate(flow, start, *ends, steps=6)
+        levels.append(flow.unpack(state)[1])
+    torch.testing.assert_close(*levels, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("amount", [-0.1, float("nan"), float("inf")])
 def test_impossible_noise(amount):
     with pytest.raises(ZooError, match="noise ="):

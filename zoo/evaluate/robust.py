@@ -35,7 +35,8 @@ class NoisySolver(Solver):
     sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
     to every kernel. Each step is a walk of its own, so a multistep method starts anew at each;
     with amount 0 a one-step method gives exactly what it gives undisturbed. A sample's noise
-    depends on its starting point alone, not on the batch that it is in.
+    depends on its starting point alone, not on the batch that it is in. What a state carries beside
+    the sample, such as the level of a lifted one, is left as it is.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
@@ -64,7 +65,9 @@ class NoisySolver(Solver):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
                 _, sigma = flow.kernel.marginal(torch.tensor(end, dtype=torch.float64))
-                x = x + self.amount * float(sigma) * normal(key, i, x)
+                noise = normal(key, i, x)
+                noise.flatten(1)[:, flow.kernel.dim :] = 0
+                x = x + self.amount * float(sigma) * noise
             if callback is not None:
                 callback(i, end, x)
         return x
