@@ -10,7 +10,7 @@ from torch import nn
 import zoo
 from zoo.errors import ZooError
 from zoo.exact_fields import ExactPrior, GaussianMixture, flow_map
-from zoo.interfaces import KernelPrior, Network, over
+from zoo.interfaces import KernelPrior, Network, Solver, over
 from zoo.likelihood import dequantise, log_prob
 from zoo.registry import catalogue
 
@@ -231,6 +231,18 @@ def test_wrong_input_is_told(x, options, text):
     model = exact_model("gaussian", normal(3, 2), level=0.5)
     with pytest.raises(ZooError, match=text):
         log_prob(model, x, **options)
+
+
+def test_a_solver_that_asks_a_state_for_a_velocity_is_told():
+    class Asks(Solver):
+        order = 1
+
+        def integrate(self, flow, x, t_from, t_to, *, steps, callback=None):
+            return x + (t_to - t_from) * flow.kernel.velocity(x, 0 * x, t_from)
+
+    model = exact_model("gaussian", normal(3, 2), level=0.5)
+    with pytest.raises(ZooError, match="asks for more than times and levels of the kernel"):
+        log_prob(model, torch.zeros(2, 2), solver=Asks())
 
 
 def test_images_are_integers():

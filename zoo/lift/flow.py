@@ -29,6 +29,8 @@ class CarryingFlow(Flow):
         sigma_data: standard deviation of the data.
     """
 
+    kernel: IsotropicKernel
+
     def __init__(
         self,
         kernel: IsotropicKernel,

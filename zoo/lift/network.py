@@ -43,7 +43,11 @@ class LiftedNetwork(Network):
             check_gaussian(kernel, NEED)
         self.denoiser, self.kernel, self.labels = denoiser, kernel, denoiser.labels
         self.tile = denoiser.tile
-        self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
+        # The kernel whose field is not affine in x_0: Gaussian ones are.
+        self._radial = kernel if isinstance(kernel, IsotropicKernel) and not kernel.affine else None
+        self.predicts: Literal["denoised", "field"] = (
+            "denoised" if self._radial is None else "field"
+        )
         self.sigma_data: float = denoiser.network.sigma_data or 0.5
         self._grid = len(shape) == 3 and min(shape[1:]) >= 2
 
@@ -59,13 +63,12 @@ class LiftedNetwork(Network):
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
         alpha, sigma = self.levels(x_t, t)
         d = self.denoiser.at(x_t, alpha, sigma, labels)
-        if self.predicts == "denoised":
+        if self._radial is None:
             return d
-        return over(level_rate(self.kernel, sigma, t), x_t) * (x_t - d)
+        return over(level_rate(self._radial, sigma, t), x_t) * (x_t - d)
 
 
-def level_rate(kernel: FieldKernel, level: Tensor, t: Tensor) -> Tensor:
+def level_rate(kernel: IsotropicKernel, level: Tensor, t: Tensor) -> Tensor:
     """Return (d sigma/dt) / sigma of samples of level sigma at t, (B,): that of their radius."""
-    assert isinstance(kernel, IsotropicKernel)
     r = level.double() * math.sqrt(kernel.dim)
     return kernel.radial_velocity(r, t.to(r)) / r

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -29,33 +30,27 @@ class StateKernel(FieldKernel):
         """Return the kernel's own time of a noise level."""
         return self._kernel.time_at(level)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Refuse: see the class."""
-        raise NotImplementedError
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        """Refuse: see the class.
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Refuse: see the class."""
-        raise NotImplementedError
+        Raises:
+            ZooError: always.
+        """
+        raise ZooError(
+            "this solver asks for more than times and levels of the kernel, which is all that the "
+            "state of a likelihood has; take one that walks by the field alone, such as dopri5"
+        )
 
-    def sample(
-        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Refuse: see the class."""
-        raise NotImplementedError
+    log_density = velocity = sample = _refuse
 
 
 class FlowWithDivergence(Flow):
     """The ODE of (x, integrals of div f), flat: (B, d + columns)."""
 
     def __init__(self, flow: Flow, shape: tuple[int, ...], trace: Trace) -> None:
-        self.kernel, self.guard, self.rows = StateKernel(flow.kernel), False, None
-        self.sigma_data = flow.sigma_data
+        kernel = StateKernel(flow.kernel)
+        super().__init__(kernel, flow.predict, "field", sigma_data=flow.sigma_data)
         self._flow, self._shape, self._trace = flow, shape, trace
-
-    @property
-    def nfe(self) -> int:  # type: ignore[override]
-        """Evaluations of the field so far."""
-        return self._flow.nfe
 
     def pack(self, x: Tensor) -> Tensor:
         """Return the state that starts at x, shape (B, *shape)."""
@@ -74,6 +69,7 @@ class FlowWithDivergence(Flow):
         with torch.enable_grad():
             point = self.unpack(x)[0].detach().flatten(1).requires_grad_()
             slope = flow.field(point.reshape(-1, *self._shape), t).flatten(1)
+            self.nfe = flow.nfe
 
             def pull(v: Tensor) -> Tensor:
                 if not slope.requires_grad:
