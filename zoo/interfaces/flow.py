@@ -52,7 +52,7 @@ class Flow:
         It is shown a copy of x, and may overwrite it or give it back.
         """
         given = () if self.labels is None else (self._labels_of(self.labels),)
-        shown = x.clone() if x.dtype == self._dtype else x.to(self._dtype)
+        shown = x.to(self._dtype, copy=True)
         return self._predict(shown, _at(t, self._dtype, x.device), *given)
 
     def _labels_of(self, labels: Tensor) -> Tensor:
