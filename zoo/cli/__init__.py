@@ -16,7 +16,7 @@ COMMANDS = {
     "tune": "Find the time grid that suits a model.",
     "plot": "Draw kernels, and what models do to their samples.",
     "check": "Check that a plugin's components keep their promises.",
-    "convert": "Make a model folder of an EDM or PFGM++ file of one's own.",
+    "convert": "Make a model folder of a file of EDM, PFGM++, PFGM or score SDE.",
     "new-plugin": "Write a package that brings parts of your own.",
     "pull": "Fetch a model from the Hugging Face Hub.",
     "verify": "Check the weights of a model on this disk once more.",

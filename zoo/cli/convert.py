@@ -11,8 +11,8 @@ import click
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("-D", "--degrees", type=float, help="D of PFGM++, where the file does not tell it.")
-@click.option("--side", type=int, help="Of the images in pixels, for .pth files.")
-@click.option("--licence", help="Of the weights, where the file does not tell it.")
+@click.option("--side", type=int, help="Side of the images in pixels, for .pth files.")
+@click.option("--licence", help="Licence of the weights, where the file does not tell it.")
 def command(
     file: Path, out: Path, degrees: float | None, side: int | None, licence: str | None
 ) -> None:

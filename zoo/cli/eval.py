@@ -46,11 +46,19 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> li
 
 @click.command()
 @click.argument("ref", metavar="NAME")
-@click.option("-n", "count", type=_COUNT, default=10_000, show_default=True, help="Samples a seed.")
-@click.option("--seeds", type=_COUNT, default=1, show_default=True, help="Sets of samples.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
-@click.option("--metrics", help="Of frechet, kid, prdc, nearest, bits, classes [the first four].")
-@click.option("--features", help="garments, pixels, inception or timm:MODEL [what suits].")
+@click.option(
+    "-n", "count", type=_COUNT, default=10_000, show_default=True, help="Samples per seed."
+)
+@click.option(
+    "--seeds",
+    type=_COUNT,
+    default=1,
+    show_default=True,
+    help="How many seeds, a set of samples each.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The first of them.")
+@click.option("--metrics", help="Some of frechet,kid,prdc,nearest,bits,classes [the first four].")
+@click.option("--features", help="garments, pixels, inception or timm:MODEL [by shape].")
 @click.option("--data", help="Compare with the test split of this data [the model's own].")
 @click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")

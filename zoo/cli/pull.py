@@ -10,8 +10,12 @@ import click
 @click.command()
 @click.argument("ref")
 @click.option("--revision", help="Branch, tag or commit; also REF@REVISION.")
-@click.option("--token", help="For a private or gated model; else the one of `hf auth login`.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Instead of the Hub's cache.")
+@click.option(
+    "--token", help="Access token, for a private or gated model [that of `hf auth login`]."
+)
+@click.option(
+    "--cache-dir", type=click.Path(path_type=Path), help="Folder to use instead of the Hub's cache."
+)
 def command(ref: str, revision: str | None, token: str | None, cache_dir: Path | None) -> None:
     """Fetch and check the files of the model REF (owner/name on the Hub, or a name of the zoo)."""
     from zoo.hub import pull

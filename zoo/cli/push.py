@@ -16,7 +16,7 @@ from zoo.names import OWN, entries
 @click.option("--private", is_flag=True, help="Make new repositories private.")
 @click.option("--revision", help="Branch to commit to; made if it is not there.")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
-@click.option("--token", help="With the right to write; else the one of `hf auth login`.")
+@click.option("--token", help="Access token with the right to write [that of `hf auth login`].")
 def command(
     name: str | None,
     repo: str | None,

@@ -26,14 +26,20 @@ _COUNT = click.IntRange(min=1)
 )
 @click.option("--batch-size", type=_COUNT, help="Samples at a time.")
 @click.option("--label", type=int, help="Class to draw from, where the model has classes.")
-@click.option("--guidance", type=float, default=1.0, show_default=True, help="1 is none.")
+@click.option(
+    "--guidance",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="How closely to follow --label; 1 is plain sampling.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
     default="float32",
     show_default=True,
-    help="Of the network.",
+    help="Precision of the network.",
 )
 def command(
     ref: str,

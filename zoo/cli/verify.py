@@ -11,7 +11,9 @@ from zoo.cli.output import megabytes
 
 @click.command()
 @click.argument("ref")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Instead of the Hub's cache.")
+@click.option(
+    "--cache-dir", type=click.Path(path_type=Path), help="Folder to use instead of the Hub's cache."
+)
 def command(ref: str, cache_dir: Path | None) -> None:
     """Compute the sha256 of the weights of REF, asking nobody, and compare with config.json."""
     from zoo.hub.verify import verify
