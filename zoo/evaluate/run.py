@@ -65,7 +65,11 @@ def solver_of(model: FieldModel, setting: Setting) -> Solver:
 
 
 def own_setting(model: FieldModel, solver: str | None, steps: int | None) -> Setting:
-    """Return the setting of the model itself, but for what is given."""
+    """Return the setting of the model itself, but for what is given.
+
+    Raises:
+        ZooError: no solver is given and the model's own has no name, or an unknown one is.
+    """
     named = solver or (model.solver.part.use if model.solver.part else "")
     if not named:
         raise ZooError("the model's solver has no name; build it with zoo.solver(name, ...)")
@@ -76,7 +80,11 @@ def own_setting(model: FieldModel, solver: str | None, steps: int | None) -> Set
 
 
 def sweep(model: FieldModel, solvers: Sequence[str], budgets: Sequence[int]) -> list[Setting]:
-    """Return a setting per solver and number of evaluations, as near below it as steps allow."""
+    """Return a setting per solver and number of evaluations, as near below it as steps allow.
+
+    Raises:
+        ZooError: an unknown solver, or one that cannot keep to a number of evaluations.
+    """
     found = []
     for name in solvers:
         solver = solver_of(model, Setting(name, 1, 0))

@@ -124,7 +124,11 @@ class Trainer:
         return self.world.mean(total)
 
     def advance(self) -> float:
-        """Make one step and return its loss; a non-finite step is counted, not applied."""
+        """Make one step and return its loss; a non-finite step is counted, not applied.
+
+        Raises:
+            ZooError: 50 such steps in a row.
+        """
         self.schedule.step_update(self.step)
         self.optimizer.zero_grad()
         loss = self.gradients()
