@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.arguments import whole
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, IsotropicKernel
 from zoo.interfaces.radial import directions
@@ -81,7 +82,8 @@ def mixing(
         generator: for the draws; a fixed seed by default.
 
     Raises:
-        ZooError: radius is not a positive number, or t is not a time of the kernel.
+        ZooError: radius is not a positive number, draws not a whole one of at least 2, or t not a
+            time of the kernel.
     """
     if (
         isinstance(radius, bool)
@@ -89,8 +91,7 @@ def mixing(
         or not (0 < radius < math.inf)
     ):
         raise ZooError(f"radius = {radius!r}; expected a positive number, the norm of a data point")
-    if not isinstance(draws, int) or draws < 2:
-        raise ZooError(f"draws = {draws!r}; expected a whole number of at least 2")
+    draws = whole("draws", draws, 2)
     t = kernel.t_max if t is None else float(t)
     kernel.check_time(t)
     if isinstance(kernel, IsotropicKernel) and _falls(kernel, t):

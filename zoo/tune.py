@@ -24,6 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo.accurate import accurate_solver
+from zoo.arguments import whole
 from zoo.build import solver as build_solver
 from zoo.config import Part
 from zoo.errors import ZooError
@@ -114,9 +115,7 @@ def optimise_grid(
         raise ZooError("the model's solver has no name; give solver = the name of one")
     part = Part(part) if isinstance(part, str) else part
     steps = model.steps if steps is None else steps
-    for name, value, least in (("steps", steps, 3), ("n", n, 1), ("rounds", rounds, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ZooError(f"{name} = {value!r}; expected a whole number of at least {least}")
+    steps, n, rounds = whole("steps", steps, 3), whole("n", n, 1), whole("rounds", rounds, 1)
     levels = _levels(model, build_solver(part.use, **part.options), steps)
     samples = _Samples(model, n, seed)
 

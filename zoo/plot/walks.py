@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.arguments import whole
 from zoo.model import FieldModel
 from zoo.noise import starting_points
 from zoo.plot.progress import bar
@@ -57,10 +57,7 @@ def walk(
     Raises:
         ZooError: n or steps below 1, or a state that is not finite.
     """
-    steps = model.steps if steps is None else steps
-    for name, value in (("n", n), ("steps", steps)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ZooError(f"{name} = {value!r}; expected a whole number of at least 1")
+    n, steps = whole("n", n, 1), whole("steps", model.steps if steps is None else steps, 1)
     kernel, flow = model.kernel, model.flow()
     x = starting_points(model.prior, model.shape, seed, 0, n).to(model.device)
     times, states = [kernel.t_max], [x]
