@@ -33,7 +33,7 @@ from zoo.model import FieldModel
 DOCS = Path(__file__).parent.parent / "docs"
 DATA = "fashion-mnist"
 METRICS = ("frechet", "kid", "prdc")
-SWEEP = {"exp-abm3": (9, 6, 18), "heun": (9, 17, 35), "euler": (9, 18, 35)}
+SWEEP = {"exp-abm3": (9, 6, 20), "heun": (9, 17, 35), "euler": (9, 18, 35)}
 # Noise interrupts each step, which a multistep method does not survive; weights do not care.
 NOISE, NOISE_AT = (0.1, 0.2), ("heun", 17)
 BITS, BITS_AT = (8, 6, 5), ("exp-abm3", 9)
