@@ -27,7 +27,7 @@ import zoo
 from zoo.evaluate import features
 from zoo.evaluate.reference import open_reference
 from zoo.evaluate.report import Setting, machine, versions
-from zoo.evaluate.run import Job, disturbed, outcome, sweep, training_scores
+from zoo.evaluate.run import Job, disturbed, outcome, solver_of, sweep, training_scores
 from zoo.model import FieldModel
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -70,6 +70,9 @@ def tasks(job: Job) -> list[Task]:
         weights = [file.sha256[:16] for file in model.config.weights.files.values()]
         for setting in settings(model):
             facts = [name, weights, job.samples, list(job.seeds), msgspec.to_builtins(setting)]
+            part = solver_of(model, setting).part
+            if part is not None and part.options:  # a model's own grid makes another outcome
+                facts.append(msgspec.to_builtins(part.options))
             found.append(Task(name, model, setting, json.dumps(facts)))
     return sorted(found, key=lambda task: (task.setting.nfe, not task.setting.plain))
 

@@ -6,7 +6,8 @@ Draws samples of every bundled model of Fashion-MNIST that has no classes, from 
 points under its own solver: with as many steps as its config.json says (or with each of --steps)
 and with as many as take --nfe evaluations. Prints the Frechet distances on garment features and
 their ratio, with the 95 % interval of the jackknife that leaves out the same samples of both.
-Writes docs/default_steps.json, the records of a model in place of what was there.
+Writes docs/default_steps.json, the records of a model in place of what was there, and prints them
+all as the table of docs/solvers.md.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 from paired import frechet_ratio
+from tabulate import tabulate
 
 import zoo
 from zoo.evaluate import features
@@ -76,6 +78,25 @@ def compare(
     return records
 
 
+def table(records: list[dict[str, Any]]) -> str:
+    """Return the records as a table in Markdown."""
+
+    def distance(found: tuple[float, float, float]) -> str:
+        return f"{found[0]:.1f} ± {(found[2] - found[1]) / 2:.1f}"
+
+    rows = [
+        [
+            f"`{r['model']}`",
+            f"{distance(r['frechet'])} ({r['nfe']})",
+            f"{distance(r['frechet_many'])} ({r['nfe_many']})",
+            "{:.3f} ({:.3f} to {:.3f})".format(*r["ratio"]),
+        ]
+        for r in records
+    ]
+    headers = ["model", "by default (NFE)", "many (NFE)", "ratio"]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("patterns", nargs="*", default=["*"], help="of models' names")
@@ -95,6 +116,7 @@ def main() -> None:
             new = compare(name, given.steps, given.nfe, job, reference)
             records = [r for r in records if r["model"] != name] + new
             FILE.write_text(json.dumps({**facts, "records": records}, indent=1) + "\n", "utf-8")
+    print(table(records))
 
 
 if __name__ == "__main__":

@@ -58,11 +58,14 @@ def test_bundled_recipes_load_and_survive_json(name):
     assert from_dict(stored, "config.json") == recipe
 
 
-def test_the_recipes_that_are_to_be_compared_differ_in_the_kernel_alone():
-    gravity, gaussian = (load_recipe(f"{k}-fashion-mnist") for k in ("gravity", "gaussian"))
-    for part in ("data", "network", "solver", "train", "license"):
-        assert getattr(gravity, part) == getattr(gaussian, part)
-    assert gravity.kernel != gaussian.kernel
+@pytest.mark.parametrize("kernel", ["gravity", "pfgmpp", "tanh", "exp", "flow"])
+def test_the_recipes_that_are_to_be_compared_differ_in_kernel_and_grid_alone(kernel):
+    other, gaussian = (load_recipe(f"{k}-fashion-mnist") for k in (kernel, "gaussian"))
+    for part in ("data", "network", "train", "license"):
+        assert getattr(other, part) == getattr(gaussian, part)
+    assert {**other.solver.options, "grid": []} == {**gaussian.solver.options, "grid": []}
+    assert other.solver.use == gaussian.solver.use
+    assert other.kernel != gaussian.kernel
 
 
 CIFAR = ["flow-cifar10", "gaussian-cifar10", "gravity-cifar10", "pfgmpp-cifar10"]
@@ -112,8 +115,9 @@ def test_the_conditional_recipe_adds_labels_and_time_to_learn_them():
         load_recipe("gravity-fashion-mnist-cond"),
     )
     assert conditional.network.options == {**plain.network.options, "labels": 10}
-    longer = msgspec.structs.replace(plain.train, images=conditional.train.images)
-    assert conditional.train == longer
+    own = ("images", "lr", "ema_halflife", "level_mean")
+    changed = {key: getattr(conditional.train, key) for key in own}
+    assert conditional.train == msgspec.structs.replace(plain.train, **changed)
     assert conditional.train.images > plain.train.images
     assert conditional.train.label_dropout == 0.1
     for part in ("data", "kernel", "prior", "solver", "license"):
