@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ import zoo
 from zoo.cli import main
 from zoo.config import Part
 from zoo.errors import ZooError
+from zoo.saving import describe_parts
 from zoo.tune import adopt, bend, optimise_grid
 
 
@@ -75,6 +77,18 @@ def test_a_tuned_model_is_saved_with_its_grid(tmp_path):
     assert again.steps == 4
     assert again.solver.part.options == {"grid": list(tuned.levels), "scale": 0.7}
     assert torch.equal(again.sample(2, seed=3), model.sample(2, seed=3))
+
+
+def test_a_tuned_model_forgets_what_its_old_grid_was_worth():
+    model = images()
+    common = {"data": "x", "split": "test", "features": "pixels", "title": "pixels", "metrics": {}}
+    heun, old = common | {"solver": "heun"}, common | {"solver": "exp-abm3"}
+    training = {"outcome": {"steps": 3}, "evaluation": [old, heun, common]}
+    model.config = msgspec.structs.replace(describe_parts(model), training=training)
+    adopt(model, optimise_grid(model, solver="exp-abm3", steps=4, n=2, rounds=3))
+    assert model.config.training == {"outcome": {"steps": 3}, "evaluation": [heun]}
+    adopt(model, optimise_grid(model, solver=Part("heun"), steps=4, n=2, rounds=3))
+    assert model.config.training == {"outcome": {"steps": 3}}
 
 
 def test_the_command_prints_and_writes(tmp_path, capsys):

@@ -177,7 +177,11 @@ def _levels(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
 
 
 def adopt(model: FieldModel, tuned: Tuned) -> None:
-    """Make a tuned solver and its steps the model's own, in its config.json too."""
+    """Make a tuned solver and its steps the model's own, in its config.json too.
+
+    Evaluations of what the old solver drew are forgotten: the same name now draws other samples.
+    """
+    from zoo.evaluate.entries import without_solver
     from zoo.saving import describe_parts
 
     part = tuned.solver.part
@@ -185,4 +189,8 @@ def adopt(model: FieldModel, tuned: Tuned) -> None:
     model.solver = tuned.solver
     config = model.config or describe_parts(model)
     options = {**part.options, "steps": tuned.steps}
-    model.config = msgspec.structs.replace(config, solver=Part(part.use, options))
+    model.config = msgspec.structs.replace(
+        config,
+        solver=Part(part.use, options),
+        training=without_solver(config.training, part.use),
+    )

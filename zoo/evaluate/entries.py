@@ -31,6 +31,15 @@ def entries(training: dict[str, Any]) -> list[dict[str, Any]]:
     return [e for e in found if _sound(e)] if isinstance(found, list) else []
 
 
+def without_solver(training: dict[str, Any], solver: str) -> dict[str, Any]:
+    """Return `training` without evaluations of what `solver`, or the model by default, drew."""
+    if EVALUATION not in training:
+        return training
+    kept = [e for e in entries(training) if e.get("solver", solver) != solver]
+    rest = {key: value for key, value in training.items() if key != EVALUATION}
+    return rest | {EVALUATION: kept} if kept else rest
+
+
 def _sound(entry: object) -> bool:
     if not isinstance(entry, dict) or any(key not in entry for key in _NEEDED):
         return False
