@@ -19,24 +19,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from comparison_page import shown, table
 from paired import frechet_ratio
-from tabulate import tabulate
 
 import zoo
 from zoo.evaluate import features
-from zoo.evaluate.metrics import Frechet, Samples, measure
+from zoo.evaluate.intervals import Estimate
+from zoo.evaluate.metrics import Samples
 from zoo.evaluate.reference import Reference, open_reference
 from zoo.evaluate.report import Setting, machine, versions
 from zoo.evaluate.run import Job, outcome, own_setting, sweep
 
 FILE = Path(__file__).parents[1] / "docs" / "default_steps.json"
 DATA = "fashion-mnist"
+Interval = tuple[float, float, float]
 MODELS = ("gravity", "gaussian", "pfgmpp", "tanh", "exp", "flow")
 
 
-def frechet(samples: Samples, reference: Reference) -> tuple[float, float, float]:
-    """Return the distance and the ends of its interval."""
-    found = measure(Frechet(), [samples], reference)["frechet"]
+def interval(found: Estimate) -> Interval:
+    """Return a figure and the ends of its interval."""
     return found.value, found.low, found.high
 
 
@@ -49,15 +50,14 @@ def compare(
     many = sweep(model, [own.solver], [nfe])[0]
     settings = [own_setting(model, None, count) for count in steps] or [own]
 
-    def drawn(setting: Setting) -> Samples:
-        return outcome(model, setting, job, reference)[1][0]
+    def drawn(setting: Setting) -> tuple[Samples, Interval]:
+        found, (samples,) = outcome(model, setting, job, reference)
+        return samples, interval(found.metrics["frechet"])
 
-    base, records = drawn(many), []
-    far = frechet(base, reference)
+    (base, far), records = drawn(many), []
     for setting in settings:
-        samples = drawn(setting)
-        ratio = frechet_ratio(samples, base, reference)
-        near = frechet(samples, reference)
+        samples, near = drawn(setting)
+        ratio = interval(frechet_ratio(samples, base, reference))
         records.append(
             {
                 "model": name,
@@ -66,23 +66,23 @@ def compare(
                 "frechet": near,
                 "nfe_many": many.nfe,
                 "frechet_many": far,
-                "ratio": (ratio.value, ratio.low, ratio.high),
+                "ratio": ratio,
                 "samples": job.samples,
             }
         )
         print(
             f"{name:24} {setting.solver} {setting.nfe:3}: {near[0]:.2f}  {many.nfe}: {far[0]:.2f}  "
-            f"ratio {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})",
+            "ratio {:.3f} ({:.3f} to {:.3f})".format(*ratio),
             flush=True,
         )
     return records
 
 
-def table(records: list[dict[str, Any]]) -> str:
+def page(records: list[dict[str, Any]]) -> str:
     """Return the records as a table in Markdown."""
 
-    def distance(found: tuple[float, float, float]) -> str:
-        return f"{found[0]:.1f} ± {(found[2] - found[1]) / 2:.1f}"
+    def distance(found: Interval) -> str:
+        return shown(dict(zip(("value", "low", "high"), found, strict=True)))
 
     rows = [
         [
@@ -93,8 +93,7 @@ def table(records: list[dict[str, Any]]) -> str:
         ]
         for r in records
     ]
-    headers = ["model", "by default (NFE)", "many (NFE)", "ratio"]
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    return table(rows, ["model", "by default (NFE)", "many (NFE)", "ratio"])
 
 
 def main() -> None:
@@ -116,7 +115,7 @@ def main() -> None:
             new = compare(name, given.steps, given.nfe, job, reference)
             records = [r for r in records if r["model"] != name] + new
             FILE.write_text(json.dumps({**facts, "records": records}, indent=1) + "\n", "utf-8")
-    print(table(records))
+    print(page(records))
 
 
 if __name__ == "__main__":
