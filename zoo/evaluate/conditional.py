@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from zoo.errors import ZooError
@@ -18,8 +20,14 @@ def check_classes(model: FieldModel, features: Features) -> None:
     """
     if not model.network.labels:
         raise ZooError("metric 'classes' needs a model with labels; this one has none")
+    _classifier(features)
+
+
+def _classifier(features: Features) -> Callable[[Tensor], Tensor]:
+    """Return what puts images into classes, or raise ZooError where the features come of none."""
     if features.classify is None:
         raise ZooError(f"metric 'classes' needs a classifier; features {features.name!r} are none")
+    return features.classify
 
 
 def class_hits(
@@ -30,6 +38,4 @@ def class_hits(
     Raises:
         ZooError: the features come of no classifier.
     """
-    if features.classify is None:
-        raise ZooError(f"metric 'classes' needs a classifier; features {features.name!r} are none")
-    return (in_batches(features.classify, as_written(x, ends), "classes") == labels).double()
+    return (in_batches(_classifier(features), as_written(x, ends), "classes") == labels).double()
