@@ -29,23 +29,38 @@ def clusters(n, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    mixture = Mixture(DIM, COMPONENTS, BASIS, labels=COMPONENTS)
-    mixture.fit(*clusters(3000))
+    mixture = Mixture(DIM, COMPONENTS, BASIS)
+    mixture.fit(clusters(3000)[0])
     return mixture
 
 
-def by_bayes(mixture, x, alpha, sigma, row=0):
+@pytest.fixture(scope="module")
+def by_class():
+    """A law for all of the points and one for each cluster, which is stretched in its own way."""
+    mixture = Mixture(DIM, 2, BASIS, labels=COMPONENTS)
+    mixture.fit(*stretched(3000))
+    return mixture
+
+
+def stretched(n, seed=0):
+    x, number = clusters(n, seed)
+    generator = torch.Generator().manual_seed(seed + 100)
+    along = torch.nn.functional.one_hot(3 + number, DIM)
+    return x + along * torch.randn(n, 1, generator=generator, dtype=torch.float64), number
+
+
+def by_bayes(mixture, x, alpha, sigma, row=...):
     """E[x_0 | x] by densities in all DIM coordinates, float64, one component at a time."""
-    m, basis, centres, variances, rest = (
-        v.double()
-        for v in (mixture.mean, mixture.basis, mixture.centres, mixture.variances, mixture.rest)
+    m, basis, centres, variances, rest, log_weights = (
+        getattr(mixture, name)[row].double()
+        for name in ("mean", "basis", "centres", "variances", "rest", "log_weights")
     )
     within = basis @ variances.diag() @ basis.T + rest * (torch.eye(DIM) - basis @ basis.T)
     seen = alpha**2 * within + sigma**2 * torch.eye(DIM)
     logs, means = [], []
     for k, centre in enumerate(centres @ basis.T + m):
         law = torch.distributions.MultivariateNormal(alpha * centre, seen)
-        logs.append(law.log_prob(x) + mixture.log_weights[row, k].double())
+        logs.append(law.log_prob(x) + log_weights[0, k])
         gain = alpha * within @ torch.linalg.inv(seen)
         means.append(centre + (x - alpha * centre) @ gain.T)
     shares = torch.stack(logs, dim=1).softmax(dim=1)
@@ -64,20 +79,54 @@ def test_the_denoiser_is_bayes_rule(fitted, alpha, sigma):
     )
 
 
-def test_classes_have_weights_of_their_own(fitted):
-    x_0, number = clusters(200, seed=3)
-    x = x_0 + 2.0 * torch.randn(200, DIM, generator=torch.Generator().manual_seed(4))
+@pytest.mark.parametrize("sigma", [0.1, 2.0])
+def test_classes_have_laws_of_their_own(by_class, sigma):
+    x_0, number = stretched(200, seed=3)
+    x = x_0 + sigma * torch.randn(200, DIM, generator=torch.Generator().manual_seed(4))
     ones = torch.ones(200)
-    told, untold = fitted(x, ones, 2 * ones, number), fitted(x, ones, 2 * ones)
-    assert (told - x_0).square().mean() < 0.1 * (untold - x_0).square().mean()
-    hidden = fitted(x, ones, 2 * ones, torch.full((200,), -1))
-    assert torch.equal(hidden, untold)
+    told, untold = by_class(x, ones, sigma * ones, number), by_class(x, ones, sigma * ones)
+    for k in range(COMPONENTS):
+        expected = by_bayes(by_class, x, 1.0, sigma, row=k + 1)
+        torch.testing.assert_close(
+            told[number == k].double(), expected[number == k], atol=3e-4, rtol=1e-4
+        )
     torch.testing.assert_close(
-        told[number == 1].double(),
-        by_bayes(fitted, x, 1.0, 2.0, row=2)[number == 1],
-        atol=3e-4,
-        rtol=1e-4,
+        untold.double(), by_bayes(by_class, x, 1.0, sigma, row=0), atol=3e-4, rtol=1e-4
     )
+    hidden = by_class(x, ones, sigma * ones, torch.full((200,), -1))
+    torch.testing.assert_close(hidden, untold)
+    error = by_class.error(sigma * ones, number)
+    assert torch.equal(
+        by_class.error(sigma * ones, number - number - 1), by_class.error(sigma * ones)
+    )
+    for k in range(COMPONENTS):
+        found = (told - x_0)[number == k].square().mean().sqrt().item()
+        assert error[number == k][0].item() == pytest.approx(found, rel=0.2)
+    assert error.mean() < 0.8 * by_class.error(sigma * ones).mean()
+
+
+def test_each_class_is_fitted_to_its_own_samples_alone(by_class):
+    x, number = stretched(3000)
+    alone = Mixture(DIM, 2, BASIS)
+    alone.fit(x[number == 1])
+    for name, value in alone.state_dict().items():
+        assert torch.equal(getattr(by_class, name)[2], value), name
+
+
+def test_the_level_is_read_where_the_class_has_least(by_class):
+    x_0, number = stretched(2000, seed=5)
+    x = x_0 + 0.6 * torch.randn(2000, DIM, generator=torch.Generator().manual_seed(6))
+    ones, rough = torch.ones(2000), torch.full((2000,), 0.6)
+    told = by_class.level(x, ones, rough, number)
+    alone = Mixture(DIM, 2, BASIS)
+    alone.fit(stretched(3000)[0][stretched(3000)[1] == 1])
+    of_1 = number == 1
+    torch.testing.assert_close(told[of_1], alone.level(x, ones, rough)[of_1])
+
+
+def test_classes_without_labels_are_refused():
+    with pytest.raises(ZooError, match="for each of 5 classes; the data have no labels"):
+        Mixture(DIM, 2, BASIS, labels=COMPONENTS).fit(clusters(100)[0])
 
 
 def test_without_signal_it_says_the_mean_and_stays_finite(fitted):
@@ -129,8 +178,8 @@ def test_before_the_fit_it_is_edm(fitted):
 
 
 def test_the_same_data_give_the_same_fit(fitted):
-    again = Mixture(DIM, COMPONENTS, BASIS, labels=COMPONENTS)
-    again.fit(*clusters(3000))
+    again = Mixture(DIM, COMPONENTS, BASIS)
+    again.fit(clusters(3000)[0])
     assert all(map(torch.equal, again.state_dict().values(), fitted.state_dict().values()))
 
 
@@ -143,6 +192,8 @@ def test_sizes_that_make_no_mixture_are_refused(numbers):
 def test_fewer_samples_than_components_are_refused():
     with pytest.raises(ZooError, match="4 samples for a mixture of 5 components; use fewer"):
         Mixture(DIM, 5, BASIS).fit(torch.randn(4, DIM))
+    with pytest.raises(ZooError, match="3 samples of class 1 for a mixture of 5 components"):
+        Mixture(DIM, 5, BASIS, labels=2).fit(torch.randn(9, DIM), torch.tensor([0] * 6 + [1] * 3))
 
 
 class Says(torch.nn.Module):

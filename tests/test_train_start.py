@@ -67,9 +67,9 @@ def test_a_conditional_model_starts_from_an_unconditional_one(source, tmp_path):
     found = parameters(trainer.network)
     assert found.keys() - expected.keys() == {"backbone.conditioning.classes.weight"}
     assert all(torch.equal(found[k], v.float()) for k, v in expected.items())
-    # the mixture is of the data at hand, with weights for each class
-    assert trainer.network.mixture.log_weights.shape == (11, 20)
-    assert not torch.equal(*trainer.network.mixture.log_weights[1:3])
+    # the mixtures are of the data at hand, one for each class
+    assert trainer.network.mixture.centres.shape == (11, 20, 8)
+    assert not torch.equal(*trainer.network.mixture.centres[1:3])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ x = alpha x_0 + sigma n and z = V^T (x - alpha m),
     D   = m + V (alpha e z + sigma^2 sum_k w_k c_k) / (alpha^2 e + sigma^2)
             + alpha rest / (alpha^2 rest + sigma^2) (I - V V^T)(x - alpha m)
 
-all products over the components of z. It is nearly optimal where noise hides all but the kind of
+all products over the components of z. Where there are classes, one such law is fitted to all of
+the data and one to each class. It is nearly optimal where noise hides all but the kind of
 image (levels above 3 or so), which is what a network sees least of and what decides how samples
 are shared among the kinds; the network learns what is left, whose size at each level is measured.
 Sources: the mean of a Gaussian mixture's posterior is in any textbook (Bishop, Pattern Recognition
@@ -22,6 +23,7 @@ denoisers at large noise, arXiv:2311.10892.
 from __future__ import annotations
 
 import math
+from types import EllipsisType
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +39,7 @@ _CHUNK = 512
 # A level read outside the basis is trusted where its square is above so many times `rest`, and
 # never further from the rough estimate than by this factor.
 _ABOVE, _SPREAD = 9.0, 1.5
+Rows = int | EllipsisType
 
 
 class Mixture(nn.Module):
@@ -49,7 +52,7 @@ class Mixture(nn.Module):
         dim: number of coordinates d.
         components: centres K, at least 1.
         basis: principal components P, 1 <= P < d.
-        labels: number of classes, each with weights pi_k of its own; 0 for none.
+        labels: number of classes, each with a law of its own beside that of all; 0 for none.
         sigma_data: standard deviation of the data per coordinate.
 
     Raises:
@@ -74,14 +77,18 @@ class Mixture(nn.Module):
                 f"at least 1 component and 1 to {dim - 1} dimensions"
             )
         level = self._level_grid()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("basis", torch.zeros(dim, basis))
-        self.register_buffer("centres", torch.zeros(components, basis))
-        self.register_buffer("variances", torch.full((basis,), sigma_data**2))
-        self.register_buffer("rest", torch.tensor(sigma_data**2))
-        uniform = torch.full((labels + 1, components), -math.log(components))
+        error = level * sigma_data / (level**2 + sigma_data**2).sqrt()
+        # Row 0 is the law of all data, row k + 1 that of class k.
+        rows = (labels + 1,) if labels else ()
+        self.labels = labels
+        self.register_buffer("mean", torch.zeros(*rows, dim))
+        self.register_buffer("basis", torch.zeros(*rows, dim, basis))
+        self.register_buffer("centres", torch.zeros(*rows, components, basis))
+        self.register_buffer("variances", torch.full((*rows, basis), sigma_data**2))
+        self.register_buffer("rest", torch.full(rows, sigma_data**2))
+        uniform = torch.full((*rows, 1, components), -math.log(components))
         self.register_buffer("log_weights", uniform)
-        self.register_buffer("errors", level * sigma_data / (level**2 + sigma_data**2).sqrt())
+        self.register_buffer("errors", error.repeat(*rows, 1) if rows else error)
 
     @staticmethod
     def _level_grid() -> Tensor:
@@ -99,24 +106,45 @@ class Mixture(nn.Module):
             labels: class numbers (B,), -1 for "no class"; None for no class at all.
         """
         with torch.autocast(x.device.type, enabled=False):
-            return self._denoise(x.float(), alpha.float()[:, None], sigma.float()[:, None], labels)
+            rows = self._rows(labels)
+            found = self._denoise(x.float(), alpha.float()[:, None], sigma.float()[:, None], rows)
+            return self._own(found, labels)
 
-    def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        basis, centres = self.basis.float(), self.centres.float()
-        y = x - alpha * self.mean.float()
-        z = y @ basis
+    def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor, rows: Rows) -> Tensor:
+        """Return what each of `rows` says of each sample, (rows, B, d); (B, d) for a single one."""
+        basis, centres = self.basis[rows].float(), self.centres[rows].float()
+        y, z = self._parts(x, alpha, rows)
         noise = sigma.square()
-        sharp = 1 / (alpha.square() * self.variances.float() + noise)
-        logits = (alpha * z * sharp) @ centres.T
-        logits = logits - 0.5 * (alpha.square() * sharp) @ centres.square().T
-        rows = 0 if labels is None or len(self.log_weights) == 1 else labels + 1
-        mixed = (logits + self.log_weights.float()[rows]).softmax(dim=1) @ centres
-        inside = (alpha * self.variances.float() * z + noise * mixed) * sharp
-        outside = alpha * self.rest.float() / (alpha.square() * self.rest.float() + noise)
+        variances = self.variances[rows].float()[..., None, :]
+        rest = self.rest[rows].float()[..., None, None]
+        sharp = 1 / (alpha.square() * variances + noise)
+        logits = (alpha * z * sharp) @ centres.mT
+        logits = logits - 0.5 * (alpha.square() * sharp) @ centres.square().mT
+        mixed = (logits + self.log_weights[rows].float()).softmax(dim=-1) @ centres
+        inside = (alpha * variances * z + noise * mixed) * sharp
+        outside = alpha * rest / (alpha.square() * rest + noise)
         # V inside + outside (y - V z), with one product by V.
-        return self.mean.float() + (inside - outside * z) @ basis.T + outside * y
+        mean = self.mean[rows].float()[..., None, :]
+        return mean + (inside - outside * z) @ basis.mT + outside * y
 
-    def level(self, x: Tensor, alpha: Tensor, rough: Tensor) -> Tensor:
+    def _parts(self, x: Tensor, alpha: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Return y = x - alpha m and z = V^T y for each of `rows`, (rows, B, d), (rows, B, P)."""
+        y = x - alpha * self.mean[rows].float()[..., None, :]
+        return y, y @ self.basis[rows].float()
+
+    def _rows(self, labels: Tensor | None) -> Rows:
+        """Return the rows to ask: all, or that of all data where no sample has a class."""
+        return 0 if self.labels and labels is None else ...
+
+    def _own(self, all_rows: Tensor, labels: Tensor | None) -> Tensor:
+        """Return what belongs to each sample's class, (B, ...) of (rows, B, ...)."""
+        if not self.labels or labels is None:
+            return all_rows
+        return all_rows[labels + 1, torch.arange(len(labels), device=labels.device)]
+
+    def level(
+        self, x: Tensor, alpha: Tensor, rough: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
         """Return the noise level of x, shape (B,), better than a rough estimate (B,) of it.
 
         sqrt(|(I - V V^T)(x - alpha m)|^2 / (d - P) - alpha^2 rest), where the data have least: its
@@ -124,23 +152,26 @@ class Mixture(nn.Module):
         images differ in what they have outside the basis, the rough one takes over.
         """
         with torch.autocast(x.device.type, enabled=False):
-            alpha, rough, rest = alpha.float(), rough.float(), self.rest.float()
-            y = x.float() - alpha[:, None] * self.mean.float()
-            across = y.square().sum(dim=1) - (y @ self.basis.float()).square().sum(dim=1)
-            share = across / (len(self.mean) - self.basis.shape[1]) - alpha.square() * rest
+            rows = self._rows(labels)
+            alpha, rough, rest = alpha.float(), rough.float(), self.rest[rows].float()[..., None]
+            y, z = self._parts(x.float(), alpha[:, None], rows)
+            across = y.square().sum(dim=-1) - z.square().sum(dim=-1)
+            share = across / (y.shape[-1] - z.shape[-1]) - alpha.square() * rest
             seen = share.clamp(min=0).sqrt().clamp(rough / _SPREAD, rough * _SPREAD)
             trust = 1 / (1 + (_ABOVE * alpha.square() * rest / rough.square()).square())
-            return rough * (seen / rough).pow(trust)
+            return self._own(rough * (seen / rough).pow(trust), labels)
 
-    def error(self, level: Tensor) -> Tensor:
+    def error(self, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the root mean square of x_0 - D per coordinate at a level sigma / alpha, (B,)."""
         steps = (_LEVELS - 1) / (_HIGH - _LOW)
         place = (level.float().clamp(min=1e-30).log() - _LOW) * steps
         place = place.clamp(0, _LEVELS - 1)
         low = place.floor().clamp(max=_LEVELS - 2)
-        logs = self.errors.float().log()
+        logs = self.errors[self._rows(labels)].float().log()
         left = low.long()
-        return torch.lerp(logs[left], logs[left + 1], place - low).exp()
+        return self._own(
+            torch.lerp(logs[..., left], logs[..., left + 1], place - low).exp(), labels
+        )
 
     @torch.no_grad()
     def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
@@ -150,14 +181,24 @@ class Mixture(nn.Module):
         error is measured on data with noise.
 
         Raises:
-            ZooError: fewer samples than components.
+            ZooError: fewer samples than components, or no labels where there are classes.
         """
+        x = x.float().cpu()
+        if not self.labels:
+            self._fit_row(..., x, "samples")
+            return
+        if labels is None:
+            raise ZooError(f"a mixture for each of {self.labels} classes; the data have no labels")
+        self._fit_row(0, x, "samples")
+        for k in range(self.labels):
+            self._fit_row(k + 1, x[labels.cpu() == k], f"samples of class {k}")
+
+    def _fit_row(self, row: Rows, x: Tensor, what: str) -> None:
         from sklearn.cluster import MiniBatchKMeans
 
-        components, width = self.centres.shape
+        components, width = self.centres.shape[-2:]
         if len(x) < components:
-            raise ZooError(f"{len(x)} samples for a mixture of {components} components; use fewer")
-        x = x.float().cpu()
+            raise ZooError(f"{len(x)} {what} for a mixture of {components} components; use fewer")
         y = x - x.mean(dim=0)
         spectrum, axes = torch.linalg.eigh((y.T @ y / len(y)).double())
         axes = axes[:, -width:].float()
@@ -170,28 +211,17 @@ class Mixture(nn.Module):
         within = z - centres[cluster]
         variances, turn = torch.linalg.eigh((within.T @ within / len(z)).double())
         turn = turn.float()
-        self.mean.copy_(x.mean(dim=0))
-        self.basis.copy_(axes @ turn)
-        self.centres.copy_(centres @ turn)
-        self.variances.copy_(variances.float().clamp(min=1e-6))
-        self.rest.copy_(spectrum[:-width].mean().float().clamp(min=1e-6))
-        self._weigh(cluster, None if labels is None else labels.cpu())
-        self._measure(x)
+        self.mean[row].copy_(x.mean(dim=0))
+        self.basis[row].copy_(axes @ turn)
+        self.centres[row].copy_(centres @ turn)
+        self.variances[row].copy_(variances.float().clamp(min=1e-6))
+        self.rest[row].copy_(spectrum[:-width].mean().float().clamp(min=1e-6))
+        # Empty clusters stay possible, by very little.
+        weights = counts / counts.sum() + 1e-12
+        self.log_weights[row].copy_((weights / weights.sum()).log())
+        self._measure(row, x)
 
-    def _weigh(self, cluster: Tensor, labels: Tensor | None) -> None:
-        """Set pi_k: the clusters' shares, of all samples and of each class's."""
-        rows, components = self.log_weights.shape
-        table = torch.zeros(rows, components)
-        one = torch.ones(len(cluster))
-        table[0].index_add_(0, cluster, one)
-        if rows > 1 and labels is not None:
-            table.index_put_((labels + 1, cluster), one, accumulate=True)
-        # A thousandth of the overall share: no image of any class is impossible.
-        table = table / table.sum(dim=1, keepdim=True).clamp(min=1)
-        table = 0.999 * table + 0.001 * table[:1] + 1e-12
-        self.log_weights.copy_((table / table.sum(dim=1, keepdim=True)).log())
-
-    def _measure(self, x: Tensor) -> None:
+    def _measure(self, row: Rows, x: Tensor) -> None:
         """Set the error at each level, by data with one draw of noise."""
         generator = torch.Generator().manual_seed(0)
         some = x[torch.linspace(0, len(x) - 1, min(len(x), _MEASURED)).long()]
@@ -199,6 +229,7 @@ class Mixture(nn.Module):
         for i, level in enumerate(self._level_grid()):
             squares = some.new_zeros(())
             for part, n in zip(some.split(_CHUNK), noise.split(_CHUNK), strict=True):  # type: ignore[no-untyped-call]
-                one = torch.ones(len(part))
-                squares += (part - self(part + level * n, one, level * one)).square().sum()
-            self.errors[i] = (squares / some.numel()).sqrt().clamp(min=1e-6)
+                one = torch.ones(len(part), 1)
+                left = part - self._denoise(part + level * n, one, level * one, row)
+                squares += left.square().sum()
+            self.errors[row][i] = (squares / some.numel()).sqrt().clamp(min=1e-6)

@@ -50,21 +50,21 @@ class MixtureSkip(Preconditioned):
         """Fit the mixture to data (n, *shape) and their class numbers (n,)."""
         self.mixture.fit(x.flatten(1), labels if self.labels else None)
 
-    def _levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        alpha, sigma, typical = super()._levels(x, t)
+    def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        alpha, sigma, typical = super()._levels(x, t, labels)
         if self.kernel.random_level and self._capped is None:
             # So well that t has nothing to add: what is learned holds for any kernel.
-            sigma = typical = self.mixture.level(x.flatten(1), alpha, sigma).to(x)
+            sigma = typical = self.mixture.level(x.flatten(1), alpha, sigma, labels).to(x)
         return alpha, sigma, typical
 
     def _evaluate(
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (F, M(x), error), the latter shaped to broadcast."""
-        levels = alpha, sigma, _ = self._levels(x, t)
+        levels = alpha, sigma, _ = self._levels(x, t, labels)
         mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
         seen = x / over(self._scale(alpha, sigma), x)
         inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
         raw = self._ask(inputs, x, levels, labels, augment)
-        error = self.mixture.error(sigma / alpha.clamp(min=1e-6)).to(x.dtype)
+        error = self.mixture.error(sigma / alpha.clamp(min=1e-6), labels).to(x.dtype)
         return raw, mixed, over(error, x)

@@ -129,11 +129,12 @@ class Preconditioned(Network):
         if isinstance(kernel, IsotropicKernel) and kernel.random_level and not grid:
             self._capped = CappedLevel(kernel, self.sigma_data)
 
-    def _levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return (alpha, sigma, typical), (B,): sigma per sample, estimated where t leaves it open.
 
         `typical` is the level that the kernel expects at t, or a better guess.
         """
+        del labels
         alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
         sigma = typical
         if self._capped is not None:
@@ -168,7 +169,7 @@ class Preconditioned(Network):
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
-        levels = alpha, sigma, _ = self._levels(x, t)
+        levels = alpha, sigma, _ = self._levels(x, t, labels)
         scale = self._scale(alpha, sigma)
         raw = self._ask(x / over(scale, x), x, levels, labels, augment)
         skip = alpha * self.sigma_data**2 / scale.square()
