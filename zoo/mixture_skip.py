@@ -25,7 +25,7 @@ class MixtureSkip(Preconditioned):
         backbone: as for `Preconditioned`, but shown twice the channels.
         shape: data shape (C, H, W) or (d,).
         kernel: the field kernel.
-        mixture: fitted to the data when training begins.
+        mixture: fitted to the data when training begins; with as many classes as `labels`.
         labels: number of classes, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
 
@@ -47,7 +47,11 @@ class MixtureSkip(Preconditioned):
         self.mixture = mixture
 
     def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
-        """Fit the mixture to data (n, *shape) and their class numbers (n,)."""
+        """Fit the mixture to data (n, *shape) and their class numbers (n,).
+
+        Raises:
+            ZooError: there are too few data, or no class numbers where the network has labels.
+        """
         self.mixture.fit(x.flatten(1), labels if self.labels else None)
 
     def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

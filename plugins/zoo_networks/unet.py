@@ -189,8 +189,8 @@ def unet(
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.
         components: centres of the mixture that replaces EDM's skip connection (zoo.mixture), 0 for
-            none.
-        basis: principal components that the mixture lives in.
+            none; of each class's own where there are labels.
+        basis: principal components that a mixture lives in.
 
     Raises:
         ZooError: the shape is not an image's, or a size is not positive.
