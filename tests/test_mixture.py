@@ -8,6 +8,7 @@ import torch
 import zoo
 from zoo.errors import ZooError
 from zoo.mixture import Mixture
+from zoo.mixture_fit import fit
 from zoo.mixture_skip import MixtureSkip
 from zoo.precondition import Preconditioned
 from zoo.train.noise import NoiseLaw
@@ -27,112 +28,145 @@ def clusters(n, seed=0):
     return x + 0.3, number
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    mixture = Mixture(DIM, COMPONENTS, BASIS)
-    mixture.fit(clusters(3000)[0])
-    return mixture
-
-
-@pytest.fixture(scope="module")
-def by_class():
-    """A law for all of the points and one for each cluster, which is stretched in its own way."""
-    mixture = Mixture(DIM, 2, BASIS, labels=COMPONENTS)
-    mixture.fit(*stretched(3000))
-    return mixture
-
-
 def stretched(n, seed=0):
+    """Those points, each cluster drawn out along an axis of its own."""
     x, number = clusters(n, seed)
     generator = torch.Generator().manual_seed(seed + 100)
     along = torch.nn.functional.one_hot(3 + number, DIM)
     return x + along * torch.randn(n, 1, generator=generator, dtype=torch.float64), number
 
 
-def by_bayes(mixture, x, alpha, sigma, row=...):
+@pytest.fixture(scope="module")
+def fitted():
+    mixture = Mixture(DIM, COMPONENTS, BASIS)
+    fit(mixture, clusters(3000)[0])
+    return mixture
+
+
+@pytest.fixture(scope="module")
+def grouped():
+    """Three groups that are found in the points."""
+    mixture = Mixture(DIM, 2, BASIS, groups=3)
+    fit(mixture, stretched(3000)[0])
+    return mixture
+
+
+@pytest.fixture(scope="module")
+def classed():
+    mixture = Mixture(DIM, 2, BASIS, labels=COMPONENTS)
+    fit(mixture, *stretched(3000))
+    return mixture
+
+
+def by_bayes(mixture, x, alpha, sigma, groups=None):
     """E[x_0 | x] by densities in all DIM coordinates, float64, one component at a time."""
-    m, basis, centres, variances, rest, log_weights = (
-        getattr(mixture, name)[row].double()
-        for name in ("mean", "basis", "centres", "variances", "rest", "log_weights")
-    )
-    within = basis @ variances.diag() @ basis.T + rest * (torch.eye(DIM) - basis @ basis.T)
-    seen = alpha**2 * within + sigma**2 * torch.eye(DIM)
-    logs, means = [], []
-    for k, centre in enumerate(centres @ basis.T + m):
-        law = torch.distributions.MultivariateNormal(alpha * centre, seen)
-        logs.append(law.log_prob(x) + log_weights[0, k])
+    logs, means, eye = [], [], torch.eye(DIM, dtype=torch.float64)
+    for g in range(len(mixture.rest)) if groups is None else groups:
+        basis, rest = mixture.basis[:, g].double(), mixture.rest[g].double()
+        within = basis @ mixture.variances[g].double().diag() @ basis.T
+        within = within + rest * (eye - basis @ basis.T)
+        seen = alpha**2 * within + sigma**2 * eye
         gain = alpha * within @ torch.linalg.inv(seen)
-        means.append(centre + (x - alpha * centre) @ gain.T)
+        centres = mixture.centres[g].double() @ basis.T + mixture.mean[g].double()
+        for centre, weight in zip(centres, mixture.log_weights[g].double(), strict=True):
+            law = torch.distributions.MultivariateNormal(alpha * centre, seen)
+            logs.append(law.log_prob(x) + weight + mixture.log_shares[g].double())
+            means.append(centre + (x - alpha * centre) @ gain.T)
     shares = torch.stack(logs, dim=1).softmax(dim=1)
     return (shares[:, :, None] * torch.stack(means, dim=1)).sum(dim=1)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.6])
 @pytest.mark.parametrize("sigma", [0.02, 0.5, 3.0, 40.0])
-def test_the_denoiser_is_bayes_rule(fitted, alpha, sigma):
-    x_0, _ = clusters(64, seed=1)
+@pytest.mark.parametrize("which", ["fitted", "grouped", "classed"])
+def test_the_denoiser_is_bayes_rule(which, alpha, sigma, request):
+    mixture = request.getfixturevalue(which)
+    x_0, _ = stretched(64, seed=1)
     x = alpha * x_0 + sigma * torch.randn(64, DIM, generator=torch.Generator().manual_seed(2))
     ones = torch.ones(64)
-    found = fitted(x, alpha * ones, sigma * ones)
+    found = mixture(x, alpha * ones, sigma * ones)
     torch.testing.assert_close(
-        found.double(), by_bayes(fitted, x, alpha, sigma), atol=3e-4, rtol=1e-4
+        found.double(), by_bayes(mixture, x, alpha, sigma), atol=1e-3, rtol=1e-4
     )
 
 
 @pytest.mark.parametrize("sigma", [0.1, 2.0])
-def test_classes_have_laws_of_their_own(by_class, sigma):
-    x_0, number = stretched(200, seed=3)
-    x = x_0 + sigma * torch.randn(200, DIM, generator=torch.Generator().manual_seed(4))
-    ones = torch.ones(200)
-    told, untold = by_class(x, ones, sigma * ones, number), by_class(x, ones, sigma * ones)
+def test_classes_have_laws_of_their_own(classed, sigma):
+    x_0, number = stretched(400, seed=3)
+    x = x_0 + sigma * torch.randn(400, DIM, generator=torch.Generator().manual_seed(4))
+    ones = torch.ones(400)
+    told, untold = classed(x, ones, sigma * ones, number), classed(x, ones, sigma * ones)
     for k in range(COMPONENTS):
-        expected = by_bayes(by_class, x, 1.0, sigma, row=k + 1)
-        torch.testing.assert_close(
-            told[number == k].double(), expected[number == k], atol=3e-4, rtol=1e-4
-        )
-    torch.testing.assert_close(
-        untold.double(), by_bayes(by_class, x, 1.0, sigma, row=0), atol=3e-4, rtol=1e-4
-    )
-    hidden = by_class(x, ones, sigma * ones, torch.full((200,), -1))
+        expected = by_bayes(classed, x[number == k], 1.0, sigma, groups=[k])
+        torch.testing.assert_close(told[number == k].double(), expected, atol=1e-3, rtol=1e-4)
+    hidden = classed(x, ones, sigma * ones, torch.full((400,), -1))
     torch.testing.assert_close(hidden, untold)
-    error = by_class.error(sigma * ones, number)
-    assert torch.equal(
-        by_class.error(sigma * ones, number - number - 1), by_class.error(sigma * ones)
-    )
+    mixed = classed(x, ones, sigma * ones, torch.where(number == 0, -1, number))
+    torch.testing.assert_close(mixed, torch.where((number == 0)[:, None], untold, told))
+
+
+@pytest.mark.parametrize("sigma", [0.1, 2.0])
+def test_the_error_is_that_of_the_class(classed, sigma):
+    x_0, number = stretched(4000, seed=5)
+    x = x_0 + sigma * torch.randn(4000, DIM, generator=torch.Generator().manual_seed(6))
+    ones = torch.ones(4000)
+    left = classed(x, ones, sigma * ones, number) - x_0
+    found = classed.error(sigma * ones, number)
     for k in range(COMPONENTS):
-        found = (told - x_0)[number == k].square().mean().sqrt().item()
-        assert error[number == k][0].item() == pytest.approx(found, rel=0.2)
-    assert error.mean() < 0.8 * by_class.error(sigma * ones).mean()
+        expected = left[number == k].square().mean().sqrt().item()
+        assert found[number == k][0].item() == pytest.approx(expected, rel=0.05)
+    unknown = classed.error(sigma * ones, torch.full((4000,), -1))
+    assert torch.equal(unknown, classed.error(sigma * ones))
+    expected = (classed(x, ones, sigma * ones) - x_0).square().mean().sqrt().item()
+    assert unknown[0].item() == pytest.approx(expected, rel=0.05)
 
 
-def test_each_class_is_fitted_to_its_own_samples_alone(by_class):
+def test_groups_know_more_than_one_law(grouped):
+    one = Mixture(DIM, 6, BASIS)
+    fit(one, stretched(3000)[0])
+    x_0, _ = stretched(2000, seed=8)
+    x, ones = x_0 + 0.3 * torch.randn(2000, DIM), torch.ones(2000)
+    error = (grouped(x, ones, 0.3 * ones) - x_0).square().mean()
+    assert error < 0.9 * (one(x, ones, 0.3 * ones) - x_0).square().mean()
+
+
+def test_each_class_is_fitted_to_its_own_samples_alone(classed):
     x, number = stretched(3000)
     alone = Mixture(DIM, 2, BASIS)
-    alone.fit(x[number == 1])
-    for name, value in alone.state_dict().items():
-        assert torch.equal(getattr(by_class, name)[2], value), name
+    fit(alone, x[number == 1])
+    for name in ("mean", "centres", "variances", "rest", "log_weights", "errors"):
+        row = 2 if name == "errors" else 1
+        torch.testing.assert_close(getattr(classed, name)[row], getattr(alone, name)[0])
+    torch.testing.assert_close(classed.basis[:, 1], alone.basis[:, 0])
+    counts = torch.bincount(number).float()
+    torch.testing.assert_close(classed.log_shares.exp(), counts / 3000)
 
 
-def test_the_level_is_read_where_the_class_has_least(by_class):
+def test_the_level_is_read_as_the_class_is(classed):
     x_0, number = stretched(2000, seed=5)
     x = x_0 + 0.6 * torch.randn(2000, DIM, generator=torch.Generator().manual_seed(6))
-    ones, rough = torch.ones(2000), torch.full((2000,), 0.6)
-    told = by_class.level(x, ones, rough, number)
+    ones, rough = torch.ones(2000), torch.full((2000,), 0.7)
     alone = Mixture(DIM, 2, BASIS)
-    alone.fit(stretched(3000)[0][stretched(3000)[1] == 1])
-    of_1 = number == 1
-    torch.testing.assert_close(told[of_1], alone.level(x, ones, rough)[of_1])
+    points, numbers = stretched(3000)
+    fit(alone, points[numbers == 1])
+    told = classed.level(x, ones, rough, number)[number == 1]
+    torch.testing.assert_close(told, alone.level(x, ones, rough)[number == 1])
+    untold = classed.level(x, ones, rough)
+    assert not torch.equal(untold[number == 1], told)
+    # where the class is plain to see, it need not be told
+    assert (untold[number == 1] / told - 1).abs().median() < 1e-3
 
 
 def test_classes_without_labels_are_refused():
-    with pytest.raises(ZooError, match="for each of 5 classes; the data have no labels"):
-        Mixture(DIM, 2, BASIS, labels=COMPONENTS).fit(clusters(100)[0])
+    with pytest.raises(ZooError, match="a mixture of 5 classes; the data have no labels"):
+        fit(Mixture(DIM, 2, BASIS, labels=COMPONENTS), clusters(100)[0])
 
 
 def test_without_signal_it_says_the_mean_and_stays_finite(fitted):
     x = 80 * torch.randn(8, DIM, generator=torch.Generator().manual_seed(5))
     found = fitted(x, torch.zeros(8), torch.ones(8))
-    expected = fitted.log_weights[0].exp() @ fitted.centres @ fitted.basis.T + fitted.mean
+    centre = fitted.log_weights[0].exp() @ fitted.centres[0] @ fitted.basis[:, 0].T
+    expected = centre + fitted.mean[0]
     torch.testing.assert_close(found, expected.expand(8, -1))
 
 
@@ -150,7 +184,7 @@ def test_the_level_is_read_where_the_data_have_least():
     mixture = Mixture(dim, 2, 8)
     generator = torch.Generator().manual_seed(8)
     x_0 = torch.cat([torch.randn(500, 8, generator=generator), torch.zeros(500, dim - 8)], dim=1)
-    mixture.fit(x_0)
+    fit(mixture, x_0)
     levels = torch.logspace(-1, 3, 500)
     x = 0.7 * x_0 + levels[:, None] * torch.randn(500, dim, generator=generator)
     rough = levels * torch.empty(500).uniform_(0.8, 1.25, generator=generator)
@@ -162,7 +196,7 @@ def test_where_the_data_drown_the_level_the_rough_estimate_stands():
     mixture = Mixture(DIM, 2, 3)
     generator = torch.Generator().manual_seed(8)
     x_0 = torch.randn(500, DIM, generator=generator)
-    mixture.fit(x_0)
+    fit(mixture, x_0)
     rough = torch.full((500,), 0.02)
     x = x_0 + 0.02 * torch.randn(500, DIM, generator=generator)
     torch.testing.assert_close(mixture.level(x, torch.ones(500), rough), rough, rtol=0.01, atol=0)
@@ -179,21 +213,24 @@ def test_before_the_fit_it_is_edm(fitted):
 
 def test_the_same_data_give_the_same_fit(fitted):
     again = Mixture(DIM, COMPONENTS, BASIS)
-    again.fit(clusters(3000)[0])
+    fit(again, clusters(3000)[0])
     assert all(map(torch.equal, again.state_dict().values(), fitted.state_dict().values()))
 
 
-@pytest.mark.parametrize("numbers", [(DIM, 0, 3), (DIM, 4, 0), (DIM, 4, DIM)])
+@pytest.mark.parametrize("numbers", [(0, 3, 1), (4, 0, 1), (4, DIM, 1), (4, 3, 0)])
 def test_sizes_that_make_no_mixture_are_refused(numbers):
+    components, basis, groups = numbers
     with pytest.raises(ZooError, match="a mixture of"):
-        Mixture(*numbers)
+        Mixture(DIM, components, basis, groups=groups)
 
 
 def test_fewer_samples_than_components_are_refused():
     with pytest.raises(ZooError, match="4 samples for a mixture of 5 components; use fewer"):
-        Mixture(DIM, 5, BASIS).fit(torch.randn(4, DIM))
+        fit(Mixture(DIM, 5, BASIS), torch.randn(4, DIM))
     with pytest.raises(ZooError, match="3 samples of class 1 for a mixture of 5 components"):
-        Mixture(DIM, 5, BASIS, labels=2).fit(torch.randn(9, DIM), torch.tensor([0] * 6 + [1] * 3))
+        fit(Mixture(DIM, 5, BASIS, labels=2), torch.randn(9, DIM), torch.tensor([0] * 6 + [1] * 3))
+    with pytest.raises(ZooError, match="2 samples for a mixture of 3 groups"):
+        fit(Mixture(DIM, 1, BASIS, groups=3), torch.randn(2, DIM))
 
 
 class Says(torch.nn.Module):

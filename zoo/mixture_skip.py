@@ -52,7 +52,9 @@ class MixtureSkip(Preconditioned):
         Raises:
             ZooError: there are too few data, or no class numbers where the network has labels.
         """
-        self.mixture.fit(x.flatten(1), labels if self.labels else None)
+        from zoo.mixture_fit import fit
+
+        fit(self.mixture, x.flatten(1), labels if self.labels else None)
 
     def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         alpha, sigma, typical = super()._levels(x, t, labels)

@@ -174,6 +174,7 @@ def unet(
     sigma_data: float = 0.5,
     components: int = 0,
     basis: int = 128,
+    groups: int = 1,
 ) -> Preconditioned:
     """Build a preconditioned U-Net for images of shape (C, H, W).
 
@@ -189,8 +190,10 @@ def unet(
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.
         components: centres of the mixture that replaces EDM's skip connection (zoo.mixture), 0 for
-            none; of each class's own where there are labels.
-        basis: principal components that a mixture lives in.
+            none.
+        basis: principal components that it lives in.
+        groups: kinds of images that it tells apart, each with components and basis of its own; the
+            classes where there are labels.
 
     Raises:
         ZooError: the shape is not an image's, or a size is not positive.
@@ -210,7 +213,9 @@ def unet(
     )
     if not components:
         return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
-    mixture = Mixture(kernel.dim, components, basis, labels=labels, sigma_data=sigma_data)
+    mixture = Mixture(
+        kernel.dim, components, basis, groups=groups, labels=labels, sigma_data=sigma_data
+    )
     return MixtureSkip(backbone, shape, kernel, mixture, labels=labels, sigma_data=sigma_data)
 
 
