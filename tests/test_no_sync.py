@@ -56,14 +56,22 @@ def test_the_ends_alone_are_looked_at(monkeypatch):
     assert len(looks) == 2
 
 
-@pytest.mark.parametrize("options", [{}, {"components": 4, "basis": 8}], ids=["plain", "mixture"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"components": 4, "basis": 8, "groups": 3},
+        {"components": 4, "basis": 8, "labels": 3},
+    ],
+    ids=["plain", "groups", "classes"],
+)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_nor_does_the_network_look(kernel, options, unchecked, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no "meta"
     kernel = zoo.kernel(kernel, dim=64)
     network = zoo.network("unet", shape=(1, 8, 8), kernel=kernel, width=8, **options).to("meta")
     x = torch.ones(16, 1, 8, 8, device="meta", dtype=torch.float64)
-    end = zoo.solver("heun").integrate(
-        Flow(kernel, network), x, kernel.t_max, kernel.t_min, steps=2
-    )
+    labels = torch.ones(16, dtype=torch.long, device="meta") if network.labels else None
+    flow = Flow(kernel, network, labels=labels)
+    end = zoo.solver("heun").integrate(flow, x, kernel.t_max, kernel.t_min, steps=2)
     assert end.shape == x.shape

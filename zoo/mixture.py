@@ -28,7 +28,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from zoo.errors import ZooError
 
@@ -40,11 +39,22 @@ _LOW, _HIGH = math.log(1e-3), math.log(300.0)
 _ABOVE, _SPREAD = 9.0, 1.5
 
 
-class _Seen(NamedTuple):
-    """Data as every group sees them: z (G, B, P) and |y - V z|^2 (G, B)."""
+class _Reading(NamedTuple):
+    """Data at a noise level as every group sees them.
+
+    Attributes:
+        inside: z, (G, B, P).
+        outside: |y - V z|^2, (G, B).
+        sharp: 1 / (alpha^2 e + sigma^2), (G, B, P).
+        logits: log pi_k N(z | c_k) but for what all k share, (G, B, K).
+        groups: probability of each group, (G, B).
+    """
 
     inside: Tensor
     outside: Tensor
+    sharp: Tensor
+    logits: Tensor
+    groups: Tensor
 
 
 class Mixture(nn.Module):
@@ -120,68 +130,58 @@ class Mixture(nn.Module):
             return self._denoise(x.float(), alpha.float(), sigma.float(), labels)
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        seen = self._look(x, alpha)
-        signal, noise = alpha.square()[:, None], sigma.square()[:, None]
-        sharp = 1 / (signal * self._variances + noise)
-        logits = self._logits(seen, alpha, sharp)
-        mixed = logits.softmax(dim=-1) @ self.centres.float()
-        groups = self._groups(seen, logits, sharp, signal, noise, labels)
+        seen = self._read(x, alpha, sigma, labels)
+        signal, noise = alpha.square(), sigma.square()
+        mixed = seen.logits.softmax(dim=-1) @ self.centres.float()
+        wide = alpha[:, None] * self.variances.float()[:, None] * seen.inside
+        inside = (wide + noise[:, None] * mixed) * seen.sharp
         rest = self.rest.float()[:, None]
-        across = alpha * rest / (signal[:, 0] * rest + noise[:, 0])
-        inside = (alpha[:, None] * self._variances * seen.inside + noise * mixed) * sharp
+        across = alpha * rest / (signal * rest + noise)
         # V inside + across (y - V z), summed over the groups by one product with all their V.
-        along = groups[..., None] * (inside - across[..., None] * seen.inside)
-        flat = along.transpose(0, 1).reshape(len(x), -1) @ self._bases.T
-        share = (groups * across).sum(dim=0)
-        means = (groups * (1 - alpha * across)).T @ self.mean.float()
-        return flat.add_(means).addcmul_(x, share[:, None])
+        along = seen.groups[..., None] * (inside - across[..., None] * seen.inside)
+        found = along.transpose(0, 1).flatten(1) @ self._bases.T
+        means = (seen.groups * (1 - alpha * across)).T @ self.mean.float()
+        share = (seen.groups * across).sum(dim=0)
+        return found.add_(means).addcmul_(x, share[:, None])
 
     @property
     def _bases(self) -> Tensor:
         """V of all groups side by side, (d, G P)."""
         return self.basis.float().flatten(1)
 
-    @property
-    def _variances(self) -> Tensor:
-        """Variances e for every sample alike, (G, 1, P)."""
-        return self.variances.float()[:, None]
+    def _read(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> _Reading:
+        signal, noise = alpha.square(), sigma.square()
+        inside, outside = self._project(x, alpha)
+        sharp = 1 / (signal[:, None] * self.variances.float()[:, None] + noise[:, None])
+        centres = self.centres.float()
+        logits = (alpha[:, None] * inside * sharp) @ centres.mT
+        logits = logits - 0.5 * (signal[:, None] * sharp) @ centres.square().mT
+        logits = logits + self.log_weights.float()[:, None]
+        spread = signal * self.rest.float()[:, None] + noise
+        logs = logits.logsumexp(dim=-1) + self.log_shares.float()[:, None]
+        logs = logs - 0.5 * (inside.square() * sharp - sharp.log()).sum(dim=-1)
+        logs = logs - 0.5 * (outside / spread + self._outside * spread.log())
+        groups = logs.softmax(dim=0)
+        if labels is not None and self.labels:
+            known = labels == torch.arange(self.labels, device=labels.device)[:, None]
+            groups = torch.where(labels >= 0, known.to(groups), groups)
+        return _Reading(inside, outside, sharp, logits, groups)
 
-    def _look(self, x: Tensor, alpha: Tensor) -> _Seen:
+    @property
+    def _outside(self) -> int:
+        """Dimensions outside the basis, d - P."""
+        return self.mean.shape[1] - self.variances.shape[1]
+
+    def _project(self, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z and |y - V z|^2 for y = x - alpha m of every group, without forming y."""
         groups, width = self.variances.shape
-        mean, bases = self.mean.float(), self._bases
-        z = (x @ bases).reshape(-1, groups, width).transpose(0, 1)
-        own = torch.einsum("gd,dgp->gp", mean, self.basis.float())
-        z = z - alpha[:, None] * own[:, None]
+        mean = self.mean.float()
+        along = torch.einsum("gd,dgp->gp", mean, self.basis.float())
+        z = (x @ self._bases).reshape(-1, groups, width).transpose(0, 1)
+        z = z - alpha[:, None] * along[:, None]
         norm = x.square().sum(dim=1) - 2 * alpha * (mean @ x.T)
         norm = norm + alpha.square() * mean.square().sum(dim=1, keepdim=True)
-        return _Seen(z, (norm - z.square().sum(dim=-1)).clamp(min=0))
-
-    def _logits(self, seen: _Seen, alpha: Tensor, sharp: Tensor) -> Tensor:
-        """Return log pi_k + log N(z | c_k) but for what all k share, shape (G, B, K)."""
-        centres = self.centres.float()
-        logits = (alpha[:, None] * seen.inside * sharp) @ centres.mT
-        logits = logits - 0.5 * (alpha.square()[:, None] * sharp) @ centres.square().mT
-        return logits + self.log_weights.float()[:, None]
-
-    def _groups(
-        self,
-        seen: _Seen,
-        logits: Tensor,
-        sharp: Tensor,
-        signal: Tensor,
-        noise: Tensor,
-        labels: Tensor | None,
-    ) -> Tensor:
-        """Return the probability of each group, (G, B)."""
-        outer = signal[:, 0] * self.rest.float()[:, None] + noise[:, 0]
-        left = self.mean.shape[1] - self.variances.shape[1]
-        logs = logits.logsumexp(dim=-1) + self.log_shares.float()[:, None]
-        logs = logs - 0.5 * (seen.inside.square() * sharp - sharp.log()).sum(dim=-1)
-        groups = (logs - 0.5 * (seen.outside / outer + left * outer.log())).softmax(dim=0)
-        if labels is None or not self.labels:
-            return groups
-        known = one_hot(labels.clamp(min=0), self.labels).T.to(groups)
-        return torch.where(labels >= 0, known, groups)
+        return z, (norm - z.square().sum(dim=-1)).clamp(min=0)
 
     def level(
         self, x: Tensor, alpha: Tensor, rough: Tensor, labels: Tensor | None = None
@@ -195,16 +195,12 @@ class Mixture(nn.Module):
         """
         with torch.autocast(x.device.type, enabled=False):
             alpha, rough = alpha.float(), rough.float()
-            signal, noise = alpha.square()[:, None], rough.square()[:, None]
-            seen = self._look(x.float(), alpha)
-            sharp = 1 / (signal * self._variances + noise)
-            logits = self._logits(seen, alpha, sharp)
-            groups = self._groups(seen, logits, sharp, signal, noise, labels)
-            rest = signal[:, 0] * self.rest.float()[:, None]
-            share = seen.outside / (self.mean.shape[1] - self.variances.shape[1]) - rest
-            ratio = (share.clamp(min=0).sqrt() / rough).clamp(1 / _SPREAD, _SPREAD)
-            trust = 1 / (1 + (_ABOVE * rest / noise[:, 0]).square())
-            return rough * (groups * trust * ratio.log()).sum(dim=0).exp()
+            seen = self._read(x.float(), alpha, rough, labels)
+            rest = alpha.square() * self.rest.float()[:, None]
+            level = (seen.outside / self._outside - rest).clamp(min=0).sqrt()
+            ratio = (level / rough).clamp(1 / _SPREAD, _SPREAD)
+            trust = 1 / (1 + (_ABOVE * rest / rough.square()).square())
+            return rough * (seen.groups * trust * ratio.log()).sum(dim=0).exp()
 
     def error(self, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the root mean square of x_0 - D per coordinate at a level sigma / alpha, (B,)."""
