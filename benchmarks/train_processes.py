@@ -23,7 +23,7 @@ import torch.distributed as dist
 
 from zoo.recipe import load_recipe
 from zoo.train.run import make_plan, trainer_of
-from zoo.train.world import World, connect
+from zoo.world import World, connect
 
 
 def timed(world: World, work: Callable[[], object]) -> tuple[float, float]:

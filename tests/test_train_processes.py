@@ -16,7 +16,7 @@ from zoo.errors import ZooError
 from zoo.train import checkpoint, progress
 from zoo.train.loop import CHECKPOINT
 from zoo.train.run import make_plan, start
-from zoo.train.world import World, connect
+from zoo.world import World
 
 RECIPE = """
 name = "tiny"
@@ -108,24 +108,6 @@ def test_a_batch_that_does_not_split_is_told_before_the_first_step():
         make_plan(recipe(), processes=3)
     with pytest.raises(ZooError, match=r"train.accumulate = 5; take a multiple of 10"):
         make_plan(recipe(accumulate=5), processes=2)
-
-
-def test_an_environment_that_is_not_torchruns_is_told(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "one")
-    with pytest.raises(ZooError, match=r"RANK = 'one'.*torchrun"), connect("cpu"):
-        pass
-
-
-def test_only_the_first_process_tells_what_fails_in_all():
-    for error in (ZooError("x"), RuntimeError("Connection closed by peer")):
-        with pytest.raises(SystemExit) as stop, World(1, 2).together():
-            raise error
-        assert stop.value.code == 1
-        with pytest.raises(type(error)), World(0, 2).together():
-            raise error
-    with pytest.raises(RuntimeError), World(1, 2).together():
-        raise RuntimeError("out of memory")
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.model import FieldModel
 from zoo.noise import GROUP
-from zoo.train.world import World
+from zoo.world import World
 
 
 def sample_together(

@@ -105,7 +105,7 @@ def command(
     from zoo.evaluate import metrics as known
     from zoo.evaluate.report import check_target, plain, write
     from zoo.loading import load
-    from zoo.train.world import connect
+    from zoo.world import connect
 
     what = f"{ref} under the kernel {kernel}" if kernel else ref
     with connect(device) as world, world.together():

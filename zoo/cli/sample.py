@@ -64,7 +64,7 @@ def command(
     from zoo.loading import load
     from zoo.picture import check_target, default_suffix, write_samples
     from zoo.together import sample_together
-    from zoo.train.world import connect
+    from zoo.world import connect
 
     with connect(device) as world, world.together():
         precision = getattr(torch, dtype)

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from zoo.train.loop import Trainer
     from zoo.train.run import Plan
-    from zoo.train.world import World
+    from zoo.world import World
 
 
 @click.command()
@@ -29,7 +29,7 @@ def command(
     config.json and model.safetensors, ready for `zoo sample` and `zoo push`. Several processes
     train together under `torchrun --nproc-per-node K -m zoo train RECIPE`.
     """
-    from zoo.train.world import connect
+    from zoo.world import connect
 
     with connect(device) as world:
         _train(recipe, out, data, world, resume=resume, dry_run=dry_run)

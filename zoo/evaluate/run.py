@@ -23,7 +23,7 @@ from zoo.evaluate.robust import NoisySolver, check_bits, check_noise, quantised
 from zoo.interfaces import Solver
 from zoo.model import FieldModel
 from zoo.together import sample_together
-from zoo.train.world import ALONE, World
+from zoo.world import ALONE, World
 
 GUIDANCE = (1.0, 2.0)
 BITS_IMAGES = 16

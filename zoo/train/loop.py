@@ -32,7 +32,7 @@ from zoo.train.noise import noise_law
 from zoo.train.objective import Objective
 from zoo.train.optimizer import optimizer_of
 from zoo.train.watch import Watcher, is_due
-from zoo.train.world import World, without_exchange
+from zoo.world import World, without_exchange
 
 CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.

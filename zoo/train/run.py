@@ -24,7 +24,7 @@ from zoo.train.prepare import prepare
 from zoo.train.samples import SampleGrids
 from zoo.train.validation import Validation
 from zoo.train.watch import Watcher
-from zoo.train.world import ALONE, World
+from zoo.world import ALONE, World
 
 
 @dataclass(frozen=True)
