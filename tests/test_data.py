@@ -480,6 +480,24 @@ def test_folder_splits(tmp_path):
     assert (int(test.images[0, 0, 0, 0]), test.classes) == (2, 0)
 
 
+def test_folder_splits_have_the_classes_of_train(tmp_path):
+    """The test split lacks a class, so the numbers of those after it must not move."""
+    for name in ("train/cat", "train/dog", "train/emu", "test/cat", "test/emu"):
+        picture(tmp_path / name / "a.png")
+    test = data.load(f"folder:{tmp_path}", split="test")
+    assert (test.labels.tolist(), test.classes) == ([0, 2], 3)
+    picture(tmp_path / "test" / "yak" / "a.png")
+    assert "classes yak, which the train folder" in refused(f"folder:{tmp_path}", split="test")
+
+
+def test_folder_drops_transparency_without_a_word(tmp_path):
+    """A palette whose entries are each more or less opaque; warnings are errors in tests."""
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.save(tmp_path / "a.png", transparency=bytes([0, 128]))
+    assert everything(data.load(f"folder:{tmp_path}"))[0, :, 0, 0].tolist() == [1, -1, -1]
+
+
 def test_folder_without_order(tmp_path):
     assert "no image files" in refused(f"folder:{tmp_path}")
     picture(tmp_path / "a.png")

@@ -59,7 +59,9 @@ def _is_grey(file: ImageFile) -> bool:
 def _decode(file: ImageFile, mode: str, size: int | None) -> Tensor:
     """Return the pixels of a file, uint8, (C, H, W)."""
     with opened(file) as image:
-        upright = ImageOps.exif_transpose(image).convert(mode)
+        upright = ImageOps.exif_transpose(image)
+        upright.info.pop("transparency", None)  # else Pillow warns that it is dropped
+        upright = upright.convert(mode)
     if size is not None:
         upright = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(upright))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +28,14 @@ def _files(folder: Path) -> list[Path]:
     return [p for p in _visible(folder) if p.suffix.lower() in SUFFIXES and p.is_file()]
 
 
-def _list(folder: Path) -> tuple[list[Path], list[int], int]:
-    """Return the image files in `folder`, their classes, and the number of classes.
+def _list(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
+    """Return the image files directly in `folder`, and those of each of its subfolders.
 
     Raises:
-        ZooError: there are none, or both images and subfolders of images.
+        ZooError: there are none, or both.
     """
     flat = _files(folder)
-    classes = [files for p in _visible(folder) if p.is_dir() and (files := _files(p))]
+    classes = {p.name: files for p in _visible(folder) if p.is_dir() and (files := _files(p))}
     if flat and classes:
         raise ZooError(
             f"{folder}: holds images beside subfolders of images; put each image into the "
@@ -42,8 +43,16 @@ def _list(folder: Path) -> tuple[list[Path], list[int], int]:
         )
     if not flat and not classes:
         raise ZooError(f"{folder}: no image files in it ({', '.join(SUFFIXES)})")
-    labels = [label for label, files in enumerate(classes) for _ in files]
-    return flat or [p for files in classes for p in files], labels, len(classes)
+    return flat, classes
+
+
+def _check_classes(test: Iterable[str], train: Iterable[str], folder: Path) -> None:
+    """Raise ZooError unless each class of the test split is one of the training split."""
+    if unknown := sorted({*test} - {*train}):
+        raise ZooError(
+            f"{folder}: holds the classes {', '.join(unknown)}, which the train folder beside it "
+            "does not; give both the same subfolders"
+        )
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,14 @@ def load_folder(request: Request) -> Images:
     """Return the images in a folder, of one size, 8 bits per channel.
 
     Images directly in the folder have no labels; those in subfolders are labelled by subfolder.
-    Where the folder holds `train` and `test`, they are the splits. With `size` each image is
-    scaled (Lanczos) and its centre cropped. Grey stays grey if every image is; transparency is
-    dropped. Files of other kinds and hidden files are passed over.
+    Where the folder holds `train` and `test`, they are the splits, with the classes of `train`.
+    With `size` each image is scaled (Lanczos) and its centre cropped. Grey stays grey if every
+    image is; transparency is dropped, and of an animation all but its first picture. Files of
+    other kinds and hidden files are passed over.
 
     Raises:
-        ZooError: no such folder, no images, an unreadable one, or sizes that differ.
+        ZooError: no such folder, no images, an unreadable one, sizes that differ, or a class that
+            only the test split has.
     """
     root = request.path
     if not root.is_dir():
@@ -79,11 +90,18 @@ def load_folder(request: Request) -> Images:
     split = all((root / name).is_dir() for name in SPLITS)
     if not split:
         request.only_train()
-    files, labels, classes = _list(root / request.split if split else root)
+    folder = root / request.split if split else root
+    flat, found = _list(folder)
+    names = [*found]
+    if request.split == "test":
+        names = [*_list(root / "train")[1]]
+        _check_classes(found, names, folder)
+    labels = [names.index(name) for name, files in found.items() for _ in files]
+    files = flat or [path for files in found.values() for path in files]
     return Images(
         decode_all([File(path) for path in files], request.size),
-        torch.tensor(labels) if classes else None,
-        classes,
+        torch.tensor(labels) if found else None,
+        len(names) if found else 0,
         name=root.resolve().name,
         licence="not stated by the files",
     )
