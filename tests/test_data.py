@@ -68,6 +68,8 @@ def test_bare_path_is_told_how_to_be_spelt(tmp_path):
     assert f"'folder:{tmp_path}'" in refused(str(tmp_path))
     (tmp_path / "a.npz").touch()
     assert f"'npz:{tmp_path / 'a.npz'}'" in refused(str(tmp_path / "a.npz"))
+    (tmp_path / "a.png").touch()
+    assert f"'folder:{tmp_path}'" in refused(str(tmp_path / "a.png"))
 
 
 @pytest.mark.parametrize("kind", ["folder", "npz", "idx"])
@@ -75,6 +77,19 @@ def test_absent_path_names_the_closest(kind, tmp_path):
     (tmp_path / "photos").mkdir()
     assert "did you mean 'photos'" in refused(f"{kind}:{tmp_path}/photo")
     assert "no such" in refused(f"{kind}:{tmp_path}/nowhere/photo")
+
+
+def test_a_path_of_another_kind_is_said_to_be_there(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "a.npz").touch()
+    assert "photos is a folder, expected a file" in refused(f"npz:{tmp_path}/photos")
+    assert "a.npz is a file, expected a folder" in refused(f"folder:{tmp_path}/a.npz")
+
+
+@pytest.mark.parametrize("scheme", ["", "folder:", "npz:", "idx:"])
+@pytest.mark.parametrize("path", ["~no-such-user/x", "x" * 300])
+def test_what_is_no_path_is_told(scheme, path):
+    assert "expected a path" in refused(scheme + path)
 
 
 @pytest.mark.parametrize("options", [{"split": "tset"}, {"size": 0}, {"size": -1}])
@@ -266,6 +281,13 @@ def test_idx_counts_that_differ(tmp_path):
     write_idx(tmp_path / "train-images-idx3-ubyte", torch.zeros(3, 4, 4, dtype=torch.uint8))
     write_idx(tmp_path / "train-labels-idx1-ubyte", torch.zeros(2, dtype=torch.uint8))
     assert "labels of shape (2,) for 3 samples" in refused(f"idx:{tmp_path}")
+
+
+def test_idx_file_finds_its_labels_zipped_or_not(tmp_path):
+    write_idx(tmp_path / "train-images-idx3-ubyte", torch.zeros(2, 4, 4, dtype=torch.uint8))
+    labels = idx_bytes(np.array([1, 0], dtype=np.uint8))
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    assert data.load(f"idx:{tmp_path}/train-images-idx3-ubyte").labels.tolist() == [1, 0]
 
 
 def test_idx_of_labels_is_no_image(tmp_path):

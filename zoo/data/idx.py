@@ -117,7 +117,8 @@ def read_split(folder: Path, split: str, *, name: str, licence: str) -> Images:
 def load_idx(request: Request) -> Images:
     """Return idx:FOLDER (files named as MNIST's) or idx:FILE (its images are the train split).
 
-    A FILE called *images-idx3* takes its labels from *labels-idx1* beside it, if there.
+    A FILE called *images-idx3* takes its labels from *labels-idx1* beside it, if there; either may
+    end in .gz.
 
     Raises:
         ZooError: as in `read_pair`, or no such path, or FILE and a split other than "train".
@@ -129,6 +130,7 @@ def load_idx(request: Request) -> Images:
     if not path.exists():
         raise request.missing("file or folder")
     request.only_train()
-    sibling = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
-    labels = sibling if sibling != path and sibling.is_file() else None
+    name = path.name.removesuffix(".gz")
+    sibling = name.replace("images-idx3", "labels-idx1")
+    labels = find(path.parent, sibling) if sibling != name else None
     return read_pair(path, labels, name=path.name.split(".")[0], licence=licence)

@@ -11,6 +11,21 @@ from zoo.errors import ZooError, did_you_mean
 SPLITS = ("train", "test")
 
 
+def as_path(text: str, ref: str) -> Path:
+    """Return `text`, which is or follows a reference, as a path that can be looked at.
+
+    Raises:
+        ZooError: it begins with ~ and a name that no user has, or is too long for a path.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise ZooError(f"data {ref!r}: {reason}; expected a path") from error
+    return path
+
+
 class NoSplit(ZooError):
     """The data has no split of the name asked for."""
 
@@ -34,8 +49,12 @@ class Request:
 
     @property
     def path(self) -> Path:
-        """The argument as a path."""
-        return Path(self.argument).expanduser()
+        """The argument as a path.
+
+        Raises:
+            ZooError: it begins with ~ and a name that no user has, or is too long for a path.
+        """
+        return as_path(self.argument, self.ref)
 
     def only_train(self) -> None:
         """Check that the split is the only one there is.
@@ -48,6 +67,9 @@ class Request:
 
     def missing(self, what: str) -> ZooError:
         """Return the error that `path` is no such `what`, with the closest name beside it."""
+        if self.path.exists():
+            kind = "folder" if self.path.is_dir() else "file"
+            return ZooError(f"{self.ref}: {self.path} is a {kind}, expected a {what}")
         beside: list[str] = []
         with suppress(OSError):
             beside = [p.name for p in self.path.parent.iterdir() if not p.name.startswith(".")]

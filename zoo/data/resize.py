@@ -31,7 +31,7 @@ def resize(data: Images, size: int) -> Images:
         ZooError: `data` holds vectors.
     """
     if len(data.shape) != 3:
-        raise ZooError(f"{data.name}: size = {size} given, but this data is vectors, not images")
+        raise ZooError(f"{data.name} holds vectors, not images that size = {size} could be of")
     if data.shape[1:] == (size, size):
         return data
     whole = data.images.dtype == torch.uint8

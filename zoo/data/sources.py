@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from zoo.data.cifar10 import load_cifar10
 from zoo.data.digits import load_digits
 from zoo.data.fashion_mnist import load_fashion_mnist
+from zoo.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from zoo.data.folder import load_folder
 from zoo.data.hub import load_hub
 from zoo.data.idx import load_idx
 from zoo.data.images import Images
 from zoo.data.npz import load_npz
-from zoo.data.request import SPLITS, Request
+from zoo.data.request import SPLITS, Request, as_path
 from zoo.data.resize import resize
 from zoo.data.toy import load_toy
 from zoo.errors import ZooError, did_you_mean
@@ -42,10 +42,11 @@ SOURCES = {
 
 
 def _unknown(ref: str, scheme: str) -> ZooError:
-    path = Path(ref).expanduser()
+    path = as_path(ref, ref)
     if ref and path.exists():
         kind = "folder" if path.is_dir() else "npz" if path.suffix == ".npz" else "idx"
-        return ZooError(f"data {ref!r} does not say what it is; did you mean '{kind}:{ref}'?")
+        meant = f"folder:{path.parent}" if path.suffix in IMAGE_SUFFIXES else f"{kind}:{ref}"
+        return ZooError(f"data {ref!r} does not say what it is; did you mean {meant!r}?")
     return ZooError(f"data {ref!r}: no such source; {did_you_mean(scheme, SOURCES)}")
 
 
