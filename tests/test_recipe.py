@@ -196,10 +196,17 @@ class Case:
         Case("[train]\nbetas = [0.9, 1.0]", "train.betas[1] = 1.0: expected float < 1.0"),
         Case("[train]\nbetas = [0.9]", "train.betas: expected array of length 2"),
         Case("[train]\nlabel_dropout = 1.5", "train.label_dropout = 1.5"),
-        Case("[train]\nprecision = 'bf61'", "train.precision = 'bf61': invalid enum value"),
+        Case(
+            "[train]\nprecision = 'bf61'",
+            "'bf61': no such choice; did you mean 'bf16'?",
+        ),
+        Case("[train]\noptimizer = 'sgd'", "no such choice; there is adamw, muon"),
         Case("[train]\nlr = 1e-4\nlr_min = 1e-3", "train.lr_min = 0.001 is above"),
         Case("[train]\nimages = 100\nwarmup = 100", "train.warmup = 100 leaves nothing"),
         Case("[solver]\nsteps = 3", "solver: expected"),
+        Case("[solver]\nuse = 'heun'\nsteps = 0", "solver.steps = 0; expected 1 to"),
+        Case("[solver]\nuse = 'heun'\nsteps = 'x'", "solver.steps = 'x'; expected 1 to"),
+        Case("[solver]\nuse = 'heun'\nsteps = 2.5", "solver.steps = 2.5; expected 1 to"),
         Case("[solver]\nuse = 'a.b:C d'", "solver: use = 'a.b:C d'"),
         Case("[solver]\nuse = 'a - at `$.b`'", "expected a component name"),
         Case('[train]\n"a\\nb" = 1', r"unknown key 'train.a\nb'"),
@@ -226,6 +233,7 @@ def test_what_a_recipe_cannot_do_without(part):
 
 def test_a_part_is_a_table():
     assert "kernel = 'gravity': expected" in refused('kernel = "gravity"\n')
+    assert "kernel: expected" in refused(MINIMAL.replace('"gravity"', "3"))
     assert "train = 3: expected a table" in refused("train = 3\n" + MINIMAL)
 
 

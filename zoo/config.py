@@ -145,12 +145,17 @@ def parse_config(raw: bytes, where: str) -> Config:
         raise ZooError(f"{where}: {explain(error, known_keys(Config))}") from error
     if math.prod(config.data.shape) > 2**31:
         raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
-    steps = config.solver.options.get("steps", 1)
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MAX_STEPS:
-        raise ZooError(f"{where}: solver.steps = {steps!r}; expected 1 to {MAX_STEPS}")
+    check_steps(config.solver, where)
     if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
         raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
     return config
+
+
+def check_steps(solver: Part, where: str) -> None:
+    """Raise ZooError unless the solver's option "steps", if it has it, is 1 to MAX_STEPS."""
+    steps = solver.options.get("steps", 1)
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MAX_STEPS:
+        raise ZooError(f"{where}: solver.steps = {steps!r}; expected 1 to {MAX_STEPS}")
 
 
 def dump_config(config: Config) -> bytes:

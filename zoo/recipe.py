@@ -22,12 +22,12 @@ import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from zoo.config import Part
+from zoo.config import Part, check_steps
 from zoo.errors import ZooError, did_you_mean
 
 MAX_RECIPE_BYTES = 1_000_000
@@ -169,12 +169,13 @@ def from_dict(raw: dict[str, Any], where: str) -> Recipe:
     _check_plain(raw, "", where)
     _check_known(raw, where)
     kernel = raw.get("kernel")
-    if isinstance(kernel, dict) and "use" in kernel:
+    if isinstance(kernel, dict) and isinstance(kernel.get("use"), str):
         raw = {"prior": {"use": kernel["use"]}, **raw}
     try:
         recipe = msgspec.convert(raw, Recipe, dec_hook=lambda _, value: Part.decode(value))
     except msgspec.ValidationError as error:
         raise ZooError(f"{where}: {_explain(str(error), raw)}") from error
+    check_steps(recipe.solver, where)
     plan = recipe.train
     if plan.lr_min > plan.lr:
         raise ZooError(f"{where}: train.lr_min = {plan.lr_min} is above train.lr = {plan.lr}")
@@ -271,5 +272,9 @@ def _explain(message: str, raw: dict[str, Any]) -> str:
     for step in re.findall(r"[^.\[\]]+", path):
         value = value[int(step)] if isinstance(value, list) else value[step]
     shown = "" if isinstance(value, dict | list) else f" = {value!r}"
+    if what.startswith("Invalid enum value"):
+        table, _, key = path.rpartition(".")
+        choices = get_args(get_type_hints(TABLES[table])[key])
+        return f"{path}{shown}: no such choice; {did_you_mean(value, choices)}"
     plain = what[:1].lower() + what[1:].replace("`object`", "a table").replace("`", "")
     return f"{path}{shown}: {plain}"
