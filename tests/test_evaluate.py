@@ -1,11 +1,13 @@
 """Evaluation: features, references, disturbances, budgets, and the report as a whole."""
 
+import errno
 import hashlib
 import json
 import sys
 from dataclasses import replace
 from importlib.resources import files
 from itertools import count, pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -331,6 +333,23 @@ def test_a_report_of_one_seed_and_of_two(reference, tmp_path):
     report.write(one, tmp_path / "one.json")
     assert report.read(tmp_path / "one.json") == one
     assert {"fieldzoo", "torch", "python"} <= set(one.versions)
+
+
+def test_a_disk_that_refuses_leaves_the_old_report_alone(reference, tmp_path, monkeypatch):
+    one, path = run(reference, (0,)), tmp_path / "one.json"
+    report.write(one, path)
+    before = path.read_bytes()
+
+    def full(self, content):
+        with self.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ZooError, match=r"cannot write .*: No space left"):
+        report.write(one, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["one.json"]
 
 
 def test_what_is_no_report_is_refused(tmp_path):

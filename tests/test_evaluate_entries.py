@@ -1,5 +1,6 @@
 """Results in the model folder: config.json keeps them, the Hub's client reads the card's."""
 
+import errno
 import shutil
 
 import pytest
@@ -135,6 +136,22 @@ def test_figures_of_the_model_stand_with_the_first_setting_or_alone():
 def test_a_model_on_the_hub_has_no_folder_to_write_into():
     with pytest.raises(ZooError, match="zoo pull"):
         card.folder_to_write("hub:ada/gravity-x")
+
+
+def test_a_disk_that_refuses_leaves_config_and_card_as_they_were(folder, monkeypatch):
+    def full(config):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(card, "dump_config", full)
+    with pytest.raises(ZooError, match=r"cannot write into .*: No space left"):
+        card.write(folder, report(), images().network)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_that_is_not_there_is_told():
+    with pytest.raises(ZooError, match="there is no folder nowhere"):
+        card.folder_to_write("./nowhere")
 
 
 def test_a_folder_that_refuses_is_found_out_at_once(folder, monkeypatch):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from zoo.errors import ZooError
+from zoo.files import check_place, replacing
 
 _SMALLEST_TILE = 56
 
@@ -78,10 +79,7 @@ def check_target(path: Path, shape: tuple[int, ...]) -> None:
     if not draws.get(path.suffix, False):
         fits = " or ".join(suffix for suffix, possible in draws.items() if possible)
         raise ZooError(f"{path}: samples of shape {shape} are written to a file ending in {fits}")
-    if path.is_dir():
-        raise ZooError(f"{path} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise ZooError(f"{path}: there is no folder {path.parent}")
+    check_place(path)
 
 
 def write_samples(path: Path, samples: Tensor) -> None:
@@ -94,10 +92,5 @@ def write_samples(path: Path, samples: Tensor) -> None:
     check_target(path, shape)
     draw = _draw_numbers if path.suffix == ".npz" else _drawing(shape)
     assert draw is not None
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as beside:
         draw(beside, samples)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ZooError(f"cannot write {path}: {error.strerror or error}") from error

@@ -29,6 +29,7 @@ from msgspec import Meta, Struct, field
 
 from zoo.config import Part, check_steps
 from zoo.errors import ZooError, did_you_mean
+from zoo.files import as_path
 
 MAX_RECIPE_BYTES = 1_000_000
 SUFFIX = ".toml"
@@ -192,7 +193,7 @@ def load_recipe(ref: str | Path) -> Recipe:
     Raises:
         ZooError: there is none, it is not TOML, or as in `from_dict`.
     """
-    path = Path(ref).expanduser()
+    path = as_path(str(ref), f"recipe {str(ref)!r}")
     bundled = files("zoo") / "recipes" / f"{ref}{SUFFIX}"
     is_path = isinstance(ref, Path) or path.suffix == SUFFIX or os.sep in ref or "/" in ref
     source = path if is_path else bundled

@@ -103,14 +103,15 @@ def command(
     _check_usage(solvers, nfe, alone=bool(solver or steps), lifted=bool(kernel), card=write_card)
     from zoo.evaluate import card, run
     from zoo.evaluate import metrics as known
-    from zoo.evaluate.report import check_target, plain, write
+    from zoo.evaluate.report import plain, write
+    from zoo.files import check_place
     from zoo.loading import load
     from zoo.world import connect
 
     what = f"{ref} under the kernel {kernel}" if kernel else ref
     with connect(device) as world, world.together():
         if out is not None:
-            check_target(out)
+            check_place(out)
         folder = card.folder_to_write(ref) if write_card else None
         chosen = known.named(metrics) if metrics else known.DEFAULT
         model = world.in_turn(lambda: load(ref, kernel=kernel, device=world.device))

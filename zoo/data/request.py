@@ -7,23 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import ZooError, did_you_mean
+from zoo.files import as_path
 
 SPLITS = ("train", "test")
-
-
-def as_path(text: str, ref: str) -> Path:
-    """Return `text`, which is or follows a reference, as a path that can be looked at.
-
-    Raises:
-        ZooError: it begins with ~ and a name that no user has, or is too long for a path.
-    """
-    try:
-        path = Path(text).expanduser()
-        path.exists()
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise ZooError(f"data {ref!r}: {reason}; expected a path") from error
-    return path
 
 
 class NoSplit(ZooError):
@@ -54,7 +40,7 @@ class Request:
         Raises:
             ZooError: it begins with ~ and a name that no user has, or is too long for a path.
         """
-        return as_path(self.argument, self.ref)
+        return as_path(self.argument, f"data {self.ref!r}")
 
     def only_train(self) -> None:
         """Check that the split is the only one there is.

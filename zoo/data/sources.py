@@ -14,10 +14,11 @@ from zoo.data.hub import load_hub
 from zoo.data.idx import load_idx
 from zoo.data.images import Images
 from zoo.data.npz import load_npz
-from zoo.data.request import SPLITS, Request, as_path
+from zoo.data.request import SPLITS, Request
 from zoo.data.resize import resize
 from zoo.data.toy import load_toy
 from zoo.errors import ZooError, did_you_mean
+from zoo.files import as_path
 
 MAX_SIZE = 4096
 
@@ -42,7 +43,7 @@ SOURCES = {
 
 
 def _unknown(ref: str, scheme: str) -> ZooError:
-    path = as_path(ref, ref)
+    path = as_path(ref, f"data {ref!r}")
     if ref and path.exists():
         kind = "folder" if path.is_dir() else "npz" if path.suffix == ".npz" else "idx"
         meant = f"folder:{path.parent}" if path.suffix in IMAGE_SUFFIXES else f"{kind}:{ref}"

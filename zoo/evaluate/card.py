@@ -13,7 +13,7 @@ from zoo.config import dump_config
 from zoo.errors import ZooError
 from zoo.evaluate.entries import EVALUATION
 from zoo.evaluate.report import Report, Setting
-from zoo.folder import CARD, CONFIG, read_card, read_config
+from zoo.folder import CARD, CONFIG, NewFolder, read_card, read_config
 from zoo.interfaces import Network
 from zoo.names import find_model
 from zoo.refs import Hub, Name, parse_ref
@@ -29,6 +29,8 @@ def folder_to_write(ref: str) -> Path:
     if isinstance(parsed, Hub):
         raise ZooError(f"{ref} is on the Hub; `zoo pull` it and evaluate a copy of the folder")
     folder = find_model(parsed.name).folder if isinstance(parsed, Name) else parsed.path
+    if not folder.is_dir():
+        raise ZooError(f"{ref}: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
         raise ZooError(f"{folder} cannot be written into; copy the folder and evaluate the copy")
     return folder
@@ -91,12 +93,8 @@ def write(folder: Path, report: Report, network: Network) -> None:
     name = folder.resolve().name
     written = write_card(name, config, network=network)
     try:
-        for file, content in (
-            (CARD, (refresh(card, written) if card else written).encode()),
-            (CONFIG, dump_config(config)),
-        ):
-            beside = folder / f".{file}.part"
-            beside.write_bytes(content)
-            beside.replace(folder / file)
+        with NewFolder(folder) as beside:
+            (beside / CARD).write_bytes((refresh(card, written) if card else written).encode())
+            (beside / CONFIG).write_bytes(dump_config(config))
     except OSError as error:
         raise ZooError(f"cannot write into {folder}: {error.strerror}") from error

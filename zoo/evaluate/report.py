@@ -13,6 +13,7 @@ from msgspec import Struct, field
 import zoo
 from zoo.errors import ZooError
 from zoo.evaluate.intervals import Estimate
+from zoo.files import replacing
 
 HOW_ONE = "delete-a-group jackknife over the samples of one seed, 10 groups"
 HOW_SEEDS = "Student's t over seeds"
@@ -115,30 +116,14 @@ def plain(report: Report) -> Any:
     return msgspec.to_builtins(report)
 
 
-def check_target(path: Path) -> None:
-    """Check, before hours of sampling, that a results file can be written there.
-
-    Raises:
-        ZooError: it is a folder, or its folder is not there or not writable.
-    """
-    if path.is_dir():
-        raise ZooError(f"{path} is a folder; name a file, e.g. {path / 'results.json'}")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ZooError(f"{path.parent} is no folder that can be written into; make it first")
-
-
 def write(report: Report, path: Path) -> None:
     """Write the report as JSON, whole or not at all.
 
     Raises:
         ZooError: the file cannot be written.
     """
-    beside = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as beside:
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-        beside.replace(path)
-    except OSError as error:
-        raise ZooError(f"cannot write {path}: {error.strerror}") from error
 
 
 def read(path: Path) -> Report:

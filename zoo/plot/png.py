@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from zoo.errors import ZooError
+from zoo.files import check_place, replacing
 
 # Root mean square change, of 255, up to which a picture may be written with a palette.
 _UNSEEN = 3.0
@@ -20,10 +21,7 @@ def check_png(path: Path) -> None:
     """Raise ZooError unless a picture can be written to `path`; before drawing any."""
     if path.suffix != ".png":
         raise ZooError(f"{path}: pictures are written to a file ending in .png")
-    if path.is_dir():
-        raise ZooError(f"{path} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise ZooError(f"{path}: there is no folder {path.parent}")
+    check_place(path)
 
 
 def rendered(figure: Figure) -> Image.Image:
@@ -64,11 +62,5 @@ def write_png(figure: Figure, path: Path) -> None:
     """
     check_png(path)
     content = encoded(rendered(figure))
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as beside:
         beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.files import replacing
 
 LOG = "log.jsonl"
 
@@ -40,12 +41,8 @@ def cut(folder: Path, step: int) -> None:
         ZooError: the disk is full or not writable.
     """
     kept = [line for line in lines(folder) if line["step"] <= step]
-    beside = folder / f"{LOG}.part"
-    try:
+    with replacing(folder / LOG) as beside:
         beside.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        beside.replace(folder / LOG)
-    except OSError as error:
-        raise ZooError(f"cannot write {folder / LOG}: {error.strerror}") from error
 
 
 def mean(losses: Sequence[float]) -> float | None:

@@ -1,0 +1,59 @@
+"""Files on disk: where they may go, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from zoo.errors import ZooError
+
+
+def as_path(text: str, asked: str) -> Path:
+    """Return `text` as a path that can be looked at, "~" resolved; `asked` is for errors.
+
+    Raises:
+        ZooError: it begins with ~ and a name that no user has, or is too long for a path.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise ZooError(f"{asked}: {reason}; expected a path") from error
+    return path
+
+
+def check_place(path: Path) -> None:
+    """Check, before hours of work for it, that a file can be written at `path`.
+
+    Raises:
+        ZooError: it is a folder, or its folder is not there or cannot be written into.
+    """
+    if path.is_dir():
+        raise ZooError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise ZooError(f"{path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise ZooError(f"{path}: the folder {path.parent} cannot be written into")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; at the end it takes the place of `path`.
+
+    After an exception inside the block `path` is as before and nothing lies beside it.
+
+    Raises:
+        ZooError: the disk is full or not writable.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
