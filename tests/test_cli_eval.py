@@ -10,6 +10,7 @@ from tiny_models import images
 
 import zoo
 from zoo.cli import main
+from zoo.errors import ZooError
 from zoo.evaluate.features import build
 from zoo.evaluate.frechet import frechet_distance, gaussian_of
 from zoo.evaluate.reference import as_written, open_reference
@@ -67,6 +68,18 @@ def test_json_is_the_file_and_the_default_solver_is_the_models_own(evaluated, tm
     assert printed["weights"].keys() == {"model.safetensors"}
 
 
+def test_where_the_disk_refuses_the_figures_are_told_all_the_same(evaluated, monkeypatch):
+    def full(*_):
+        raise ZooError("cannot write x.json: No space left on device")
+
+    monkeypatch.setattr("zoo.evaluate.report.write", full)
+    options = ("-n", 20, "--steps", 3, "--metrics", "kid", "-o", "x.json")
+    status, out, err = evaluated(*options)
+    assert (status, "No space left" in err) == (1, True)
+    assert "heun" in out
+    assert len(json.loads(evaluated(*options, "--json")[1])["outcomes"]) == 1
+
+
 def test_results_in_the_card(evaluated, tmp_path):
     assert evaluated("-n", 20, "--steps", 3, "--metrics", "frechet", "--write-card")[0] == 0
     folder = tmp_path / "gravity-tiny"
@@ -82,8 +95,12 @@ def test_results_in_the_card(evaluated, tmp_path):
         (("--solvers", "euler", "--nfe", "3", "--steps", "2"), 2, "not both"),
         (("--nfe", "3,x", "--solvers", "euler"), 2, "expected numbers as in 8,6,5"),
         (("--bits", "7.5"), 2, "expected whole numbers"),
+        (("--bits", "nan"), 2, "expected whole numbers"),
+        (("--nfe", "inf", "--solvers", "euler"), 2, "expected whole numbers"),
+        (("--steps", "1000000000"), 2, "not in the range 1<=x<=100000"),
+        (("--metrics", "kid", "-n", "20", "--data", "toy:two-moons"), 1, "vectors, not images"),
         (("-o", "."), 1, "name a file"),
-        (("-o", "absent/x.json"), 1, "make it first"),
+        (("-o", "absent/x.json"), 1, "there is no folder absent"),
         (("-n", "5"), 1, "5 samples are too few"),
         (("--metrics", "fid"), 1, "no metric 'fid'"),
         (("--features", "garments"), 1, "1x28x28"),

@@ -10,6 +10,7 @@ from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from evaluation_data import patterns, write_npz
@@ -110,7 +111,8 @@ def test_training_the_classifier_writes_what_loads(tmp_path, monkeypatch):
     [
         ("garment", (1, 28, 28), "did you mean 'garments'"),
         ("garments", (3, 32, 32), "28x28 grey|1x28x28"),
-        ("timm:resnet1888", (1, 28, 28), "resnet18"),
+        ("timm:resnet1888", (1, 28, 28), "no such model; did you mean .*resnet18"),
+        ("timm:zzz", (1, 28, 28), r"no such model; timm.list_models\(\) names them$"),
         ("timm:resnet18", (2,), "take 'pixels'"),
         ("inception", (2,), "take 'pixels'"),
         ("timm:", (1, 28, 28), "no features 'timm:'"),
@@ -336,7 +338,8 @@ def test_a_report_of_one_seed_and_of_two(reference, tmp_path):
 
 
 def test_a_disk_that_refuses_leaves_the_old_report_alone(reference, tmp_path, monkeypatch):
-    one, path = run(reference, (0,)), tmp_path / "one.json"
+    (tmp_path / "results").mkdir()
+    one, path = run(reference, (0,)), tmp_path / "results" / "one.json"
     report.write(one, path)
     before = path.read_bytes()
 
@@ -349,7 +352,7 @@ def test_a_disk_that_refuses_leaves_the_old_report_alone(reference, tmp_path, mo
     with pytest.raises(ZooError, match=r"cannot write .*: No space left"):
         report.write(one, path)
     assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["one.json"]
+    assert [p.name for p in path.parent.iterdir()] == ["one.json"]
 
 
 def test_what_is_no_report_is_refused(tmp_path):
@@ -368,6 +371,29 @@ def test_what_is_no_report_is_refused(tmp_path):
 def test_what_cannot_be_measured_is_said_before_anything_is_drawn(reference, metrics, n, said):
     with pytest.raises(ZooError, match=said):
         run(reference, (0,), metrics, n)
+
+
+@pytest.mark.parametrize(("metric", "least"), [("frechet", 2), ("kid", 2), ("prdc", 6)])
+def test_data_of_too_few_images_is_told_and_too_few_training_images_do_no_harm(
+    tmp_path, metric, least
+):
+    kind, pixels = extractors.build("pixels", (1, 8, 8), CPU), patterns(20, seed=1)[0].numpy()
+
+    def data(train, test):
+        np.savez(tmp_path / "x.npz", x=pixels[:train], x_test=pixels[:test])
+        return open_reference(f"npz:{tmp_path / 'x.npz'}", (1, 8, 8), kind)
+
+    told = f"metric {metric!r} takes at least {least} images; the test split .* has {least - 1}$"
+    with pytest.raises(ZooError, match=told):
+        run(data(20, least - 1), (0,), (metric,), 20)
+    assert run(data(20, least), (0,), (metric,), 20).training_images
+    assert not run(data(least - 1, 20), (0,), (metric,), 20).training_images
+
+
+def test_bits_of_one_image_have_no_interval(reference):
+    one = replace(reference, data=replace(reference.data, images=reference.data.images[:1]))
+    with pytest.raises(ZooError, match="metric 'bits' takes at least 2 images"):
+        Job(("bits",), 20, (0,)).check(images(), one)
 
 
 def test_bits_are_of_images(reference):

@@ -1,6 +1,7 @@
 """Results in the model folder: config.json keeps them, the Hub's client reads the card's."""
 
 import errno
+import json
 import shutil
 
 import pytest
@@ -11,7 +12,7 @@ from tiny_models import images
 from zoo.card import write_card
 from zoo.errors import ZooError
 from zoo.evaluate import card
-from zoo.evaluate.entries import EVALUATION, entries
+from zoo.evaluate.entries import EVALUATION, entries, table
 from zoo.evaluate.intervals import Estimate
 from zoo.evaluate.report import Outcome, Report, Setting
 from zoo.folder import read_card, read_config
@@ -92,6 +93,22 @@ def test_the_table_says_what_was_compared_with_what():
 )
 def test_evaluations_of_another_form_are_left_out(broken):
     assert entries({EVALUATION: broken}) == []
+
+
+@pytest.mark.parametrize(
+    "odd", [{"steps": None}, {"samples": "many"}, {"seeds": 777}, {"solver": []}, {"nfe": "35"}]
+)
+def test_conditions_of_another_form_are_left_out(odd):
+    text = "\n".join(table({EVALUATION: [ENTRY | odd]}))
+    assert "compared with the test split of fashion-mnist" in text
+    assert not any(f" {value}" in text for value in odd.values())
+
+
+def test_what_is_not_of_the_form_does_not_stop_new_results(folder):
+    raw = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(raw | {"training": {EVALUATION: ["odd"]}}))
+    card.write(folder, report(), images().network)
+    assert len(read_config(folder).training[EVALUATION]) == 1
 
 
 def test_results_go_into_config_and_card_and_prose_stays(folder):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.output import echo_json, echo_table
+from zoo.config import MAX_STEPS
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from zoo.evaluate.report import Report, Setting
     from zoo.model import FieldModel
 
-_COUNT = click.IntRange(min=1)
+_COUNT, _STEPS = click.IntRange(min=1), click.IntRange(1, MAX_STEPS)
 
 
 def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> list[float]:
@@ -34,7 +35,7 @@ def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> l
 def _whole(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int]:
     """Return "8,6,5" as whole numbers of at least 1."""
     numbers = _numbers(ctx, param, text)
-    if any(number != int(number) or number < 1 for number in numbers):
+    if any(not number.is_integer() or number < 1 for number in numbers):
         raise click.BadParameter(f"{text!r}; expected whole numbers as in 8,6,5", param=param)
     return [int(number) for number in numbers]
 
@@ -62,7 +63,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> li
 @click.option("--data", help="Compare with the test split of this data [the model's own].")
 @click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
-@click.option("--steps", type=_COUNT, help="Solver steps; the model's default if not given.")
+@click.option("--steps", type=_STEPS, help="Solver steps; the model's default if not given.")
 @click.option(
     "--solvers", callback=_names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun."
 )
@@ -123,14 +124,15 @@ def command(
         report = run.evaluate(ref, model, settings, job, reference, partial(_say, what), world)
         if report is None:
             return
-        if out is not None:
-            write(report, out)
-        if folder is not None:
-            card.write(folder, report, model.network)
+        # Told first: where the disk refuses, hours of sampling are not lost.
         if as_json:
             echo_json(plain(report))
         else:
             _tell(what, report)
+        if out is not None:
+            write(report, out)
+        if folder is not None:
+            card.write(folder, report, model.network)
 
 
 def _check_usage(
@@ -163,7 +165,8 @@ def _data_of(model: FieldModel, ref: str) -> str:
     """Return the reference of the data that the model was trained on."""
     config = model.config
     recipe = config.training.get("recipe") if config else None
-    used = recipe.get("data", {}).get("use") if isinstance(recipe, dict) else None
+    source = recipe.get("data") if isinstance(recipe, dict) else None
+    used = source.get("use") if isinstance(source, dict) else None
     found = used or (config.data.name if config else "")
     if not found:
         raise ZooError(f"{ref} does not say what it was trained on; name it with --data")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.config import MAX_STEPS
 from zoo.errors import ZooError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from zoo.interfaces import FieldKernel
 
-_COUNT = click.IntRange(min=1)
+_COUNT, _STEPS = click.IntRange(min=1), click.IntRange(1, MAX_STEPS)
 _KINDS = ("kernel", "model")
 # What every picture of one kernel is compared with, where it is at hand.
 _REFERENCE = "gaussian"
@@ -44,7 +45,7 @@ _GOES_WITH = {
 @click.option("--data", help="One kernel: points of the plane, such as swiss-roll [two-moons].")
 @click.option("-n", "count", type=_COUNT, help="Trajectories [24; a model: 4 images, 64 points].")
 @click.option("--seed", type=int, help="Trajectory i depends on it and i [0].")
-@click.option("--steps", type=_COUNT, help="Solver steps [64; a model: its default].")
+@click.option("--steps", type=_STEPS, help="Solver steps [64; a model: its default].")
 @click.option("--device", help="A model: cpu, cuda, cuda:1, ... [cpu].")
 @click.option("--as", "kind", type=click.Choice(_KINDS), help="What a name of both stands for.")
 def command(

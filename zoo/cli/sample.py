@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
-_COUNT = click.IntRange(min=1)
+from zoo.config import MAX_STEPS
+
+_COUNT, _STEPS = click.IntRange(min=1), click.IntRange(1, MAX_STEPS)
 
 
 @click.command()
@@ -18,7 +20,7 @@ _COUNT = click.IntRange(min=1)
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="FILE.png or FILE.npz [NAME.png]."
 )
-@click.option("--steps", type=_COUNT, help="Solver steps; the model's default if not given.")
+@click.option("--steps", type=_STEPS, help="Solver steps; the model's default if not given.")
 @click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
 @click.option(

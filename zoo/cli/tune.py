@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from zoo.cli.output import echo_json
+from zoo.config import MAX_STEPS
 
-_COUNT = click.IntRange(min=1)
+_COUNT, _STEPS = click.IntRange(min=1), click.IntRange(3, MAX_STEPS)
 
 
 @click.command()
 @click.argument("ref", metavar="NAME")
 @click.option("--solver", help="Tune this solver's grid, e.g. exp-abm3 [the model's own].")
-@click.option("--steps", type=click.IntRange(min=3), help="Steps to tune for [the model's own].")
+@click.option("--steps", type=_STEPS, help="Steps to tune for [the model's own].")
 @click.option("-n", "count", type=_COUNT, default=64, show_default=True, help="Samples to look at.")
 @click.option("--rounds", type=_COUNT, default=150, show_default=True, help="Grids to try at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples.")

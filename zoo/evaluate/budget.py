@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import torch
 from torch import Tensor
 
@@ -24,14 +26,12 @@ def evaluations(model: FieldModel, solver: Solver, steps: int) -> int:
 def steps_for(kernel: FieldKernel, solver: Solver, budget: int) -> int:
     """Return the largest number of steps of `solver` that takes at most `budget` evaluations.
 
+    More steps take more evaluations, or as many, so it is found by halving.
+
     Raises:
         ZooError: the solver chooses its own steps, or one step is too much.
     """
-    best = 0
-    for steps in range(1, budget + 1):
-        if _free(kernel, solver, steps) > budget:
-            break
-        best = steps
+    best = bisect_right(range(1, budget + 1), budget, key=lambda n: _free(kernel, solver, n))
     if best < 2 <= budget:
         name = solver.part.use if solver.part else type(solver).__name__
         raise ZooError(

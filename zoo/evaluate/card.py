@@ -11,7 +11,7 @@ import msgspec
 from zoo.card import refresh, write_card
 from zoo.config import dump_config
 from zoo.errors import ZooError
-from zoo.evaluate.entries import EVALUATION
+from zoo.evaluate.entries import EVALUATION, entries
 from zoo.evaluate.report import Report, Setting
 from zoo.folder import CARD, CONFIG, NewFolder, read_card, read_config
 from zoo.interfaces import Network
@@ -76,8 +76,8 @@ _SAME = ("data", "split", "features", "solver", "steps")
 def write(folder: Path, report: Report, network: Network) -> None:
     """Put the report into config.json and the card of a model folder.
 
-    Results for the same data, features, solver and steps are replaced; others stay. Prose in the
-    card stays as it is.
+    Results for the same data, features, solver and steps are replaced; others stay, if they are of
+    the form that a card shows. Prose in the card stays as it is.
 
     Raises:
         ZooError: the folder cannot be read or written.
@@ -85,7 +85,7 @@ def write(folder: Path, report: Report, network: Network) -> None:
     config, card = read_config(folder), read_card(folder)
     fresh = record(report)
     replaced = [tuple(entry.get(key) for key in _SAME) for entry in fresh]
-    before = config.training.get(EVALUATION, [])
+    before = entries(config.training)
     kept = [e for e in before if tuple(e.get(key) for key in _SAME) not in replaced]
     config = msgspec.structs.replace(
         config, training=config.training | {EVALUATION: [*fresh, *kept]}

@@ -22,6 +22,8 @@ TITLES = {
     "nearest_features": "median distance to the nearest training image, features",
     "bits_per_dim": "bits per dimension, at most",
 }
+# Under what conditions figures hold; a config.json from elsewhere may say anything.
+_KINDS = {"features": str, "samples": int, "seeds": list, "solver": str, "steps": int, "nfe": int}
 _NEEDED = ("data", "split", "features", "title", "metrics")
 
 
@@ -55,8 +57,7 @@ def _title(name: str) -> str:
 
 
 def _conditions(entry: dict[str, Any]) -> dict[str, Any]:
-    known = ("features", "samples", "seeds", "solver", "steps", "nfe")
-    return {key: entry[key] for key in known if key in entry}
+    return {key: entry[key] for key, kind in _KINDS.items() if isinstance(entry.get(key), kind)}
 
 
 def model_index(name: str, training: dict[str, Any], dataset: str = "") -> list[str]:
@@ -118,7 +119,7 @@ def _sentence(entry: dict[str, Any]) -> str:
     facts = _conditions(entry)
     seeds = ", ".join(map(str, facts.get("seeds", ())))
     how = f"{facts['samples']:,} samples a seed (seed {seeds})" if "samples" in facts else "Samples"
-    if "solver" in facts:
+    if {"solver", "steps", "nfe"} <= facts.keys():
         how += f" by {facts['solver']}, {facts['steps']} steps, {facts['nfe']} evaluations"
     compared = f"compared with the {entry['split']} split of {entry['data']} by {entry['title']}"
     shipped = " of the classifier that ships with fieldzoo, so no FID"

@@ -34,9 +34,11 @@ class Metric(ABC):
 
     Attributes:
         names: of the figures, in their order.
+        least: images of the data that it takes at least.
     """
 
     names: tuple[str, ...]
+    least: int = 2
 
     def rows(self, samples: Samples, reference: Reference) -> Tensor:
         """Return what is computed of each sample by itself, (n, ...); its features."""
@@ -74,6 +76,7 @@ class Manifold(Metric):
     """Precision, recall, density and coverage (zoo.evaluate.manifold)."""
 
     names = manifold.NAMES
+    least = manifold.NEIGHBOURS + 1
 
     def of(self, rows: Tensor, reference: Reference) -> Tensor:
         """Return the four shares, (4,)."""
@@ -88,6 +91,7 @@ class Nearest(Metric):
     """
 
     names = ("nearest_pixels", "nearest_features")
+    least = 1
 
     def rows(self, samples: Samples, reference: Reference) -> Tensor:
         """Return both distances of each sample, (n, 2)."""
@@ -133,6 +137,11 @@ def measure(metric: Metric, drawn: list[Samples], reference: Reference) -> dict[
         table = torch.stack([metric.of(part, reference) for part in rows])
         estimates = [from_seeds(column.tolist()) for column in table.T]
     return dict(zip(metric.names, estimates, strict=True))
+
+
+def least_images(name: str) -> int:
+    """Return how many images of the data a metric takes at least; bits take two for an interval."""
+    return METRICS[name].least if name in METRICS else 2 if name == "bits" else 0
 
 
 def least_samples(names: tuple[str, ...]) -> int:

@@ -40,7 +40,9 @@ def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> F
     _check_images(name, shape)
     if not timm.is_model(model):
         short = model.partition(".")[0]
-        raise ZooError(f"features {name!r}: {did_you_mean(short, timm.list_models())}")
+        close = did_you_mean(short, timm.list_models())
+        hint = close if close.startswith("did") else "timm.list_models() names them"
+        raise ZooError(f"features {name!r}: timm has no such model; {hint}")
     try:
         net = timm.create_model(model, pretrained=True, num_classes=0)
     except Exception as error:  # timm, the Hub's client and the network raise all sorts

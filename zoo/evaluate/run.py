@@ -16,7 +16,14 @@ from zoo.evaluate import report as reports
 from zoo.evaluate.budget import evaluations, steps_for
 from zoo.evaluate.conditional import check_classes, class_hits
 from zoo.evaluate.intervals import Estimate, from_mean, from_seeds
-from zoo.evaluate.metrics import METRICS, Samples, least_samples, measure, samples_of
+from zoo.evaluate.metrics import (
+    METRICS,
+    Samples,
+    least_images,
+    least_samples,
+    measure,
+    samples_of,
+)
 from zoo.evaluate.reference import LEVELS, Reference
 from zoo.evaluate.report import Outcome, Report, Setting
 from zoo.evaluate.robust import NoisySolver, check_bits, check_noise, quantised
@@ -47,11 +54,18 @@ class Job:
         """Check that this can be measured of `model`, before anything is drawn.
 
         Raises:
-            ZooError: too few samples, or a metric that does not fit model or features.
+            ZooError: too few samples or images of the data, or a metric that does not fit model or
+                features.
         """
         least = least_samples(self.metrics)
         if self.samples < least:
             raise ZooError(f"{self.samples} samples are too few; these metrics take {least}")
+        for name in self.metrics:
+            if (images := len(reference.data)) < least_images(name):
+                raise ZooError(
+                    f"metric {name!r} takes at least {least_images(name)} images; the "
+                    f"{reference.split} split of {reference.ref} has {images}"
+                )
         if "classes" in self.metrics:
             check_classes(model, reference.features)
         if "bits" in self.metrics and len(model.shape) != 3:
@@ -273,16 +287,20 @@ def describe(setting: Setting, job: Job) -> str:
 
 
 def training_scores(job: Job, reference: Reference) -> dict[str, float]:
-    """Return what as many training images score: the best that a model can hope for."""
+    """Return what as many training images score: the best that a model can hope for.
+
+    A metric that takes more of them than there are is left out.
+    """
     names = [name for name in job.metrics if name in ("frechet", "kid", "prdc")]
     if not names or reference.split == "train":
         return {}
     from zoo.data import load
 
     data = load(reference.ref, size=reference.size)
-    samples = samples_of(data.batch(torch.arange(min(job.samples, len(data)))), reference)
+    count = min(job.samples, len(data))
+    samples = samples_of(data.batch(torch.arange(count)), reference)
     figures: dict[str, float] = {}
-    for name in names:
+    for name in (name for name in names if count >= least_images(name)):
         metric = METRICS[name]()
         values = metric.of(metric.rows(samples, reference), reference).tolist()
         figures |= dict(zip(metric.names, values, strict=True))
