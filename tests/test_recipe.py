@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo.config import Part
 from zoo.errors import ZooError
-from zoo.recipe import Recipe, bundled_recipes, from_dict, load_recipe, parse_recipe
+from zoo.recipe import Recipe, bundled_recipes, differences, from_dict, load_recipe, parse_recipe
 
 MINIMAL = """
 name = "small"
@@ -169,6 +169,11 @@ def test_a_folder_is_no_recipe(tmp_path):
         load_recipe(tmp_path)
 
 
+def test_what_is_no_path_is_told():
+    with pytest.raises(ZooError, match="expected a path"):
+        load_recipe("~no-such-user/mine.toml")
+
+
 @dataclass
 class Case:
     add: str
@@ -235,6 +240,22 @@ def test_a_part_is_a_table():
     assert "kernel = 'gravity': expected" in refused('kernel = "gravity"\n')
     assert "kernel: expected" in refused(MINIMAL.replace('"gravity"', "3"))
     assert "train = 3: expected a table" in refused("train = 3\n" + MINIMAL)
+
+
+def test_what_two_recipes_differ_in():
+    def changed(**options):
+        return msgspec.structs.replace(
+            before, train=msgspec.structs.replace(before.train, **options)
+        )
+
+    before = parse_recipe(MINIMAL.encode(), "x.toml")
+    assert differences(before, before) == ""
+    assert differences(before, changed(lr=2e-3)) == "train.lr was 0.001, is 0.002"
+    assert differences(before, changed(start="a")) == "train.start was absent, is 'a'"
+    many = changed(lr=2e-3, batch=8, seed=3, clip=2.0, images=10**6)
+    assert differences(before, many).endswith("; and 2 more")
+    wider = msgspec.structs.replace(before, network=Part("unet", {"width": 8}))
+    assert differences(before, wider) == "network.width was absent, is 8"
 
 
 @pytest.mark.parametrize("name", ["", "A", "a/b", "../a", "-a"])

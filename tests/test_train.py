@@ -335,7 +335,7 @@ def test_a_run_is_not_overwritten(tmp_path):
 )
 def test_another_recipe_does_not_go_on(tmp_path, options):
     begin(tmp_path)
-    with pytest.raises(ZooError, match="belongs to another recipe; train into another folder"):
+    with pytest.raises(ZooError, match=r"another recipe \(\w+\.\w+ was .*, is .*\); train into"):
         begin(tmp_path, resume=True, **options)
 
 

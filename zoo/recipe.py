@@ -20,6 +20,7 @@ import math
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -185,6 +186,27 @@ def from_dict(raw: dict[str, Any], where: str) -> Recipe:
             f"{where}: train.warmup = {plan.warmup} leaves nothing of train.images = {plan.images}"
         )
     return recipe
+
+
+def differences(before: Recipe, after: Recipe) -> str:
+    """Return which keys two recipes differ in, at most three: "train.lr was 0.1, is 0.2"."""
+    old, new = (dict(_flat(recipe.to_dict(), "")) for recipe in (before, after))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    told = [f"{key} was {_shown(old.get(key))}, is {_shown(new.get(key))}" for key in keys[:3]]
+    return "; ".join(told) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is None else repr(value)
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield ("table.key", value) for all that the tables in `value` hold."""
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for key, inner in value.items():
+        yield from _flat(inner, f"{path}.{key}" if path else key)
 
 
 def load_recipe(ref: str | Path) -> Recipe:

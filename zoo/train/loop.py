@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
-from zoo.recipe import Recipe, from_dict
+from zoo.recipe import Recipe, differences, from_dict
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
 from zoo.train.batch import Batch, Draws, step_seed
@@ -175,8 +175,12 @@ class Trainer:
         """
         path = self.folder / CHECKPOINT
         state = checkpoint.read(path)
-        if from_dict(state["recipe"], str(path)) != self.recipe:
-            raise ZooError(f"{path} belongs to another recipe; train into another folder")
+        before = from_dict(state["recipe"], str(path))
+        if before != self.recipe:
+            raise ZooError(
+                f"{path} belongs to another recipe ({differences(before, self.recipe)}); "
+                "train into another folder"
+            )
         try:
             self.network.load_state_dict(state["network"])
             self.ema.module.load_state_dict(state["ema"])
