@@ -403,6 +403,34 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
         trainer.run()
 
 
+def test_a_log_of_something_else_is_left_alone(tmp_path):
+    text = '{"a": 1}\n{"step": 3, "images": 24}\n'
+    (tmp_path / progress.LOG).write_text(text)
+    with pytest.raises(ZooError, match=r"log\.jsonl: line 1 is not of zoo train; move it away"):
+        begin(tmp_path)
+    assert (tmp_path / progress.LOG).read_text() == text
+    assert [p.name for p in tmp_path.iterdir()] == [progress.LOG]
+
+
+def test_a_rate_that_rounds_to_nothing_costs_no_model(tmp_path):
+    """As logged by earlier versions where an image took longer than 20 seconds."""
+    lines = [{"step": k, "images": 8 * k, "images_per_s": rate} for k, rate in ((1, 0.0), (2, 0.5))]
+    for line in lines:
+        progress.append(tmp_path, line)
+    assert progress.hours(tmp_path) == round(16 / 0.5 / 3600, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("model", {}), ("model-best", {"validate_every": 8})]
+)
+def test_a_folder_where_the_model_goes_is_looked_at_before_the_first_step(tmp_path, name, options):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.tex").touch()
+    with pytest.raises(ZooError, match=f"{name} holds other files and no model"):
+        begin(tmp_path, **options)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
 class Evil:
     """Runs code when it is unpickled."""
 
@@ -418,9 +446,10 @@ class Evil:
         lambda path: path.write_bytes(path.read_bytes()[:2000]),
         lambda path: torch.save([1, 2], path),
         lambda path: torch.save({"format": 3}, path),
+        lambda path: torch.save({"format": 2}, path),
         lambda path: torch.save({"format": 2, "recipe": Evil()}, path),
     ],
-    ids=["empty", "text", "cut", "list", "format", "code"],
+    ids=["empty", "text", "cut", "list", "format", "keys", "code"],
 )
 def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, write):
     begin(tmp_path)
@@ -428,6 +457,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, write):
     for resume in (True, False):
         with pytest.raises(ZooError, match=r"checkpoint\.pt is not a") as error:
             begin(tmp_path, resume=resume)
+        assert "weights_only" not in str(error.value)  # torch's advice would run what is in it
         assert len(str(error.value).splitlines()) == 1
 
 

@@ -83,6 +83,25 @@ def test_the_best_weights_are_kept_where_later_ones_are_worse(tmp_path, monkeypa
     assert best.sample(2, seed=0, steps=3).isfinite().all()
 
 
+def test_a_loss_that_is_not_finite_is_no_figure(tmp_path, monkeypatch):
+    values = {3: math.nan, 6: 2.0, 9: math.inf, 10: 1.0}
+    monkeypatch.setattr(Validation, "loss", lambda self, trainer: values[trainer.step])
+    begin(tmp_path, validate_every=24).run()
+    logged = validations(tmp_path)
+    assert [line["validation_loss"] for line in logged] == [None, 2.0, None, 1.0]
+    assert [line["best_loss"] for line in logged] == [None, 2.0, 2.0, 1.0]
+    assert logged[-1]["best_step"] == 10
+
+
+def test_a_test_split_of_more_classes_is_told_before_the_first_step(tmp_path):
+    images = np.zeros((4, 1, 8, 8), dtype=np.uint8)
+    arrays = {"x": images, "y": np.arange(4) % 2, "x_test": images, "y_test": np.arange(4)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    labelled = recipe(network={"use": "unet", "width": 8, "labels": 2}, validate_every=24)
+    with pytest.raises(ZooError, match="4 classes are more than 2"):
+        make_plan(labelled, f"npz:{tmp_path / 'x.npz'}")
+
+
 @pytest.mark.parametrize("stop", [2, 5, 9])
 def test_a_resumed_run_watches_on(tmp_path, stop):
     whole = begin(tmp_path / "whole", **WATCHED)
@@ -170,6 +189,7 @@ def test_without_tensorboard_the_pip_line_is_told(tmp_path, monkeypatch, capsys)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ZooError, match=r"pip install 'fieldzoo\[train-tensorboard\]'"):
         begin(tmp_path, tensorboard=True)
+    assert not any(tmp_path.iterdir())  # no checkpoint either, so that the next try may begin
 
 
 def test_the_command_writes_all_of_it(tmp_path, monkeypatch, capsys):

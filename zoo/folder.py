@@ -159,6 +159,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ZOO_CACHE") or user_cache_dir("zoo")).expanduser()
 
 
+def check_new(path: Path) -> None:
+    """Check, before hours of work for it, that a model can be written to the folder `path`.
+
+    Raises:
+        ZooError: it is a file, or a folder that holds something else than a model.
+    """
+    if path.exists() and not path.is_dir():
+        raise ZooError(f"{path} is a file; name a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / CONFIG).is_file():
+        raise ZooError(f"{path} holds other files and no model; name an empty folder")
+
+
 class NewFolder:
     """Files that appear in a folder together: `with NewFolder(path) as beside: write into beside`.
 
@@ -176,10 +188,7 @@ class NewFolder:
         self.beside = near / f".{self.path.name}.part"
 
     def __enter__(self) -> Path:
-        if self.path.exists() and not self.path.is_dir():
-            raise ZooError(f"{self.path} is a file; name a folder")
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / CONFIG).is_file():
-            raise ZooError(f"{self.path} holds other files and no model; name an empty folder")
+        check_new(self.path)
         shutil.rmtree(self.beside, ignore_errors=True)  # left by a process that was killed
         self.beside.mkdir(parents=True)
         return self.beside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def write_atomic(path: Path, state: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         kept = "; the checkpoint before it is intact" if path.exists() else ""
         raise ZooError(f"cannot write checkpoint {path}: {reason}{kept}") from error
@@ -44,13 +46,16 @@ def read(path: Path) -> dict[str, Any]:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ZooError(f"{path} is not a readable checkpoint: {error}".splitlines()[0]) from error
+        raise ZooError(
+            f"{path} is not a readable checkpoint: cut short, damaged, or of another program; "
+            "train into another folder, or move it away and begin anew"
+        ) from error
     found = state.get("format") if isinstance(state, dict) else None
     if found == 1:
         raise ZooError(
             f"{path} is not a checkpoint that this version of zoo train reads: it has format 1, "
             f"expected {FORMAT}; finish it with the version that began it"
         )
-    if not isinstance(state, dict) or found != FORMAT:
+    if not isinstance(state, dict) or found != FORMAT or not {"recipe", "step"} <= state.keys():
         raise ZooError(f"{path} is not a checkpoint of this version of zoo train")
     return state

@@ -18,6 +18,7 @@ from zoo.train.progress import hours, last_loss
 if TYPE_CHECKING:
     from zoo.train.loop import Trainer
 
+MODEL = "model"
 _SHOWN = 64
 
 
@@ -65,7 +66,7 @@ def shown(model: FieldModel) -> Tensor:
     return model.sample(_SHOWN, seed=0, labels=labels)
 
 
-def export(trainer: Trainer, folder: str = "model", *, picture: bool = True) -> Path:
+def export(trainer: Trainer, folder: str = MODEL, *, picture: bool = True) -> Path:
     """Write a model folder into the run's, weights in half precision, and return its path.
 
     Args:

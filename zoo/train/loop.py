@@ -211,7 +211,7 @@ class Trainer:
                     lr=self.optimizer.param_groups[0]["lr"],
                     skipped=self.skipped,
                     loss=progress_log.mean(losses),
-                    images_per_s=round(rate, 1),
+                    images_per_s=float(f"{rate:.4g}"),
                 )
                 losses, since = [], time.perf_counter()
             for watcher in self.watchers:

@@ -28,17 +28,38 @@ def append(folder: Path, line: dict[str, Any]) -> None:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    """Return the log's lines; a half-written last one is left out."""
+    """Return the log's lines; a half-written last one is left out.
+
+    Raises:
+        ZooError: the log cannot be read, or another line of it is not one of a run.
+    """
     log = folder / LOG
-    text = log.read_text().splitlines() if log.exists() else []
-    return [json.loads(line) for line in text if line.endswith("}")]
+    try:
+        text = log.read_text(errors="replace").splitlines() if log.exists() else []
+    except OSError as error:
+        raise ZooError(f"cannot read {log}: {error.strerror}") from error
+    found = [_line(each) for each in text]
+    if found and found[-1] is None:
+        found.pop()
+    if None in found:
+        raise ZooError(f"{log}: line {found.index(None) + 1} is not of zoo train; move it away")
+    return [line for line in found if line is not None]
+
+
+def _line(text: str) -> dict[str, Any] | None:
+    """Return a line of the log, None for what is none."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) and {"step", "images"} <= line.keys() else None
 
 
 def cut(folder: Path, step: int) -> None:
     """Drop what was logged after `step`: a resumed run writes it again.
 
     Raises:
-        ZooError: the disk is full or not writable.
+        ZooError: the disk is full or not writable, or the log is of something else.
     """
     kept = [line for line in lines(folder) if line["step"] <= step]
     with replacing(folder / LOG) as beside:
@@ -62,7 +83,7 @@ def hours(folder: Path) -> float:
     """Return how long the run has computed, from the rates that it logged."""
     seconds, before = 0.0, 0
     for line in lines(folder):
-        if "images_per_s" not in line:
+        if not line.get("images_per_s"):
             continue
         seconds += (line["images"] - before) / line["images_per_s"]
         before = line["images"]

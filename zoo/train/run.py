@@ -12,6 +12,7 @@ import torch
 from zoo.augment import LABELS
 from zoo.data import Images, load
 from zoo.errors import ZooError
+from zoo.folder import check_new
 from zoo.interfaces import FieldKernel, Network
 from zoo.parts import kernel_of, network_of, prior_of, solver_of
 from zoo.recipe import DataPlan, Recipe, TrainPlan
@@ -19,10 +20,11 @@ from zoo.train import progress
 from zoo.train.batch import step_seed
 from zoo.train.board import Board
 from zoo.train.checkpoint import read
+from zoo.train.export import MODEL
 from zoo.train.loop import CHECKPOINT, Trainer
 from zoo.train.prepare import prepare
 from zoo.train.samples import SampleGrids
-from zoo.train.validation import Validation
+from zoo.train.validation import BEST, Validation
 from zoo.train.watch import Watcher
 from zoo.world import ALONE, World
 
@@ -68,6 +70,11 @@ def make_plan(recipe: Recipe, data: str | None = None, *, processes: int = 1) ->
     if network.labels and network.labels != images.classes:
         raise ZooError(
             f"network.labels = {network.labels}, but {images.name} has {images.classes} classes"
+        )
+    if network.labels and held_out is not None and held_out.classes > images.classes:
+        raise ZooError(
+            f"train.validate_every needs a test split like the training data: {held_out.classes} "
+            f"classes are more than {images.classes}"
         )
     _check_augmentation(recipe.data, images, network)
     _check_reference(recipe, images, network)
@@ -144,13 +151,15 @@ def start(plan: Plan, folder: Path, *, resume: bool = False, world: World = ALON
     A run that was stopped before its first checkpoint is resumed at its first step.
 
     Raises:
-        ZooError: a run is there already and `resume` is false, it is of another recipe, or the
-            folder cannot be written.
+        ZooError: a run is there already and `resume` is false, it is of another recipe, the folder
+            cannot be written, or what is to be written there is something else already.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ZooError(f"cannot write into {folder}: {error.strerror}") from error
+    for name in (MODEL, BEST) if plan.held_out is not None else (MODEL,):
+        check_new(folder / name)
     there = (folder / CHECKPOINT).exists()
     if there and not resume and world.first:
         at = read(folder / CHECKPOINT)["step"]
@@ -160,11 +169,11 @@ def start(plan: Plan, folder: Path, *, resume: bool = False, world: World = ALON
     trainer = trainer_of(plan, folder, world)
     if there:
         trainer.resume()
-    elif world.first:
-        trainer.save()  # so that a disk that refuses says so now
-        progress.cut(folder, 0)
     if plan.recipe.train.tensorboard and world.first:
         trainer.board = Board(folder, trainer.step)
+    if not there and world.first:
+        progress.cut(folder, 0)
+        trainer.save()  # so that a disk that refuses says so now
     return trainer
 
 

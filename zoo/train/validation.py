@@ -6,6 +6,7 @@ from one figure to the next is the network alone.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -61,9 +62,11 @@ class Validation:
 
     def look(self, trainer: Trainer) -> None:
         """Log the loss; where it is the least so far, write model-best/."""
-        found = self.loss(trainer)
+        loss = self.loss(trainer)
+        # What is not finite is no figure: nothing would ever be less than NaN.
+        found = loss if math.isfinite(loss) else None
         trainer.validation_loss = found
-        if trainer.best_loss is None or found < trainer.best_loss:
+        if found is not None and (trainer.best_loss is None or found < trainer.best_loss):
             trainer.best_loss, trainer.best_step = found, trainer.step
             export(trainer, BEST, picture=False)
         trainer.log(validation_loss=found, best_loss=trainer.best_loss, best_step=trainer.best_step)
