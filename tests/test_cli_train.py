@@ -1,6 +1,7 @@
 """`zoo train`: from a recipe to a folder that samples, and what it refuses."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ import zoo
 from zoo.cli import main
 from zoo.folder import read_config
 from zoo.train import progress
+from zoo.train.loop import Trainer
 
 RECIPE = """
 name = "tiny"
@@ -127,6 +129,18 @@ def test_another_recipe_does_not_go_on(train, tmp_path):
 )
 def test_a_failure_is_one_line_and_status_1(train, args, message):
     assert message in refused(train(*args))
+
+
+def test_steps_that_were_left_out_are_told(train, monkeypatch):
+    whole = Trainer.loss
+
+    def loss(self, batch):
+        return whole(self, batch) * (math.nan if self.step in (2, 3) else 1)
+
+    monkeypatch.setattr(Trainer, "loss", loss)
+    status, _, err = train("tiny.toml")
+    assert status == 0
+    assert "zoo: 2 of 10 steps were not finite and left out" in err
 
 
 def test_an_unknown_key_and_nan_in_the_data_are_told(train, tmp_path):

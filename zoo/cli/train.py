@@ -57,6 +57,11 @@ def _train(
     with world.together():
         _run(trainer)
     if world.first:
+        if trainer.skipped:
+            click.echo(
+                f"zoo: {trainer.skipped:,} of {trainer.steps:,} steps were not finite and left out",
+                err=True,
+            )
         target = export(trainer)
         ref = str(target) if target.is_absolute() else f"./{target}"
         click.echo(f"{target}: try `zoo sample {ref}`")

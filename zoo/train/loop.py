@@ -53,7 +53,7 @@ class Trainer:
         watchers: what looks at the run now and then, in the process that writes.
 
     Attributes:
-        validation_loss: the last one, None before the first.
+        validation_loss: the last one, None before the first and where it was not finite.
         best_loss: the least of them, at step `best_step`.
         board: where to log beside log.jsonl, or None.
     """
@@ -144,7 +144,8 @@ class Trainer:
             if self.skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
                 raise ZooError(
                     f"the loss is not finite: {self.skipped_in_a_row} steps in a row up to step "
-                    f"{self.step} were skipped; the last good checkpoint is in {self.folder}"
+                    f"{self.step} were skipped; the last good checkpoint is in {self.folder}, but "
+                    "going on from it ends here again: train with a smaller train.lr"
                 )
         return float(loss)
 
