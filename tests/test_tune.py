@@ -10,9 +10,11 @@ from tiny_models import images
 from zoo_solvers.exponential import ABM3
 
 import zoo
+from zoo.card import write_card
 from zoo.cli import main
-from zoo.config import Part
+from zoo.config import Part, dump_config
 from zoo.errors import ZooError
+from zoo.folder import read_card, read_config
 from zoo.saving import describe_parts
 from zoo.tune import adopt, bend, optimise_grid
 
@@ -102,3 +104,55 @@ def test_the_command_prints_and_writes(tmp_path, capsys):
     assert len(told["levels"]) == 4
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["solver"] == {"use": "exp-abm3", "grid": told["levels"], "steps": 4}
+
+
+@pytest.fixture
+def tuned_by(tmp_path, capsys):
+    """Run `zoo tune` on a tiny model in a folder; return (exit status, stdout, stderr)."""
+    folder = images().save_pretrained(tmp_path / "tiny")
+
+    def run(*args):
+        asked = ["--solver", "exp-abm3", "--steps", "4", "-n", "2", "--rounds", "3"]
+        with pytest.raises(SystemExit) as done:
+            main(["tune", str(folder), *asked, *map(str, args)])
+        return (done.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def test_the_card_speaks_of_the_new_solver_and_not_of_old_results(tuned_by, tmp_path):
+    folder = tmp_path / "tiny"
+    result = {"data": "x", "split": "test", "features": "pixels", "title": "pixels"}
+    result |= {"metrics": {"kid": [0.5, 0.4, 0.6]}}  # of the model by default
+    config = read_config(folder)
+    config = msgspec.structs.replace(config, training={"evaluation": [result]})
+    (folder / "config.json").write_bytes(dump_config(config))
+    card = write_card("tiny", config).replace("# tiny\n", "# tiny\n\nPainted by Ada.\n")
+    (folder / "README.md").write_text(card)
+    assert "model-index" in card
+    assert tuned_by("-o", tmp_path / "out")[0] == 0
+    told = read_card(tmp_path / "out")
+    assert "| solver | `exp-abm3` |" in told
+    assert "model_name: tiny" in told
+    assert "Painted by Ada." in told
+    assert not [old for old in ("model-index", "## Evaluation", "`heun`") if old in told]
+
+
+def test_a_folder_of_something_else_is_refused_before_the_search(tuned_by, tmp_path, monkeypatch):
+    monkeypatch.setattr("zoo.tune.optimise_grid", lambda *_, **__: pytest.fail("searched"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").touch()
+    status, out, err = tuned_by("-o", tmp_path / "out")
+    assert (status, out) == (1, "")
+    assert "holds other files and no model" in err
+
+
+def test_where_the_disk_refuses_the_grid_is_told_all_the_same(tuned_by, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise ZooError("cannot write out: No space left on device")
+
+    monkeypatch.setattr("zoo.saving.save_weights", full)
+    for more in ((), ("--json",)):
+        status, out, err = tuned_by("-o", tmp_path / "out", *more)
+        assert (status, "No space left" in err) == (1, True)
+        assert "levels" in out

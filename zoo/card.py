@@ -241,6 +241,21 @@ def refresh(card: str, fresh: str) -> str:
     return f"---\n{text}\n---\n{before}{facts}{after}"
 
 
+def retell(card: str, config: Config, network: Network | None = None) -> str:
+    """Return `card` with the facts of `config`, and without results that are no longer in it.
+
+    Prose and the model's name stay; arguments are as for `write_card`.
+    """
+    matter, body = _split(card)
+    keys = _by_key(matter)
+    keys.pop("model-index", None)
+    text = "\n".join(line for lines in keys.values() for line in lines)
+    (line, *_) = keys.get("model_name", [""])
+    name = line.partition(":")[2].strip().strip("\"'") or "model"
+    fresh = write_card(name, config, network=network, licence=licence_of(card))
+    return refresh(f"---\n{text}\n---\n{body}", fresh)
+
+
 def renew(card: str, fresh: str) -> str:
     """Return `card` with the block of facts of `fresh`, and nothing else; as it is without one."""
     before, found, rest = card.partition(FACTS)

@@ -177,10 +177,11 @@ def _levels(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
 
 
 def adopt(model: FieldModel, tuned: Tuned) -> None:
-    """Make a tuned solver and its steps the model's own, in its config.json too.
+    """Make a tuned solver and its steps the model's own, in its config.json and its card too.
 
     Evaluations of what the old solver drew are forgotten: the same name now draws other samples.
     """
+    from zoo.card import retell
     from zoo.evaluate.entries import without_solver
     from zoo.saving import describe_parts
 
@@ -194,3 +195,5 @@ def adopt(model: FieldModel, tuned: Tuned) -> None:
         solver=Part(part.use, options),
         training=without_solver(config.training, part.use),
     )
+    if model.card:
+        model.card = retell(model.card, model.config, model.network)

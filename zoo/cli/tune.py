@@ -40,9 +40,12 @@ def command(
     solver as its default.
     """
     from zoo.device import parse_device
+    from zoo.folder import check_new
     from zoo.loading import load
     from zoo.tune import adopt, optimise_grid
 
+    if out is not None:
+        check_new(out)
     model = load(ref, device=parse_device(device))
     tuned = optimise_grid(
         model,
@@ -53,16 +56,17 @@ def command(
         rounds=rounds,
         progress=not as_json,
     )
-    if out is not None:
-        adopt(model, tuned)
-        model.save_pretrained(out)
+    # Told first: where the disk refuses, the search is not lost.
     part = tuned.solver.part
     use = part.use if part is not None else ""
     if as_json:
         fields = ("steps", "levels", "before", "after")
         echo_json({"solver": use, **{name: getattr(tuned, name) for name in fields}})
-        return
-    click.echo(f"{use}, {tuned.steps} steps: error {tuned.before:.3g} -> {tuned.after:.3g}")
-    click.echo("levels " + " ".join(f"{level:.4g}" for level in tuned.levels))
+    else:
+        click.echo(f"{use}, {tuned.steps} steps: error {tuned.before:.3g} -> {tuned.after:.3g}")
+        click.echo("levels " + " ".join(f"{level:.4g}" for level in tuned.levels))
     if out is not None:
-        click.echo(f"{out}: {ref} with this solver as its default")
+        adopt(model, tuned)
+        model.save_pretrained(out)
+        if not as_json:
+            click.echo(f"{out}: {ref} with this solver as its default")
