@@ -201,6 +201,15 @@ def test_a_walk_of_nothing_is_refused(n, steps, name):
         plot.walk(points(), n, steps=steps)
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_walk_that_is_not_finite_is_told(steps):
+    model = points()
+    for parameter in model.network.parameters():
+        torch.nn.init.constant_(parameter, math.nan)
+    with pytest.raises(ZooError, match="not finite at t = "):
+        plot.walk(model, 2, steps=steps)
+
+
 def test_the_picture_of_a_walk_in_the_plane():
     axes = style.new_figure(5, 4).add_subplot()
     data = plot.plane_points("two-moons")
