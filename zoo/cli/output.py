@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 from tabulate import tabulate
@@ -36,3 +37,8 @@ def megabytes(size: int) -> str:
 def shape(sizes: Sequence[int]) -> str:
     """Return a shape for people, "1x28x28"."""
     return "x".join(str(size) for size in sizes)
+
+
+def stem(ref: str) -> str:
+    """Return a name for a file about `ref`, which may be a folder such as "."."""
+    return Path(ref).name.strip(".").replace(":", "-") or Path(ref).resolve().name

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.output import stem
 from zoo.config import MAX_STEPS
 from zoo.errors import ZooError, did_you_mean
 
@@ -79,7 +80,7 @@ def command(
     for option, value in given.items():
         if value is not None and subject not in _GOES_WITH[option]:
             raise click.UsageError(f"{option} does not go with {subject}")
-    target = out or Path("-".join(_stem(name) for name in names) + ".png")
+    target = out or Path("-".join(stem(name) for name in names) + ".png")
 
     from zoo.plot import check_png, write_png
 
@@ -162,8 +163,3 @@ def _is_model(name: str, kind: str | None) -> bool:
         known = [*found, *list_models()]
         raise ZooError(f"no kernel or model {name!r}; {did_you_mean(name, known)}")
     return True
-
-
-def _stem(name: str) -> str:
-    """Return a name for the file; `name` may be a folder such as "."."""
-    return Path(name).name.strip(".").replace(":", "-") or Path(name).resolve().name

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.output import stem
 from zoo.config import MAX_STEPS
 
 _COUNT, _STEPS = click.IntRange(min=1), click.IntRange(1, MAX_STEPS)
@@ -73,7 +74,7 @@ def command(
         model = world.in_turn(
             lambda: load(ref, kernel=kernel, device=world.device, dtype=precision)
         )
-        target = out or Path(_stem(ref) + default_suffix(model.shape))
+        target = out or Path(stem(ref) + default_suffix(model.shape))
         check_target(target, model.shape)
         samples = sample_together(
             model,
@@ -91,8 +92,3 @@ def command(
             write_samples(target, samples)
             under = f" under the kernel {kernel}" if kernel else ""
             click.echo(f"{target}: {count} samples of {ref}{under}, seed {seed}")
-
-
-def _stem(ref: str) -> str:
-    """Return the name of a file for samples of `ref`, which may be a folder such as "."."""
-    return Path(ref).name.strip(".").replace(":", "-") or Path(ref).resolve().name
