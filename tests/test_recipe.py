@@ -258,7 +258,7 @@ def test_what_two_recipes_differ_in():
     assert differences(before, wider) == "network.width was absent, is 8"
 
 
-@pytest.mark.parametrize("name", ["", "A", "a/b", "../a", "-a"])
+@pytest.mark.parametrize("name", ["", "A", "a/b", "../a", "-a", r"a\n"])
 def test_a_name_is_a_folder_name(name):
     assert "name" in refused(MINIMAL.replace('"small"', f'"{name}"'))
 
