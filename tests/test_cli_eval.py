@@ -10,9 +10,11 @@ from tiny_models import images
 
 import zoo
 from zoo.cli import main
+from zoo.cli.eval import _shown
 from zoo.errors import ZooError
 from zoo.evaluate.features import build
 from zoo.evaluate.frechet import frechet_distance, gaussian_of
+from zoo.evaluate.intervals import Estimate
 from zoo.evaluate.reference import as_written, open_reference
 from zoo.folder import read_card, read_config
 
@@ -52,6 +54,19 @@ def test_a_table_of_every_setting(evaluated):
     assert [line.split()[3:5] for line in lines[5:]] == [["noise", "0.1"]] * 2 + [["8", "bits"]] * 2
     assert all("±" in line for line in lines[3:])
     assert "20 samples by euler, 3 steps, 3 evaluations, noise 0.1" in err
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "shown"),
+    [
+        (12.345, 0.4, "12.35 ± 0.40"),
+        (1.8, 1.6e-15, "1.8"),
+        (0.25, 0.0, "0.25"),
+        (5e3, 12, "5000 ± 12"),
+    ],
+)
+def test_a_figure_has_the_digits_that_its_interval_leaves(value, half, shown):
+    assert _shown(Estimate(value, value - half, value + half, (value,))) == shown
 
 
 def test_json_is_the_file_and_the_default_solver_is_the_models_own(evaluated, tmp_path):

@@ -209,7 +209,7 @@ def _setting(setting: Setting) -> list[str]:
 def _shown(estimate: Estimate) -> str:
     """Return "12.3 +- 0.4": the half width with two digits, the value to the same place."""
     half = (estimate.high - estimate.low) / 2
-    if not half:
+    if half <= 1e-9 * abs(estimate.value):  # none, but for rounding
         return f"{estimate.value:.4g}"
     from math import floor, log10
 
