@@ -63,6 +63,14 @@ def test_images_labels_and_splits(tmp_path):
     assert test.classes == 3
 
 
+def test_secret_labels_are_none(tmp_path):
+    secret = {"label": (CLASSES, [-1, -1])}
+    test = data.load(write(tmp_path / "set", "test", [50, 60], **secret), split="test")
+    assert (test.labels, test.classes) == (None, 0)
+    ref = write(tmp_path / "half", "train", [50, 60], label=(CLASSES, [1, -1]))
+    assert "label -1; labels are class numbers" in refused(ref)
+
+
 def test_colour_and_size(tmp_path):
     ref = write(tmp_path / "set", "train", [encoded((1, 2, 3), (9, 5)), encoded(7, (5, 9))])
     images = data.load(ref, size=4)

@@ -123,12 +123,17 @@ def _images(request: Request, table: Any, options: dict[str, str], name: str) ->
     return Images(decode_all(files, request.size), labels, count, name, licence)
 
 
-def _labels(request: Request, table: Any, column: str) -> tuple[torch.Tensor, int]:
-    """Return the class numbers in a column and the number of classes."""
+def _labels(request: Request, table: Any, column: str) -> tuple[torch.Tensor | None, int]:
+    """Return the class numbers in a column and the number of classes.
+
+    Test splits whose labels are kept secret have -1 throughout; that is none.
+    """
     values = list(table[column])
     if not all(isinstance(value, int) for value in values):
         raise ZooError(f"{request.ref}: the column {column!r} holds no class numbers")
     labels = torch.tensor(values)
+    if bool((labels == -1).all()):
+        return None, 0
     found = check_labels(labels, len(values), f"{request.ref}, {column!r}")
     return labels, max(found, int(getattr(table.features[column], "num_classes", None) or 0))
 
