@@ -118,6 +118,20 @@ def test_half_precision_is_for_numbers_with_a_fraction_only(tmp_path):
     assert read["count"].item() == 2**40
 
 
+def test_what_half_precision_cannot_hold_keeps_its_own(tmp_path):
+    """65,504 is the largest number of float16; a mean of data far from 0 may be larger."""
+    network = Line()
+    torch.nn.init.constant_(network.b, 1e5)
+    save_weights(tmp_path / "a.safetensors", network, torch.float16)
+    found = load_file(tmp_path / "a.safetensors")
+    assert (found["w"].dtype, found["b"].dtype) == (torch.float16, torch.float32)
+    again = network_with(Line, read_weights([tmp_path / "a.safetensors"]), "a")
+    assert torch.equal(again.b, network.b)
+    torch.nn.init.constant_(network.b, torch.inf)  # no larger type would help
+    save_weights(tmp_path / "a.safetensors", network, torch.float16)
+    assert load_file(tmp_path / "a.safetensors")["b"].dtype == torch.float16
+
+
 def test_tensors_that_share_numbers_are_saved_each(tmp_path):
     network = Line()
     network.b = network.w

@@ -58,12 +58,15 @@ def _check_header(path: Path) -> None:
 def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
     """Write a network's state as safetensors, floating-point tensors in `dtype` if given.
 
-    Each tensor is written on its own, also where two share their numbers.
+    Each tensor is written on its own, also where two share their numbers. One with a number that
+    `dtype` cannot hold (65,504 is the largest of float16) keeps its own dtype.
     """
 
     def copy(v: Tensor) -> Tensor:
         wanted = dtype if dtype and v.is_floating_point() else v.dtype
-        return v.detach().to("cpu", wanted, copy=True).contiguous()
+        found = v.detach().to("cpu", wanted, copy=True).contiguous()
+        fits = wanted == v.dtype or bool((found.isfinite() | ~v.isfinite().cpu()).all())
+        return found if fits else v.detach().to("cpu", copy=True).contiguous()
 
     state = {name: copy(v) for name, v in network.state_dict().items()}
     save_file(state, path, metadata={"format": "pt"})
