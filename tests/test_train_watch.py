@@ -13,6 +13,7 @@ from test_train import begin, recipe, same, weights
 import zoo
 from zoo.cli import main
 from zoo.errors import ZooError
+from zoo.model import FieldModel
 from zoo.train import checkpoint, progress
 from zoo.train.export import export
 from zoo.train.loop import CHECKPOINT
@@ -183,6 +184,24 @@ def test_tensorboard_gets_what_the_log_gets(tmp_path, monkeypatch):
     assert all(math.isfinite(v) for scalars in writer.scalars.values() for _, v in scalars)
     begin(tmp_path, resume=True, **options)
     assert FakeWriter.made.purge_step == 11
+
+
+def test_weights_that_lead_nowhere_cost_the_picture_and_not_the_run(tmp_path, monkeypatch):
+    def lost(self, *args, **options):
+        raise ZooError("the network's output is not finite at t = 3")
+
+    monkeypatch.setattr(FieldModel, "sample", lost)
+    module = types.SimpleNamespace(SummaryWriter=FakeWriter)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    trainer = begin(tmp_path, samples_every=40, tensorboard=True)
+    trainer.run()
+    folder = export(trainer)
+    said = [line["step"] for line in progress.lines(tmp_path) if "not finite" in str(line)]
+    assert said == [5, 10, 10]
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == ["README.md", "config.json", "model.safetensors"]
+    assert "samples.png" not in (folder / "README.md").read_text()
+    assert "no_picture" not in FakeWriter.made.scalars
 
 
 def test_without_tensorboard_the_pip_line_is_told(tmp_path, monkeypatch, capsys):

@@ -35,6 +35,6 @@ class Board:
     def add(self, line: dict[str, Any]) -> None:
         """Add the figures of one line of the log, over its step."""
         for name, value in line.items():
-            if name not in _AXES and value is not None:
+            if name not in _AXES and isinstance(value, int | float):
                 self._writer.add_scalar(name, value, line["step"])
         self._writer.flush()

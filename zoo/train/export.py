@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.config import Config, Data
+from zoo.errors import ZooError
 from zoo.model import FieldModel
 from zoo.parts import prior_of, requirements, solver_of
 from zoo.picture import drawable
@@ -66,19 +67,32 @@ def shown(model: FieldModel) -> Tensor:
     return model.sample(_SHOWN, seed=0, labels=labels)
 
 
+def picture_of(trainer: Trainer, model: FieldModel) -> Tensor | None:
+    """Return `shown(model)`; None, and a line in the log, where the model cannot be sampled.
+
+    A run is not to be lost for a picture of weights that lead nowhere, or not yet.
+    """
+    try:
+        return shown(model)
+    except ZooError as error:
+        trainer.log(no_picture=str(error))
+        return None
+
+
 def export(trainer: Trainer, folder: str = MODEL, *, picture: bool = True) -> Path:
     """Write a model folder into the run's, weights in half precision, and return its path.
 
     Args:
         trainer: the run.
         folder: name of the model folder.
-        picture: draw 64 samples for the card, where samples have a picture.
+        picture: draw 64 samples for the card, where samples have a picture and are finite.
 
     Raises:
         ZooError: the disk is full or not writable.
     """
     model = model_of(trainer)
-    samples = shown(model) if picture and drawable(trainer.data.shape) else None
+    drawn = picture and drawable(trainer.data.shape)
+    samples = picture_of(trainer, model) if drawn else None
     target = trainer.folder / folder
     return save_folder(
         model, target, name=trainer.recipe.name, dtype=torch.float16, samples=samples

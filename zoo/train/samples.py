@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import ZooError
 from zoo.picture import default_suffix, write_samples
-from zoo.train.export import model_of, shown
+from zoo.train.export import model_of, picture_of
 
 if TYPE_CHECKING:
     from zoo.train.loop import Trainer
@@ -25,12 +25,16 @@ class SampleGrids:
         self.every = every
 
     def look(self, trainer: Trainer) -> None:
-        """Write the picture of this step, of .npz numbers where the data have none.
+        """Write the picture of this step, or .npz numbers where the data have none.
+
+        Where the averaged weights cannot be sampled, the log says so and there is none.
 
         Raises:
             ZooError: the disk is full or not writable.
         """
-        samples = shown(model_of(trainer))
+        samples = picture_of(trainer, model_of(trainer))
+        if samples is None:
+            return
         folder = trainer.folder / FOLDER
         try:
             folder.mkdir(exist_ok=True)
