@@ -109,6 +109,17 @@ def test_a_plugin_reaches_only_into_public_modules_of_the_host(plugin):
                 assert not [n for n in names if n.startswith("_")], file
 
 
+def test_only_training_knows_training():
+    """Sampling and evaluation stand on their own: zoo/train/ serves `zoo train` alone."""
+    users = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "zoo").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zoo.train")
+    }
+    assert {user for user in users if not user.startswith("zoo/train/")} == {"zoo/cli/train.py"}
+
+
 def test_every_plugin_of_the_source_tree_has_its_entry_point():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {value.partition(":")[0] for value in project["entry-points"]["zoo"].values()}
