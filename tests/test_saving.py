@@ -48,6 +48,18 @@ def test_options_are_written(tmp_path):
     assert (loaded.kernel.t_max, loaded.network.sigma_data) == (33.0, 0.3)
 
 
+def test_a_card_shows_no_picture_that_is_not_beside_it(tmp_path):
+    line = "![samples](samples.png)"
+    drawn = save_folder(images(), tmp_path / "drawn", samples=torch.zeros(1, 1, 8, 8))
+    assert line in (drawn / "README.md").read_text()
+    again = zoo.load(drawn).save_pretrained(tmp_path / "again")
+    assert files(again) == ["README.md", "config.json", "model.safetensors"]
+    expected = (drawn / "README.md").read_text().replace(f"{line}\n\n", "")
+    assert (again / "README.md").read_text() == expected
+    zoo.load(drawn).save_pretrained(drawn)
+    assert line in (drawn / "README.md").read_text()
+
+
 def test_vectors_have_no_range_and_images_do(tmp_path):
     assert read_config(points().save_pretrained(tmp_path / "p")).data.range is None
     assert read_config(images().save_pretrained(tmp_path / "i")).data.range == (-1.0, 1.0)

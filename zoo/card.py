@@ -256,6 +256,11 @@ def retell(card: str, config: Config, network: Network | None = None) -> str:
     return refresh(f"---\n{text}\n---\n{body}", fresh)
 
 
+def without_picture(card: str, picture: str) -> str:
+    """Return the card without the line that shows the file `picture`."""
+    return re.sub(rf"^!\[[^\]\n]*\]\({re.escape(picture)}\)\n\n?", "", card, flags=re.MULTILINE)
+
+
 def renew(card: str, fresh: str) -> str:
     """Return `card` with the block of facts of `fresh`, and nothing else; as it is without one."""
     before, found, rest = card.partition(FACTS)
