@@ -198,6 +198,22 @@ def test_a_pull_request_leaves_main_alone(hub, saved):
     assert zoo.pull(f"{REPO}@refs/pr/1").is_dir()
 
 
+def test_a_pull_request_to_a_repository_of_somebody_else(hub, saved):
+    """The Hub says 403 to whoever would make a repository in another's namespace, there or not."""
+    hub.store.add(REPO, {"notes.txt": b"mine"})
+    before = head(hub).oid
+    zoo.push(saved, REPO, create_pr=True, token="hf_bob")
+    assert head(hub).oid == before
+    assert set(head(hub, "refs/pr/1").files) == FILES | {"notes.txt"}
+
+
+def test_who_may_not_make_a_repository_may_still_write_to_one(hub, saved):
+    hub.store.add(REPO, {})
+    hub.fail("POST", "/repos/create", 403)
+    zoo.push(saved, REPO, **ADA)
+    assert set(head(hub).files) == FILES
+
+
 def test_a_pull_request_to_a_branch_is_refused(hub, saved):
     with pytest.raises(ZooError, match="not both"):
         zoo.push(saved, REPO, revision="wip", create_pr=True, **ADA)

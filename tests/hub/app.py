@@ -73,11 +73,19 @@ async def _open(hub, token, name, answer, request, *args, writing=False):
     member = hub.store.may(token, name)
     if repository is None or (repository.private and not member):
         return no_repository()
-    if writing and not member:
+    if writing and not member and not (token and await _proposes(request)):
         return failure(403, f"You have read access but not write access to {name}")
     if answer is _resolve and repository.gated and not member:
         return gated(token)
     return await answer(hub, request, name, repository, *args)
+
+
+async def _proposes(request):
+    """Whether it is part of a pull request, which whoever may read may open."""
+    if request.query_params.get("create_pr"):
+        return True
+    # Large files of a pull request are sent for no branch.
+    return request.url.path.endswith("/objects/batch") and "ref" not in await request.json()
 
 
 async def _resolve(hub, request, name, repository, revision, path):

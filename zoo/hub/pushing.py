@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from zoo.model import FieldModel
 
 _EXISTS = 409
+# Who may not make a repository there may still write to the one that there is, or propose to.
+_MAY_NOT_MAKE = (401, 402, 403)
 # What the picture of a model in memory shows.
 _SEED, _IMAGES, _POINTS = 0, 16, 500
 
@@ -153,7 +155,8 @@ def _make_repository(api: HfApi, repo: str, private: bool) -> bool:
     try:
         api.create_repo(repo, private=private or None)
     except HfHubHTTPError as error:
-        if error.response.status_code != _EXISTS:
+        status = error.response.status_code
+        if status != _EXISTS and not (status in _MAY_NOT_MAKE and api.repo_exists(repo)):
             raise
         return False
     return True
