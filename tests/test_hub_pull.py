@@ -97,6 +97,15 @@ def test_the_token_of_the_environment_is_used(hub, saved, monkeypatch):
     assert pull(REPO).is_dir()
 
 
+@pytest.mark.parametrize("token", ["", "hf_ada\n", "hf_\u00e9", "hf ada"])
+def test_a_token_that_cannot_be_one_is_told(hub, pushed, token):
+    """An empty variable on the command line, say."""
+    with pytest.raises(ZooError, match=r"^the token (is empty|has a blank)") as caught:
+        zoo.load(REPO, token=token)
+    one_line(caught)
+    assert hub.requests == []
+
+
 def test_a_gated_repository_says_what_to_do(hub, saved):
     hub.store.add_folder(REPO, saved, gated=True)
     for token in (None, "hf_bob"):
@@ -235,6 +244,14 @@ def test_an_unknown_name_stays_unknown(hub):
     with pytest.raises(ZooError, match="no model 'gravity-mist'; ") as caught:
         zoo.load("gravity-mist")
     assert "nor is there fieldzoo/gravity-mist on the Hub" in one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["gravity-", "gravity--mist", "a..b", "x.git", "a" * 120])
+def test_a_name_that_no_repository_can_have_is_unknown(hub, name):
+    with pytest.raises(ZooError, match=f"^no model '{name}'; ") as caught:
+        zoo.load(name)
+    one_line(caught)
+    assert hub.requests == []
 
 
 def test_an_unknown_name_offline_says_both(hub, monkeypatch):
@@ -385,6 +402,13 @@ def test_a_full_disk_is_told(hub, pushed, saved, tmp_path, monkeypatch, file):
         one_line(caught)
     assert not part.is_symlink()
     assert torch.equal(samples(REPO), samples(saved))
+
+
+def test_a_cache_that_cannot_be_written_is_told(hub, pushed, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ZooError, match=r"file/x: Not a directory; point cache_dir=") as caught:
+        pull(REPO, cache_dir=tmp_path / "file" / "x")
+    assert "try again" not in one_line(caught)
 
 
 def test_a_file_of_other_content_is_not_kept(hub, pushed, saved, tmp_path):

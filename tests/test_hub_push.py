@@ -352,7 +352,9 @@ def test_front_matter_that_the_hub_refuses_is_told_before_anything_is_uploaded(
     folder = shutil.copytree(saved, tmp_path / "tiny")
     text = (folder / "README.md").read_text()
     (folder / "README.md").write_text(text.replace("license: unknown", "license: [unclosed"))
-    with pytest.raises(ZooError) as caught:
+    with pytest.raises(
+        ZooError, match=r"refuses the front matter of README\.md: not YAML"
+    ) as caught:
         zoo.push(folder, REPO, **ADA)
     assert "\n" not in str(caught.value)
     assert hub.store.repositories == {}
@@ -372,7 +374,7 @@ def test_without_the_right_to_write(hub, saved, token):
 
 def test_a_repository_of_somebody_else(hub, saved):
     hub.store.add(REPO, {})
-    with pytest.raises(ZooError, match=REPO) as caught:
+    with pytest.raises(ZooError, match=f"{REPO}.*refuses.*not write access") as caught:
         zoo.push(saved, REPO, token="hf_bob")
     assert "\n" not in str(caught.value)
     assert commits(hub) == 2
@@ -409,6 +411,26 @@ def test_a_pull_request_that_fails_half_way_is_not_opened(hub, saved, method, st
     with pytest.raises(ZooError):
         zoo.push(saved, REPO, create_pr=True, **ADA)
     assert hub.store.repositories[REPO].refs == before
+
+
+@pytest.mark.parametrize("how", ["refused", "offline"])
+def test_a_push_without_a_network_is_told_as_a_push(hub, saved, monkeypatch, how):
+    if how == "refused":
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    else:
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ZooError, match=r"nothing was pushed.*push again while online") as caught:
+        zoo.push(saved, REPO, **ADA)
+    assert "zoo pull" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "later"), [(500, True), (429, True), (400, False)])
+def test_to_try_again_later_is_said_where_it_helps(hub, saved, status, later):
+    hub.fail("POST", "/commit/", status)
+    with pytest.raises(ZooError, match=f"answered {status}") as caught:
+        zoo.push(saved, REPO, **ADA)
+    assert ("try again later" in str(caught.value)) is later
 
 
 def test_what_cannot_be_taken_back_is_told(hub, saved):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ from zoo import __version__
 from zoo.errors import ZooError
 
 LIBRARY = "fieldzoo"
+_TOKEN = re.compile(r"[!-~]+")
+_LATER = (408, 429)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class NotOnHub(ZooError):
@@ -37,7 +41,15 @@ class NotOnHub(ZooError):
 
 
 class Unreachable(ZooError):
-    """The Hub cannot be asked, and what is wanted is not on this disk."""
+    """The Hub cannot be asked, and what is wanted is not on this disk.
+
+    Attributes:
+        reason: why not, in a word or two.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def endpoint() -> str | None:
@@ -46,7 +58,14 @@ def endpoint() -> str | None:
 
 
 def connect(token: str | None = None) -> HfApi:
-    """Return the Hub's client, which tells the Hub what library is asking."""
+    """Return the Hub's client, which tells the Hub what library is asking.
+
+    Raises:
+        ZooError: the token is none that could be sent.
+    """
+    if token is not None and not _TOKEN.fullmatch(token):
+        what = "has a blank or a letter that no token has" if token.strip() else "is empty"
+        raise ZooError(f"the token {what}: pass another, or none for the one of `hf auth login`")
     return HfApi(
         endpoint=endpoint(), token=token, library_name=LIBRARY, library_version=__version__
     )
@@ -109,11 +128,10 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
             return ZooError(f"{repo}: {server} refuses: {_reason(error)}")
         case HfHubHTTPError():
             status = error.response.status_code
-            return ZooError(
-                f"{repo}: {server} answered {status}: {_reason(error)}; try again later"
-            )
+            later = "; try again later" if status >= 500 or status in _LATER else ""
+            return ZooError(f"{repo}: {server} answered {status}: {_reason(error)}{later}")
         case HFValidationError():
-            return ZooError(f"{repo!r} is not a Hub repository: {_first_line(error)}")
+            return NotOnHub(f"{repo!r} is not a Hub repository: {_first_line(error)}")
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         return _told(error.__cause__, repo, revision)  # "Error while uploading ...", says no more
     if "xet-write-token" in str(error) and "404" in str(error):
@@ -123,11 +141,24 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
         )
     if _connection_failed(error):
         return _unreachable(error, repo, revision)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if str(error).startswith("Invalid metadata in README.md"):
+        reasons = "; ".join(line.strip("- ") for line in str(error).splitlines()[1:])
+        return ZooError(f"{repo}: {server} refuses the front matter of README.md: {reasons}")
+    if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
+        return _unwritten(error, repo)
+    return ZooError(f"{repo}: {_first_line(error)}; nothing of it was kept, try again")
+
+
+def _unwritten(error: OSError, repo: str) -> ZooError:
+    """Return the ZooError for a disk that takes no files."""
+    if error.errno in _FULL:
         return ZooError(
             f"{repo}: the disk is full; make room, or point cache_dir= or HF_HOME at another disk"
         )
-    return ZooError(f"{repo}: {_first_line(error)}; nothing of it was kept, try again")
+    return ZooError(
+        f"{repo}: {error.filename}: {error.strerror}; point cache_dir= or HF_HOME at a folder that "
+        "can be written"
+    )
 
 
 def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachable:
@@ -139,7 +170,8 @@ def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachab
         why = f"it answered {cause.response.status_code}"
     return Unreachable(
         f"{repo}{at} is not complete on this disk and the Hub cannot be asked ({why}): "
-        f"fetch it once with `zoo pull {repo}{at}` while online"
+        f"fetch it once with `zoo pull {repo}{at}` while online",
+        why,
     )
 
 
@@ -149,7 +181,7 @@ def _connection_failed(error: BaseException) -> bool:
 
 
 def _reason(error: HfHubHTTPError) -> str:
-    return error.server_message or _first_line(error)
+    return (error.server_message or _first_line(error)).rstrip(".")
 
 
 def _first_line(error: Exception) -> str:

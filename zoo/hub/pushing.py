@@ -14,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG, PICTURE, read_config
 from zoo.hub.cards import card_for, with_picture
-from zoo.hub.client import connect, one_line
+from zoo.hub.client import Unreachable, connect, one_line
 from zoo.hub.published import Published
 from zoo.locate import folder_of, refuse_links, weight_paths
 from zoo.refs import Hub, parse_ref
@@ -63,7 +63,7 @@ def push(
     if create_pr and revision is not None:
         raise ZooError("a pull request goes to main; give revision or create_pr, not both")
     drawn = not isinstance(model, str | Path)
-    with _folder(model, repo_id) as folder, one_line(repo_id, revision):
+    with _folder(model, repo_id) as folder, _online(repo_id), one_line(repo_id, revision):
         files = _files(folder)
         api = connect(token)
         with _place(api, repo_id, revision, private) as head:
@@ -104,6 +104,19 @@ def _folder(model: FieldModel | str | Path, repo_id: str) -> Iterator[Path]:
             told = with_picture(card.read_text(encoding="utf-8"), f"{count} samples, seed {_SEED}")
             card.write_text(told, encoding="utf-8")
         yield folder
+
+
+@contextmanager
+def _online(repo: str) -> Iterator[None]:
+    """Say of a Hub that cannot be asked what that means for a push."""
+    try:
+        yield
+    except Unreachable as error:
+        raise Unreachable(
+            f"{repo}: nothing was pushed, the Hub cannot be asked ({error.reason}): push again "
+            "while online",
+            error.reason,
+        ) from error
 
 
 def _files(folder: Path) -> list[Path]:
