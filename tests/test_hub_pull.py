@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -430,6 +431,19 @@ def test_a_file_damaged_on_this_disk_is_fetched_again(hub, pushed, saved):
     with pytest.raises(ZooError, match="fetch it again"):
         pull(REPO, local_files_only=True)
     assert torch.equal(samples(REPO), samples(saved))
+
+
+def test_a_config_that_is_wrong_about_a_file_does_not_cost_the_file(hub, pushed, saved, tmp_path):
+    kept = pull(REPO) / "model.safetensors"
+    config = json.loads((saved / "config.json").read_text())
+    config["weights"] |= {"repo": REPO}
+    config["weights"]["files"]["model.safetensors"]["sha256"] = "0" * 64
+    other = shutil.copytree(saved, tmp_path / "other")
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ZooError, match="not of one model") as caught:
+        zoo.load(other)
+    one_line(caught)
+    assert kept.is_file()
 
 
 def test_two_processes_load_into_one_empty_cache(hub, pushed, saved, tmp_path):

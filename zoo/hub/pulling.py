@@ -116,8 +116,9 @@ def _fetch_one(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
         except DamagedFile:
             if snapshot.access.local_files_only:
                 raise
-            snapshot.forget(name)
     _compare_with_listing(snapshot, name, expected)
+    # What differs from a config that is right: another's wrong one costs nobody a good file.
+    snapshot.forget(name)
     path = snapshot.fetch(name, limit=expected.size)
     try:
         check_file(path, expected)
