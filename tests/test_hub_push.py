@@ -498,6 +498,26 @@ def test_a_link_is_not_followed(hub, saved, tmp_path, file):
     assert hub.requests == []
 
 
+@pytest.mark.parametrize("file", ["README.md", "samples.png", "model.safetensors"])
+def test_a_link_to_a_link_out_of_the_folder_is_not_followed_either(hub, saved, tmp_path, file):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    outside = tmp_path / "secret"
+    outside.write_text("---\n---\nsecret")
+    (folder / file).unlink(missing_ok=True)
+    (folder / "passing").symlink_to(outside)
+    (folder / file).symlink_to("passing")
+    with pytest.raises(ZooError, match=r"link out of its folder, to .*/secret"):
+        zoo.push(folder, REPO, **ADA)
+    assert hub.requests == []
+
+
+def test_a_model_of_the_hub_is_pushed_on_from_its_cache(hub, saved):
+    zoo.push(saved, REPO, **ADA)
+    zoo.push(REPO, "ada/copy", **ADA)
+    copy = hub.store.repositories["ada/copy"].files
+    assert copy["model.safetensors"].content == (saved / "model.safetensors").read_bytes()
+
+
 # On the command line
 
 

@@ -394,6 +394,17 @@ def test_a_link_out_of_the_folder(folder, tmp_path, file):
     refuse(folder, "link")
 
 
+@pytest.mark.parametrize("first", ["passing", "../../blobs/passing"])
+def test_a_link_out_of_the_folder_by_way_of_another(good, tmp_path, first):
+    """Also where the folder looks like one of the Hub's cache."""
+    folder = shutil.copytree(good, tmp_path / "in" / "a" / "snapshots" / "b")
+    (folder / MODEL).rename(tmp_path / "outside")
+    (tmp_path / "in" / "a" / "blobs").mkdir()
+    (folder / first).symlink_to(tmp_path / "outside")
+    (folder / MODEL).symlink_to(first)
+    refuse(folder, "link out of its folder")
+
+
 @pytest.mark.parametrize("target", ["/dev/zero", "/etc/passwd", "../nowhere", MODEL])
 def test_a_link_to_anything(folder, target):
     (folder / MODEL).unlink()

@@ -111,14 +111,17 @@ def _refuse_link(path: Path) -> None:
     """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
     if not path.is_symlink():
         return
-    target = Path(os.path.normpath(path.parent / path.readlink()))
-    cache = path.parent.parent
-    if target.parent != path.parent and (
-        cache.name != "snapshots" or target.parent != cache.parent / "blobs"
-    ):
-        raise ZooError(
-            f"{path} is a link out of its folder, to {target}; put the file itself there"
-        )
+    folder, end = _real(path.parent), _real(path)
+    first = Path(os.path.normpath(folder / path.readlink()))
+    cache = folder.parent.parent  # of one repository, beside the blobs that repositories share
+    cached = folder.parent.name == "snapshots" and first.parent == cache / "blobs"
+    if not (end.is_relative_to(cache.parent) if cached else end.parent == folder):
+        raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
+
+
+def _real(path: Path) -> Path:
+    """Return the path with every link followed; a circle of links is left as it is."""
+    return Path(os.path.realpath(path))
 
 
 def _revision(hub: Hub, revision: str | None) -> str | None:
