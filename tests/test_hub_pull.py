@@ -268,6 +268,36 @@ def test_a_qualified_name_never_asks_the_hub(hub):
     assert hub.requests == []
 
 
+def test_a_path_is_a_folder_and_never_a_name(hub, saved, tmp_path, monkeypatch):
+    shutil.copytree(saved, tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert pull(Path("mine")) == Path("mine")
+    with pytest.raises(ZooError, match="there is no folder gravity-digits"):
+        pull(Path("gravity-digits"))
+
+
+def test_a_name_that_is_a_folder_here_is_not_looked_for_on_the_hub(
+    hub, saved, tmp_path, monkeypatch
+):
+    hub.store.add_folder("fieldzoo/gravity-moons", saved)
+    shutil.copytree(saved, tmp_path / "gravity-moons")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ZooError, match=r"say \./gravity-moons") as caught:
+        zoo.load("gravity-moons")
+    one_line(caught)
+    assert hub.requests == []
+
+
+def test_the_folder_of_a_pull_is_a_model_folder_from_wherever_it_is_named(
+    hub, pushed, saved, tmp_path, monkeypatch
+):
+    folder = pull(REPO)
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    for ref in (".", f"../{folder.name}", str(folder), tmp_path / "link"):
+        assert torch.equal(samples(ref), samples(saved))
+
+
 def test_a_folder_has_no_revision(hub, saved):
     with pytest.raises(ZooError, match="has no revision") as caught:
         zoo.load(str(saved), revision="v1")

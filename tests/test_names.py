@@ -68,6 +68,25 @@ def test_an_unknown_name_is_told_with_the_closest(own, site):
         find_model("sea:gravity-digits")
 
 
+def test_a_name_that_is_a_model_folder_here_too_is_refused(own, site, tmp_path, monkeypatch):
+    """A run's own folder is never mistaken for the model that it is called after."""
+    add(own, site, "gravity-a")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "gravity-a").mkdir()
+    assert find_model("gravity-a").folder == own / "gravity-a"
+    for name in ("gravity-a", "gravity-b"):
+        shutil.copytree(own / "gravity-a", here / name, dirs_exist_ok=True)
+    with pytest.raises(zoo.ZooError, match=r"say fieldzoo:gravity-a or \./gravity-a$"):
+        find_model("gravity-a")
+    assert find_model("fieldzoo:gravity-a").folder == own / "gravity-a"
+    with pytest.raises(zoo.ZooError, match=r"no model 'gravity-b' at hand.* say \./gravity-b$"):
+        find_model("gravity-b")
+    monkeypatch.chdir(own)
+    assert find_model("gravity-a").folder == own / "gravity-a"
+
+
 def test_what_is_malformed_or_missing_is_data_about_that_model(own, site):
     (add(own, site, "broken") / "config.json").write_text("{")
     add(own, site, "odd", requires=["no requirement"])

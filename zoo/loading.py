@@ -56,8 +56,7 @@ def load(
         PluginError: a plugin that it needs is absent or broken.
     """
     access = Access(token, cache_dir, local_files_only)
-    where = f"path:{ref}" if isinstance(ref, Path) else ref
-    folder = folder_of(where, revision=revision, access=access)
+    folder = folder_of(ref, revision=revision, access=access)
     return load_folder(
         folder, kernel=kernel, solver=solver, device=device, dtype=dtype, access=access
     )

@@ -15,7 +15,9 @@ from zoo.names import UnknownModel, find_model
 from zoo.refs import Access, Hub, Local, Name, is_folder, parse_ref
 
 
-def folder_of(ref: str, *, revision: str | None = None, access: Access | None = None) -> Path:
+def folder_of(
+    ref: str | Path, *, revision: str | None = None, access: Access | None = None
+) -> Path:
     """Return the folder that a reference stands for.
 
     A zoo name is a folder that ships with the package or a plugin, else a repository of the zoo's
@@ -25,6 +27,7 @@ def folder_of(ref: str, *, revision: str | None = None, access: Access | None = 
         ZooError: an unknown name, a folder that does not exist, a malformed reference, a
             repository that is not there; revision= for what has none.
     """
+    ref = f"path:{ref}" if isinstance(ref, Path) else ref
     parsed, access = parse_ref(ref), access or Access()
     if isinstance(parsed, Hub):
         from zoo.hub import pull_repository

@@ -13,6 +13,7 @@ from pathlib import Path
 from zoo.config import Config
 from zoo.errors import ZooError, did_you_mean
 from zoo.folder import CONFIG, missing_requirements, read_config
+from zoo.refs import is_folder
 
 OWN = "fieldzoo"
 
@@ -82,14 +83,21 @@ def find_model(name: str) -> ModelEntry:
 
     Raises:
         UnknownModel: there is none.
-        ZooError: two plugins bring one of that name.
+        ZooError: two plugins bring one of that name, or a model folder here has it.
     """
     source, _, short = name.rpartition(":")
+    here = Path(short).absolute()
+    is_here = not source and is_folder(here) and (here / CONFIG).is_file()
     known = entries()
     found = [e for e in known if e.name == short and source in ("", e.source)]
+    if not found and is_here:
+        raise ZooError(f"no model {name!r} at hand; for the folder here say ./{name}")
     if not found:
         raise UnknownModel(f"no model {name!r}; {did_you_mean(name, [e.name for e in known])}")
     if len(found) > 1:
         spellings = " or ".join(f"{e.source}:{e.name}" for e in found)
         raise ZooError(f"two plugins bring a model {name!r}; say {spellings}")
+    if is_here and here.resolve() != found[0].folder.resolve():
+        own = f"{found[0].source}:{name}"
+        raise ZooError(f"{name!r} is a model at hand and a folder here; say {own} or ./{name}")
     return found[0]

@@ -44,7 +44,7 @@ def pull(
     from zoo.locate import folder_of, resolve, weight_paths
 
     access = Access(token, cache_dir, local_files_only)
-    folder = folder_of(str(ref), revision=revision, access=access)
+    folder = folder_of(ref, revision=revision, access=access)
     home, config = resolve(folder, read_config(folder), access)
     weight_paths(home, config.weights, access)
     return folder

@@ -90,7 +90,7 @@ def push(
 def _folder(model: FieldModel | str | Path, repo_id: str) -> Iterator[Path]:
     """Give the model's folder, a passing one with a picture for a model in memory."""
     if isinstance(model, str | Path):
-        yield folder_of(f"path:{model}" if isinstance(model, Path) else model)
+        yield folder_of(model)
         return
     from zoo.picture import drawable
     from zoo.saving import save_folder
