@@ -165,6 +165,12 @@ def test_what_is_predicted_also_in_files_of_2022(scheduler, kind):
     assert prediction(scheduler) == kind
 
 
+def test_levels_that_are_beyond_all_numbers_are_told():
+    assert math.isfinite(levels({"trained_betas": [0.999] * 100})[-1])
+    with pytest.raises(ZooError, match="from time step 101 on there is no signal"):
+        levels({"trained_betas": [0.999] * 200})
+
+
 # Formats
 
 

@@ -16,6 +16,7 @@ from zoo.errors import ZooError, did_you_mean
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 _MOST_STEPS = 100_000
 _LARGEST_BETA = 0.999
+_MOST_LOG_SIGNAL = 700.0  # -ln abar, of which exp is still a number
 
 
 def _even(start: float, end: float, steps: int) -> list[float]:
@@ -81,10 +82,16 @@ def _checked(values: Any) -> list[float]:
 
 
 def levels(scheduler: Mapping[str, Any]) -> list[float]:
-    """Return sigma_0 < sigma_1 < ..., one per time step; raises what `betas` raises."""
+    """Return sigma_0 < sigma_1 < ..., one per time step.
+
+    Raises:
+        ZooError: what `betas` raises, or a level that is no number any more.
+    """
     total, found = 0.0, []
-    for beta in betas(scheduler):
+    for step, beta in enumerate(betas(scheduler)):
         total -= math.log1p(-beta)
+        if total > _MOST_LOG_SIGNAL:
+            raise ZooError(f"betas: from time step {step} on there is no signal, so no noise level")
         found.append(math.sqrt(math.expm1(total)))
     return found
 
