@@ -3,12 +3,17 @@
 import dataclasses
 import json
 import math
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
 from click.testing import CliRunner
 from diffusers import DDIMPipeline, UNet2DModel
 from diffusers_repositories import LAYOUTS, ddim, ddpm, files, save, unet
+from safetensors.torch import save_file
 
 import zoo
 from zoo import ZooError
@@ -234,6 +239,50 @@ def test_it_is_converted_once_and_then_loaded_without_a_request(hub, written):
     assert {p.name: p.stat().st_mtime_ns for p in first.iterdir()} == stamps
 
 
+@pytest.mark.parametrize("harm", ["changed", "lost", "config lost"])
+def test_what_was_made_and_then_damaged_is_made_anew(hub, written, harm):
+    hub.store.add(REPO, files(written["pipeline-bin"]))
+    for ref in (REPO, str(written["flat-safetensors"])):
+        folder = pull(ref)
+        path = folder / ("config.json" if harm == "config lost" else "model.safetensors")
+        right = path.read_bytes()
+        path.unlink()
+        if harm == "changed":
+            path.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+        if harm == "changed" and ref == REPO:
+            with pytest.raises(ZooError, match="fetch it again"):
+                pull(ref, local_files_only=True)
+        assert pull(ref) == folder
+        assert path.read_bytes() == right
+
+
+def test_several_may_make_the_same_one_at_the_same_time(hub, written, monkeypatch):
+    """In the middle of writing, each of them waits for all."""
+    hub.store.add(REPO, files(written["pipeline-bin"]))
+    together = Barrier(3)
+
+    def write(*args, **options):
+        together.wait(60)
+        save_file(*args, **options)
+        together.wait(60)
+
+    monkeypatch.setattr("zoo.foreign.adopt.save_file", write)
+    with ThreadPoolExecutor(3) as pool:
+        (folder,) = {*pool.map(pull, [REPO] * 3)}
+    assert {p.name for p in folder.parent.iterdir()} == {folder.name}
+    assert zoo.load(REPO, local_files_only=True).shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("ref", ["hub", "folder"])
+def test_a_cache_that_cannot_be_written_is_told(hub, written, tmp_path, monkeypatch, ref):
+    hub.store.add(REPO, files(written["pipeline-bin"]))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ZooError, match=r"cannot write .*file.*set ZOO_CACHE") as caught:
+        pull(REPO if ref == "hub" else str(written["flat-bin"]))
+    assert "\n" not in str(caught.value)
+
+
 def test_nothing_else_is_fetched(hub, written, caplog):
     more = {"training.py": b"import os", "logs/events": b"x", "unet/optimizer.bin": b"x"}
     hub.store.add(REPO, {**files(written["pipeline-bin"]), **more})
@@ -279,6 +328,12 @@ def test_a_folder_that_changes_is_read_anew(written, tmp_path):
     assert zoo.load(folder).kernel.t_max == pytest.approx(157.4, rel=1e-3)
     ddpm(beta_end=0.01).save_pretrained(folder)
     assert zoo.load(folder).kernel.t_max < 100
+
+
+def test_a_folder_with_a_link_to_nothing(written, tmp_path):
+    folder = Path(shutil.copytree(written["flat-bin"], tmp_path / "mine"))
+    (folder / "log.txt").symlink_to("nowhere")
+    assert zoo.load(folder).shape == (3, 8, 8)
 
 
 def test_attention_by_its_old_names(tmp_path):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -23,8 +26,10 @@ from zoo.folder import (
     WEIGHTS,
     NewFolder,
     cache_folder,
+    check_file,
     check_requirements,
     describe,
+    read_config,
 )
 from zoo.foreign.diffusers import INDEX, check_index, layout, translate
 from zoo.weights import read_weights
@@ -60,6 +65,16 @@ def settings_of(path: Path, where: str) -> dict[str, Any]:
     return found
 
 
+def is_made(target: Path) -> bool:
+    """Return whether a folder in the cache is there, its weights as they were written."""
+    try:
+        for name, expected in read_config(target).weights.files.items():
+            check_file(target / name, expected)
+    except ZooError:
+        return False
+    return True
+
+
 def adopt(names: Collection[str], fetch: Fetch, where: str, target: Path) -> Path:
     """Return `target`, the model folder made of a repository in diffusers' format.
 
@@ -70,10 +85,10 @@ def adopt(names: Collection[str], fetch: Fetch, where: str, target: Path) -> Pat
         target: where the folder is or will be.
 
     Raises:
-        ZooError: it is not an unconditional model of images, needs what is not installed, or its
-            weights are not tensors alone.
+        ZooError: it is not an unconditional model of images, needs what is not installed, its
+            weights are not tensors alone, or the cache cannot be written.
     """
-    if (target / CONFIG).is_file():
+    if is_made(target):
         return target
     if INDEX in names:
         check_index(settings_of(fetch(INDEX, MAX_CONFIG_BYTES), where), where)
@@ -83,15 +98,28 @@ def adopt(names: Collection[str], fetch: Fetch, where: str, target: Path) -> Pat
     )
     config = translate(unet, scheduler, where)
     check_requirements(config, where)
+    card = _card(fetch(CARD, MAX_CARD_BYTES)) if CARD in names else ""
     tensors = _tensors(fetch(at.weights, MAX_WEIGHT_BYTES))
-    with NewFolder(target) as beside:
+    with _writing(target), NewFolder(target) as beside:
         save_file(tensors, beside / WEIGHTS, metadata={"format": "pt"})
         weights = Weights(files={WEIGHTS: describe(beside / WEIGHTS)})
         config = msgspec.structs.replace(config, weights=weights)
-        if CARD in names and (card := _card(fetch(CARD, MAX_CARD_BYTES))):
+        if card:
             (beside / CARD).write_text(card, encoding="utf-8")
         (beside / CONFIG).write_bytes(dump_config(config))
     return target
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Tell in one line that the cache cannot be written."""
+    try:
+        if not (target / CONFIG).is_file():
+            shutil.rmtree(target, ignore_errors=True)  # what is left of one
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ZooError(f"cannot write {target}: {reason}; set ZOO_CACHE to another one") from error
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -117,6 +145,7 @@ def adopt_folder(folder: Path) -> Path:
     folder = folder.resolve()
     parts = (folder, folder / "unet", folder / "scheduler")
     files = {p.relative_to(folder).as_posix(): p for part in parts for p in part.glob("*.*")}
+    files = {name: p for name, p in files.items() if p.is_file()}
     stats = sorted((name, p.stat().st_size, p.stat().st_mtime_ns) for name, p in files.items())
     state = hashlib.sha256(f"{folder}|{stats}".encode()).hexdigest()
     return adopt(files, lambda name, _: files[name], str(folder), place("local", state))

@@ -7,15 +7,17 @@ from pathlib import Path
 from zoo.config import MAX_CONFIG_BYTES, WeightFile
 from zoo.errors import ZooError
 from zoo.folder import CONFIG, DamagedFile, check_file
-from zoo.foreign.adopt import adopt, place, settings_of
+from zoo.foreign.adopt import adopt, is_made, place, settings_of
 from zoo.foreign.diffusers import INDEX, is_diffusers
 from zoo.hub.snapshot import Snapshot
 
 
 def adopted(snapshot: Snapshot) -> Path | None:
-    """Return the folder that was made of this commit before, None if none was."""
+    """Return the folder that was made of this commit before, None if it has to be made."""
     target = _place(snapshot)
-    return target if (target / CONFIG).is_file() else None
+    if snapshot.access.local_files_only:  # whoever reads it says what is wrong with it
+        return target if (target / CONFIG).is_file() else None
+    return target if is_made(target) else None
 
 
 def is_foreign(snapshot: Snapshot) -> bool:
