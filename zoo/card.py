@@ -222,20 +222,21 @@ def _parts(config: Config) -> list[str]:
 def refresh(card: str, fresh: str) -> str:
     """Return `card` with the facts of `fresh`: front matter by key, and the block of facts.
 
-    Prose stays as it is, and so do keys that `fresh` does not have. A card without the block gets
-    it at its end.
+    Prose stays as it is, and so do keys that `fresh` does not have, but for the figures of other
+    weights. A card without the block gets it at its end.
     """
     matter, body = _split(card)
     new_matter, new_body = _split(fresh)
+    before, old, after = cut(body)
+    facts = cut(new_body)[1]
     keys = _by_key(matter)
+    if _hashes(old) and _hashes(old) != _hashes(facts):
+        keys.pop("model-index", None)
     for key, lines in _by_key(new_matter).items():
         given = key in keys and (key in _HAND_KEPT or lines == [_NO_LICENCE])
         if not given:
             keys[key] = lines
-    before, found, rest = body.partition(FACTS)
-    after = rest.partition(END)[2]
-    facts = FACTS + new_body.partition(FACTS)[2].partition(END)[0] + END
-    if not found:
+    if not old:
         before, after = (before.rstrip() + "\n\n").lstrip("\n"), "\n"
     text = "\n".join(line for lines in keys.values() for line in lines)
     return f"---\n{text}\n---\n{before}{facts}{after}"
@@ -263,10 +264,25 @@ def without_picture(card: str, picture: str) -> str:
 
 def renew(card: str, fresh: str) -> str:
     """Return `card` with the block of facts of `fresh`, and nothing else; as it is without one."""
+    before, old, after = cut(card)
+    return f"{before}{cut(fresh)[1]}{after}" if old else card
+
+
+def cut(card: str) -> tuple[str, str, str]:
+    """Return what is before the block of facts, the block with its two marks, and what is after.
+
+    Without both marks there is no block: all is before, and a mark that lost its other one is gone.
+    """
     before, found, rest = card.partition(FACTS)
-    _, ended, after = rest.partition(END)
-    facts = fresh.partition(FACTS)[2].partition(END)[0]
-    return f"{before}{FACTS}{facts}{END}{after}" if found and ended else card
+    facts, ended, after = rest.partition(END)
+    if found and ended:
+        return before, f"{FACTS}{facts}{END}", after
+    return card.replace(FACTS, "").replace(END, ""), "", ""
+
+
+def _hashes(facts: str) -> set[str]:
+    """Return the sha256 of the weight files in a block of facts."""
+    return {*re.findall(r"`([0-9a-f]{64})`", facts)}
 
 
 def licence_of(card: str) -> str:
