@@ -340,6 +340,28 @@ def test_the_load_line_of_the_card_loads_it(hub, saved):
     assert f"`zoo sample {REPO} " in card(hub)
 
 
+def test_what_the_prose_loads_is_not_touched(hub, saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    told = 'Compare `zoo.load("gravity-digits")` and `zoo sample gravity-digits`.'
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace(FACTS, f"{told}\n\n{FACTS}"))
+    zoo.push(folder, REPO, **ADA)
+    assert told in card(hub)
+    assert f'= zoo.load("{REPO}")' in card(hub)
+
+
+def test_a_folders_card_without_the_facts_gets_them_once(hub, saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "tiny")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n\nMy words.\n")
+    zoo.push(folder, REPO, **ADA)
+    assert "My words." in card(hub)
+    assert front_matter(card(hub))["license"] == "mit"
+    assert f'zoo.load("{REPO}")' in card(hub)
+    before = commits(hub)
+    zoo.push(folder, REPO, **ADA)
+    assert commits(hub) == before
+
+
 def test_in_the_zoos_own_namespace_the_name_is_enough(hub, saved, monkeypatch):
     monkeypatch.setenv("ZOO_HUB_NAMESPACE", "ada")
     zoo.push(saved, REPO, **ADA)

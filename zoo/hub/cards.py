@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from zoo.card import FACTS, licence_of, refresh, renew, write_card
+from zoo.card import FACTS, cut, licence_of, refresh, renew, write_card
 from zoo.folder import PICTURE, read_card, read_config
 from zoo.hub.named import namespace
 from zoo.hub.published import Published
@@ -37,7 +37,9 @@ def _own(folder: Path, name: str, licence: str) -> str:
     # Weights elsewhere are not fetched only to be counted.
     network = None if config.weights.repo else load(f"path:{folder}").network
     fresh = write_card(name, config, network=network, picture=picture, licence=licence)
-    return renew(card, fresh) if card and network else card or fresh
+    if not cut(card)[1]:
+        return refresh(card, fresh) if card else fresh
+    return renew(card, fresh) if network else card
 
 
 def with_picture(card: str, caption: str) -> str:
@@ -49,6 +51,8 @@ def with_picture(card: str, caption: str) -> str:
 
 
 def _loaded_as(card: str, ref: str) -> str:
-    """Return the card with `ref` in its load lines."""
-    card = re.sub(r'zoo\.load\("[^"]*"\)', lambda _: f'zoo.load("{ref}")', card)
-    return re.sub(r"`zoo sample \S+", lambda _: f"`zoo sample {ref}", card)
+    """Return the card with `ref` in the load lines of its facts; what prose loads is its own."""
+    before, facts, after = cut(card)
+    facts = re.sub(r'zoo\.load\("[^"]*"\)', lambda _: f'zoo.load("{ref}")', facts)
+    facts = re.sub(r"`zoo sample \S+", lambda _: f"`zoo sample {ref}", facts)
+    return f"{before}{facts}{after}"
