@@ -79,6 +79,18 @@ def test_a_card_is_text_and_may_be_absent(tmp_path):
         read_card(tmp_path)
 
 
+def test_what_cannot_be_read_is_told(tmp_path):
+    for name in (CONFIG, CARD, "model.safetensors"):
+        (tmp_path / name).symlink_to("/proc/self/mem")  # whose first byte is an input error
+    expected = WeightFile(0, "0" * 64)
+    with pytest.raises(ZooError, match=r"^cannot read .*config.json: Input/output error$"):
+        read_config(tmp_path)
+    with pytest.raises(ZooError, match=r"^cannot read .*README.md: Input/output error$"):
+        read_card(tmp_path)
+    with pytest.raises(ZooError, match=r"^cannot read .*safetensors: Input/output error$"):
+        check_file(tmp_path / "model.safetensors", expected)
+
+
 # Requirements
 
 

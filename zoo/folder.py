@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -35,35 +36,48 @@ class DamagedFile(ZooError):
         self.reason = reason
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Tell in one line that the disk, or a lack of rights, keeps `path` from being read."""
+    try:
+        yield
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def read_config(folder: Path) -> Config:
     """Return the folder's config.json.
 
     Raises:
-        ZooError: it is absent, too large or malformed.
+        ZooError: it is absent, too large, malformed or cannot be read.
     """
     path = folder / CONFIG
-    if not path.is_file():
-        raise ZooError(f"{folder} is not a model folder: it has no {CONFIG}")
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise ZooError(f"{path}: {path.stat().st_size} bytes; at most {MAX_CONFIG_BYTES} are read")
-    return parse_config(path.read_bytes(), str(path))
+    with reading(path):
+        if not path.is_file():
+            raise ZooError(f"{folder} is not a model folder: it has no {CONFIG}")
+        size = path.stat().st_size
+        if size > MAX_CONFIG_BYTES:
+            raise ZooError(f"{path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
+        return parse_config(path.read_bytes(), str(path))
 
 
 def read_card(folder: Path) -> str:
     """Return the folder's model card, "" if it has none.
 
     Raises:
-        ZooError: it is too large, not UTF-8, or has no front matter.
+        ZooError: it is too large, not UTF-8, cannot be read, or has no front matter.
     """
     path = folder / CARD
-    if not path.is_file():
-        return ""
-    if path.stat().st_size > MAX_CARD_BYTES:
-        raise ZooError(f"{path}: {path.stat().st_size} bytes; at most {MAX_CARD_BYTES} are read")
-    try:
-        card = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ZooError(f"{path} is not UTF-8 text: {error}") from error
+    with reading(path):
+        if not path.is_file():
+            return ""
+        size = path.stat().st_size
+        if size > MAX_CARD_BYTES:
+            raise ZooError(f"{path}: {size} bytes; at most {MAX_CARD_BYTES} are read")
+        try:
+            card = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ZooError(f"{path} is not UTF-8 text: {error}") from error
     if card and not (card.startswith("---\n") and "\n---\n" in card):
         raise ZooError(
             f"{path} is no model card: it has to open with YAML between two lines of ---"
@@ -129,10 +143,11 @@ def verify_file(path: Path, expected: WeightFile) -> None:
     """Compute a weight file's sha256, whatever was found before, and record the verdict.
 
     Raises:
+        ZooError: it cannot be read.
         DamagedFile: it is not what config.json says.
     """
-    stamp = _stamp(path, expected)
-    actual = describe(path)
+    with reading(path):
+        stamp, actual = _stamp(path, expected), describe(path)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
         stamp.unlink(missing_ok=True)
         if actual == expected:
