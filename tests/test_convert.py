@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 from reference_pickles import MODULE, SOURCE, snapshot
 from safetensors.torch import save_file
@@ -224,6 +225,36 @@ def test_a_tensor_cannot_reach_beyond_its_numbers(file):
         convert(file, "out")
 
 
+class Called:
+    """Pickled as a call of a function."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_a_tensor_cannot_fill_the_memory_with_one_number(file):
+    stored = io.BytesIO()
+    torch.save(torch.zeros(1).storage(), stored, _use_new_zipfile_serialization=False)
+    storage = Called(torch.storage._load_from_bytes, stored.getvalue())
+    sizes = (2**20, 2**20), (0, 0)
+    huge = Called(torch._utils._rebuild_tensor_v2, storage, 0, *sizes, False, {})
+    file.write_bytes(pickle.dumps({"ema": huge}))
+    with pytest.raises(ZooError, match="larger than its numbers"):
+        convert(file, "out")
+    torch.save({"a.weight": torch.zeros(1).expand(2**20, 2**20)}, file.with_suffix(".pt"))
+    with pytest.raises(ZooError, match="does not hold every one of its numbers"):
+        convert(file.with_suffix(".pt"), "out")
+
+
+def test_a_pickle_that_asks_for_all_memory_is_told(file):
+    file.write_bytes(pickle.dumps({"ema": Called(bytearray, 2**60)}))
+    with pytest.raises(ZooError, match="asks for more memory than there is"):
+        convert(file, "out")
+
+
 # What is refused
 
 
@@ -271,6 +302,28 @@ def test_a_file_that_is_not_there_and_an_impossible_d(file):
     file.write_bytes(snapshot(network().backbone))
     with pytest.raises(ZooError, match="D = 0"):
         convert(file, "out", degrees=0.5)
+    for side in (0, -1, 10**6):
+        with pytest.raises(ZooError, match=f"side = {side}; expected a number of pixels"):
+            convert(file, "out", side=side)
+    for licence in ("", "cc by", "mit\nlibrary_name: other", "a: b"):
+        with pytest.raises(ZooError, match=r"licence = .*one word"):
+            convert(file, "out", licence=licence)
+    assert [*file.parent.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])
+def test_a_file_that_cannot_be_read_is_told(file, suffix):
+    path = file.with_suffix(suffix)
+    path.symlink_to("/proc/self/mem")  # a file whose first byte is an input error
+    with pytest.raises(ZooError, match=f"^cannot read {path}: Input/output error$"):
+        convert(path, "out")
+
+
+def test_a_name_of_any_letters_makes_a_card_that_the_hub_reads(file):
+    file.write_bytes(snapshot(network().backbone))
+    folder = convert(file, file.parent / 'my "own": faces')
+    matter = yaml.safe_load((folder / "README.md").read_text().split("\n---\n")[0][4:])
+    assert matter["model_name"] == 'my "own": faces'
 
 
 def test_old_protocols_are_read_as_the_new_ones(file):
@@ -304,6 +357,8 @@ def test_the_command(file):
     done = CliRunner().invoke(main, ["convert", str(file), "out", "-D", "2048"])
     assert done.exit_code == 0, done.output
     assert done.output == "out: kernel pfgmpp, D = 2048; try `zoo sample ./out`\n"
+    done = CliRunner().invoke(main, ["convert", str(file), "my faces"])
+    assert done.output == "my faces: kernel gaussian; try `zoo sample './my faces'`\n"
     done = CliRunner().invoke(main, ["convert", str(file), "plain"])
     assert "kernel gaussian" in done.output
 

@@ -26,10 +26,12 @@ _HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
 
 # Text that YAML reads as the same text without quotes.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ._/-]*[A-Za-z0-9]\Z")
+# How the Hub calls licences.
+LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null"}
 
 
-def _scalar(text: str) -> str:
+def scalar(text: str) -> str:
     """Return `text` as one YAML scalar; JSON's strings are YAML's."""
     plain = _PLAIN.match(text) and text.lower() not in _NOT_TEXT
     return text if plain else json.dumps(text, ensure_ascii=False)
@@ -43,8 +45,8 @@ def _front_matter(name: str, config: Config, recipe: Recipe | None, licence: str
     tags = dict.fromkeys(["field-diffusion", "ode", config.kernel.use, *card.tags])
     for key, values in (("tags", tags), ("datasets", card.datasets)):
         if values:
-            lines += [f"{key}:", *(f"- {_scalar(v)}" for v in values)]
-    lines.append(f"model_name: {_scalar(name)}")
+            lines += [f"{key}:", *(f"- {scalar(v)}" for v in values)]
+    lines.append(f"model_name: {scalar(name)}")
     lines += model_index(name, config.training, next(iter(card.datasets), ""))
     return "\n".join(["---", *lines, "---"])
 
@@ -288,8 +290,8 @@ def _hashes(facts: str) -> set[str]:
 def licence_of(card: str) -> str:
     """Return the licence that a card's front matter names in one word, "" if it does not."""
     (line, *_) = _by_key(_split(card)[0]).get("license", [""])
-    found = re.fullmatch(r"license:\s*([A-Za-z0-9][A-Za-z0-9.-]*)\s*", line)
-    return found[1] if found else ""
+    told = line.removeprefix("license:").strip()
+    return told if LICENCE.fullmatch(told) else ""
 
 
 def _split(card: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -27,5 +28,5 @@ def command(
     folder = convert(file, out, degrees=degrees, side=side, licence=licence)
     kernel = read_config(folder).kernel
     told = f", D = {kernel.options['D']:g}" if "D" in kernel.options else ""
-    ref = str(out) if out.is_absolute() else f"./{out}"
-    click.echo(f"{out}: kernel {kernel.use}{told}; try `zoo sample {ref}`")
+    ref = str(folder) if folder.is_absolute() else f"./{folder}"
+    click.echo(f"{out}: kernel {kernel.use}{told}; try `zoo sample {shlex.quote(ref)}`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.card import END, FACTS
+from zoo.card import END, FACTS, scalar
 from zoo.config import Config
 
 _NON_COMMERCIAL = "cc-by-nc-sa-4.0"
@@ -27,7 +27,7 @@ def converted_card(name: str, file: str, config: Config, licence: str) -> str:
         "pipeline_tag: unconditional-image-generation",
         "tags:",
         *(f"- {tag}" for tag in ("field-diffusion", "ode", config.kernel.use)),
-        f'model_name: "{name}"',
+        f"model_name: {scalar(name)}",
         "---",
         "",
         f"# {name}",

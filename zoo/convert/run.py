@@ -13,6 +13,7 @@ import msgspec
 from torch import Tensor
 
 from zoo import build
+from zoo.card import LICENCE
 from zoo.config import Config, Data, Part
 from zoo.convert.card import converted_card
 from zoo.convert.modules import attributes, class_name, state_dict
@@ -22,7 +23,7 @@ from zoo.convert.torch_file import read_torch, state_of
 from zoo.convert.trained import trained_as
 from zoo.convert.unpickler import Inert, read_pickle
 from zoo.errors import ZooError
-from zoo.folder import describe
+from zoo.folder import describe, reading
 from zoo.model import FieldModel
 from zoo.parts import kernel_of, network_of, prior_of, requirements, solver_of
 from zoo.weights import network_with, read_weights
@@ -32,6 +33,7 @@ _SIGMA_MIN, _SIGMA_MAX = 0.002, 80.0
 _STEPS_SMALL, _STEPS_LARGE, _SMALL_SIDE = 18, 40, 32
 _REFERENCE_LICENCE = "cc-by-nc-sa-4.0"
 _PRECONDITIONED = "EDMPrecond"
+_LARGEST_SIDE = 2**14
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,17 @@ def convert(
         licence: of the weights, where the file does not tell: an identifier of the Hub.
 
     Raises:
-        ZooError: the file asks for more than data, or holds no network of this kind.
+        ZooError: the file asks for more than data, or holds no network of this kind; an argument
+            is none.
         PluginError: the plugin of the networks is absent.
     """
     path, folder = Path(file).expanduser(), Path(out).expanduser()
     if not path.is_file():
         raise ZooError(f"there is no file {path}")
+    if side is not None and not 1 <= side <= _LARGEST_SIDE:
+        raise ZooError(f"side = {side}; expected a number of pixels up to {_LARGEST_SIDE}")
+    if licence is not None and not LICENCE.fullmatch(licence):
+        raise ZooError(f"licence = {licence!r}; expected one word of the Hub's, such as cc-by-4.0")
     contents = read(path, side)
     network, shape = architecture(contents.state, str(path))
     kernel = _kernel(contents.degrees if degrees is None else degrees)
@@ -143,6 +150,14 @@ def read(path: Path, side: int | None = None) -> Contents:
     Raises:
         ZooError: as for `convert`.
     """
+    try:
+        with reading(path):
+            return _contents(path, side)
+    except MemoryError as error:
+        raise ZooError(f"{path} asks for more memory than there is") from error
+
+
+def _contents(path: Path, side: int | None) -> Contents:
     with path.open("rb") as file:
         start = file.read(16)
         file.seek(0)

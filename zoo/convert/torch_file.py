@@ -12,6 +12,9 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 
+# Numbers that a tensor may repeat; more would fill the memory from a file of some bytes.
+MOST_REPEATED = 2**20
+
 
 def read_torch(path: Path) -> Any:
     """Return what torch.save wrote, on the CPU.
@@ -35,7 +38,7 @@ def read_torch(path: Path) -> Any:
 
 
 def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:
-    """Return a mapping of names to tensors, as it is; each with numbers of its own.
+    """Return a mapping of names to tensors, as it is.
 
     Raises:
         ZooError: it is none.
@@ -47,4 +50,12 @@ def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:
             raise ZooError(
                 f"{where}: {str(name)[:100]!r} is a {type(tensor).__name__}; expected tensors only"
             )
+        if tensor.layout is not torch.strided or _repeats(tensor):
+            raise ZooError(f"{where}: {name[:100]!r} does not hold every one of its numbers")
     return value
+
+
+def _repeats(tensor: Tensor) -> bool:
+    """Return whether it repeats its numbers so often that to write them down fills the memory."""
+    stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+    return tensor.numel() > max(stored, MOST_REPEATED)

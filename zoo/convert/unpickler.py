@@ -9,6 +9,7 @@ ever imported.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import warnings
@@ -20,6 +21,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from zoo.convert.torch_file import MOST_REPEATED
 from zoo.errors import ZooError
 
 # Objects that are described and not built: modules of torch, arrays, the persistent classes that
@@ -88,7 +90,8 @@ def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Tenso
     if not whole or len(size) != len(stride) or len(size) > _TOO_MANY_DIMS:
         raise Refused("a tensor of an impossible shape")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if 0 not in size and last >= storage.size():
+    repeats = math.prod(size) > max(storage.size(), MOST_REPEATED)
+    if repeats or (0 not in size and last >= storage.size()):
         raise Refused("a tensor that is larger than its numbers")
     flat = torch.empty(0, dtype=storage.dtype).set_(storage.untyped())
     return flat.as_strided(size, stride, offset).clone()
