@@ -105,6 +105,17 @@ def test_samples_become_the_cards_picture(tmp_path):
     assert 'zoo.load("gravity-x")' in card
 
 
+def test_a_card_shows_no_picture_that_is_not_there(tmp_path):
+    model = images()
+    first = save_folder(model, tmp_path / "a", samples=model.sample(4, steps=2))
+    loaded = zoo.load(first)
+    again = loaded.save_pretrained(first)
+    assert "](samples.png)" in (again / "README.md").read_text()
+    elsewhere = loaded.save_pretrained(tmp_path / "b")
+    card = (first / "README.md").read_text()
+    assert (elsewhere / "README.md").read_text() == card.replace("![samples](samples.png)\n\n", "")
+
+
 def test_parts_without_a_name_are_told(tmp_path):
     model = points()
     model.prior.part = None

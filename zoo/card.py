@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.config import Config, Data, Part, Weights
 from zoo.errors import ZooError
 from zoo.evaluate.entries import model_index, table
+from zoo.folder import PICTURE
 from zoo.recipe import CardPlan, Recipe, from_dict
 
 if TYPE_CHECKING:
@@ -280,6 +281,11 @@ def cut(card: str) -> tuple[str, str, str]:
     if found and ended:
         return before, f"{FACTS}{facts}{END}", after
     return card.replace(FACTS, "").replace(END, ""), "", ""
+
+
+def without_picture(card: str) -> str:
+    """Return the card without the lines that show PICTURE, which is not beside it."""
+    return re.sub(rf"^!\[[^\]\n]*\]\({re.escape(PICTURE)}\)\n\n?", "", card, flags=re.MULTILINE)
 
 
 def _hashes(facts: str) -> set[str]:

@@ -82,7 +82,9 @@ def save_folder(
             (beside / CONFIG).write_bytes(dump_config(config))
             if samples is not None:
                 write_samples(beside / PICTURE, samples)
-            card = model.card or write_card(
+            pictured = samples is not None or (folder.expanduser() / PICTURE).is_file()
+            card = model.card if pictured else without_picture(model.card)
+            card = card or write_card(
                 name or folder.resolve().name,
                 config,
                 network=model.network,
