@@ -110,6 +110,9 @@ def test_weights_elsewhere_are_named_with_place_and_revision():
     weights = Weights(files=files, repo="ada/tiny", revision="v1")
     text = write_card("m", msgspec.structs.replace(config(), weights=weights))
     assert "In `ada/tiny` at `v1`:" in text
+    newest = msgspec.structs.replace(weights, revision=None)
+    text = write_card("m", msgspec.structs.replace(config(), weights=newest))
+    assert "In `ada/tiny`:" in text
 
 
 def test_a_part_without_options_and_a_solver_without_steps_leave_nothing_blank():

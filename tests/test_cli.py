@@ -183,6 +183,14 @@ def test_show_takes_a_folder(run, wind, monkeypatch):
     assert "not a model folder" in only_error(run("show", "./nowhere"), 1)
 
 
+def test_show_says_how_to_get_the_folder_that_it_takes(run, tmp_path, monkeypatch):
+    assert "`zoo pull ada/tiny@v1` prints" in only_error(run("show", "ada/tiny@v1"), 1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my ddpm").mkdir()
+    (tmp_path / "my ddpm" / "model_index.json").write_text("{}")
+    assert "`zoo pull './my ddpm'` prints" in only_error(run("show", "./my ddpm"), 1)
+
+
 def test_plugins_names_distribution_version_and_what_each_brings(run, wind):
     status, out, err = run("plugins")
     assert (status, err) == (0, "")

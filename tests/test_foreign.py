@@ -66,6 +66,9 @@ def test_the_models_are_listed_with_what_they_need(absent):
     shown = CliRunner().invoke(main, ["show", "gravity-cifar10"]).output
     assert "pip install 'diffusers>=0.42'" in shown
     assert "trained under the Gaussian kernel, by its authors" in shown
+    assert "at google/ddpm-cifar10-32@267b167dc01f0e4e61923ea244e8b988f84deb80\n" in shown
+    shown = CliRunner().invoke(main, ["show", "gravity-church-256"]).output
+    assert re.search("^weights +at google/ddpm-church-256$", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", LIFTED)

@@ -111,7 +111,8 @@ def _files(weights: Weights) -> list[str]:
     """Return the table of weight files, and where they are if not beside the card."""
     if not weights.files:
         return []
-    where = [f"In `{weights.repo}` at `{weights.revision}`:", ""] if weights.repo else []
+    at = f" at `{weights.revision}`" if weights.revision else ""
+    where = [f"In `{weights.repo}`{at}:", ""] if weights.repo else []
     rows = [f"| `{n}` | {file.size:,} | `{file.sha256}` |" for n, file in weights.files.items()]
     return [*where, "| file | bytes | sha256 |", "|---|---|---|", *rows, ""]
 

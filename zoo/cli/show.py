@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import click
 
@@ -10,6 +11,7 @@ from zoo.cli.output import echo_json, megabytes
 from zoo.config import Config, Part, dump_config
 from zoo.errors import ZooError
 from zoo.folder import missing_requirements, read_card, read_config
+from zoo.foreign.diffusers import folder_is_diffusers
 from zoo.names import ModelEntry, find_model
 from zoo.refs import Local, Name, parse_ref
 
@@ -20,9 +22,17 @@ def _entry(ref: str) -> ModelEntry:
         return find_model(parsed.name)
     if isinstance(parsed, Local):
         folder = parsed.path.resolve()
+        if folder_is_diffusers(folder):
+            raise ZooError(
+                f"{ref} is in the format of diffusers; `zoo pull {shlex.quote(ref)}` prints the "
+                "model folder that is made of it"
+            )
         config = read_config(folder)
         return ModelEntry(folder.name, folder, ref, config, needs=missing_requirements(config))
-    raise ZooError(f"{ref!r} is on the Hub; show takes a name of `zoo list` or a folder ./name")
+    raise ZooError(
+        f"{ref!r} is on the Hub; show takes a name of `zoo list` or a folder, such as "
+        f"`zoo pull {shlex.quote(ref)}` prints"
+    )
 
 
 def _part(part: Part) -> str:
@@ -32,8 +42,8 @@ def _part(part: Part) -> str:
 
 def _weights(config: Config) -> str:
     files = [f"{name} {megabytes(file.size)}" for name, file in config.weights.files.items()]
-    elsewhere = config.weights.repo and f"at {config.weights.repo}@{config.weights.revision}"
-    return ", ".join([*files, *filter(None, [elsewhere])]) or "none"
+    place = "@".join(filter(None, [config.weights.repo, config.weights.revision]))
+    return ", ".join([*files, *([f"at {place}"] if place else [])]) or "none"
 
 
 def _without_front_matter(card: str) -> str:
