@@ -533,8 +533,9 @@ def test_a_link_to_a_link_out_of_the_folder_is_not_followed_either(hub, saved, t
     assert hub.requests == []
 
 
-def test_a_model_of_the_hub_is_pushed_on_from_its_cache(hub, saved):
-    zoo.push(saved, REPO, **ADA)
+@pytest.mark.parametrize("private", [False, True])
+def test_a_model_of_the_hub_is_pushed_on_from_its_cache(hub, saved, private):
+    zoo.push(saved, REPO, private=private, **ADA)
     zoo.push(REPO, "ada/copy", **ADA)
     copy = hub.store.repositories["ada/copy"].files
     assert copy["model.safetensors"].content == (saved / "model.safetensors").read_bytes()

@@ -17,7 +17,7 @@ from zoo.hub.cards import card_for, with_picture
 from zoo.hub.client import Unreachable, connect, one_line
 from zoo.hub.published import Published
 from zoo.locate import folder_of, refuse_links, weight_paths
-from zoo.refs import Hub, parse_ref
+from zoo.refs import Access, Hub, parse_ref
 
 if TYPE_CHECKING:
     from zoo.model import FieldModel
@@ -63,7 +63,7 @@ def push(
     if create_pr and revision is not None:
         raise ZooError("a pull request goes to main; give revision or create_pr, not both")
     drawn = not isinstance(model, str | Path)
-    with _folder(model, repo_id) as folder, _online(repo_id), one_line(repo_id, revision):
+    with _folder(model, repo_id, token) as folder, _online(repo_id), one_line(repo_id, revision):
         files = _files(folder)
         api = connect(token)
         with _place(api, repo_id, revision, private) as head:
@@ -87,10 +87,10 @@ def push(
 
 
 @contextmanager
-def _folder(model: FieldModel | str | Path, repo_id: str) -> Iterator[Path]:
+def _folder(model: FieldModel | str | Path, repo_id: str, token: str | None) -> Iterator[Path]:
     """Give the model's folder, a passing one with a picture for a model in memory."""
     if isinstance(model, str | Path):
-        yield folder_of(model)
+        yield folder_of(model, access=Access(token))
         return
     from zoo.picture import drawable
     from zoo.saving import save_folder
