@@ -441,7 +441,7 @@ def test_a_push_without_a_network_is_told_as_a_push(hub, saved, monkeypatch, how
         monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     else:
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ZooError, match=r"nothing was pushed.*push again while online") as caught:
+    with pytest.raises(ZooError, match=r"push was broken off.*push again while online") as caught:
         zoo.push(saved, REPO, **ADA)
     assert "zoo pull" not in str(caught.value)
     assert "\n" not in str(caught.value)

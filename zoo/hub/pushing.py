@@ -113,8 +113,8 @@ def _online(repo: str) -> Iterator[None]:
         yield
     except Unreachable as error:
         raise Unreachable(
-            f"{repo}: nothing was pushed, the Hub cannot be asked ({error.reason}): push again "
-            "while online",
+            f"{repo}: the push was broken off, the Hub cannot be asked ({error.reason}): push "
+            "again while online",
             error.reason,
         ) from error
 
