@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -328,6 +329,26 @@ def test_a_folder_that_changes_is_read_anew(written, tmp_path):
     assert zoo.load(folder).kernel.t_max == pytest.approx(157.4, rel=1e-3)
     ddpm(beta_end=0.01).save_pretrained(folder)
     assert zoo.load(folder).kernel.t_max < 100
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["flat-bin/diffusion_pytorch_model.bin", "pipeline-bin/unet/config.json", "pipeline-bin/unet"],
+)
+def test_a_link_out_of_a_folder_is_not_followed(written, tmp_path, file):
+    layout, _, name = file.partition("/")
+    folder = Path(shutil.copytree(written[layout], tmp_path / "mine"))
+    (folder / name).rename(tmp_path / "outside")
+    (folder / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(ZooError, match=r"is a link out of its folder, to .*outside"):
+        zoo.load(folder)
+
+
+def test_the_folder_of_the_hubs_cache_is_one_of_diffusers_too(hub, written):
+    hub.store.add(REPO, files(written["pipeline-bin"]))
+    zoo.load(REPO)
+    (found,) = (path.parent for path in Path(os.environ["HF_HOME"]).rglob("model_index.json"))
+    assert zoo.load(found).shape == (3, 8, 8)
 
 
 def test_a_folder_with_a_link_to_nothing(written, tmp_path):

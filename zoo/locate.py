@@ -10,7 +10,7 @@ import msgspec
 from zoo.config import Config, Weights
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG, PICTURE, check_file, read_config
-from zoo.foreign.diffusers import folder_is_diffusers
+from zoo.foreign.diffusers import FILES, folder_is_diffusers
 from zoo.names import UnknownModel, find_model
 from zoo.refs import Access, Hub, Local, Name, is_folder, parse_ref
 
@@ -105,21 +105,25 @@ def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise ZooError if a file of the model is a link to outside of its folder."""
-    for name in (CONFIG, CARD, PICTURE, *(p.name for p in folder.glob("*.safetensors"))):
-        _refuse_link(folder / name)
+    """Raise ZooError if a file of the model, also in diffusers' format, lies outside its folder."""
+    names = {CONFIG, CARD, PICTURE, *FILES, *(path.name for path in folder.glob("*.safetensors"))}
+    root = _real(folder)
+    for name in sorted(names):
+        for part in ("", "unet", "scheduler"):
+            _refuse_link(folder / part / name, root)
 
 
-def _refuse_link(path: Path) -> None:
+def _refuse_link(path: Path, root: Path) -> None:
     """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
-    if not path.is_symlink():
+    end = _real(path)
+    if end.is_relative_to(root):
         return
-    folder, end = _real(path.parent), _real(path)
-    first = Path(os.path.normpath(folder / path.readlink()))
-    cache = folder.parent.parent  # of one repository, beside the blobs that repositories share
-    cached = folder.parent.name == "snapshots" and first.parent == cache / "blobs"
-    if not (end.is_relative_to(cache.parent) if cached else end.parent == folder):
-        raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
+    cache = root.parent.parent  # of one repository, beside the blobs that repositories share
+    if root.parent.name == "snapshots" and path.is_symlink() and end.is_relative_to(cache.parent):
+        first = Path(os.path.normpath(_real(path.parent) / path.readlink()))
+        if first.parent == cache / "blobs":
+            return
+    raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
 
 
 def _real(path: Path) -> Path:
