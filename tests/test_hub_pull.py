@@ -311,6 +311,17 @@ def test_weights_in_another_repository(hub, saved, pushed):
     assert torch.equal(samples("bob/lifted"), samples(saved))
 
 
+def test_weights_in_a_repository_that_has_none_either(hub, saved):
+    config = json.loads((saved / "config.json").read_text())
+    for name, there in (("bob/first", "bob/second"), ("bob/second", "bob/first")):
+        config["weights"] = {"repo": there}
+        hub.store.add(name, {"config.json": json.dumps(config).encode()})
+    for ask in (pull, zoo.load):
+        with pytest.raises(ZooError, match="bob/second has no weights of its own") as caught:
+            ask("bob/first")
+        one_line(caught)
+
+
 # What the Hub says no to
 
 

@@ -94,6 +94,11 @@ def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple
             f"{folder.name}: data.shape = {[*config.data.shape]}, {where.repo} has "
             f"{[*there.data.shape]}"
         )
+    if there.weights.repo and not there.weights.files:
+        raise ZooError(
+            f"{folder.name}: {where.repo} has no weights of its own either; name the repository "
+            f"that has them, as it does: {there.weights.repo}"
+        )
     trained = there.lifted_from or there.kernel
     whole = msgspec.structs.replace(
         config,
