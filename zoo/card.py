@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from zoo.config import Config, Data, Part, Weights
 from zoo.errors import ZooError
 from zoo.evaluate.entries import model_index, table
-from zoo.folder import PICTURE
 from zoo.recipe import CardPlan, Recipe, from_dict
 
 if TYPE_CHECKING:
@@ -20,15 +19,13 @@ if TYPE_CHECKING:
 # What lies between these is written anew whenever the model is published; the rest is prose.
 FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
-_NO_LICENCE = "license: unknown"
+NO_LICENCE = "license: unknown"
+# How the Hub calls licences.
+LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
-_HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
-
 
 # Text that YAML reads as the same text without quotes.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ._/-]*[A-Za-z0-9]\Z")
-# How the Hub calls licences.
-LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null"}
 
 
@@ -221,102 +218,3 @@ def _parts(config: Config) -> list[str]:
         _part_row("solver", "solvers", _with_steps(config.solver)),
     ]
     return ["| part | component | |", "|---|---|---|", *rows, ""]
-
-
-def refresh(card: str, fresh: str) -> str:
-    """Return `card` with the facts of `fresh`: front matter by key, and the block of facts.
-
-    Prose stays as it is, and so do keys that `fresh` does not have, but for the figures of other
-    weights. A card without the block gets it at its end.
-    """
-    matter, body = _split(card)
-    new_matter, new_body = _split(fresh)
-    before, old, after = cut(body)
-    facts = cut(new_body)[1]
-    keys = _by_key(matter)
-    if _hashes(old) and _hashes(old) != _hashes(facts):
-        keys.pop("model-index", None)
-    for key, lines in _by_key(new_matter).items():
-        given = key in keys and (key in _HAND_KEPT or lines == [_NO_LICENCE])
-        if not given:
-            keys[key] = lines
-    if not old:
-        before, after = (before.rstrip() + "\n\n").lstrip("\n"), "\n"
-    text = "\n".join(line for lines in keys.values() for line in lines)
-    return f"---\n{text}\n---\n{before}{facts}{after}"
-
-
-def retell(card: str, config: Config, network: Network | None = None) -> str:
-    """Return `card` with the facts of `config`, and without results that are no longer in it.
-
-    Prose and the model's name stay; arguments are as for `write_card`.
-    """
-    matter, body = _split(card)
-    keys = _by_key(matter)
-    keys.pop("model-index", None)
-    text = "\n".join(line for lines in keys.values() for line in lines)
-    (line, *_) = keys.get("model_name", [""])
-    name = line.partition(":")[2].strip().strip("\"'") or "model"
-    fresh = write_card(name, config, network=network, licence=licence_of(card))
-    return refresh(f"---\n{text}\n---\n{body}", fresh)
-
-
-def without_picture(card: str, picture: str) -> str:
-    """Return the card without the line that shows the file `picture`."""
-    return re.sub(rf"^!\[[^\]\n]*\]\({re.escape(picture)}\)\n\n?", "", card, flags=re.MULTILINE)
-
-
-def renew(card: str, fresh: str) -> str:
-    """Return `card` with the block of facts of `fresh`, and nothing else; as it is without one."""
-    before, old, after = cut(card)
-    return f"{before}{cut(fresh)[1]}{after}" if old else card
-
-
-def cut(card: str) -> tuple[str, str, str]:
-    """Return what is before the block of facts, the block with its two marks, and what is after.
-
-    Without both marks there is no block: all is before, and a mark that lost its other one is gone.
-    """
-    before, found, rest = card.partition(FACTS)
-    facts, ended, after = rest.partition(END)
-    if found and ended:
-        return before, f"{FACTS}{facts}{END}", after
-    return card.replace(FACTS, "").replace(END, ""), "", ""
-
-
-def without_picture(card: str) -> str:
-    """Return the card without the lines that show PICTURE, which is not beside it."""
-    return re.sub(rf"^!\[[^\]\n]*\]\({re.escape(PICTURE)}\)\n\n?", "", card, flags=re.MULTILINE)
-
-
-def _hashes(facts: str) -> set[str]:
-    """Return the sha256 of the weight files in a block of facts."""
-    return {*re.findall(r"`([0-9a-f]{64})`", facts)}
-
-
-def licence_of(card: str) -> str:
-    """Return the licence that a card's front matter names in one word, "" if it does not."""
-    (line, *_) = _by_key(_split(card)[0]).get("license", [""])
-    told = line.removeprefix("license:").strip()
-    return told if LICENCE.fullmatch(told) else ""
-
-
-def _split(card: str) -> tuple[str, str]:
-    """Return front matter without its fences, and the text below it."""
-    if not card.startswith("---\n"):
-        return "", card
-    matter, found, body = card[4:].partition("\n---\n")
-    return (matter, body) if found else ("", card)
-
-
-def _by_key(matter: str) -> dict[str, list[str]]:
-    """Return the lines of each top-level key, the key's own first; comments stay in place."""
-    keys: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in matter.splitlines():
-        if line[:1].strip() and line[0] not in "-#" and ":" in line:
-            lines = keys.setdefault(line.partition(":")[0].strip("\"' "), [])
-        elif not keys:
-            lines = keys.setdefault("", [])
-        lines.append(line)
-    return keys

@@ -11,10 +11,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from zoo.card import without_picture, write_card
+from zoo.card import write_card
+from zoo.card_edit import without_picture
 from zoo.config import Config, Data, Part, Weights, dump_config
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG, PICTURE, WEIGHTS, NewFolder, describe
+from zoo.folder import CARD, CONFIG, PICTURE, WEIGHTS, describe
+from zoo.new_folder import NewFolder
 from zoo.parts import requirements
 from zoo.picture import write_samples
 from zoo.weights import save_weights
@@ -90,8 +92,6 @@ def save_folder(
                 network=model.network,
                 picture=PICTURE if samples is not None else "",
             )
-            if samples is None and not (folder / PICTURE).is_file():
-                card = without_picture(card, PICTURE)  # of the folder that the model came from
             (beside / CARD).write_text(card, encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise ZooError(f"cannot write {folder}: {' '.join(str(error).split())}") from error

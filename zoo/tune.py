@@ -181,7 +181,7 @@ def adopt(model: FieldModel, tuned: Tuned) -> None:
 
     Evaluations of what the old solver drew are forgotten: the same name now draws other samples.
     """
-    from zoo.card import retell
+    from zoo.card_edit import retell
     from zoo.evaluate.entries import without_solver
     from zoo.saving import describe_parts
 

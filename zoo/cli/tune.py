@@ -40,8 +40,8 @@ def command(
     solver as its default.
     """
     from zoo.device import parse_device
-    from zoo.folder import check_new
     from zoo.loading import load
+    from zoo.new_folder import check_new
     from zoo.tune import adopt, optimise_grid
 
     if out is not None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from zoo.card import refresh, write_card
+from zoo.card import write_card
+from zoo.card_edit import refresh
 from zoo.config import dump_config
 from zoo.errors import ZooError
 from zoo.evaluate.entries import EVALUATION, entries

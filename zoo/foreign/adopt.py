@@ -24,7 +24,6 @@ from zoo.folder import (
     CONFIG,
     MAX_CARD_BYTES,
     WEIGHTS,
-    NewFolder,
     cache_folder,
     check_file,
     check_requirements,
@@ -32,6 +31,7 @@ from zoo.folder import (
     read_config,
 )
 from zoo.foreign.diffusers import INDEX, check_index, layout, translate
+from zoo.new_folder import NewFolder
 from zoo.weights import read_weights
 
 # (name of a file, most bytes) -> where it is on this disk, fetched if it was not.

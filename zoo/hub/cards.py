@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from zoo.card import FACTS, cut, licence_of, refresh, renew, write_card
+from zoo.card import FACTS, write_card
+from zoo.card_edit import cut, licence_of, refresh, renew
 from zoo.folder import PICTURE, read_card, read_config
 from zoo.hub.named import namespace
 from zoo.hub.published import Published

@@ -12,8 +12,8 @@ import torch
 from zoo.augment import LABELS
 from zoo.data import Images, load
 from zoo.errors import ZooError
-from zoo.folder import check_new
 from zoo.interfaces import FieldKernel, Network
+from zoo.new_folder import check_new
 from zoo.parts import kernel_of, network_of, prior_of, solver_of
 from zoo.recipe import DataPlan, Recipe, TrainPlan
 from zoo.train import progress

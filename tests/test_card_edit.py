@@ -1,0 +1,58 @@
+"""Cards that are there already: what a push changes in them, and what it never does."""
+
+import msgspec
+import pytest
+
+from zoo.card import END, FACTS, write_card
+from zoo.card_edit import licence_of, refresh, renew
+from zoo.config import Config, Data, Part, WeightFile, Weights
+
+
+def config():
+    part = Part("gravity")
+    return Config(1, Data((1, 8, 8)), part, part, part, Part("heun", {"steps": 18}))
+
+
+def test_only_the_block_of_facts_is_renewed():
+    old = write_card("m", config()).replace("# m\n", "# Mine\n").replace("steps = 18", "steps = 9")
+    new = write_card("m", config())
+    assert renew(old, new) == new.replace("# m\n", "# Mine\n")
+    assert renew("---\nlicense: mit\n---\nMine.\n", new) == "---\nlicense: mit\n---\nMine.\n"
+
+
+@pytest.mark.parametrize("lost", [FACTS, END])
+def test_a_mark_that_was_deleted_by_hand_costs_no_prose(lost):
+    fresh = write_card("m", config())
+    by_hand = fresh.replace(lost, "") + "\n## Thanks\n\nTo everybody.\n"
+    found = refresh(by_hand, fresh)
+    assert "## Thanks\n\nTo everybody." in found
+    assert found.count(FACTS) == found.count(END) == 1
+    assert found.index("To everybody.") < found.index(FACTS) < found.index(END)
+    assert refresh(found, fresh) == found
+
+
+def test_figures_of_other_weights_do_not_stay():
+    def card(sha256):
+        files = {"model.safetensors": WeightFile(5, sha256 * 64)}
+        return write_card("m", msgspec.structs.replace(config(), weights=Weights(files=files)))
+
+    index = "model-index:\n- name: m\n  results: []\n"
+    measured = card("a").replace("---\nlicense", f"---\n{index}license")
+    assert index in measured
+    assert index in refresh(measured, card("a"))
+    assert index not in refresh(measured, card("b"))
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: mit\n---\n", "mit"),
+        ("---\ntags: [x]\nlicense:  cc-by-4.0 \n---\n", "cc-by-4.0"),
+        ("---\nlicense: [unclosed\n---\n", ""),
+        ("---\nlicense:\n- mit\n---\n", ""),
+        ("license: mit\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_licence_that_a_card_names(card, licence):
+    assert licence_of(card) == licence
