@@ -14,9 +14,10 @@ from zoo.config import dump_config
 from zoo.errors import ZooError
 from zoo.evaluate.entries import EVALUATION, entries
 from zoo.evaluate.report import Report, Setting
-from zoo.folder import CARD, CONFIG, NewFolder, read_card, read_config
+from zoo.folder import CARD, CONFIG, read_card, read_config
 from zoo.interfaces import Network
 from zoo.names import find_model
+from zoo.new_folder import NewFolder
 from zoo.refs import Hub, Name, parse_ref
 
 
