@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 _HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
 
 
-def refresh(card: str, fresh: str) -> str:
+def refresh(card: str, fresh: str, *, figures: bool = True) -> str:
     """Return `card` with the facts of `fresh`: front matter by key, and the block of facts.
 
     Prose stays as it is, and so do keys that `fresh` does not have, but for the figures of other
-    weights. A card without the block gets it at its end.
+    weights, or all of them if not `figures`. A card without the block gets it at its end.
     """
     matter, body = _split(card)
     new_matter, new_body = _split(fresh)
     before, old, after = cut(body)
     facts = cut(new_body)[1]
     keys = _by_key(matter)
-    if _hashes(old) and _hashes(old) != _hashes(facts):
+    if not figures or (_hashes(old) and _hashes(old) != _hashes(facts)):
         keys.pop("model-index", None)
     for key, lines in _by_key(new_matter).items():
         given = key in keys and (key in _HAND_KEPT or lines == [NO_LICENCE])
@@ -43,14 +43,10 @@ def retell(card: str, config: Config, network: Network | None = None) -> str:
 
     Prose and the model's name stay; arguments are as for `write_card`.
     """
-    matter, body = _split(card)
-    keys = _by_key(matter)
-    keys.pop("model-index", None)
-    text = "\n".join(line for lines in keys.values() for line in lines)
-    (line, *_) = keys.get("model_name", [""])
+    (line, *_) = _by_key(_split(card)[0]).get("model_name", [""])
     name = line.partition(":")[2].strip().strip("\"'") or "model"
     fresh = write_card(name, config, network=network, licence=licence_of(card))
-    return refresh(f"---\n{text}\n---\n{body}", fresh)
+    return refresh(card, fresh, figures=False)
 
 
 def renew(card: str, fresh: str) -> str:
