@@ -33,16 +33,16 @@ def fit(mixture: Mixture, x: Tensor, labels: Tensor | None = None) -> None:
         groups, what = labels.cpu(), "of class"
     else:
         groups, what = _groups(x, len(mixture.rest)), "in group"
-    for g in range(len(mixture.rest)):
+    count, components, _ = mixture.centres.shape
+    for g in range(count):
         own = x[groups == g]
-        components = mixture.centres.shape[1]
         if len(own) < components:
-            where = f" {what} {g}" if len(mixture.rest) > 1 else ""
+            where = f" {what} {g}" if count > 1 else ""
             raise ZooError(
                 f"{len(own)} samples{where} for a mixture of {components} components; use fewer"
             )
         _fit_group(mixture, g, own)
-    counts = torch.bincount(groups, minlength=len(mixture.rest))
+    counts = torch.bincount(groups, minlength=count)
     mixture.log_shares.copy_((counts / len(x)).log())
     _measure(mixture, 0, x)
     for k in range(mixture.labels):
