@@ -12,6 +12,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
+from zoo.memory import keep_freed_memory
 from zoo_solvers import grids
 
 
@@ -47,6 +48,7 @@ class CheckedSolver(Solver):
         flow.kernel.check_time(t_to)
         if not all_finite(x):
             raise ZooError(f"x is not finite at t = {t_from:g}, where the solver starts")
+        keep_freed_memory()
         x = x.to(torch.float64)
         if steps == 0 or t_from == t_to or not len(x):
             return x
