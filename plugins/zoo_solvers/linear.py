@@ -146,7 +146,8 @@ def own_share(kernel: FieldKernel, x: Tensor, d: Tensor, t: float) -> Tensor | N
     """
     if not (kernel.random_level and is_scalar(kernel)):
         return None
-    noise = d.to(x.dtype, copy=True).sub_(x).flatten(1)
-    size: Tensor = torch.linalg.vector_norm(noise, dim=1)
-    typical = kernel.level(t).to(size) * math.sqrt(kernel.dim)
+    # With the digits of D: the level that is read off x has fewer.
+    noise = x.to(d.dtype, copy=True).sub_(d).flatten(1)
+    size: Tensor = torch.linalg.vector_norm(noise, dim=1).to(x.dtype)
+    typical = float(kernel.level(t)) * math.sqrt(kernel.dim)
     return (size / typical).clamp(LEAST_SHARE, LARGEST_SHARE)

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from zoo.interfaces import FieldKernel, Flow
@@ -68,7 +69,8 @@ class Tabulated(CheckedSolver):
         self, flow: Flow, times: Tensor, share: Tensor | None, nominal: list[float], like: Tensor
     ) -> Plan:
         line = self.line(flow, times, share)
-        return make_plan(times, nominal, *line.split(self.table(line)), like)
+        moments = nominal if share is None else flow.moments(times)
+        return make_plan(moments, nominal, *line.split(self.table(line)), like)
 
 
 class Multistep(Tabulated):
@@ -84,9 +86,12 @@ class Multistep(Tabulated):
         plan = self.plan(flow, t_from, t_to, steps, share, latest)
         states = deque([x], maxlen=len(plan.states[0]))
         values = deque([latest], maxlen=len(plan.values[0]))
+        # Not where it would become the state itself; accelerators keep freed memory by themselves.
+        reuse = latest.dtype != x.dtype and x.device.type == "cpu"
+        work = torch.empty_like(latest) if reuse else None
         for i in range(steps):
             if i:
                 values.appendleft(value(states[0], plan.times[i]))
-            states.appendleft(mix(states, plan.states[i], values, plan.values[i]))
+            states.appendleft(mix(states, plan.states[i], values, plan.values[i], work))
             after(i, plan.nominal[i + 1], states[0])
         return states[0]

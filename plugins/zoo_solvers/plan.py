@@ -34,22 +34,26 @@ class Plan:
 
 
 def make_plan(
-    times: Tensor, nominal: list[float], states: Tensor, values: Tensor, like: Tensor
+    times: Sequence[Number],
+    nominal: list[float],
+    states: Tensor,
+    values: Tensor,
+    like: Tensor,
 ) -> Plan:
     """Return the plan of weights of states and values, shapes (steps, count, ...).
 
     `like` is a value that the weights multiply: coefficients of one number per sample are shaped
     (B, 1, ...) to suit it, and those of the values get its dtype.
     """
-    if times.ndim == 1:
-        return Plan(times.tolist(), nominal, states.tolist(), values.tolist())
+    if states.ndim == 2:
+        return Plan(times, nominal, states.tolist(), values.tolist())
 
     def spread(table: Tensor) -> list[Sequence[Number]]:
         steps, count, *batch = table.shape
         flat = table.reshape(steps * count, *batch, *(1,) * (like.ndim - 1)).unbind()
         return [flat[i : i + count] for i in range(0, len(flat), count)]
 
-    return Plan(times.unbind(), nominal, spread(states), spread(values.to(like.dtype)))
+    return Plan(times, nominal, spread(states), spread(values.to(like.dtype)))
 
 
 def mix(
@@ -57,17 +61,19 @@ def mix(
     on_states: Sequence[Number],
     values: Sequence[Tensor],
     on_values: Sequence[Number],
+    work: Tensor | None = None,
 ) -> Tensor:
     """Return the sum of weights times states and of weights times values, a new tensor (B, *).
 
     The sum of the values is formed in their dtype, since they have no more digits, and added in
-    the states'. Weights of what is not there yet, early in a walk, are left out.
+    the states'. Weights of what is not there yet, early in a walk, are left out. `work`, like a
+    value and of another dtype than the states, is overwritten.
     """
     dtype = states[0].dtype
     if min(len(on_values), len(values)) == 1:
         total = values[0].to(dtype, copy=True).mul_(on_values[0])
     else:
-        total = _scaled(values[0], on_values[0])
+        total = _scaled(values[0], on_values[0], work)
         for value, weight in zip(islice(values, 1, None), on_values[1:], strict=False):
             _add(total, value, weight)
         total = total.to(dtype)
@@ -76,11 +82,11 @@ def mix(
     return total
 
 
-def _scaled(value: Tensor, weight: Number) -> Tensor:
+def _scaled(value: Tensor, weight: Number, out: Tensor | None) -> Tensor:
     if isinstance(weight, Tensor):
-        return value * weight
+        return torch.mul(value, weight, out=out)
     # Not value * weight: torch first makes a tensor of the number, and casts it.
-    return torch.add(_ZERO, value, alpha=weight)
+    return torch.add(_ZERO, value, alpha=weight, out=out)
 
 
 def _add(total: Tensor, value: Tensor, weight: Number) -> None:

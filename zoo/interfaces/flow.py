@@ -45,6 +45,22 @@ class Flow:
         self.labels, self.sigma_data = labels, sigma_data
         self.rows: Tensor | None = None
         self._predict, self._predicts, self._dtype = predict, predicts, dtype
+        # By the identity of a time: the time itself, so that it stays its own, and as shown.
+        self._moments: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def moments(self, times: Tensor) -> list[Tensor]:
+        """Return times (n, B) as n times (B,) to evaluate at, checked and cast in one pass.
+
+        Any other time is checked and cast when it is used.
+
+        Raises:
+            ZooError: one lies outside the kernel's times.
+        """
+        self._check_time(times)
+        rows = [*times.unbind()]
+        shown = times.to(self._dtype).unbind()
+        self._moments = {id(t): (t, cast) for t, cast in zip(rows, shown, strict=True)}
+        return rows
 
     def predict(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return what the predictor says of the samples in x and their labels, in its own dtype.
@@ -53,13 +69,16 @@ class Flow:
         """
         given = () if self.labels is None else (self._labels_of(self.labels),)
         shown = x.to(self._dtype, copy=True)
-        return self._predict(shown, _at(t, self._dtype, x.device), *given)
+        known = self._moments.get(id(t))
+        at = _at(t, self._dtype, x.device) if known is None else known[1]
+        return self._predict(shown, at, *given)
 
     def _labels_of(self, labels: Tensor) -> Tensor:
         return labels if self.rows is None else labels[self.rows]
 
     def _evaluate(self, x: Tensor, t: Tensor | float) -> Tensor:
-        self._check_time(t)
+        if id(t) not in self._moments:
+            self._check_time(t)
         self.nfe += 1
         out = self.predict(x, t)
         if self.guard and not all_finite(out):
