@@ -35,6 +35,8 @@ _POINTS, _WEIGHTS = (torch.from_numpy(v) / 2 for v in leggauss(12))
 _POINTS += 0.5
 # Places of the nodes before the first: far from all others, and from each other.
 _FAR = (2e30, 1e30)
+# Offsets of nodes in the order of the Newton polynomials.
+_NEAREST_FIRST = (0, 1, -1, -2)
 
 
 class Line(ABC):
@@ -96,19 +98,33 @@ class Line(ABC):
         (p - p_0) (p - p_1), ... of the place p, p_j that of a value. The first steps use the nodes
         that exist: those that do not are so far away that their weights vanish.
         """
-        basis, place = self._quadrature
-        nodes = [self._places[2 + offset :][: self.steps] for offset in offsets]
-        columns = [basis.sum(dim=0)]
-        for node in nodes[:-1]:
-            basis = basis * (place - node)
-            columns.append(basis.sum(dim=0))
+        order = sorted(offsets, key=_NEAREST_FIRST.index)
+        nodes = [self._places[2 + offset :][: self.steps] for offset in order]
+        columns = [self._integral((*order[:k],))[1] for k in range(len(order))]
         # So far integrals of the polynomials. p - p_j, a factor of those after the j-th, is taken
         # out of their weights, the last first: the weights of a step sum to the integral of 1.
         for j in reversed(range(len(nodes) - 1)):
             for k in range(j + 1, len(nodes)):
-                columns[k] /= nodes[k] - nodes[j]
-                columns[j] -= columns[k]
-        return torch.stack(columns, dim=1)
+                columns[k] = columns[k] / (nodes[k] - nodes[j])
+                columns[j] = columns[j] - columns[k]
+        return torch.stack([columns[order.index(offset)] for offset in offsets], dim=1)
+
+    def _integral(self, roots: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return the product of (p - p_j), j the offsets `roots`, at the Gauss points; integrated.
+
+        Kept: a predictor and its corrector have most of them in common.
+        """
+        if roots not in self._integrals:
+            basis, place = self._quadrature
+            if roots:
+                node = self._places[2 + roots[-1] :][: self.steps]
+                basis = self._integral(roots[:-1])[0] * (place - node)
+            self._integrals[roots] = basis, basis.sum(dim=0)
+        return self._integrals[roots]
+
+    @cached_property
+    def _integrals(self) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
+        return {}
 
 
 class Exponential(Line):
