@@ -287,3 +287,25 @@ def test_what_is_left_is_of_order_one_at_every_level(name, level):
 class Says1(torch.nn.Module):
     def forward(self, x, features, labels=None):
         return torch.zeros_like(x)
+
+
+class Shouts(torch.nn.Module):
+    """A backbone that says 1 whatever it is shown."""
+
+    def forward(self, x, features, labels=None):
+        return torch.ones_like(x[:, : x.shape[1] // 2])
+
+
+@pytest.mark.parametrize("level", [0.1, 6.0, 1000.0])
+def test_the_network_has_its_say_where_data_show_and_none_where_noise_hides_all(level):
+    kernel, sd = zoo.kernel("gaussian", dim=64, t_max=2000.0), 0.5
+    silent, loud = (
+        MixtureSkip(net(), (1, 8, 8), kernel, Mixture(64, 2, 4, sigma_data=sd), sigma_data=sd)
+        for net in (Says, Shouts)
+    )
+    x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(11)) * level
+    t = torch.full((3,), level)
+    said = loud(x, t) - silent(x, t)
+    error = level * sd / math.hypot(level, sd)
+    faded = error / (1 + (level / (12 * sd)) ** 4)
+    torch.testing.assert_close(said, torch.full_like(x, faded), rtol=2e-3, atol=1e-4 * sd)

@@ -1,9 +1,11 @@
 """Preconditioning whose skip connection is the denoiser of a mixture fitted to the data.
 
-    D(x, t) = M(x) + error F([c_in x, M(x) / sd], features)
+    D(x, t) = M(x) + error fade F([c_in x, M(x) / sd], features),   fade = 1 / (1 + (s / 12 sd)^4)
 
 M is the mixture's denoiser (`zoo.mixture`), in the place of EDM's c_skip x, and `error` its
-measured distance from x_0, in that of c_out (arXiv:2206.00364, table 1).
+measured distance from x_0, in that of c_out (arXiv:2206.00364, table 1). The network fades at
+levels s far above the data's spread sd: there M is as good as optimal, and hardly any image to
+train on has so much noise, while a heavy-tailed prior starts at any level.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from torch import Tensor, nn
 from zoo.interfaces import FieldKernel, over
 from zoo.mixture import Mixture
 from zoo.precondition import Preconditioned
+
+# In units of sd: half of the network's part is left at this level.
+_FADE = 12.0
 
 
 class MixtureSkip(Preconditioned):
@@ -66,11 +71,13 @@ class MixtureSkip(Preconditioned):
     def _evaluate(
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (F, M(x), error), the latter shaped to broadcast."""
+        """Return (fade F, M(x), error), the latter shaped to broadcast."""
         levels = alpha, sigma, _ = self._levels(x, t, labels)
         mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
         seen = x / over(self._scale(alpha, sigma), x)
         inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
         raw = self._ask(inputs, x, levels, labels, augment)
-        error = self.mixture.error(sigma / alpha.clamp(min=1e-6), labels).to(x.dtype)
-        return raw, mixed, over(error, x)
+        level = sigma / alpha.clamp(min=1e-6)
+        fade = 1 / (1 + (level / (_FADE * self.sigma_data)) ** 4)
+        error = self.mixture.error(level, labels).to(x.dtype)
+        return over(fade.to(x.dtype), x) * raw, mixed, over(error, x)
