@@ -8,17 +8,15 @@ The first process alone writes and speaks; what the others compute reaches it th
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from zoo.device import parse_device
 from zoo.errors import ZooError
@@ -52,9 +50,12 @@ class World:
 
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of `value` over the processes, the same bits in each; in place."""
+        return self.sum(value).div_(self.size)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Return the sum of `value` over the processes, the same bits in each; in place."""
         if self.size > 1:
             dist.all_reduce(value)
-            value /= self.size
         return value
 
     def joined(self, rows: Tensor) -> Tensor | None:
@@ -76,13 +77,48 @@ class World:
             return None
         return torch.cat([part[:count].cpu() for part, count in zip(parts, counts, strict=True)])
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """Return `module` such that its gradients are means over the processes."""
+    def same(self, tensors: Iterable[Tensor]) -> None:
+        """Give all processes the tensors as the first has them; in place."""
+        for tensor in tensors if self.size > 1 else ():
+            dist.broadcast(tensor.detach(), src=0)
+
+    def sum_of_own(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return part number `rank`, summed over the processes in the order of their ranks."""
+        own = parts[self.rank]
         if self.size == 1:
-            return module
-        # 1x1 convolutions have gradients of another memory layout, which costs next to nothing.
-        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-        return DistributedDataParallel(module, gradient_as_bucket_view=True)
+            return own
+        theirs = [own if k == self.rank else torch.empty_like(own) for k in range(self.size)]
+        others = [k for k in range(self.size) if k != self.rank]
+        sends = [dist.P2POp(dist.isend, parts[k], k) for k in others if len(parts[k])]
+        receives = [dist.P2POp(dist.irecv, theirs[k], k) for k in others if len(own)]
+        for work in dist.batch_isend_irecv(sends + receives):
+            work.wait()
+        total = theirs[0]
+        for part in theirs[1:]:
+            total += part
+        return total
+
+    def tell(self, parts: Sequence[Sequence[Tensor]]) -> None:
+        """Give all processes the tensors of part k as process k has them; in place."""
+        if self.size == 1:
+            return
+        whole = [joined([t.detach() for t in part], self.device) for part in parts]
+        works = [dist.broadcast(p, src=k, async_op=True) for k, p in enumerate(whole) if len(p)]
+        for work in works:
+            if work is not None:
+                work.wait()
+        for k, (part, told) in enumerate(zip(parts, whole, strict=True)):
+            if k != self.rank:
+                for tensor, piece in zip(part, cut(told, part), strict=True):
+                    tensor.detach().copy_(piece)
+
+    def gathered(self, thing: T) -> list[T] | None:
+        """Return each process's thing, in the order of their ranks; None but in the first."""
+        if self.size == 1:
+            return [thing]
+        things: list[Any] | None = [None] * self.size if self.first else None
+        dist.gather_object(thing, things)
+        return things
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -156,6 +192,14 @@ def connect(device: str) -> Iterator[World]:
     dist.destroy_process_group()  # not after a failure: it would wait for the others
 
 
-def without_exchange(module: nn.Module) -> AbstractContextManager[None]:
-    """Return the context in which a backward pass leaves the other processes alone."""
-    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
+def joined(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Return the numbers of all tensors as one vector, in order."""
+    if not tensors:
+        return torch.empty(0, device=device)
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def cut(joint: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Return what `joined` made of tensors like these, taken apart, as views."""
+    pieces = torch.split(joint, [tensor.numel() for tensor in like])
+    return [piece.view_as(tensor) for piece, tensor in zip(pieces, like, strict=True)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
+from zoo.memory import keep_freed_memory
 from zoo.recipe import Recipe, differences, from_dict
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
@@ -31,8 +31,9 @@ from zoo.train.compiler import compile_in_place
 from zoo.train.noise import noise_law
 from zoo.train.objective import Objective
 from zoo.train.optimizer import optimizer_of
+from zoo.train.shared_step import SharedStep
 from zoo.train.watch import Watcher, is_due
-from zoo.world import World, without_exchange
+from zoo.world import World
 
 CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
@@ -68,6 +69,7 @@ class Trainer:
         world: World,
         watchers: Sequence[Watcher] = (),
     ) -> None:
+        keep_freed_memory()
         self.recipe, self.data, self.kernel = recipe, data, kernel
         self.folder, self.world = folder, world
         self.watchers = watchers if world.first else ()
@@ -82,6 +84,7 @@ class Trainer:
         noise = noise_law(kernel, plan.level_mean, plan.level_std)
         self.draws = Draws(recipe, data, kernel, network, noise, world.device)
         self.optimizer = optimizer_of(network, plan)
+        self.shared = SharedStep(self.optimizer, world)
         self.schedule = CosineLRScheduler(
             self.optimizer,
             t_initial=self.steps,
@@ -95,11 +98,12 @@ class Trainer:
 
     @cached_property
     def objective(self) -> nn.Module:
-        """The loss; with several processes the first use waits for all of them."""
+        """The loss; with several processes its first use waits for all, and starts all alike."""
+        self.world.same(self.network.state_dict().values())
         objective = Objective(self.network, self.recipe.train.precision)
         if self.recipe.train.compile:
             compile_in_place(objective, self.world.device)
-        return self.world.wrap(objective)
+        return objective
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
@@ -107,7 +111,10 @@ class Trainer:
         return loss
 
     def gradients(self) -> Tensor:
-        """Leave the gradient of the next batch's mean loss in the network; return that loss."""
+        """Leave the gradient of the mean loss of the next batch, of this process's share of it.
+
+        Returns that loss.
+        """
         plan = self.recipe.train
         batch = self.draws.batch(self.step, self.world.share(plan.batch))
         total = torch.zeros((), device=self.world.device)
@@ -116,12 +123,10 @@ class Trainer:
             torch.manual_seed(
                 step_seed(plan.seed, self.step, self.world.rank * plan.accumulate + k)
             )
-            last = k == plan.accumulate
-            with nullcontext() if last else without_exchange(self.objective):
-                loss = self.loss(part) / plan.accumulate
-                loss.backward()  # type: ignore[no-untyped-call]
+            loss = self.loss(part) / plan.accumulate
+            loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        return self.world.mean(total)
+        return total
 
     def advance(self) -> float:
         """Make one step and return its loss; a non-finite step is counted, not applied.
@@ -131,11 +136,10 @@ class Trainer:
         """
         self.schedule.step_update(self.step)
         self.optimizer.zero_grad()
-        loss = self.gradients()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.train.clip)
+        loss, norm = self.shared.exchange(self.gradients(), self.recipe.train.clip)
         self.step += 1
         if bool(norm.isfinite()) and bool(loss.isfinite()):
-            self.optimizer.step()
+            self.shared.step()
             self.ema.update(self.network, step=self.step)
             self.skipped_in_a_row = 0
         else:
@@ -150,8 +154,9 @@ class Trainer:
         return float(loss)
 
     def save(self) -> None:
-        """Write the checkpoint, if this process is the one that writes."""
-        if not self.world.first:
+        """Write the checkpoint, if this process is the one that writes; all have to call this."""
+        optimizer = self.shared.state_dict()
+        if optimizer is None:
             return
         state = {
             "format": checkpoint.FORMAT,
@@ -164,7 +169,7 @@ class Trainer:
             "best_step": self.best_step,
             "network": self.network.state_dict(),
             "ema": self.ema.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
         }
         checkpoint.write_atomic(self.folder / CHECKPOINT, state)
 

@@ -171,8 +171,9 @@ def start(plan: Plan, folder: Path, *, resume: bool = False, world: World = ALON
         trainer.resume()
     if plan.recipe.train.tensorboard and world.first:
         trainer.board = Board(folder, trainer.step)
-    if not there and world.first:
-        progress.cut(folder, 0)
+    if not there:
+        if world.first:
+            progress.cut(folder, 0)
         trainer.save()  # so that a disk that refuses says so now
     return trainer
 
