@@ -533,6 +533,17 @@ def test_a_link_to_a_link_out_of_the_folder_is_not_followed_either(hub, saved, t
     assert hub.requests == []
 
 
+@pytest.mark.parametrize("revision", [None, "draft"])
+def test_what_is_to_be_private_is_not_published_where_all_can_see(hub, saved, revision):
+    zoo.push(saved, REPO, **ADA)
+    before = hub.store.repositories[REPO]
+    commits = len(before.commits)
+    with pytest.raises(ZooError, match=f"^{REPO} is there already, and public"):
+        zoo.push(saved, REPO, private=True, revision=revision, **ADA)
+    assert len(before.commits) == commits
+    assert not before.private
+
+
 @pytest.mark.parametrize("private", [False, True])
 def test_a_model_of_the_hub_is_pushed_on_from_its_cache(hub, saved, private):
     zoo.push(saved, REPO, private=private, **ADA)

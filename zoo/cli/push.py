@@ -13,7 +13,7 @@ from zoo.names import OWN, entries
 @click.argument("repo", required=False)
 @click.option("--all", "everything", is_flag=True, help="Publish every model of the zoo itself.")
 @click.option("--namespace", help="With --all: the user or organisation to publish under.")
-@click.option("--private", is_flag=True, help="Make new repositories private.")
+@click.option("--private", is_flag=True, help="Make a new repository private; refuse a public one.")
 @click.option("--revision", help="Branch to commit to; made if it is not there.")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
 @click.option("--token", help="Access token with the right to write [that of `hf auth login`].")

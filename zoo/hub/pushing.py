@@ -49,13 +49,14 @@ def push(
     Args:
         model: a model, a model folder, or the name of one at hand.
         repo_id: "owner/name".
-        private: of a repository that this makes; one that exists stays as it is.
+        private: of a repository that this makes; True refuses one that exists and is public.
         token: with the right to write; None for the one of `hf auth login`.
         revision: branch to commit to; None for main.
         create_pr: open a pull request instead.
 
     Raises:
-        ZooError: the folder is not sound, or the Hub refuses.
+        ZooError: the folder is not sound, the repository is public where a private one is wanted,
+            or the Hub refuses.
     """
     parsed = parse_ref(f"hub:{repo_id}")
     if not isinstance(parsed, Hub) or parsed.revision is not None:
@@ -135,12 +136,17 @@ def _place(api: HfApi, repo: str, revision: str | None, private: bool) -> Iterat
     branched = False
     try:
         try:
-            head = api.model_info(repo, revision=revision).sha
+            there = api.model_info(repo, revision=revision)
         except RevisionNotFoundError:
             api.create_branch(repo, branch=str(revision))
             branched = True
-            head = api.model_info(repo, revision=revision).sha
-        yield str(head)
+            there = api.model_info(repo, revision=revision)
+        if private and there.private is False:
+            raise ZooError(
+                f"{repo} is there already, and public: what you want private would be published; "
+                "make it private on the Hub first, or push to another name"
+            )
+        yield str(there.sha)
     except BaseException as error:
         with _told_if_left(repo, error):
             if made:
