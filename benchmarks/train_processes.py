@@ -33,7 +33,7 @@ def timed(world: World, work: Callable[[], object]) -> tuple[float, float]:
     work()
     spent = torch.tensor(time.process_time() - processor)
     dist.barrier()
-    return time.perf_counter() - clock, float(world.mean(spent)) * world.size
+    return time.perf_counter() - clock, float(world.sum(spent))
 
 
 def main() -> None:

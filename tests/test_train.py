@@ -329,6 +329,12 @@ def test_a_run_is_not_overwritten(tmp_path):
         begin(tmp_path)
 
 
+def test_a_run_that_is_not_there_is_not_begun_by_resuming_it(tmp_path):
+    with pytest.raises(ZooError, match=r"there is no run in .*tpyo to go on with; begin one with"):
+        begin(tmp_path / "tpyo", resume=True)
+    assert not (tmp_path / "tpyo").exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [{"lr": 2e-3}, {"images": 160}, {"network": {"width": 16}}, {"kernel": {"t_max": 40.0}}],

@@ -2,7 +2,7 @@
 
     torchrun --nproc-per-node 2 -m zoo train RECIPE
 
-The first process alone writes and speaks; what the others compute reaches it through means.
+The first process alone writes and speaks; what the others compute reaches it through sums.
 """
 
 from __future__ import annotations
@@ -47,10 +47,6 @@ class World:
         """Return the positions of a batch that are this process's."""
         own = batch // self.size
         return slice(self.rank * own, (self.rank + 1) * own)
-
-    def mean(self, value: Tensor) -> Tensor:
-        """Return the mean of `value` over the processes, the same bits in each; in place."""
-        return self.sum(value).div_(self.size)
 
     def sum(self, value: Tensor) -> Tensor:
         """Return the sum of `value` over the processes, the same bits in each; in place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def _train(
             )
         target = export(trainer)
         ref = str(target) if target.is_absolute() else f"./{target}"
-        click.echo(f"{target}: try `zoo sample {ref}`")
+        click.echo(f"{target}: try `zoo sample {shlex.quote(ref)}`")
 
 
 def _estimate(plan: Plan, folder: Path, world: World) -> None:

@@ -151,9 +151,12 @@ def start(plan: Plan, folder: Path, *, resume: bool = False, world: World = ALON
     A run that was stopped before its first checkpoint is resumed at its first step.
 
     Raises:
-        ZooError: a run is there already and `resume` is false, it is of another recipe, the folder
-            cannot be written, or what is to be written there is something else already.
+        ZooError: a run is there already and `resume` is false, none is there and it is true, it is
+            of another recipe, the folder cannot be written, or what is to be written there is
+            something else already.
     """
+    if resume and not folder.is_dir():
+        raise ZooError(f"there is no run in {folder} to go on with; begin one without --resume")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

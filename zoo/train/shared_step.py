@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo.world import World, cut, joined
 
+# What a step costs whatever the size, in products of two numbers: fitted to Muon's times on a core.
 _BEGIN_MATRIX, _BEGIN_VECTOR = 5_000_000, 250_000
 
 
@@ -68,7 +69,8 @@ class SharedStep:
         state = self.optimizer.state_dict()
         if not self._stepped:
             return state if self.world.first else None
-        own = {k: state["state"][k] for k in self._dealt[self.world.rank] if k in state["state"]}
+        known = state["state"]
+        own = {k: _on_cpu(known[k]) for k in self._dealt[self.world.rank] if k in known}
         found = self.world.gathered(own)
         if found is None:
             return None
@@ -88,10 +90,7 @@ def dealt(costs: Sequence[int], count: int) -> list[list[int]]:
 
 
 def _cost(parameter: Tensor) -> int:
-    """Return about what Muon's step costs, in products of two numbers: begin, then multiply.
-
-    A matrix m x n, m <= n, is multiplied by m x m ones. Fitted to times on one core.
-    """
+    """Return about what Muon's step costs: a matrix m x n, m <= n, is multiplied by m x m ones."""
     if parameter.ndim < 2:
         return _BEGIN_VECTOR + parameter.numel()
     rows = parameter.shape[0]
@@ -102,3 +101,8 @@ def _gradient(parameter: Tensor) -> Tensor:
     """Return the gradient as a vector."""
     found = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     return found.reshape(-1)
+
+
+def _on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what is remembered of a parameter, from whichever device, on the CPU."""
+    return {key: v.cpu() if isinstance(v, Tensor) else v for key, v in state.items()}
