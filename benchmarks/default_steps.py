@@ -7,7 +7,7 @@ points under its own solver: with as many steps as its config.json says (or with
 and with as many as take --nfe evaluations. Prints the Frechet distances on garment features and
 their ratio, with the 95 % interval of the jackknife that leaves out the same samples of both.
 Writes docs/default_steps.json, the records of a model in place of what was there, and prints them
-all as the table of docs/solvers.md.
+all as the table of docs/solvers.md. Several runs, each with PATTERNs of its own, share the work.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from comparison_page import shown, table
+from filelock import FileLock
 from paired import frechet_ratio
 
 import zoo
@@ -78,6 +79,12 @@ def compare(
     return records
 
 
+def known() -> list[dict[str, Any]]:
+    """Return the records that are written already."""
+    found: list[dict[str, Any]] = []
+    return json.loads(FILE.read_text("utf-8"))["records"] if FILE.is_file() else found
+
+
 def page(records: list[dict[str, Any]]) -> str:
     """Return the records as a table in Markdown."""
 
@@ -108,14 +115,16 @@ def main() -> None:
     reference = open_reference(DATA, features.GREY, kind)
     job = Job(("frechet",), given.samples, (0,))
     facts = {"machine": machine("cpu"), "versions": versions()}
-    records = json.loads(FILE.read_text("utf-8"))["records"] if FILE.is_file() else []
-    for kernel in MODELS:
-        name = f"{kernel}-{DATA}"
+    names = [f"{kernel}-{DATA}" for kernel in MODELS]
+    for name in names:
         if any(fnmatchcase(name, pattern) for pattern in given.patterns):
             new = compare(name, given.steps, given.nfe, job, reference)
-            records = [r for r in records if r["model"] != name] + new
-            FILE.write_text(json.dumps({**facts, "records": records}, indent=1) + "\n", "utf-8")
-    print(page(records))
+            with FileLock(f"{FILE}.lock"):
+                records = [r for r in known() if r["model"] != name] + new
+                records.sort(key=lambda r: names.index(r["model"]))
+                text = json.dumps({**facts, "records": records}, indent=1)
+                FILE.write_text(text + "\n", "utf-8")
+    print(page(known()))
 
 
 if __name__ == "__main__":
