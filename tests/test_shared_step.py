@@ -20,8 +20,8 @@ from zoo.world import ALONE, World, connect
 STEPS = 3
 
 
-def network() -> nn.Module:
-    torch.manual_seed(0)
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(6, 5, bias=False), nn.Linear(5, 4, bias=False))
 
 
@@ -30,7 +30,8 @@ def walk(optimizer: str, world: World) -> tuple[nn.Module, SharedStep, list[torc
     plan = {"images": 120, "batch": 12, "warmup": 12, "optimizer": optimizer, "lr": 0.01}
     raw = {"name": "n", "data": {"use": "digits"}, "kernel": {"use": "gravity"}}
     recipe = from_dict({**raw, "network": {"use": "mlp"}, "train": plan}, "here")
-    net = network()
+    net = network(seed=world.rank)
+    world.same(net.state_dict().values())
     shared, norms = SharedStep(optimizer_of(net, recipe.train), world), []
     for step in range(STEPS):
         torch.manual_seed(100 + step)
@@ -56,7 +57,7 @@ def work(rank: int, size: int, port: int, optimizer: str, out: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_three_processes_make_the_step_of_one(tmp_path, optimizer):
-    """There are two matrices: one process has no part in it and still ends on all weights."""
+    """They begin with the first one's weights. There are two matrices: one process has no part."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
