@@ -211,17 +211,20 @@ def corrected(line: Line, predictor: Tensor, corrector: Tensor, until: int) -> T
     delta_i = corrector_i - predictor_i, weights of the values at i + 1, i, ... Step i + 1 starts
     from the corrected point, so its weights gain shrink delta_i: the corrected points need never
     be formed, and the corrector costs neither an evaluation nor a pass over the state. It is
-    applied to the first `until` steps; the last step's prediction stands.
+    applied to the first `until` steps; the last step's prediction stands. Both tables may be
+    written over.
     """
     count = min(until, line.steps - 1)
     table = _widened(predictor, corrector.shape[1])
     delta = _widened(corrector[:count], table.shape[1])
     delta[:, 1:] -= table[:count, :-1]
-    table[1 : count + 1] += line.shrink()[1 : count + 1, None] * delta
+    table[1 : count + 1].addcmul_(line.shrink()[1 : count + 1, None], delta)
     return table
 
 
 def _widened(table: Tensor, width: int) -> Tensor:
-    """Return table, (steps, count, ...), with columns of 0 up to width; a copy."""
-    missing = max(0, width - table.shape[1])
+    """Return table, (steps, count, ...), with columns of 0 up to width, if any are missing."""
+    missing = width - table.shape[1]
+    if missing <= 0:
+        return table
     return torch.cat([table, table.new_zeros(len(table), missing, *table.shape[2:])], dim=1)

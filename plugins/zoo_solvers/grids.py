@@ -18,6 +18,7 @@ from torch import Tensor
 from zoo.errors import ZooError, did_you_mean
 from zoo.interfaces import FieldKernel
 from zoo_solvers.checks import positive
+from zoo_solvers.linear import LARGEST_SHARE
 
 Map = Callable[[Tensor], Tensor]
 
@@ -84,13 +85,15 @@ class LevelGrid(Grid):
         """Return times uniform in forward(level), or in t where all levels are above the cap."""
         ends = torch.tensor([t_from, t_to], dtype=torch.float64)
         levels = kernel.level(ends)
+        flat = float(levels.min()) * (1.0 if share is None else LARGEST_SHARE) >= self._cap
         if share is not None:
             ends, levels = (v.to(share)[:, None] for v in (ends, levels))
             levels = levels * share
         capped = levels.clamp(max=self._cap)
         inside = self._back(between(self._forward(capped), steps))
         times = kernel.time_at(inside if share is None else inside / share)
-        times = torch.where(capped[:1] == capped[1:], between(ends, steps), times)
+        if flat:  # for some at least
+            times = torch.where(capped[:1] == capped[1:], between(ends, steps), times)
         ends = ends.expand(2, *times.shape[1:])
         return torch.cat([ends[:1], times, ends[1:]])
 
