@@ -4,7 +4,8 @@
 
 A null network, images of 3x32x32, 18 steps. The zoo and the bare loop keep the state in float64
 and show the network float32; other libraries run as they are, on a float32 state. Null networks
-return what they are shown. Every figure is the time of a whole walk by its evaluations.
+return what they are shown. Every figure is the time of a whole walk by its evaluations, the second
+of two in a row.
 """
 
 from __future__ import annotations
@@ -79,11 +80,12 @@ def main() -> None:
     single = x.float()
     runs |= {name: lambda w=walk: w(single, STEPS) for name, walk in samplers().items()}
     with torch.inference_mode():
-        rows = side_by_side(runs, given.rounds, scale=1e6)
+        rows = side_by_side(runs, given.rounds, scale=1e6, twice=True)
     part = Part(
         f"Overhead per evaluation, batch {given.batch}",
         "A walk of 18 steps with a network that does nothing, images of 3x32x32. The zoo and the "
-        "first bare loop keep the state in float64, the second and the other libraries in float32.",
+        "first bare loop keep the state in float64, the second and the other libraries in float32. "
+        "Of two walks in a row the second is timed.",
         "us per evaluation",
         rows,
         "at most 50 us for Heun and the multistep solvers" if given.batch == 16 else "",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
+from zoo.memory import keep_freed_memory
 
 # A run of a candidate; it returns by how much its time is divided, 1 or None for not at all.
 Run = Callable[[], int | None]
@@ -56,13 +56,24 @@ class Part:
 
 
 def side_by_side(
-    runs: Mapping[str, Run], rounds: int, scale: float, digits: int = 1, warm: int = 1
+    runs: Mapping[str, Run],
+    rounds: int,
+    scale: float,
+    digits: int = 1,
+    warm: int = 1,
+    *,
+    twice: bool = False,
 ) -> list[Row]:
-    """Return the rows of `runs`, the first of which is the bare one; times in seconds * scale."""
-    _keep_freed_memory()
+    """Return the rows of `runs`, the first of which is the bare one; times in seconds * scale.
+
+    With `twice` every run is made twice and the second one timed, as one batch follows another.
+    """
+    keep_freed_memory()
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(-warm, rounds):
         for name, run in runs.items():
+            if twice:
+                run()
             start = time.perf_counter()
             parts = run() or 1
             if turn >= 0:
@@ -77,15 +88,6 @@ def row_of(name: str, values: list[float], bare: list[float], digits: int) -> Ro
     spread = (statistics.median(values), min(values), max(values))
     shares = (statistics.median(ratios), min(ratios), max(ratios))
     return Row(name, *(round(v, digits) for v in spread), *(round(v, 3) for v in shares))
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep what is freed, as it does once a network of any size has run.
-
-    Glibc returns freed blocks to the system, and pays for every page anew, until one of 128 kB to
-    32 MB has been freed: it then keeps all that are smaller.
-    """
-    torch.ones(4_000_000)
 
 
 def arguments(doc: str, rounds: int, **more: int) -> argparse.Namespace:

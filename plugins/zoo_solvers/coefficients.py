@@ -34,7 +34,7 @@ from torch import Tensor
 _POINTS, _WEIGHTS = (torch.from_numpy(v) / 2 for v in leggauss(12))
 _POINTS += 0.5
 # Places of the nodes before the first: far from all others, and from each other.
-_FAR = (2e30, 1e30)
+_FAR = torch.tensor([2e30, 1e30], dtype=torch.float64)
 # Offsets of nodes in the order of the Newton polynomials.
 _NEAREST_FIRST = (0, 1, -1, -2)
 
@@ -89,7 +89,8 @@ class Line(ABC):
     def _places(self) -> Tensor:
         """Places of the nodes, after two that do not exist: shape (2 + steps + 1, ...)."""
         places = self.place(self.clock)
-        return torch.cat([places.new_full((1, *places.shape[1:]), far) for far in _FAR] + [places])
+        far = _FAR.to(places).reshape(2, *(1,) * (places.ndim - 1))
+        return torch.cat([far.expand(2, *places.shape[1:]), places])
 
     def weights(self, offsets: Sequence[int]) -> Tensor:
         """Return the weight of the value at node i + offset in step i, of offsets -2 to 1.
@@ -138,7 +139,7 @@ class Exponential(Line):
 
     def __init__(self, alpha: Tensor, sigma: Tensor, scale: float) -> None:
         self.clock = (scale * alpha / sigma).asinh()
-        self._sigma, self._scale = sigma, scale
+        self._arrival, self._shrink = sigma[1:] / scale, sigma[1:] / sigma[:-1]
 
     def place(self, clock: Tensor) -> Tensor:
         """Return (1 - tanh psi) / 2, without cancellation."""
@@ -150,11 +151,11 @@ class Exponential(Line):
 
     def arrival(self) -> Tensor:
         """Return sigma' / scale."""
-        return self._sigma[1:] / self._scale
+        return self._arrival
 
     def shrink(self) -> Tensor:
         """Return sigma' / sigma."""
-        return self._sigma[1:] / self._sigma[:-1]
+        return self._shrink
 
 
 class Classical(Line):
