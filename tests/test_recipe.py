@@ -117,7 +117,7 @@ def test_the_conditional_recipe_adds_labels_and_time_to_learn_them():
     options = {**plain.network.options, "labels": 10}
     assert options.pop("groups") == 10  # its classes are its groups
     assert conditional.network.options == options
-    own = ("images", "batch", "lr", "ema_halflife", "level_mean")
+    own = ("images", "lr", "warmup", "ema_halflife", "level_mean")
     changed = {key: getattr(conditional.train, key) for key in own}
     assert conditional.train == msgspec.structs.replace(plain.train, **changed)
     assert conditional.train.images > plain.train.images
