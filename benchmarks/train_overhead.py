@@ -2,11 +2,11 @@
 
     python benchmarks/train_overhead.py [--recipe NAME] [--data REF] [--rounds 20] [--json out.json]
 
-The bare loop draws a batch and its noise, computes the loss and its gradient, and lets AdamW step;
-no clipping, no averaged weights, no seeds, no check that a step is finite, no log. One step of
-either is made in turn. A step's time is the processor's (this process's own, whatever else the
-machine does) and the clock's; each figure is the median over the steps, and the ratio the median
-over the pairs. Checkpoints are added at the recipe's rate.
+The bare loop draws a batch and its noise, computes the loss and its gradient, and lets the
+recipe's optimiser step, timm's; no clipping, no averaged weights, no seeds, no check that a step
+is finite, no log. One step of either is made in turn. A step's time is the processor's (this
+process's own, whatever else the machine does) and the clock's; each figure is the median over the
+steps, and the ratio the median over the pairs. Checkpoints are added at the recipe's rate.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from timing import Part, report, row_of
 
 from zoo.recipe import load_recipe
 from zoo.train.noise import noise_law
+from zoo.train.optimizer import optimizer_of
 from zoo.train.run import Plan, make_plan, start
 
 
 def bare_loop(plan: Plan) -> Iterator[float]:
     train, network, kernel = plan.recipe.train, plan.network.train(), plan.kernel
-    optimizer = torch.optim.AdamW(network.parameters(), lr=train.lr, betas=train.betas, fused=True)
+    optimizer = optimizer_of(network, train)
     noise = noise_law(kernel, train.level_mean, train.level_std)
     while True:
         x_0 = plan.data.batch(torch.randint(len(plan.data), (train.batch,)))
