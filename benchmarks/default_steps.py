@@ -13,14 +13,13 @@ all as the table of docs/solvers.md. Several runs, each with PATTERNs of its own
 from __future__ import annotations
 
 import argparse
-import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
+from comparison import read, update
 from comparison_page import shown, table
-from filelock import FileLock
 from paired import frechet_ratio
 
 import zoo
@@ -79,12 +78,6 @@ def compare(
     return records
 
 
-def known() -> list[dict[str, Any]]:
-    """Return the records that are written already."""
-    found: list[dict[str, Any]] = []
-    return json.loads(FILE.read_text("utf-8"))["records"] if FILE.is_file() else found
-
-
 def page(records: list[dict[str, Any]]) -> str:
     """Return the records as a table in Markdown."""
 
@@ -119,12 +112,16 @@ def main() -> None:
     for name in names:
         if any(fnmatchcase(name, pattern) for pattern in given.patterns):
             new = compare(name, given.steps, given.nfe, job, reference)
-            with FileLock(f"{FILE}.lock"):
-                records = [r for r in known() if r["model"] != name] + new
+
+            def with_new(
+                old: dict[str, Any], name: str = name, new: list[dict[str, Any]] = new
+            ) -> dict[str, Any]:
+                records = [r for r in old.get("records", []) if r["model"] != name] + new
                 records.sort(key=lambda r: names.index(r["model"]))
-                text = json.dumps({**facts, "records": records}, indent=1)
-                FILE.write_text(text + "\n", "utf-8")
-    print(page(known()))
+                return {**facts, "records": records}
+
+            update(FILE, with_new)
+    print(page(read(FILE).get("records", [])))
 
 
 if __name__ == "__main__":
