@@ -98,7 +98,7 @@ class World:
         """Give all processes the tensors of part k as process k has them; in place."""
         if self.size == 1:
             return
-        whole = [joined([t.detach() for t in part], self.device) for part in parts]
+        whole = [flattened([t.detach() for t in part], self.device) for part in parts]
         works = [dist.broadcast(p, src=k, async_op=True) for k, p in enumerate(whole) if len(p)]
         for work in works:
             if work is not None:
@@ -188,7 +188,7 @@ def connect(device: str) -> Iterator[World]:
     dist.destroy_process_group()  # not after a failure: it would wait for the others
 
 
-def joined(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
+def flattened(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
     """Return the numbers of all tensors as one vector, in order."""
     if not tensors:
         return torch.empty(0, device=device)
@@ -196,6 +196,6 @@ def joined(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
 
 
 def cut(joint: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """Return what `joined` made of tensors like these, taken apart, as views."""
+    """Return what `flattened` made of tensors like these, taken apart, as views."""
     pieces = torch.split(joint, [tensor.numel() for tensor in like])
     return [piece.view_as(tensor) for piece, tensor in zip(pieces, like, strict=True)]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.world import World, cut, joined
+from zoo.world import World, cut, flattened
 
 # What a step costs whatever the size, in products of two numbers: fitted to Muon's times on a core.
 _BEGIN_MATRIX, _BEGIN_VECTOR = 5_000_000, 250_000
@@ -43,7 +43,7 @@ class SharedStep:
         gradients of its own parameters and no others; a parameter without one has gradient 0.
         """
         gradients = [[_gradient(p) for p in part] for part in self._parts]
-        own = self.world.sum_of_own([joined(part, self.world.device) for part in gradients])
+        own = self.world.sum_of_own([flattened(part, self.world.device) for part in gradients])
         own /= self.world.size
         sums = self.world.sum(torch.stack([loss / self.world.size, own.square().sum()]))
         norm = sums[1].sqrt()
