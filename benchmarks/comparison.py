@@ -4,9 +4,9 @@
 
 Distance against evaluations for Euler, Heun and exp-abm3, then robustness: noise after each step,
 weights of few bits. Only what docs/comparison.json lacks is measured, and each outcome goes there
-as soon as it is known: an interrupted run goes on where it stopped, a model that arrives later
-costs itself alone, and several runs, each with --models of its own, share the work. --page only
-writes page and plots again. Needs Fashion-MNIST, as `zoo train` does.
+as soon as it is known: an interrupted run goes on where it stopped, a model or a seed that arrives
+later costs itself alone, and several runs, each with --models of its own, share the work. --page
+only writes page and plots again. Needs Fashion-MNIST, as `zoo train` does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,22 +60,31 @@ class Task(NamedTuple):
     name: str
     model: FieldModel
     setting: Setting
+    seed: int
     key: str
 
 
 def tasks(job: Job) -> list[Task]:
-    """Return all that is to be known, cheap things first, so that all models have those."""
+    """Return all that is to be known, seed by seed, cheap things first: all models have those."""
     found = []
     for name, model in models().items():
         assert model.config is not None
         weights = [file.sha256[:16] for file in model.config.weights.files.values()]
         for setting in settings(model):
-            facts = [name, weights, job.samples, list(job.seeds), msgspec.to_builtins(setting)]
+            facts = [name, weights, job.samples, msgspec.to_builtins(setting)]
             part = solver_of(model, setting).part
             if part is not None and part.options:  # a model's own grid makes another outcome
                 facts.append(msgspec.to_builtins(part.options))
-            found.append(Task(name, model, setting, json.dumps(facts)))
-    return sorted(found, key=lambda task: (task.setting.nfe, not task.setting.plain))
+            found += [
+                Task(name, model, setting, seed, f"{seed} {json.dumps(facts)}")
+                for seed in job.seeds
+            ]
+    return sorted(found, key=lambda t: (t.seed, t.setting.nfe, not t.setting.plain))
+
+
+def facts_of(key: str) -> str:
+    """Return a key without its seed."""
+    return key.partition(" ")[2]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -92,10 +102,11 @@ def update(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> di
 
 
 def keep(path: Path, keys: set[str]) -> set[str]:
-    """Forget outcomes that are not of `keys`; return the keys of those that are known."""
+    """Forget outcomes that `keys` have under no seed; return the keys of those that are known."""
+    wanted = {facts_of(key) for key in keys}
 
     def current(found: dict[str, Any]) -> dict[str, Any]:
-        outcomes = {k: v for k, v in found.get("outcomes", {}).items() if k in keys}
+        outcomes = {k: v for k, v in found.get("outcomes", {}).items() if facts_of(k) in wanted}
         return found | {"outcomes": outcomes}
 
     return set(update(path, current)["outcomes"])
@@ -112,22 +123,23 @@ def measure(job: Job, path: Path, pattern: str) -> None:
     reference = open_reference(DATA, features.GREY, kind)
     facts = {
         "samples": job.samples,
-        "seeds": list(job.seeds),
         "training_images": training_scores(job, reference),
         "machine": machine("cpu"),
         "versions": versions(),
     }
-    for name, model, setting, key in missing:
-        print(name, setting, flush=True)
-        found = msgspec.to_builtins(outcome(model, setting, job, reference)[0])
-        entry = {key: {"model": name, **found}}
+    for name, model, setting, seed, key in missing:
+        print(name, seed, setting, flush=True)
+        found = outcome(model, setting, replace(job, seeds=(seed,)), reference)[0]
+        figures = {name: estimate.value for name, estimate in found.metrics.items()}
+        where = {"model": name, "seed": seed, "setting": msgspec.to_builtins(setting)}
+        entry = {key: {**where, "metrics": figures}}
         update(path, lambda old, new=entry: facts | {"outcomes": old["outcomes"] | new})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-n", type=int, default=2000, dest="samples")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--models", default="*", help="measure only these, a shell pattern")
     parser.add_argument("--page", action="store_true", help="only write page and plots again")
     parser.add_argument("--docs", type=Path, default=DOCS)

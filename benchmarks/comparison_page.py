@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from matplotlib.figure import Figure
+from comparison_plots import draw_evaluations, draw_robustness
+from comparison_records import Record, disturbance, duels, plain, pooled, short, walk
 from tabulate import tabulate
 
-Record = dict[str, Any]
-HERO = "gravity-fashion-mnist"
 FULL = 35  # evaluations, of the largest setting
 
 
-def short(name: str) -> str:
-    """Return "gravity" for "gravity-fashion-mnist"."""
-    return name.partition("-")[0]
-
-
 def shown(figure: Record) -> str:
-    """Return value and half of the interval."""
-    half = (figure["high"] - figure["low"]) / 2
+    """Return value and half of the interval, where it has one."""
     places = 0 if figure["value"] >= 100 else 1 if figure["value"] >= 10 else 2
-    return f"{figure['value']:.{places}f} ± {half:.{places}f}"
-
-
-def disturbance(setting: Record) -> str:
-    """Return how a setting is disturbed, "" where it is not."""
-    if setting.get("bits"):
-        return f"{setting['bits']} bits"
-    return f"noise {setting['noise']:g}" if setting.get("noise") else ""
-
-
-def plain(records: list[Record]) -> list[Record]:
-    """Return the undisturbed outcomes, by solver and evaluations."""
-    found = [r for r in records if not disturbance(r["setting"])]
-    return sorted(found, key=lambda r: (r["setting"]["solver"], r["setting"]["nfe"], r["model"]))
+    half = (figure["high"] - figure["low"]) / 2
+    return f"{figure['value']:.{places}f}" + (f" ± {half:.{places}f}" if half else "")
 
 
 def table(rows: list[list[str]], headers: list[str]) -> str:
@@ -46,10 +26,7 @@ def table(rows: list[list[str]], headers: list[str]) -> str:
 def against_evaluations(records: list[Record]) -> str:
     """Return the Frechet distance by solver and evaluations, one column per model."""
     names = sorted({r["model"] for r in records})
-    cells = {
-        (r["setting"]["solver"], r["setting"]["nfe"], r["model"]): shown(r["metrics"]["frechet"])
-        for r in plain(records)
-    }
+    cells = {(*walk(r), r["model"]): shown(r["metrics"]["frechet"]) for r in plain(records)}
     rows = [
         [solver, str(nfe), *(cells.get((solver, nfe, name), "-") for name in names)]
         for solver, nfe in dict.fromkeys((s, n) for s, n, _ in cells)
@@ -66,8 +43,7 @@ def best_settings(records: list[Record], training: dict[str, float]) -> str:
             (r for r in plain(records) if r["model"] == model),
             key=lambda r: r["metrics"]["frechet"]["value"],
         )
-        setting = best["setting"]
-        where = f"{setting['solver']}, {setting['nfe']}"
+        where = "{}, {}".format(*walk(best))
         rows.append([short(model), where, *(shown(best["metrics"][n]) for n in names)])
     if training:
         cells = (f"{training[n]:.3g}" for n in names)
@@ -78,21 +54,17 @@ def best_settings(records: list[Record], training: dict[str, float]) -> str:
 def robustness(records: list[Record]) -> str:
     """Return the Frechet distance under each disturbance, one column per model."""
     names = sorted({r["model"] for r in records})
-    base = {_walk(r) for r in records if disturbance(r["setting"])}
+    base = {walk(r) for r in records if disturbance(r["setting"])}
     rows: dict[tuple[str, int, str], dict[str, str]] = {}
     for record in records:
-        if _walk(record) in base:
-            where = (*_walk(record), disturbance(record["setting"]))
+        if walk(record) in base:
+            where = (*walk(record), disturbance(record["setting"]))
             rows.setdefault(where, {})[record["model"]] = shown(record["metrics"]["frechet"])
     body = [
         [solver, str(nfe), label or "none", *(rows[solver, nfe, label].get(n, "-") for n in names)]
         for solver, nfe, label in sorted(rows)
     ]
     return table(body, ["solver", "NFE", "disturbance", *map(short, names)])
-
-
-def _walk(record: Record) -> tuple[str, int]:
-    return record["setting"]["solver"], record["setting"]["nfe"]
 
 
 def unfinished(records: list[Record]) -> str:
@@ -103,101 +75,65 @@ def unfinished(records: list[Record]) -> str:
     return f"Not measured yet: {' and '.join(missing)}." if missing else ""
 
 
+def apart(against: Record) -> bool:
+    """Return whether a ratio's interval leaves out 1."""
+    return bool(against["low"] > 1 or against["high"] < 1)
+
+
+def ratios(records: list[Record]) -> str:
+    """Return gravity's distance over that of every other model, in bold where it is not 1."""
+    found = duels(records)
+    names = sorted({name for _, others in found for name in others})
+    rows = []
+    for own, others in found:
+        solver, nfe = walk(own)
+        row = [solver, str(nfe), disturbance(own["setting"]) or "none"]
+        for name in names:
+            cell = "-"
+            if against := others.get(name):
+                cell = "{value:.2f} ({low:.2f} to {high:.2f})".format(**against)
+                cell = f"**{cell}**" if apart(against) else cell
+            row.append(cell)
+        rows.append(row)
+    return table(rows, ["solver", "NFE", "disturbance", *names])
+
+
 def verdict(records: list[Record]) -> str:
-    """Return where gravity stands, setting by setting, in words that the figures decide."""
-    wins, losses, ties = [], [], []
-    for record in records:
-        others = [
-            r
-            for r in records
-            if r["setting"] == record["setting"] and r["model"] != record["model"]
+    """Return where gravity stands, model by model, in words that the intervals decide."""
+    found = duels(records)
+    lines = []
+    for name in sorted({name for _, others in found for name in others}):
+        better, worse, undecided = [], [], 0
+        for own, others in found:
+            if (against := others.get(name)) is None:
+                continue
+            if not apart(against):
+                undecided += 1
+                continue
+            (better if against["high"] < 1 else worse).append(said(own))
+        parts = [
+            f"{kind} at {'; '.join(places)}"
+            for kind, places in (("Better", better), ("Worse", worse))
+            if places
         ]
-        if record["model"] != HERO or not others:
-            continue
-        best = min(others, key=lambda r: r["metrics"]["frechet"]["value"])
-        own, other = record["metrics"]["frechet"], best["metrics"]["frechet"]
-        setting = record["setting"]
-        where = f"{setting['solver']} at {setting['nfe']}"
-        where += f" with {disturbance(setting)}" if disturbance(setting) else ""
-        said = f"{where} ({shown(own)} against {short(best['model'])}'s {shown(other)})"
-        apart = own["high"] < other["low"] or other["high"] < own["low"]
-        (ties if not apart else wins if own["value"] < other["value"] else losses).append(said)
-    lines = [
-        f"- {title}: {'; '.join(found) if found else 'nowhere'}."
-        for title, found in (
-            ("Gravity is better than the best of the others, intervals apart", wins),
-            ("Gravity is worse than the best of the others, intervals apart", losses),
-            ("No difference, intervals overlap", ties),
-        )
-    ]
+        parts += [f"Undecided: {undecided} of {undecided + len(better) + len(worse)} settings"]
+        lines.append(f"- Against {name}. {'. '.join(parts)}.")
     return "\n".join(lines)
 
 
-def draw_evaluations(records: list[Record], path: Path) -> None:
-    """Draw the distance against evaluations, a panel per solver and a line per model."""
-    solvers = sorted({r["setting"]["solver"] for r in plain(records)})
-    figure = Figure(figsize=(4 * len(solvers), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(solvers), sharey=True, squeeze=False)[0]
-    for axes, solver in zip(panels, solvers, strict=True):
-        for name in sorted({r["model"] for r in records}):
-            found = [
-                r for r in plain(records) if (r["setting"]["solver"], r["model"]) == (solver, name)
-            ]
-            figures = [r["metrics"]["frechet"] for r in found]
-            axes.errorbar(
-                [r["setting"]["nfe"] for r in found],
-                [f["value"] for f in figures],
-                yerr=[
-                    [max(0.0, f["value"] - f["low"]) for f in figures],
-                    [f["high"] - f["value"] for f in figures],
-                ],
-                marker="o",
-                markersize=4,
-                capsize=3,
-                label=short(name),
-            )
-        axes.set(title=solver, xlabel="evaluations", xscale="log", yscale="log")
-        axes.set_xticks(sorted({r["setting"]["nfe"] for r in found}))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-    panels[0].set_ylabel("Frechet distance, garment features")
-    panels[0].legend()
-    figure.savefig(path, dpi=110)
-
-
-def draw_robustness(records: list[Record], path: Path) -> None:
-    """Draw the distance under each disturbance, a group of bars per disturbance."""
-    hurt = [r for r in records if disturbance(r["setting"])]
-    labels = sorted({disturbance(r["setting"]) for r in hurt}, key=lambda x: ("bits" in x, x))
-    names = sorted({r["model"] for r in hurt})
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for i, name in enumerate(names):
-        found = {
-            disturbance(r["setting"]): r["metrics"]["frechet"] for r in hurt if r["model"] == name
-        }
-        places = [j + 0.8 * (i + 0.5) / len(names) - 0.4 for j in range(len(labels))]
-        values = [found[x]["value"] if x in found else 0.0 for x in labels]
-        halves = [(found[x]["high"] - found[x]["low"]) / 2 if x in found else 0.0 for x in labels]
-        axes.bar(places, values, 0.8 / len(names), yerr=halves, capsize=3, label=short(name))
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set_ylabel("Frechet distance, garment features")
-    axes.legend()
-    figure.savefig(path, dpi=110)
+def said(record: Record) -> str:
+    """Return a record's setting in words."""
+    solver, nfe = walk(record)
+    hurt = disturbance(record["setting"])
+    return f"{solver} {nfe}, {hurt}" if hurt else f"{solver} {nfe}"
 
 
 def write_page(found: Record, docs: Path) -> None:
     """Write comparison.md, comparison-nfe.png and comparison-robustness.png into `docs`."""
-    records = [*found["outcomes"].values()]
+    outcomes = [*found["outcomes"].values()]
+    records, seeds = pooled(outcomes), sorted({o["seed"] for o in outcomes})
     draw_evaluations(records, docs / "comparison-nfe.png")
     draw_robustness(records, docs / "comparison-robustness.png")
-    seeds = found["seeds"]
-    how = (
-        "the delete-a-group jackknife over the samples"
-        if len(seeds) == 1
-        else "Student's t over seeds"
-    )
     page = f"""# The shipped models side by side
 
 Same data (Fashion-MNIST), same network, same start and budget of images, another kernel: how near
@@ -208,7 +144,7 @@ Written by `python benchmarks/comparison.py`, which measures what is not yet in 
 Distances are Frechet distances on *garment features*, the penultimate layer of a small classifier
 that ships with fieldzoo. They are no FID and are to be compared with one another only, at one
 number of samples: fewer samples give larger distances. ± is half of a 95 % interval, by
-{how}.
+Student's t over seeds.
 It covers the drawing of samples. It does not cover training: another seed of training would move
 every figure, and one model per kernel cannot say by how much.
 
@@ -235,6 +171,13 @@ of the network is rounded to 2^bits - 1 evenly spaced values.
 ![distance under disturbances](comparison-robustness.png)
 
 ## Where gravity wins, and where it does not
+
+Gravity's distance over another model's, below 1 where gravity is nearer to the data: geometric mean
+over seeds. Models start a seed from the same points, but for the law of their radii, so that the
+ratio within a seed is known better than the distances are. In bold where the 95 % interval leaves
+out 1, as one in twenty does by chance.
+
+{ratios(records)}
 
 {verdict(records)}
 """

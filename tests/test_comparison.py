@@ -1,6 +1,7 @@
 """The comparison: it measures what is not known yet, and its page says what the figures say."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def page(monkeypatch):
     import comparison_page
 
     yield comparison_page
-    del sys.modules["comparison_page"]
+    for name in ("comparison_page", "comparison_plots", "comparison_records"):
+        del sys.modules[name]
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def measured(page, monkeypatch, saved_images):
     done = []
 
     def outcome(model, setting, job, reference):
-        done.append((model, setting))
+        done.append((model, setting, *job.seeds))
         return Outcome(setting, {"frechet": Estimate(1.0, 0.9, 1.1, (1.0,))}, 0.1), []
 
     two = {name: zoo.load(str(saved_images)) for name in ("gravity-a", "flow-b")}
@@ -61,6 +63,11 @@ def test_only_what_is_not_known_is_measured(measured, tmp_path):
     assert [r["model"] for r in known] == 3 * ["flow-b"] + 3 * ["gravity-a"]
     comparison.measure(job, path, "*")
     assert len(done) == 6, "all was known"
+    comparison.measure(Job(("frechet",), 10, (0, 1)), path, "gravity-a")
+    assert len(done) == 9
+    assert {seed for *_, seed in done[6:]} == {1}, "seed 0 was known"
+    comparison.measure(job, path, "*")
+    assert len(comparison.read(path)["outcomes"]) == 9, "seeds that were not asked for are kept"
     comparison.measure(Job(("frechet",), 20, (0,)), path, "gravity-a")
     assert len(comparison.read(path)["outcomes"]) == 3, "those of 10 samples are no use now"
 
@@ -80,58 +87,95 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(measured, monkeypatc
     monkeypatch.setattr(comparison, "outcome", whole)
     comparison.measure(job, tmp_path / "comparison.json", "*")
     wanted = comparison.tasks(job)
-    assert len(done) == len(wanted)
-    assert [setting for _, setting in done] == [task.setting for task in wanted]
+    assert [(setting, seed) for _, setting, seed in done] == [(t.setting, t.seed) for t in wanted]
 
 
-def record(model, value, solver="heun", nfe=9, half=1.0, **disturbed):
+def outcomes(model, *values, solver="heun", nfe=9, **disturbed):
+    """Outcomes of one setting, a value per seed."""
     names = ("frechet", "kid", "precision", "recall", "density", "coverage")
-    figure = {"value": value, "low": value - half, "high": value + half, "values": [value]}
     setting = {"solver": solver, "steps": nfe, "nfe": nfe, **disturbed}
-    return {"model": model, "setting": setting, "metrics": dict.fromkeys(names, figure)}
+    return [
+        {
+            "model": f"{model}-fashion-mnist",
+            "seed": seed,
+            "setting": setting,
+            "metrics": dict.fromkeys(names, value),
+        }
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_figures_are_means_over_seeds_with_their_interval(page):
+    (record,) = page.pooled(outcomes("gravity", 10.0, 12.0, 14.0))
+    half = 4.302653 * 2 / math.sqrt(3)  # Student's t of 2 degrees
+    assert record["metrics"]["kid"] == {
+        "value": 12.0,
+        "low": pytest.approx(12 - half),
+        "high": pytest.approx(12 + half),
+        "by_seed": {0: 10.0, 1: 12.0, 2: 14.0},
+    }
+    assert page.shown(record["metrics"]["kid"]) == "12.0 ± 5.0"
+    (alone,) = page.pooled(outcomes("gravity", 10.0))
+    assert page.shown(alone["metrics"]["kid"]) == "10.0", "one seed has no interval"
+
+
+def test_a_ratio_is_taken_within_seeds_so_that_what_they_share_cancels(page):
+    luck = (10.0, 30.0, 20.0)
+    records = page.pooled(
+        outcomes("gravity", *luck) + outcomes("flow", *(1.25 * x for x in luck), 99.0)
+    )
+    ((own, others),) = page.duels(records)
+    assert own["model"] == "gravity-fashion-mnist"
+    assert others["flow"] == pytest.approx({"value": 0.8, "low": 0.8, "high": 0.8})
 
 
 def test_the_verdict_is_decided_by_the_intervals(page):
-    gravity, gaussian, flow = (f"{k}-fashion-mnist" for k in ("gravity", "gaussian", "flow"))
-    records = [
-        *(record(gravity, 10), record(gaussian, 20), record(flow, 13)),
-        *(record(gravity, 20, nfe=18), record(gaussian, 10, nfe=18)),
-        *(record(gravity, 20, nfe=35), record(gaussian, 21, nfe=35)),
-        *(record(gravity, 30, bits=5), record(gaussian, 20, bits=5)),
-        record(gravity, 1, solver="euler"),
-    ]
-    better, worse, tie = page.verdict(records).splitlines()
-    assert better.endswith("apart: heun at 9 (10.0 ± 1.0 against flow's 13.0 ± 1.0).")
-    assert worse.endswith(
-        "apart: heun at 18 (20.0 ± 1.0 against gaussian's 10.0 ± 1.0); "
-        "heun at 9 with 5 bits (30.0 ± 1.0 against gaussian's 20.0 ± 1.0)."
+    records = page.pooled(
+        [
+            *outcomes("gravity", 10.0, 20.0),
+            *(*outcomes("gaussian", 20.0, 41.0), *outcomes("flow", 11.0, 19.0)),
+            *(*outcomes("gravity", 20, 30, nfe=18), *outcomes("gaussian", 10, 15.1, nfe=18)),
+            *(*outcomes("gravity", 30, 20, bits=5), *outcomes("gaussian", 20, 13.3, bits=5)),
+            *(*outcomes("gravity", 1, 2, solver="euler"), *outcomes("flow", 5, solver="euler")),
+        ]
     )
-    assert tie.endswith("overlap: heun at 35 (20.0 ± 1.0 against gaussian's 21.0 ± 1.0).")
+    flow, gaussian = page.verdict(records).splitlines()
+    assert flow == "- Against flow. Undecided: 1 of 1 settings."
+    assert gaussian == (
+        "- Against gaussian. Better at heun 9. Worse at heun 9, 5 bits; heun 18. "
+        "Undecided: 0 of 3 settings."
+    )
+    rows = [
+        [c.strip() for c in line.split("|")[1:-1]] for line in page.ratios(records).splitlines()
+    ]
+    assert rows[0] == ["solver", "NFE", "disturbance", "flow", "gaussian"]
+    assert ["heun", "9", "none", "0.98 (0.39 to 2.48)", "**0.49 (0.42 to 0.58)**"] in rows
+    assert ["heun", "18", "none", "-", "**1.99 (1.91 to 2.08)**"] in rows
+    assert not any(row[0] == "euler" for row in rows), "one seed is no pair"
 
 
 def test_a_page_and_two_plots_of_models_that_lack_some_figures(page, tmp_path):
     records = [
-        record("gravity-fashion-mnist", 10.0),
-        record("gravity-fashion-mnist", 15.0, noise=0.1),
-        record("gravity-fashion-mnist", 25.0, bits=5),
-        record("flow-fashion-mnist", 120.0),
-        record("flow-fashion-mnist", 30.0, solver="euler", nfe=35),
+        *outcomes("gravity", 9.0, 11.0),
+        *outcomes("gravity", 15.0, noise=0.1),
+        *outcomes("gravity", 25.0, bits=5),
+        *outcomes("flow", 120.0),
+        *outcomes("flow", 30.0, solver="euler", nfe=35),
     ]
     found = {
         "samples": 500,
-        "seeds": [0],
         "training_images": dict.fromkeys(records[0]["metrics"], 1.5),
         "outcomes": dict(enumerate(records)),
     }
     page.write_page(found, tmp_path)
     text = (tmp_path / "comparison.md").read_text()
     rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
-    assert ["heun", "9", "120 ± 1", "10.0 ± 1.0"] in rows
-    assert ["euler", "35", "30.0 ± 1.0", "-"] in rows
-    assert ["heun", "9", "noise 0.1", "-", "15.0 ± 1.0"] in rows
-    assert ["heun", "9", "none", "120 ± 1", "10.0 ± 1.0"] in rows
-    assert ["heun", "9", "5 bits", "-", "25.0 ± 1.0"] in rows
-    assert any(row[:3] == ["flow", "euler, 35", "30.0 ± 1.0"] for row in rows)
+    assert ["heun", "9", "120", "10.0 ± 12.7"] in rows
+    assert ["euler", "35", "30.0", "-"] in rows
+    assert ["heun", "9", "noise 0.1", "-", "15.0"] in rows
+    assert ["heun", "9", "none", "120", "10.0 ± 12.7"] in rows
+    assert ["heun", "9", "5 bits", "-", "25.0"] in rows
+    assert any(row[:3] == ["flow", "euler, 35", "30.0"] for row in rows)
     for name in ("comparison-nfe.png", "comparison-robustness.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 

@@ -1,0 +1,64 @@
+"""The plots of the comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comparison_records import Record, disturbance, plain, short
+from matplotlib.figure import Figure
+
+LABEL = "Frechet distance, garment features"
+
+
+def draw_evaluations(records: list[Record], path: Path) -> None:
+    """Draw the distance against evaluations, a panel per solver and a line per model."""
+    solvers = sorted({r["setting"]["solver"] for r in plain(records)})
+    figure = Figure(figsize=(4 * len(solvers), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(solvers), sharey=True, squeeze=False)[0]
+    for axes, solver in zip(panels, solvers, strict=True):
+        for name in sorted({r["model"] for r in records}):
+            found = [
+                r for r in plain(records) if (r["setting"]["solver"], r["model"]) == (solver, name)
+            ]
+            figures = [r["metrics"]["frechet"] for r in found]
+            axes.errorbar(
+                [r["setting"]["nfe"] for r in found],
+                [f["value"] for f in figures],
+                yerr=[
+                    [max(0.0, f["value"] - f["low"]) for f in figures],
+                    [f["high"] - f["value"] for f in figures],
+                ],
+                marker="o",
+                markersize=4,
+                capsize=3,
+                label=short(name),
+            )
+        axes.set(title=solver, xlabel="evaluations", xscale="log", yscale="log")
+        axes.set_xticks(sorted({r["setting"]["nfe"] for r in found}))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel(LABEL)
+    panels[0].legend()
+    figure.savefig(path, dpi=110)
+
+
+def draw_robustness(records: list[Record], path: Path) -> None:
+    """Draw the distance under each disturbance, a group of bars per disturbance."""
+    hurt = [r for r in records if disturbance(r["setting"])]
+    labels = sorted({disturbance(r["setting"]) for r in hurt}, key=lambda x: ("bits" in x, x))
+    names = sorted({r["model"] for r in hurt})
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for i, name in enumerate(names):
+        found = {
+            disturbance(r["setting"]): r["metrics"]["frechet"] for r in hurt if r["model"] == name
+        }
+        places = [j + 0.8 * (i + 0.5) / len(names) - 0.4 for j in range(len(labels))]
+        values = [found[x]["value"] if x in found else 0.0 for x in labels]
+        halves = [(found[x]["high"] - found[x]["low"]) / 2 if x in found else 0.0 for x in labels]
+        axes.bar(places, values, 0.8 / len(names), yerr=halves, capsize=3, label=short(name))
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_ylabel(LABEL)
+    axes.legend()
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,93 @@
+"""What the comparison found, put together over seeds, and two models set against each other."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from zoo.evaluate.intervals import from_seeds
+
+Record = dict[str, Any]
+HERO = "gravity-fashion-mnist"
+
+
+def short(name: str) -> str:
+    """Return "gravity" for "gravity-fashion-mnist"."""
+    return name.partition("-")[0]
+
+
+def disturbance(setting: Record) -> str:
+    """Return how a setting is disturbed, "" where it is not."""
+    if setting.get("bits"):
+        return f"{setting['bits']} bits"
+    return f"noise {setting['noise']:g}" if setting.get("noise") else ""
+
+
+def walk(record: Record) -> tuple[str, int]:
+    """Return a record's solver and its evaluations."""
+    return record["setting"]["solver"], record["setting"]["nfe"]
+
+
+def order(record: Record) -> tuple[Any, ...]:
+    """Return what records are sorted by: solver, evaluations, disturbance, model."""
+    return *walk(record), disturbance(record["setting"]), record["model"]
+
+
+def plain(records: list[Record]) -> list[Record]:
+    """Return the undisturbed records, by solver and evaluations."""
+    return sorted((r for r in records if not disturbance(r["setting"])), key=order)
+
+
+def figure(by_seed: dict[int, float]) -> Record:
+    """Return the mean over seeds and its 95 % interval, which one seed does not have."""
+    values = [by_seed[seed] for seed in sorted(by_seed)]
+    if len(values) == 1:
+        return {"value": values[0], "low": values[0], "high": values[0], "by_seed": by_seed}
+    found = from_seeds(values)
+    return {"value": found.value, "low": found.low, "high": found.high, "by_seed": by_seed}
+
+
+def pooled(outcomes: list[Record]) -> list[Record]:
+    """Return a record per model and setting, every metric a `figure`, of outcomes of one seed."""
+    found: dict[str, Record] = {}
+    for outcome in outcomes:
+        where = {"model": outcome["model"], "setting": outcome["setting"]}
+        record = found.setdefault(json.dumps(where, sort_keys=True), where | {"metrics": {}})
+        for name, value in outcome["metrics"].items():
+            record["metrics"].setdefault(name, {})[outcome["seed"]] = value
+    for record in found.values():
+        record["metrics"] = {name: figure(values) for name, values in record["metrics"].items()}
+    return sorted(found.values(), key=order)
+
+
+def ratio(own: Record, other: Record) -> Record | None:
+    """Return the geometric mean, over seeds that both have, of one Frechet distance by the other.
+
+    A seed's starting points are the same for all models but for the law of their radii, so that
+    what is lucky for one is so for the other: the ratio is known far better than either distance.
+    None without two such seeds.
+    """
+    one, two = (r["metrics"]["frechet"]["by_seed"] for r in (own, other))
+    logs = [math.log(one[seed] / two[seed]) for seed in sorted(one.keys() & two.keys())]
+    if len(logs) < 2:
+        return None
+    found = from_seeds(logs)
+    return {
+        k: math.exp(v)
+        for k, v in (("value", found.value), ("low", found.low), ("high", found.high))
+    }
+
+
+def duels(records: list[Record]) -> list[tuple[Record, dict[str, Record]]]:
+    """Return gravity's records, each with its ratio to every other model under the same setting."""
+    found = []
+    for own in (r for r in records if r["model"] == HERO):
+        others = {
+            short(r["model"]): against
+            for r in records
+            if r["setting"] == own["setting"] and r is not own and (against := ratio(own, r))
+        }
+        if others:
+            found.append((own, others))
+    return found
