@@ -354,6 +354,25 @@ def test_other_data_is_another_recipe(tmp_path):
         start(plan, tmp_path / "run", resume=True)
 
 
+@pytest.mark.parametrize("what", ["an image", "a label", "their number"])
+def test_data_that_changed_under_its_name_is_told(tmp_path, what):
+    data = tmp_path / "x.npz"
+    x, y = np.zeros((9, 1, 8, 8), dtype=np.float32), np.arange(9) % 2
+    np.savez(data, x=x, y=y)
+    start(make_plan(recipe(), f"npz:{data}"), tmp_path / "run")
+    start(make_plan(recipe(), f"npz:{data}"), tmp_path / "run", resume=True)
+    if what == "an image":
+        x[4, 0, 3, 3] = 0.5
+    elif what == "a label":
+        y[4] = 1
+    else:
+        x, y = x[:8], y[:8]
+    np.savez(data, x=x, y=y)
+    message = rf"was trained on other samples than x has now \({len(x)} of them\); give back"
+    with pytest.raises(ZooError, match=message):
+        start(make_plan(recipe(), f"npz:{data}"), tmp_path / "run", resume=True)
+
+
 # Checkpoints
 
 
@@ -451,9 +470,9 @@ class Evil:
         lambda path: path.write_bytes(b"no checkpoint"),
         lambda path: path.write_bytes(path.read_bytes()[:2000]),
         lambda path: torch.save([1, 2], path),
+        lambda path: torch.save({"format": 4}, path),
         lambda path: torch.save({"format": 3}, path),
-        lambda path: torch.save({"format": 2}, path),
-        lambda path: torch.save({"format": 2, "recipe": Evil()}, path),
+        lambda path: torch.save({"format": 3, "recipe": Evil()}, path),
     ],
     ids=["empty", "text", "cut", "list", "format", "keys", "code"],
 )
@@ -467,10 +486,11 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, write):
         assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_checkpoint_of_the_format_before_is_told(tmp_path):
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_checkpoint_of_a_format_before_is_told(tmp_path, before):
     begin(tmp_path)
-    torch.save({"format": 1, "step": 3}, tmp_path / CHECKPOINT)
-    message = r"has format 1, expected 2; finish it with the version that began it$"
+    torch.save({"format": before, "step": 3}, tmp_path / CHECKPOINT)
+    message = rf"has format {before}, expected 3; finish it with the version that began it$"
     with pytest.raises(ZooError, match=message):
         begin(tmp_path, resume=True)
 

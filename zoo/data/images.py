@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -41,6 +43,15 @@ class Images:
     def shape(self) -> tuple[int, ...]:
         """Shape of one sample, (C, H, W) or (d,)."""
         return tuple(self.images.shape[1:])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of shape, samples and labels, in hexadecimal."""
+        found = hashlib.sha256(repr((self.images.shape, self.images.dtype, self.top)).encode())
+        for part in (self.images, self.labels):
+            if part is not None:
+                found.update(part.contiguous().flatten().view(torch.uint8).numpy())
+        return found.hexdigest()
 
     def batch(self, indices: Tensor) -> Tensor:
         """Return a copy of the samples at `indices` (B,), float32, (B, *shape), as `range` says."""

@@ -11,7 +11,8 @@ import torch
 
 from zoo.errors import ZooError
 
-FORMAT = 2
+FORMAT = 3
+_KEYS = {"recipe", "data", "step"}
 
 
 def write_atomic(path: Path, state: dict[str, Any]) -> None:
@@ -51,11 +52,11 @@ def read(path: Path) -> dict[str, Any]:
             "train into another folder, or move it away and begin anew"
         ) from error
     found = state.get("format") if isinstance(state, dict) else None
-    if found == 1:
+    if isinstance(found, int) and 1 <= found < FORMAT:
         raise ZooError(
-            f"{path} is not a checkpoint that this version of zoo train reads: it has format 1, "
-            f"expected {FORMAT}; finish it with the version that began it"
+            f"{path} is not a checkpoint that this version of zoo train reads: it has format "
+            f"{found}, expected {FORMAT}; finish it with the version that began it"
         )
-    if not isinstance(state, dict) or found != FORMAT or not {"recipe", "step"} <= state.keys():
+    if not isinstance(state, dict) or found != FORMAT or not _KEYS <= state.keys():
         raise ZooError(f"{path} is not a checkpoint of this version of zoo train")
     return state

@@ -161,6 +161,7 @@ class Trainer:
         state = {
             "format": checkpoint.FORMAT,
             "recipe": self.recipe.to_dict(),
+            "data": self.data.digest,
             "step": self.step,
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
@@ -177,7 +178,8 @@ class Trainer:
         """Continue from the folder's checkpoint.
 
         Raises:
-            ZooError: there is none, it is of another recipe, or of another version's network.
+            ZooError: there is none, it is of another recipe, of other data, or of another
+                version's network.
         """
         path = self.folder / CHECKPOINT
         state = checkpoint.read(path)
@@ -186,6 +188,11 @@ class Trainer:
             raise ZooError(
                 f"{path} belongs to another recipe ({differences(before, self.recipe)}); "
                 "train into another folder"
+            )
+        if state["data"] != self.data.digest:
+            raise ZooError(
+                f"{path} was trained on other samples than {self.data.name} has now "
+                f"({len(self.data):,} of them); give back the old data or train into another folder"
             )
         try:
             self.network.load_state_dict(state["network"])
