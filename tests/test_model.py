@@ -262,11 +262,12 @@ def test_labels_need_a_model_with_classes(model):
     ("options", "message"),
     [
         ({"n": 0}, "n = 0; expected a whole number of at least 1"),
+        ({"steps": 0}, "steps = 0; expected a whole number of at least 1"),
+        ({"steps": 10**9}, "steps = 1000000000; expected a whole number of at most 100000"),
         ({"n": -1}, "n = -1"),
         ({"n": True}, "n = True"),
         ({"n": 2.0}, r"n = 2\.0"),
         ({"n": "many"}, "n = 'many'"),
-        ({"steps": 0}, "steps = 0"),
         ({"batch_size": 0}, "batch_size = 0"),
         ({"seed": "x"}, "seed = 'x'; expected a whole number"),
         ({"seed": True}, "seed = True"),

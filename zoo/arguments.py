@@ -8,14 +8,15 @@ import operator
 import torch
 from torch import Tensor
 
+from zoo.config import MAX_STEPS
 from zoo.errors import ZooError
 
 
-def whole(name: str, value: int, least: int | None = None) -> int:
+def whole(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
     """Return a whole number as an int.
 
     Raises:
-        ZooError: it is none, or less than `least`.
+        ZooError: it is none, less than `least`, or more than `most`.
     """
     try:
         number = operator.index(value)
@@ -24,7 +25,18 @@ def whole(name: str, value: int, least: int | None = None) -> int:
     if number is None or isinstance(value, bool) or (least is not None and number < least):
         wanted = "a whole number" if least is None else f"a whole number of at least {least}"
         raise ZooError(f"{name} = {value!r}; expected {wanted}")
+    if most is not None and number > most:
+        raise ZooError(f"{name} = {value!r}; expected a whole number of at most {most}")
     return number
+
+
+def step_count(steps: int | None, default: int, least: int = 1) -> int:
+    """Return a number of solver steps, `default` for None.
+
+    Raises:
+        ZooError: it is not a whole number from `least` to 100,000.
+    """
+    return whole("steps", default if steps is None else steps, least, MAX_STEPS)
 
 
 def seed_from(seed: int | None, generator: torch.Generator | None) -> int:

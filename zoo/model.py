@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from zoo.accurate import accurate_solver
-from zoo.arguments import class_numbers, seed_from, whole
+from zoo.arguments import class_numbers, seed_from, step_count, whole
 from zoo.batches import in_batches
 from zoo.build import solver as build_solver
 from zoo.config import Config
@@ -146,7 +146,7 @@ class FieldModel(nn.Module):
             ZooError: a value out of range, or a state that became non-finite; names t.
         """
         walk = self._solver(solver)
-        n, steps = whole("n", n, 1), whole("steps", self.steps if steps is None else steps, 1)
+        n, steps = whole("n", n, 1), step_count(steps, self.steps)
         seed, first = seed_from(seed, generator), whole("first", first, 0)
         low, high = whole_groups(first, n) if walk.couples_samples else (first, first + n)
         before, after = first - low, high - first - n
@@ -282,7 +282,7 @@ class FieldModel(nn.Module):
         self, x: Tensor, t_from: float, t_to: float, steps: int | None, solver: Solver | str | None
     ) -> Tensor:
         self._check_batch(x)
-        steps = whole("steps", self.steps if steps is None else steps, 1)
+        steps = step_count(steps, self.steps)
         walk = accurate_solver(self.dtype) if solver is None else self._solver(solver)
         x = x.to(self.device, torch.float64)
         return walk.integrate(self.flow(), x, t_from, t_to, steps=steps)

@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo.accurate import accurate_solver
-from zoo.arguments import whole
+from zoo.arguments import step_count, whole
 from zoo.build import solver as build_solver
 from zoo.config import Part
 from zoo.errors import ZooError
@@ -114,8 +114,11 @@ def optimise_grid(
     if part is None:
         raise ZooError("the model's solver has no name; give solver = the name of one")
     part = Part(part) if isinstance(part, str) else part
-    steps = model.steps if steps is None else steps
-    steps, n, rounds = whole("steps", steps, 3), whole("n", n, 1), whole("rounds", rounds, 1)
+    steps, n, rounds = (
+        step_count(steps, model.steps, 3),
+        whole("n", n, 1),
+        whole("rounds", rounds, 1),
+    )
     levels = _levels(model, build_solver(part.use, **part.options), steps)
     samples = _Samples(model, n, seed)
 

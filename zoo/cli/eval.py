@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.output import echo_json, echo_table
-from zoo.config import MAX_STEPS
+from zoo.cli.ranges import COUNT, STEPS
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from zoo.evaluate.reference import Reference
     from zoo.evaluate.report import Report, Setting
     from zoo.model import FieldModel
-
-_COUNT, _STEPS = click.IntRange(min=1), click.IntRange(1, MAX_STEPS)
 
 
 def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> list[float]:
@@ -48,11 +46,11 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> li
 @click.command()
 @click.argument("ref", metavar="NAME")
 @click.option(
-    "-n", "count", type=_COUNT, default=10_000, show_default=True, help="Samples per seed."
+    "-n", "count", type=COUNT, default=10_000, show_default=True, help="Samples per seed."
 )
 @click.option(
     "--seeds",
-    type=_COUNT,
+    type=COUNT,
     default=1,
     show_default=True,
     help="How many seeds, a set of samples each.",
@@ -63,7 +61,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> li
 @click.option("--data", help="Compare with the test split of this data [the model's own].")
 @click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
-@click.option("--steps", type=_STEPS, help="Solver steps; the model's default if not given.")
+@click.option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
 @click.option(
     "--solvers", callback=_names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun."
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.output import stem
-from zoo.config import MAX_STEPS
+from zoo.cli.ranges import COUNT, STEPS
 from zoo.errors import ZooError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from zoo.interfaces import FieldKernel
 
-_COUNT, _STEPS = click.IntRange(min=1), click.IntRange(1, MAX_STEPS)
 _KINDS = ("kernel", "model")
 # What every picture of one kernel is compared with, where it is at hand.
 _REFERENCE = "gaussian"
@@ -41,12 +40,12 @@ _GOES_WITH = {
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="FILE.png [NAME.png, KERNEL-KERNEL.png]."
 )
-@click.option("--dim", type=_COUNT, help="Kernels: dimension of the radial densities [784].")
+@click.option("--dim", type=COUNT, help="Kernels: dimension of the radial densities [784].")
 @click.option("--set", "options", multiple=True, help="One kernel: KEY=VALUE, an option of it.")
 @click.option("--data", help="One kernel: points of the plane, such as swiss-roll [two-moons].")
-@click.option("-n", "count", type=_COUNT, help="Trajectories [24; a model: 4 images, 64 points].")
+@click.option("-n", "count", type=COUNT, help="Trajectories [24; a model: 4 images, 64 points].")
 @click.option("--seed", type=int, help="Trajectory i depends on it and i [0].")
-@click.option("--steps", type=_STEPS, help="Solver steps [64; a model: its default].")
+@click.option("--steps", type=STEPS, help="Solver steps [64; a model: its default].")
 @click.option("--device", help="A model: cpu, cuda, cuda:1, ... [cpu].")
 @click.option("--as", "kind", type=click.Choice(_KINDS), help="What a name of both stands for.")
 def command(

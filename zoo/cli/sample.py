@@ -10,24 +10,22 @@ from pathlib import Path
 import click
 
 from zoo.cli.output import stem
-from zoo.config import MAX_STEPS
-
-_COUNT, _STEPS = click.IntRange(min=1), click.IntRange(1, MAX_STEPS)
+from zoo.cli.ranges import COUNT, STEPS
 
 
 @click.command()
 @click.argument("ref", metavar="NAME")
-@click.option("-n", "count", type=_COUNT, default=64, show_default=True, help="Number of samples.")
+@click.option("-n", "count", type=COUNT, default=64, show_default=True, help="Number of samples.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="FILE.png or FILE.npz [NAME.png]."
 )
-@click.option("--steps", type=_STEPS, help="Solver steps; the model's default if not given.")
+@click.option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
 @click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Sample i depends on it and i."
 )
-@click.option("--batch-size", type=_COUNT, help="Samples at a time.")
+@click.option("--batch-size", type=COUNT, help="Samples at a time.")
 @click.option("--label", type=int, help="Class to draw from, where the model has classes.")
 @click.option(
     "--guidance",

@@ -50,7 +50,7 @@ class Images:
         found = hashlib.sha256(repr((self.images.shape, self.images.dtype, self.top)).encode())
         for part in (self.images, self.labels):
             if part is not None:
-                found.update(part.contiguous().flatten().view(torch.uint8).numpy())
+                found.update(part.contiguous().flatten().view(torch.uint8).numpy().data)
         return found.hexdigest()
 
     def batch(self, indices: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.arguments import whole
+from zoo.arguments import step_count, whole
 from zoo.model import FieldModel
 from zoo.noise import starting_points
 from zoo.plot.progress import bar
@@ -60,7 +60,7 @@ def walk(
     Raises:
         ZooError: n or steps below 1, or a state that is not finite.
     """
-    n, steps = whole("n", n, 1), whole("steps", model.steps if steps is None else steps, 1)
+    n, steps = whole("n", n, 1), step_count(steps, model.steps)
     kernel, flow = model.kernel, model.flow()
     flow.guard = True  # a picture has few samples: looking at each evaluation costs little
     x = starting_points(model.prior, model.shape, seed, 0, n).to(model.device)

@@ -57,6 +57,6 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} is not a checkpoint that this version of zoo train reads: it has format "
             f"{found}, expected {FORMAT}; finish it with the version that began it"
         )
-    if not isinstance(state, dict) or found != FORMAT or not _KEYS <= state.keys():
+    if not isinstance(state, dict) or found != FORMAT or not state.keys() >= _KEYS:
         raise ZooError(f"{path} is not a checkpoint of this version of zoo train")
     return state
