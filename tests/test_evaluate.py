@@ -21,10 +21,11 @@ from tiny_models import images, points
 import zoo
 from zoo.data import load
 from zoo.errors import ZooError
+from zoo.evaluate import card, garments, report
 from zoo.evaluate import features as extractors
-from zoo.evaluate import garments, report
 from zoo.evaluate.budget import evaluations, steps_for
 from zoo.evaluate.conditional import class_hits
+from zoo.evaluate.entries import EVALUATION, table
 from zoo.evaluate.garments.train import accuracy, export, train
 from zoo.evaluate.metrics import Nearest, named, samples_of
 from zoo.evaluate.reference import as_written, open_reference
@@ -35,6 +36,7 @@ from zoo.evaluate.run import (
     class_accuracy,
     disturbed,
     evaluate,
+    outcome,
     own_setting,
     sweep,
 )
@@ -442,6 +444,21 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
     expected = (classify(drawn) == labels).double().mean()
     assert found["class_accuracy_guidance_2"].value == pytest.approx(float(expected))
     assert set(found) == {"class_accuracy_guidance_1", "class_accuracy_guidance_2"}
+
+
+def test_distances_of_a_model_with_classes_are_of_all_of_them_in_turn(reference):
+    model = images(labels=4)
+    setting, job = own_setting(model, "euler", 2), Job(("frechet",), 30, (5,))
+    _, (found,) = outcome(model, setting, job, reference)
+    drawn = model.sample(30, labels=torch.arange(30) % 4, steps=2, solver="euler", seed=5)
+    assert torch.equal(found.features, samples_of(drawn, reference).features)
+    said = []
+    found = evaluate("m", model, [setting], job, reference, said.append)
+    assert found.classes == 4
+    assert said == ["1 x 30 samples of 4 classes in turn by euler, 2 steps, 2 evaluations"]
+    (entry,) = card.record(found)
+    text = "\n".join(table({EVALUATION: [entry]}))
+    assert "30 samples a seed (seed 5) of 4 classes in turn by euler" in text
 
 
 def test_features_of_many_images_are_those_of_each(monkeypatch):

@@ -49,6 +49,8 @@ def record(report: Report) -> list[dict[str, Any]]:
         "seeds": [*report.seeds],
         "intervals": report.intervals,
     }
+    if report.classes:
+        common["classes"] = report.classes
     outcomes = [o for o in report.outcomes if o.setting.plain]
     found = [
         common | _setting(o.setting) | {"metrics": {n: _rounded(e) for n, e in o.metrics.items()}}

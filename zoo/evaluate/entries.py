@@ -1,7 +1,7 @@
 """What config.json keeps of an evaluation, as a card shows it: model-index and a table.
 
 `training.evaluation` is a list of mappings: what was compared with what (data, split, features,
-title, samples, seeds, solver, steps, nfe) and "metrics", name -> [value, low, high].
+title, samples, classes, seeds, solver, steps, nfe) and "metrics", name -> [value, low, high].
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ TITLES = {
     "bits_per_dim": "bits per dimension, at most",
 }
 # Under what conditions figures hold; a config.json from elsewhere may say anything.
-_KINDS = {"features": str, "samples": int, "seeds": list, "solver": str, "steps": int, "nfe": int}
+_KINDS = {
+    "features": str,
+    "samples": int,
+    "classes": int,
+    "seeds": list,
+    "solver": str,
+    "steps": int,
+    "nfe": int,
+}
 _NEEDED = ("data", "split", "features", "title", "metrics")
 
 
@@ -119,6 +127,7 @@ def _sentence(entry: dict[str, Any]) -> str:
     facts = _conditions(entry)
     seeds = ", ".join(map(str, facts.get("seeds", ())))
     how = f"{facts['samples']:,} samples a seed (seed {seeds})" if "samples" in facts else "Samples"
+    how += f" of {facts['classes']} classes in turn" if "classes" in facts else ""
     if {"solver", "steps", "nfe"} <= facts.keys():
         how += f" by {facts['solver']}, {facts['steps']} steps, {facts['nfe']} evaluations"
     compared = f"compared with the {entry['split']} split of {entry['data']} by {entry['title']}"

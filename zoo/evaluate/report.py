@@ -66,6 +66,7 @@ class Report(Struct, frozen=True):
         training_images: what as many training images score.
         held_out: what the held-out data itself scores.
         kernel: that samples are drawn under; "" where it has no name, or in older files.
+        classes: of which samples are drawn in turn; 0 where the model has none.
     """
 
     format: Literal[1]
@@ -81,6 +82,7 @@ class Report(Struct, frozen=True):
     training_images: dict[str, float] = field(default_factory=dict)
     held_out: dict[str, float] = field(default_factory=dict)
     kernel: str = ""
+    classes: int = 0
     machine: dict[str, str | int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 

@@ -158,12 +158,21 @@ def draw(
             yield samples
 
 
+def classes_in_turn(model: FieldModel, n: int) -> Tensor | None:
+    """Return class numbers 0, 1, ... over and over, (n,); None where the model has no classes."""
+    return torch.arange(n) % model.network.labels if model.network.labels else None
+
+
 def outcome(
     model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
 ) -> tuple[Outcome, list[Samples]]:
-    """Return the figures under one setting, and the samples they are of; none but in the first."""
+    """Return the figures under one setting, and the samples they are of; none but in the first.
+
+    A model that is conditioned on classes draws as many of each.
+    """
     started = time.monotonic()
-    drawn = [samples_of(x, reference) for x in draw(model, setting, job, world)]
+    labels = classes_in_turn(model, job.samples)
+    drawn = [samples_of(x, reference) for x in draw(model, setting, job, world, labels=labels)]
     figures: dict[str, Estimate] = {}
     for name in job.metrics:
         if drawn and name in METRICS:
@@ -184,7 +193,8 @@ def class_accuracy(
     model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
 ) -> dict[str, Estimate]:
     """Return the share of samples, of the classes in turn, classified as their own, by guidance."""
-    labels, found = torch.arange(job.samples) % model.network.labels, {}
+    labels, found = classes_in_turn(model, job.samples), {}
+    assert labels is not None
     for guidance in GUIDANCE:
         drawn = draw(model, setting, job, world, labels=labels, guidance=guidance)
         hits = [class_hits(x, labels, reference.features, model.range) for x in drawn]
@@ -230,7 +240,7 @@ def evaluate(
         say = _say_nothing
     outcomes = []
     for setting in settings if set(job.metrics) & {*METRICS} else ():
-        say(describe(setting, job))
+        say(describe(setting, job, model.network.labels))
         outcomes.append(outcome(model, setting, job, reference, world)[0])
     extra: dict[str, Estimate] = {}
     if "bits" in job.metrics and world.first:
@@ -271,18 +281,20 @@ def _report(
         training_images=training_scores(job, reference),
         held_out=held_out_scores(job, reference),
         kernel=model.kernel.part.use if model.kernel.part else "",
+        classes=model.network.labels,
         machine=reports.machine(str(model.device)),
         versions=reports.versions(),
     )
 
 
-def describe(setting: Setting, job: Job) -> str:
+def describe(setting: Setting, job: Job, classes: int = 0) -> str:
     """Return a setting in words."""
     disturbed = f", noise {setting.noise:g}" if setting.noise else ""
     disturbed += f", weights of {setting.bits} bits" if setting.bits else ""
+    of = f" of {classes} classes in turn" if classes else ""
     return (
-        f"{len(job.seeds)} x {job.samples:,} samples by {setting.solver}, {setting.steps} steps, "
-        f"{setting.nfe} evaluations{disturbed}"
+        f"{len(job.seeds)} x {job.samples:,} samples{of} by {setting.solver}, "
+        f"{setting.steps} steps, {setting.nfe} evaluations{disturbed}"
     )
 
 
