@@ -24,7 +24,7 @@ from solver_problems import Problem, make
 import zoo
 from zoo.errors import ZooError
 
-FIXED = ("heun", "exp-ab3", "exp-abm3")
+FIXED = ("heun", "exp-ab3", "exp-abm3", "exp-abm4")
 MORE_FIXED = (
     "ab3",
     "exp-ab2",

@@ -21,10 +21,21 @@ import zoo
 from zoo.interfaces import FieldKernel, Flow
 
 SHAPE, STEPS = (3, 32, 32), 18
-SOLVERS = ("euler", "heun", "ddim", "exp-heun", "exp-ab2", "exp-ab3", "exp-abm3", "ab2", "ab3")
+SOLVERS = (
+    "euler",
+    "heun",
+    "ddim",
+    "exp-heun",
+    "exp-ab2",
+    "exp-ab3",
+    "exp-abm3",
+    "exp-abm4",
+    "ab2",
+    "ab3",
+)
 # Kernels under which every sample has a level of its own, and those that are timed under each.
 WITH_OWN_LEVELS = {
-    "gravity": ("heun", "exp-heun", "exp-ab3", "exp-abm3"),
+    "gravity": ("heun", "exp-heun", "exp-ab3", "exp-abm3", "exp-abm4"),
     "pfgmpp": ("exp-abm3",),
     "tanh": ("exp-abm3",),
     "exp": ("exp-abm3",),

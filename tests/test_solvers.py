@@ -155,7 +155,7 @@ def test_encode_then_decode_returns_the_data(name):
     ("name", "per_step"),
     [
         *(("euler", 1), ("heun", 2), ("rk4", 4), ("ab2", 1), ("ab3", 1), ("ddim", 1)),
-        *(("exp-heun", 2), ("exp-ab2", 1), ("exp-ab3", 1), ("exp-abm3", 1)),
+        *(("exp-heun", 2), ("exp-ab2", 1), ("exp-ab3", 1), ("exp-abm3", 1), ("exp-abm4", 1)),
         *(("torchdiffeq-euler", 1), ("torchdiffeq-rk4", 4)),
     ],
 )

@@ -23,7 +23,7 @@ STARTS = torch.tensor([[0.9, 0.4], [-0.5, 0.8], [0.3, -1.2], [-1.1, -0.2]], dtyp
 LEVELS = (4.0, 0.6)
 # Steps at which the errors of a method of that order are far above rounding and its order shows.
 STEPS = {1: 100, 2: 60, 3: 80, 4: 40}
-MORE_STEPS = {"torchdiffeq-explicit_adams": 100}
+MORE_STEPS = {"torchdiffeq-explicit_adams": 100, "exp-abm4": 160}
 # These two take a fifth of a second for one evaluation. Solvers see of them what they see of
 # psi-warped and rotating, a field alone: three solvers on a short walk show the orders.
 SLOW = ("phi-warped", "map")

@@ -20,6 +20,7 @@ _OWN = (
     ("exp-ab2", "exponential:AB2", "exponential multistep (DPM-Solver++ 2M), order 2"),
     ("exp-ab3", "exponential:AB3", "exponential multistep (DPM-Solver++ 3M), order 3"),
     ("exp-abm3", "exponential:ABM3", "exponential predictor-corrector (UniPC), order 3"),
+    ("exp-abm4", "exponential:ABM4", "exponential predictor-corrector (UniPC), order 4"),
     ("exp-adaptive", "adaptive:Adaptive", "adaptive exponential Adams, a step size per sample"),
     ("dopri5", "dopri5:Dopri5", "adaptive, a step size per sample, order 5"),
 )

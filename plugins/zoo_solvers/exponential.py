@@ -42,8 +42,13 @@ class Exponential(Tabulated):
         width: float = 0.5,
         scale: float | None = None,
     ) -> None:
-        super().__init__(grids.named(grid, rho=rho, pivot=pivot, width=width))
+        found = grids.named(grid, rho=rho, pivot=pivot, width=width)
+        super().__init__(self.nodes(found) if isinstance(grid, str) else found)
         self._scale = None if scale is None else positive("scale", scale)
+
+    def nodes(self, grid: grids.Grid) -> grids.Grid:
+        """Return the grid to walk where `grid` is asked for by name; a list is walked as it is."""
+        return grid
 
     def value(self, flow: Flow) -> Value:
         """Return the denoiser."""
@@ -102,6 +107,23 @@ class ABM3(Exponential, Multistep):
     def table(self, line: Line) -> Tensor:
         """Return the weights of D_i, D_{i-1}, D_{i-2}."""
         return corrected(line, bashforth(line, 2), moulton(line, 3), until=line.steps)
+
+
+class ABM4(Exponential, Multistep):
+    """Exponential Adams-Bashforth-Moulton: three values predict, four correct, as in `ABM3`.
+
+    Better than that where steps are short against what the denoiser does: by 16 evaluations or so.
+    """
+
+    order = 4
+
+    def nodes(self, grid: grids.Grid) -> grids.Grid:
+        """Return the grid with a start that is worth the order."""
+        return grids.ShortStart(grid)
+
+    def table(self, line: Line) -> Tensor:
+        """Return the weights of D_i, D_{i-1}, D_{i-2}, D_{i-3}."""
+        return corrected(line, bashforth(line, 3), moulton(line, 4), until=line.steps)
 
 
 class Heun(Exponential):
