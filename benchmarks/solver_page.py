@@ -19,6 +19,7 @@ SHOWN = {
     "heun": "heun",
     "exp-ab3 edm": "exp-ab3, EDM's grid",
     "exp-abm3": "exp-abm3",
+    "exp-abm4": "exp-abm4",
     "exp-adaptive": "exp-adaptive",
     "dopri5": "dopri5",
     "torchdiffeq-dopri5": "torchdiffeq-dopri5",

@@ -112,7 +112,7 @@ class ABM3(Exponential, Multistep):
 class ABM4(Exponential, Multistep):
     """Exponential Adams-Bashforth-Moulton: three values predict, four correct, as in `ABM3`.
 
-    Better than that where steps are short against what the denoiser does: by 16 evaluations or so.
+    Better than that where steps are short against what the denoiser does: by 20 evaluations or so.
     """
 
     order = 4
