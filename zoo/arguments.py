@@ -53,6 +53,11 @@ def seed_from(seed: int | None, generator: torch.Generator | None) -> int:
     return int(torch.randint(2**63 - 1, (), generator=generator, device=device))
 
 
+def classes_in_turn(classes: int, n: int) -> Tensor | None:
+    """Return class numbers 0, 1, ... over and over, (n,); None where there are no classes."""
+    return torch.arange(n) % classes if classes else None
+
+
 def class_numbers(
     labels: int | Tensor | None, classes: int, guidance: float, n: int, before: int, after: int
 ) -> Tensor | None:

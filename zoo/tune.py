@@ -6,8 +6,9 @@ A grid of N levels s_0 > ... > s_{N-1} is bent by a few numbers theta_k,
 
 with Z such that the ends stay, so that levels always decrease. Nelder and Mead's simplex looks for
 the theta of the least error: the root mean square, per coordinate, between a sample as the solver
-draws it and as an accurate one does, averaged over samples. Others, kept aside, say what the grid
-is worth.
+draws it and as an accurate one does; over samples the geometric mean, since the few that become
+another image altogether, whose errors are a hundred times those of the others, would drown them.
+Others, kept aside, say what the grid is worth.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo.accurate import accurate_solver
-from zoo.arguments import step_count, whole
+from zoo.arguments import classes_in_turn, step_count, whole
 from zoo.build import solver as build_solver
 from zoo.config import Part
 from zoo.errors import ZooError
@@ -63,13 +64,16 @@ class _Samples:
 
     def __init__(self, model: FieldModel, n: int, seed: int) -> None:
         self._model, self._n, self._seed = model, n, seed
+        self._labels = classes_in_turn(model.network.labels, 2 * n)
         self._ends = self._draw(accurate_solver(model.dtype, _CONVERGED), 18, 2 * n)
 
     def _draw(self, solver: Solver, steps: int, n: int) -> Tensor:
-        return self._model.sample(n, solver=solver, steps=steps, seed=self._seed)
+        labels = None if self._labels is None else self._labels[:n]
+        return self._model.sample(n, solver=solver, steps=steps, seed=self._seed, labels=labels)
 
     def _distance(self, got: Tensor, ends: Tensor) -> float:
-        return float((got - ends).flatten(1).double().square().mean(dim=1).sqrt().mean())
+        errors = (got - ends).flatten(1).double().square().mean(dim=1).sqrt()
+        return float((errors + _CONVERGED).log().mean().exp()) - _CONVERGED
 
     def error(self, solver: Solver, steps: int) -> float:
         """Return the error of the samples to look with; infinite where the solver is lost."""

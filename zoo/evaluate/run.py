@@ -11,6 +11,7 @@ from msgspec import structs
 from torch import Tensor
 
 from zoo import build
+from zoo.arguments import classes_in_turn
 from zoo.errors import ZooError
 from zoo.evaluate import report as reports
 from zoo.evaluate.budget import evaluations, steps_for
@@ -158,11 +159,6 @@ def draw(
             yield samples
 
 
-def classes_in_turn(model: FieldModel, n: int) -> Tensor | None:
-    """Return class numbers 0, 1, ... over and over, (n,); None where the model has no classes."""
-    return torch.arange(n) % model.network.labels if model.network.labels else None
-
-
 def outcome(
     model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
 ) -> tuple[Outcome, list[Samples]]:
@@ -171,7 +167,7 @@ def outcome(
     A model that is conditioned on classes draws as many of each.
     """
     started = time.monotonic()
-    labels = classes_in_turn(model, job.samples)
+    labels = classes_in_turn(model.network.labels, job.samples)
     drawn = [samples_of(x, reference) for x in draw(model, setting, job, world, labels=labels)]
     figures: dict[str, Estimate] = {}
     for name in job.metrics:
@@ -193,7 +189,7 @@ def class_accuracy(
     model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
 ) -> dict[str, Estimate]:
     """Return the share of samples, of the classes in turn, classified as their own, by guidance."""
-    labels, found = classes_in_turn(model, job.samples), {}
+    labels, found = classes_in_turn(model.network.labels, job.samples), {}
     assert labels is not None
     for guidance in GUIDANCE:
         drawn = draw(model, setting, job, world, labels=labels, guidance=guidance)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.arguments import classes_in_turn
 from zoo.config import Config, Data
 from zoo.errors import ZooError
 from zoo.model import FieldModel
@@ -62,8 +63,7 @@ def model_of(trainer: Trainer) -> FieldModel:
 
 def shown(model: FieldModel) -> Tensor:
     """Return 64 samples, always of the same starting points; of all classes in turn, if any."""
-    classes = model.network.labels
-    labels = torch.arange(_SHOWN) % classes if classes else None
+    labels = classes_in_turn(model.network.labels, _SHOWN)
     return model.sample(_SHOWN, seed=0, labels=labels)
 
 
