@@ -27,6 +27,7 @@ from zoo.evaluate.budget import evaluations, steps_for
 from zoo.evaluate.conditional import class_hits
 from zoo.evaluate.entries import EVALUATION, table
 from zoo.evaluate.garments.train import accuracy, export, train
+from zoo.evaluate.intervals import GROUPS, balanced_classes
 from zoo.evaluate.metrics import Nearest, named, samples_of
 from zoo.evaluate.reference import as_written, open_reference
 from zoo.evaluate.robust import NoisySolver, quantised
@@ -436,7 +437,7 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
         return (x.mean(dim=(1, 2, 3)) > 0).long()
 
     kind = extractors.Features("x", "x", lambda x: x, classify)
-    setting, labels = own_setting(model, "euler", 2), torch.arange(30) % 4
+    setting, labels = own_setting(model, "euler", 2), balanced_classes(4, 30)
     found = class_accuracy(
         model, setting, Job(("classes",), 30, (5,)), replace(reference, features=kind)
     )
@@ -446,19 +447,34 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
     assert set(found) == {"class_accuracy_guidance_1", "class_accuracy_guidance_2"}
 
 
-def test_distances_of_a_model_with_classes_are_of_all_of_them_in_turn(reference):
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 10, 20, 100])
+def test_no_class_falls_together_with_a_group_of_the_jackknife(classes):
+    n = 20 * GROUPS * classes
+    labels = balanced_classes(classes, n)
+    groups = torch.arange(n) % GROUPS
+    for group in range(GROUPS):
+        counts = labels[groups == group].bincount(minlength=classes)
+        assert int(counts.min()) > 0.5 * int(counts.max()), group
+    for some in (1, classes - 1, classes + 1, n):
+        counts = balanced_classes(classes, some).bincount(minlength=classes)
+        assert int(counts.max() - counts.min()) <= 1
+    assert balanced_classes(0, 5) is None
+
+
+def test_distances_of_a_model_with_classes_are_of_all_of_them(reference):
     model = images(labels=4)
     setting, job = own_setting(model, "euler", 2), Job(("frechet",), 30, (5,))
     _, (found,) = outcome(model, setting, job, reference)
-    drawn = model.sample(30, labels=torch.arange(30) % 4, steps=2, solver="euler", seed=5)
+    labels = balanced_classes(4, 30)
+    drawn = model.sample(30, labels=labels, steps=2, solver="euler", seed=5)
     assert torch.equal(found.features, samples_of(drawn, reference).features)
     said = []
     found = evaluate("m", model, [setting], job, reference, said.append)
     assert found.classes == 4
-    assert said == ["1 x 30 samples of 4 classes in turn by euler, 2 steps, 2 evaluations"]
+    assert said == ["1 x 30 samples of 4 classes by euler, 2 steps, 2 evaluations"]
     (entry,) = card.record(found)
     text = "\n".join(table({EVALUATION: [entry]}))
-    assert "30 samples a seed (seed 5) of 4 classes in turn by euler" in text
+    assert "30 samples a seed (seed 5) of 4 classes (as many of each) by euler" in text
 
 
 def test_features_of_many_images_are_those_of_each(monkeypatch):

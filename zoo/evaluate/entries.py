@@ -127,7 +127,7 @@ def _sentence(entry: dict[str, Any]) -> str:
     facts = _conditions(entry)
     seeds = ", ".join(map(str, facts.get("seeds", ())))
     how = f"{facts['samples']:,} samples a seed (seed {seeds})" if "samples" in facts else "Samples"
-    how += f" of {facts['classes']} classes in turn" if "classes" in facts else ""
+    how += f" of {facts['classes']} classes (as many of each)" if "classes" in facts else ""
     if {"solver", "steps", "nfe"} <= facts.keys():
         how += f" by {facts['solver']}, {facts['steps']} steps, {facts['nfe']} evaluations"
     compared = f"compared with the {entry['split']} split of {entry['data']} by {entry['title']}"

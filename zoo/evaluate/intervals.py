@@ -53,6 +53,16 @@ def from_mean(values: Tensor) -> Estimate:
     return Estimate(whole.value, whole.low, whole.high, (whole.value,))
 
 
+def balanced_classes(classes: int, n: int) -> Tensor | None:
+    """Return class numbers of n samples, as many of each, (n,); None where there are no classes.
+
+    They come in turn, and every round begins one class later: every group of the jackknife has
+    samples of all classes.
+    """
+    number = torch.arange(n)
+    return (number + number // classes) % classes if classes else None
+
+
 def jackknife(statistic: Callable[[Tensor], Tensor], rows: Tensor) -> list[Estimate]:
     """Return the figures of one set of samples, with the delete-a-group jackknife's intervals.
 

@@ -66,7 +66,7 @@ class Report(Struct, frozen=True):
         training_images: what as many training images score.
         held_out: what the held-out data itself scores.
         kernel: that samples are drawn under; "" where it has no name, or in older files.
-        classes: of which samples are drawn in turn; 0 where the model has none.
+        classes: of which as many samples each are drawn; 0 where the model has none.
     """
 
     format: Literal[1]

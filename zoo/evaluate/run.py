@@ -11,12 +11,11 @@ from msgspec import structs
 from torch import Tensor
 
 from zoo import build
-from zoo.arguments import classes_in_turn
 from zoo.errors import ZooError
 from zoo.evaluate import report as reports
 from zoo.evaluate.budget import evaluations, steps_for
 from zoo.evaluate.conditional import check_classes, class_hits
-from zoo.evaluate.intervals import Estimate, from_mean, from_seeds
+from zoo.evaluate.intervals import Estimate, balanced_classes, from_mean, from_seeds
 from zoo.evaluate.metrics import (
     METRICS,
     Samples,
@@ -167,7 +166,7 @@ def outcome(
     A model that is conditioned on classes draws as many of each.
     """
     started = time.monotonic()
-    labels = classes_in_turn(model.network.labels, job.samples)
+    labels = balanced_classes(model.network.labels, job.samples)
     drawn = [samples_of(x, reference) for x in draw(model, setting, job, world, labels=labels)]
     figures: dict[str, Estimate] = {}
     for name in job.metrics:
@@ -189,7 +188,7 @@ def class_accuracy(
     model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
 ) -> dict[str, Estimate]:
     """Return the share of samples, of the classes in turn, classified as their own, by guidance."""
-    labels, found = classes_in_turn(model.network.labels, job.samples), {}
+    labels, found = balanced_classes(model.network.labels, job.samples), {}
     assert labels is not None
     for guidance in GUIDANCE:
         drawn = draw(model, setting, job, world, labels=labels, guidance=guidance)
@@ -287,7 +286,7 @@ def describe(setting: Setting, job: Job, classes: int = 0) -> str:
     """Return a setting in words."""
     disturbed = f", noise {setting.noise:g}" if setting.noise else ""
     disturbed += f", weights of {setting.bits} bits" if setting.bits else ""
-    of = f" of {classes} classes in turn" if classes else ""
+    of = f" of {classes} classes" if classes else ""
     return (
         f"{len(job.seeds)} x {job.samples:,} samples{of} by {setting.solver}, "
         f"{setting.steps} steps, {setting.nfe} evaluations{disturbed}"
