@@ -164,8 +164,8 @@ The last row is what as many images of the training set score: the best to hope 
 
 Noise: after each step but the last, `amount x sigma(t) x N(0, I)` is added to the state, where
 sigma(t) is the kernel's own level (median radius over sqrt d). Bits: every matrix and convolution
-of the network is rounded to 2^bits - 1 evenly spaced values. Rounding is one draw for each model and
-number of bits: that 6 bits may do more harm than 5 shows how much hangs on the weights that it hits.
+of the network is rounded to 2^bits - 1 evenly spaced values. Rounding is one draw for each model
+and number of bits: that 6 bits may do more harm than 5 shows how much hangs on what it hits.
 
 {robustness(records)}
 

@@ -15,6 +15,7 @@ def draw_evaluations(records: list[Record], path: Path) -> None:
     solvers = sorted({r["setting"]["solver"] for r in plain(records)})
     figure = Figure(figsize=(4 * len(solvers), 3.6), layout="constrained")
     panels = figure.subplots(1, len(solvers), sharey=True, squeeze=False)[0]
+    values = [r["metrics"]["frechet"]["value"] for r in plain(records)]
     for axes, solver in zip(panels, solvers, strict=True):
         for name in sorted({r["model"] for r in records}):
             found = [
@@ -35,8 +36,11 @@ def draw_evaluations(records: list[Record], path: Path) -> None:
             )
         axes.set(title=solver, xlabel="evaluations", xscale="log", yscale="log")
         axes.set_xticks(sorted({r["setting"]["nfe"] for r in found}))
-        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_yticks([10, 20, 50, 100, 200, 500])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
         axes.minorticks_off()
+        axes.set_ylim(0.7 * min(values), 1.4 * max(values))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel(LABEL)
     panels[0].legend()
