@@ -113,12 +113,13 @@ class ABM4(Exponential, Multistep):
     """Exponential Adams-Bashforth-Moulton: three values predict, four correct, as in `ABM3`.
 
     Better than that where steps are short against what the denoiser does: by 20 evaluations or so.
+    A grid by name gets a start that is worth the order; a list of levels is walked as it is.
     """
 
     order = 4
 
     def nodes(self, grid: grids.Grid) -> grids.Grid:
-        """Return the grid with a start that is worth the order."""
+        """Return the grid with its first step divided."""
         return grids.ShortStart(grid)
 
     def table(self, line: Line) -> Tensor:
