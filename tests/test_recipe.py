@@ -122,7 +122,7 @@ def test_the_conditional_recipe_adds_labels_and_time_to_learn_them():
     assert conditional.train == msgspec.structs.replace(plain.train, **changed)
     assert conditional.train.images > plain.train.images
     assert conditional.train.label_dropout == 0.1
-    for part in ("data", "kernel", "prior", "solver", "license"):
+    for part in ("data", "kernel", "prior", "license"):
         assert getattr(plain, part) == getattr(conditional, part)
 
 
