@@ -69,14 +69,11 @@ def ratio(own: Record, other: Record) -> Record | None:
     None without two such seeds.
     """
     one, two = (r["metrics"]["frechet"]["by_seed"] for r in (own, other))
-    logs = [math.log(one[seed] / two[seed]) for seed in sorted(one.keys() & two.keys())]
+    logs = {seed: math.log(one[seed] / two[seed]) for seed in one.keys() & two.keys()}
     if len(logs) < 2:
         return None
-    found = from_seeds(logs)
-    return {
-        k: math.exp(v)
-        for k, v in (("value", found.value), ("low", found.low), ("high", found.high))
-    }
+    found = figure(logs)
+    return {end: math.exp(found[end]) for end in ("value", "low", "high")}
 
 
 def duels(records: list[Record]) -> list[tuple[Record, dict[str, Record]]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ from zoo.evaluate.metrics import Samples
 from zoo.evaluate.reference import Reference, open_reference
 from zoo.evaluate.report import Setting, machine, versions
 from zoo.evaluate.run import Job, outcome, own_setting, sweep
-from zoo.model import FieldModel
 
 FILE = Path(__file__).parents[1] / "docs" / "default_steps.json"
 Interval = tuple[float, float, float]
@@ -51,17 +51,18 @@ def interval(found: Estimate) -> Interval:
     return found.value, found.low, found.high
 
 
-def reference_of(model: FieldModel) -> Reference:
-    """Return the test split of what the model was trained on, by the features of its shape."""
-    kind = features.build(features.default(model.shape), model.shape, torch.device("cpu"))
-    assert model.config is not None
-    return open_reference(model.config.data.name, model.shape, kind)
+@cache
+def reference_of(data: str, shape: tuple[int, ...]) -> Reference:
+    """Return the test split of the data by the features of its shape; models share it."""
+    kind = features.build(features.default(shape), shape, torch.device("cpu"))
+    return open_reference(data, shape, kind)
 
 
 def compare(name: str, steps: list[int], nfe: int, job: Job) -> list[dict[str, Any]]:
     """Return a record per number of steps, the model's own where none is given."""
     model = zoo.load(name)
-    reference = reference_of(model)
+    assert model.config is not None
+    reference = reference_of(model.config.data.name, model.shape)
     own = own_setting(model, None, None)
     many = sweep(model, [own.solver], [nfe])[0]
     settings = [own_setting(model, None, count) for count in steps] or [own]

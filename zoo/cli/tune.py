@@ -7,13 +7,16 @@ from pathlib import Path
 import click
 
 from zoo.cli.output import echo_json
-from zoo.cli.ranges import COUNT, STEPS
+from zoo.cli.ranges import COUNT
+from zoo.config import MAX_STEPS
+
+_STEPS = click.IntRange(3, MAX_STEPS)
 
 
 @click.command()
 @click.argument("ref", metavar="NAME")
 @click.option("--solver", help="Tune this solver's grid, e.g. exp-abm3 [the model's own].")
-@click.option("--steps", type=STEPS, help="Steps to tune for [the model's own].")
+@click.option("--steps", type=_STEPS, help="Steps to tune for [the model's own].")
 @click.option("-n", "count", type=COUNT, default=64, show_default=True, help="Samples to look at.")
 @click.option("--rounds", type=COUNT, default=150, show_default=True, help="Grids to try at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples.")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from zoo.arguments import classes_in_turn
 from zoo.errors import ZooError
 from zoo.interfaces import Network
 from zoo.testing.calls import require_equal, require_shape
@@ -92,7 +93,7 @@ def gradient(factory: Factory) -> None:
     network, shape = _build(factory)
     network.train()
     x, t = _inputs(shape)
-    labels = torch.arange(_BATCH) % network.labels if network.labels else None
+    labels = classes_in_turn(network.labels, _BATCH)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         loss = network.loss(x, t, normal(_BATCH, *shape, seed=2).float(), labels)
