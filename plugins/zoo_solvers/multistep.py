@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,10 +14,15 @@ from zoo.interfaces import FieldKernel, Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.coefficients import Line
 from zoo_solvers.grids import Grid
+from zoo_solvers.ladder import Ladder, Weights
 from zoo_solvers.plan import Number, Plan, make_plan, mix
 from zoo_solvers.walk import CheckedSolver
 
 Value = Callable[[Tensor, Number], Tensor]
+
+
+# A longer walk works out the weights of its own samples: few for each of its evaluations.
+_LONGEST_LADDER = 64
 
 
 class Tabulated(CheckedSolver):
@@ -25,6 +31,7 @@ class Tabulated(CheckedSolver):
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self._known: tuple[FieldKernel, tuple[float, float, int, float | None], Plan] | None = None
+        self._ladder: Ladder | None = None
 
     @abstractmethod
     def value(self, flow: Flow) -> Value:
@@ -52,25 +59,38 @@ class Tabulated(CheckedSolver):
         share: Tensor | None,
         like: Tensor,
     ) -> Plan:
-        """Return the plan for values like `like`; the last one is kept, that without a share."""
+        """Return the plan for values like `like`; what does not depend on the samples is kept."""
         kernel, ends = flow.kernel, (t_from, t_to, steps)
         key = (*ends, flow.sigma_data)
         known = self._known
         if known is None or known[0] is not kernel or known[1] != key:
             times = self.grid.times(kernel, *ends)
-            plan = self._plan(flow, times, None, times.tolist(), like)
-            self._known = known = (kernel, key, plan)
+            nominal = times.tolist()
+            plan = make_plan(nominal, nominal, *self._weights(flow, times, None), like)
+            self._known, self._ladder = (known := (kernel, key, plan)), None
         if share is None:
             return known[2]
-        times = self.grid.times(kernel, *ends, share)
-        return self._plan(flow, times, share, known[2].nominal, like)
+        times, weights = self._own(flow, ends, share)
+        return make_plan(flow.moments(times), known[2].nominal, *weights, like)
 
-    def _plan(
-        self, flow: Flow, times: Tensor, share: Tensor | None, nominal: list[float], like: Tensor
-    ) -> Plan:
+    def _own(
+        self, flow: Flow, ends: tuple[float, float, int], share: Tensor
+    ) -> tuple[Tensor, Weights]:
+        """Return the times and weights of samples with shares of their own."""
+
+        def times_of(share: Tensor) -> Tensor:
+            return self.grid.times(flow.kernel, *ends, share)
+
+        if ends[2] > _LONGEST_LADDER or share.requires_grad:
+            times = times_of(share)
+            return times, self._weights(flow, times, share)
+        if self._ladder is None or self._ladder.device != share.device:
+            self._ladder = Ladder(times_of, partial(self._weights, flow), share.device)
+        return self._ladder.open(share)
+
+    def _weights(self, flow: Flow, times: Tensor, share: Tensor | None) -> Weights:
         line = self.line(flow, times, share)
-        moments = nominal if share is None else flow.moments(times)
-        return make_plan(moments, nominal, *line.split(self.table(line)), like)
+        return line.split(self.table(line))
 
 
 class Multistep(Tabulated):
