@@ -3,11 +3,13 @@
 import pytest
 import torch
 from test_solvers import ENDS, FIXED, KERNEL, NAMES, build, denoiser, flow_map, gaussian_flow, start
+from zoo_gaussian.kernel import GaussianKernel
+from zoo_gravity.kernel import GravityKernel
 from zoo_solvers.euler import Euler
 
 import zoo
 from zoo.errors import ZooError
-from zoo.interfaces import Flow
+from zoo.interfaces import Flow, over
 from zoo.interfaces.checks import all_finite
 
 OWN = [name for name in NAMES if not name.startswith("torchdiffeq")]
@@ -110,3 +112,29 @@ def test_nothing_in_a_walk_waits_for_an_accelerator(name, kernel):
     assert end.is_meta
     assert end.shape == x.shape
     assert flow.nfe >= 5
+
+
+# Torchdiffeq's adaptive methods leave out the slope of their step sizes, scipy's have none at all.
+DIFFERENTIABLE = [*OWN, "torchdiffeq-rk4", "torchdiffeq-explicit_adams"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kernel", [GaussianKernel(dim=16), GravityKernel(dim=16)])
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_the_gradient_of_a_walk_is_its_slope(name, kernel, dtype):
+    """Through the times and weights of the samples' own levels too."""
+    solver = build(name)
+
+    def end(x):
+        flow = Flow(kernel, lambda x, t: x / (1 + over(t, x)), dtype=dtype, sigma_data=0.5)
+        return solver.integrate(flow, x, kernel.t_max, kernel.t_min, steps=6).sum()
+
+    x = torch.linspace(0.5, 1.5, 32, dtype=torch.float64).reshape(2, 16) * kernel.t_max
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(end(x), x)
+    step = 1e-5 if dtype == torch.float64 else 1e-3
+    with torch.no_grad():
+        slope = (end(x * (1 + step)) - end(x * (1 - step))) / (2 * step)
+    torch.testing.assert_close(
+        (gradient * x).sum(), slope, rtol=1e-8 if dtype == torch.float64 else 5e-3, atol=0
+    )

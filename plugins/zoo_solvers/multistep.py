@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -20,9 +21,18 @@ from zoo_solvers.walk import CheckedSolver
 
 Value = Callable[[Tensor, Number], Tensor]
 
-
 # A longer walk works out the weights of its own samples: few for each of its evaluations.
 _LONGEST_LADDER = 64
+
+
+@dataclass
+class _Known:
+    """What is kept of the last walk, for one of the same kernel and key."""
+
+    kernel: FieldKernel
+    key: tuple[float, float, int, float | None]
+    plan: Plan
+    ladder: Ladder | None = None
 
 
 class Tabulated(CheckedSolver):
@@ -30,8 +40,7 @@ class Tabulated(CheckedSolver):
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
-        self._known: tuple[FieldKernel, tuple[float, float, int, float | None], Plan] | None = None
-        self._ladder: Ladder | None = None
+        self._known: _Known | None = None
 
     @abstractmethod
     def value(self, flow: Flow) -> Value:
@@ -61,32 +70,26 @@ class Tabulated(CheckedSolver):
     ) -> Plan:
         """Return the plan for values like `like`; what does not depend on the samples is kept."""
         kernel, ends = flow.kernel, (t_from, t_to, steps)
-        key = (*ends, flow.sigma_data)
-        known = self._known
-        if known is None or known[0] is not kernel or known[1] != key:
+        key, known = (*ends, flow.sigma_data), self._known
+        if known is None or known.kernel is not kernel or known.key != key:
             times = self.grid.times(kernel, *ends)
             nominal = times.tolist()
             plan = make_plan(nominal, nominal, *self._weights(flow, times, None), like)
-            self._known, self._ladder = (known := (kernel, key, plan)), None
+            self._known = known = _Known(kernel, key, plan)
         if share is None:
-            return known[2]
-        times, weights = self._own(flow, ends, share)
-        return make_plan(flow.moments(times), known[2].nominal, *weights, like)
-
-    def _own(
-        self, flow: Flow, ends: tuple[float, float, int], share: Tensor
-    ) -> tuple[Tensor, Weights]:
-        """Return the times and weights of samples with shares of their own."""
+            return known.plan
 
         def times_of(share: Tensor) -> Tensor:
-            return self.grid.times(flow.kernel, *ends, share)
+            return self.grid.times(kernel, *ends, share)
 
-        if ends[2] > _LONGEST_LADDER or share.requires_grad:
+        if steps > _LONGEST_LADDER or share.requires_grad:
             times = times_of(share)
-            return times, self._weights(flow, times, share)
-        if self._ladder is None or self._ladder.device != share.device:
-            self._ladder = Ladder(times_of, partial(self._weights, flow), share.device)
-        return self._ladder.open(share)
+            weights = self._weights(flow, times, share)
+        else:
+            if known.ladder is None or known.ladder.device != share.device:
+                known.ladder = Ladder(times_of, partial(self._weights, flow), share.device)
+            times, weights = known.ladder.open(share)
+        return make_plan(flow.moments(times), known.plan.nominal, *weights, like)
 
     def _weights(self, flow: Flow, times: Tensor, share: Tensor | None) -> Weights:
         line = self.line(flow, times, share)
@@ -108,7 +111,7 @@ class Multistep(Tabulated):
         values = deque([latest], maxlen=len(plan.values[0]))
         # Not where it would become the state itself; accelerators keep freed memory by themselves.
         reuse = latest.dtype != x.dtype and x.device.type == "cpu"
-        work = torch.empty_like(latest) if reuse else None
+        work = torch.empty_like(latest) if reuse and not latest.requires_grad else None
         for i in range(steps):
             if i:
                 values.appendleft(value(states[0], plan.times[i]))

@@ -97,7 +97,7 @@ class OwnSteps(CheckedSolver):
             flow.rows = walk.place
             walk.advance()
             x = x.index_copy(0, walk.place, walk.state())
-            after(taken, float(walk.time()[walk.left.argmax()]), x)
+            after(taken, float(walk.time().detach()[walk.left.argmax()]), x)
             under_way = walk.left > 0
             if not bool(under_way.all()):
                 walk.keep(under_way)
