@@ -1,6 +1,6 @@
 """Samplers of other libraries on a null network, for those that are installed.
 
-Each is a function (x, steps) -> evaluations, made by `samplers(null)`; what a library asks to be
+Each is a function (x, steps) -> evaluations, made by `samplers()`; what a library asks to be
 set up once per walk is part of its walk, what it asks once per model is not.
 """
 
@@ -29,16 +29,22 @@ def installed() -> tuple[dict[str, str], list[str]]:
     return found, notes
 
 
-def samplers() -> dict[str, Walk]:
-    """Return the walks of all peers that are installed, by name."""
-    found, _ = installed()
+def samplers() -> tuple[dict[str, Walk], list[str]]:
+    """Return the walks of all peers that are there, by name, and a note on each that is not."""
+    found, notes = installed()
     makers = {
         "diffusers": diffusers_walks,
         "azula": azula_walks,
         "k-diffusion": k_diffusion_walks,
         "torchdiffeq": torchdiffeq_walks,
     }
-    return {name: walk for package in found for name, walk in makers[package]()}
+    walks: dict[str, Walk] = {}
+    for package in found:
+        try:
+            walks |= dict(makers[package]())
+        except ImportError as error:
+            notes.append(f"{package} is installed but does not import ({error}): not measured")
+    return walks, notes
 
 
 def diffusers_walks() -> Iterator[tuple[str, Walk]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from peers import installed, samplers
+from peers import samplers
 from timing import Part, Run, arguments, report, side_by_side
 from torch import Tensor
 
@@ -89,7 +89,8 @@ def main() -> None:
         kernel = zoo.kernel(kind, dim=3 * 32 * 32)
         runs |= {f"zoo {name}, {kind}": zoo_walk(kernel, name, spread) for name in names}
     single = x.float()
-    runs |= {name: lambda w=walk: w(single, STEPS) for name, walk in samplers().items()}
+    walks, notes = samplers()
+    runs |= {name: lambda w=walk: w(single, STEPS) for name, walk in walks.items()}
     with torch.inference_mode():
         rows = side_by_side(runs, given.rounds, scale=1e6, twice=True)
     part = Part(
@@ -100,7 +101,7 @@ def main() -> None:
         "us per evaluation",
         rows,
         "at most 50 us for Heun and the multistep solvers" if given.batch == 16 else "",
-        installed()[1],
+        notes,
     )
     report([part], given.json)
 
