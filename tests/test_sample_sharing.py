@@ -18,6 +18,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import Network
 from zoo.lift import lift
 from zoo.model import FieldModel
+from zoo.tiles import tile_size
 
 # Fixed steps, one step size for a whole group, steps per sample.
 SOLVERS = {"heun": {}, "torchdiffeq-bosh3": {"rtol": 0.3, "atol": 0.3}, "dopri5": {"rtol": 0.05}}
@@ -196,6 +197,46 @@ def test_a_compiled_model_gives_the_same_samples(fresh_compiler, under):
     assert graphs >= 1
     compiled.sample(33, seed=1, steps=5)
     assert len(seen) == graphs, "another number of samples was compiled anew"
+
+
+def one_memory(graph, inputs):
+    """A backend that gives every answer in the same memory, as CUDA graphs do."""
+    kept = []
+
+    def run(*given):
+        answers = graph(*given)
+        kept[:] = kept or [answer.clone() for answer in answers]
+        return [memory.copy_(answer) for memory, answer in zip(kept, answers, strict=True)]
+
+    return run
+
+
+class Whole(Network):
+    """A network that is compiled as a whole, unlike those whose backbone alone is."""
+
+    def __init__(self):
+        super().__init__()
+        self.pull = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x, t, labels=None):
+        return x * self.pull / (1 + t.reshape(-1, 1))
+
+
+@pytest.mark.parametrize("solver", ["heun", "exp-heun", "exp-abm4", "dopri5", "torchdiffeq-rk4"])
+@pytest.mark.parametrize("under", [None, "tanh"])
+def test_compiled_code_may_give_every_answer_in_the_same_memory(fresh_compiler, under, solver):
+    like = points(kernel="gaussian")
+
+    def built():
+        return FieldModel(like.kernel, like.prior, Whole(), like.solver, (2,))
+
+    plain, compiled = built(), built().compile(backend=one_memory)
+    if under:
+        plain, compiled = lift(plain, under), lift(compiled, under)
+    # One tile, whose answer is not put together from several.
+    options = {"n": tile_size(2), "seed": 0, "steps": 5, "solver": solver}
+    a, b = (model.sample(**options) for model in (plain, compiled))
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow

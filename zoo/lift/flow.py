@@ -113,8 +113,10 @@ class LiftedFlow(Flow):
         labels: Tensor | None,
         guidance: float,
         dtype: torch.dtype,
+        *,
+        compiled: bool = False,
     ) -> None:
-        predict = conditioned(network, guidance, kernel.dim, dtype)
+        predict = conditioned(network, guidance, kernel.dim, dtype, compiled)
         super().__init__(
             kernel,
             predict,
@@ -123,7 +125,7 @@ class LiftedFlow(Flow):
             labels=labels,
             sigma_data=network.sigma_data,
         )
-        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
+        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype, compiled)
         self._high = network.denoiser.high
 
     def carrying(self, shape: tuple[int, ...]) -> CarryingFlow:
