@@ -447,6 +447,24 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
     assert set(found) == {"class_accuracy_guidance_1", "class_accuracy_guidance_2"}
 
 
+def test_samples_of_guidance_one_are_drawn_once(reference, monkeypatch):
+    model, asked = images(labels=4), []
+    kind = extractors.Features(
+        "x", "x", lambda x: x.flatten(1).double(), lambda x: (x.sum((1, 2, 3)) > 0).long()
+    )
+    reference = replace(reference, features=kind)
+    setting = own_setting(model, "euler", 2)
+    expected = class_accuracy(model, setting, Job(("classes",), 30, (5,)), reference)
+    sample = model.sample
+    monkeypatch.setattr(
+        model, "sample", lambda *a, **k: (asked.append(k["guidance"]), sample(*a, **k))[1]
+    )
+    job = Job(("frechet", "classes"), 30, (5,))
+    found = evaluate("m", model, [setting, own_setting(model, "euler", 3)], job, reference)
+    assert asked == [1.0, 1.0, 2.0]
+    assert found.model_metrics == expected
+
+
 @pytest.mark.parametrize("classes", [2, 3, 4, 5, 10, 20, 100])
 def test_no_class_falls_together_with_a_group_of_the_jackknife(classes):
     n = 20 * GROUPS * classes

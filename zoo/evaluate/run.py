@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -185,13 +185,24 @@ def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Esti
 
 
 def class_accuracy(
-    model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
+    model: FieldModel,
+    setting: Setting,
+    job: Job,
+    reference: Reference,
+    world: World = ALONE,
+    unguided: Sequence[Samples] | None = None,
 ) -> dict[str, Estimate]:
-    """Return the share of samples, of the classes in turn, classified as their own, by guidance."""
+    """Return the share of samples, of the classes in turn, classified as their own, by guidance.
+
+    `unguided` are the samples of guidance 1 where they have been drawn, as `outcome` returns them.
+    """
     labels, found = balanced_classes(model.network.labels, job.samples), {}
     assert labels is not None
     for guidance in GUIDANCE:
-        drawn = draw(model, setting, job, world, labels=labels, guidance=guidance)
+        if guidance == 1.0 and unguided is not None:
+            drawn: Iterable[Tensor] = (samples.images for samples in unguided)
+        else:
+            drawn = draw(model, setting, job, world, labels=labels, guidance=guidance)
         hits = [class_hits(x, labels, reference.features, model.range) for x in drawn]
         if len(hits) == 1:
             estimate = from_mean(hits[0])
@@ -233,17 +244,19 @@ def evaluate(
     job.check(model, reference)
     if not world.first:
         say = _say_nothing
-    outcomes = []
+    outcomes, unguided = [], None
     for setting in settings if set(job.metrics) & {*METRICS} else ():
         say(describe(setting, job, model.network.labels))
-        outcomes.append(outcome(model, setting, job, reference, world)[0])
+        found, drawn = outcome(model, setting, job, reference, world)
+        outcomes.append(found)
+        unguided = drawn if unguided is None else unguided
     extra: dict[str, Estimate] = {}
     if "bits" in job.metrics and world.first:
         say(f"bits per dimension of {BITS_IMAGES} images")
         extra["bits_per_dim"] = bits_per_dim(model, reference)
     if "classes" in job.metrics:
         say(f"class accuracy of {job.samples:,} samples at guidance {GUIDANCE}")
-        extra |= class_accuracy(model, settings[0], job, reference, world)
+        extra |= class_accuracy(model, settings[0], job, reference, world, unguided)
     return _report(name, model, job, reference, outcomes, extra) if world.first else None
 
 
