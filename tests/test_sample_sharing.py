@@ -223,7 +223,7 @@ class Whole(Network):
 
 
 @pytest.mark.parametrize("solver", ["heun", "exp-heun", "exp-abm4", "dopri5", "torchdiffeq-rk4"])
-@pytest.mark.parametrize("under", [None, "tanh"])
+@pytest.mark.parametrize("under", [None, "tanh", "vp"])
 def test_compiled_code_may_give_every_answer_in_the_same_memory(fresh_compiler, under, solver):
     like = points(kernel="gaussian")
 

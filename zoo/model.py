@@ -43,9 +43,6 @@ class FieldModel(nn.Module):
         config: the model folder's config.json, None for parts put together by hand.
         card: the model card's text.
 
-    Attributes:
-        compiled: whether `compile` was called.
-
     Raises:
         ZooError: parts that do not fit each other.
     """
@@ -69,7 +66,6 @@ class FieldModel(nn.Module):
         self.kernel, self.prior, self.solver = kernel, prior, solver
         self.network, self.shape = network, tuple(shape)
         self.config, self.card = config, card
-        self.compiled = False
         self.eval()
 
     @property
@@ -97,7 +93,7 @@ class FieldModel(nn.Module):
 
     def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
         """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-        predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype, self.compiled)
+        predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype)
         return Flow(
             self.kernel,
             predict,
@@ -324,11 +320,10 @@ class FieldModel(nn.Module):
         Arguments are those of torch.compile: mode="reduce-overhead" records CUDA graphs too. On the
         CPU, where batches are cut into tiles of one size, one compilation serves all of them.
         """
-        self._to_compile().compile(*args, **kwargs)
-        self.compiled = True
+        self._compiled().compile(*args, **kwargs)
         return self
 
-    def _to_compile(self) -> nn.Module:
+    def _compiled(self) -> nn.Module:
         """Return the module that `compile` works on."""
         return self.network
 
@@ -353,25 +348,17 @@ def _moving(bar: tqdm, samples: int) -> StepCallback:  # type: ignore[type-arg]
     return tell
 
 
-def conditioned(
-    network: Network, guidance: float, dim: int, dtype: torch.dtype, compiled: bool
-) -> Predict:
+def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
     """Return the network, whose weights are of `dtype`, as a function of (x, t), or (x, t, labels).
 
-    It is guided by the labels, evaluated in tiles, and shown x and t in `shown_dtype(dtype)`. What
-    compiled code returns is copied: CUDA graphs give every answer in the same memory, and solvers
-    keep some.
+    It is guided by the labels, evaluated in tiles, and shown x and t in `shown_dtype(dtype)`.
     """
 
     def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         both = torch.cat([labels, torch.full_like(labels, -1)])
         twice = t if t.ndim == 0 else torch.cat([t, t])
         conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
-        return plain + guidance * (conditional - plain)  # type: ignore[no-any-return]
+        return plain + guidance * (conditional - plain)
 
-    def copied(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
-        return network(x, t, *labels).clone()  # type: ignore[no-any-return]
-
-    plain = copied if compiled else network
     size = max(tile_size(dim), network.tile)
-    return in_tiles(in_half(plain if guidance == 1.0 else guided, dtype), size)
+    return in_tiles(in_half(network if guidance == 1.0 else guided, dtype), size)

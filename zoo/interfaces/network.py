@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -24,6 +24,7 @@ class Network(nn.Module, ABC):
         sigma_data: standard deviation of the data per coordinate, in data units, where it is
             known: solvers measure noise by it. None where it is not.
         tile: on the CPU evaluate at least so many samples together (zoo.tiles).
+        compiled: whether `compile` has been called on it as a whole.
     """
 
     part: Part | None = None
@@ -32,6 +33,20 @@ class Network(nn.Module, ABC):
     augment: int = 0
     sigma_data: float | None = None
     tile: int = 1
+    compiled: bool = False
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Let torch.compile make the network's code, with its arguments."""
+        super().compile(*args, **kwargs)
+        self.compiled = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return what `forward` does; a copy of what compiled code gives.
+
+        CUDA graphs give every answer in the same memory, and solvers keep some.
+        """
+        out: Tensor = super().__call__(*args, **kwargs)
+        return out.clone() if self.compiled else out
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:

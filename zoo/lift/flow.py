@@ -113,10 +113,8 @@ class LiftedFlow(Flow):
         labels: Tensor | None,
         guidance: float,
         dtype: torch.dtype,
-        *,
-        compiled: bool = False,
     ) -> None:
-        predict = conditioned(network, guidance, kernel.dim, dtype, compiled)
+        predict = conditioned(network, guidance, kernel.dim, dtype)
         super().__init__(
             kernel,
             predict,
@@ -125,7 +123,7 @@ class LiftedFlow(Flow):
             labels=labels,
             sigma_data=network.sigma_data,
         )
-        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype, compiled)
+        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
         self._high = network.denoiser.high
 
     def carrying(self, shape: tuple[int, ...]) -> CarryingFlow:

@@ -50,7 +50,7 @@ class LiftedModel(FieldModel):
             denoiser = GaussianDenoiser(source.network, source.kernel)
         network = LiftedNetwork(denoiser, kernel, source.shape)
         super().__init__(kernel, prior, network, solver, source.shape)
-        self._range, self._steps, self.compiled = source.range, source.steps, source.compiled
+        self._range, self._steps = source.range, source.steps
         if source.config is not None:
             self.config = self._described(source.config)
 
@@ -77,9 +77,7 @@ class LiftedModel(FieldModel):
 
     def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> LiftedFlow:
         """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-        return LiftedFlow(
-            self.kernel, self.network, labels, guidance, self.dtype, compiled=self.compiled
-        )
+        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype)
 
     def _walk(
         self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None
@@ -90,7 +88,7 @@ class LiftedModel(FieldModel):
         state = super()._walk(solver, carrying, carrying.start(x), steps, callback)
         return carrying.unpack(state)[0]
 
-    def _to_compile(self) -> nn.Module:
+    def _compiled(self) -> nn.Module:
         return self.network.denoiser.network
 
     def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
