@@ -249,7 +249,9 @@ def evaluate(
         say(describe(setting, job, model.network.labels))
         found, drawn = outcome(model, setting, job, reference, world)
         outcomes.append(found)
-        unguided = drawn if unguided is None else unguided
+        if unguided is None and "classes" in job.metrics:
+            unguided = drawn
+        del drawn  # while the next are drawn
     extra: dict[str, Estimate] = {}
     if "bits" in job.metrics and world.first:
         say(f"bits per dimension of {BITS_IMAGES} images")
