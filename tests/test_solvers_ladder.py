@@ -1,5 +1,7 @@
 """Plans of samples with levels of their own: read off a table, they are those of the samples."""
 
+from functools import partial
+
 import pytest
 import torch
 from test_solvers import build
@@ -22,14 +24,9 @@ def flow():
     return Flow(KERNEL, lambda x, t: torch.zeros_like(x), dtype=torch.float64, sigma_data=0.5)
 
 
-def ladder(solver, steps, shares=None):
-    def weights_of(times, share):
-        line = solver.line(flow(), times, share)
-        return line.split(solver.table(line))
-
-    def times_of(share):
-        return solver.grid.times(KERNEL, *ENDS, steps, share)
-
+def ladder(solver, steps):
+    times_of = partial(solver.grid.times, KERNEL, *ENDS, steps)
+    weights_of = partial(solver._weights, flow())
     return Ladder(times_of, weights_of, CPU), times_of, weights_of
 
 

@@ -79,9 +79,7 @@ class Tabulated(CheckedSolver):
         if share is None:
             return known.plan
 
-        def times_of(share: Tensor) -> Tensor:
-            return self.grid.times(kernel, *ends, share)
-
+        times_of = partial(self.grid.times, kernel, *ends)
         if steps > _LONGEST_LADDER or share.requires_grad:
             times = times_of(share)
             weights = self._weights(flow, times, share)
