@@ -82,7 +82,7 @@ def test_a_walk_by_the_ladder_ends_where_one_by_the_samples_own_plans_does(monke
         return ABM4().integrate(on, x, *ENDS, steps=19)
 
     by_ladder = walk()
-    monkeypatch.setattr(multistep, "_LONGEST_LADDER", 0)
+    monkeypatch.setattr(multistep, "FEW_STEPS", 0)
     own = walk()
     assert not torch.equal(by_ladder, own)
     torch.testing.assert_close(by_ladder, own, rtol=0, atol=3e-5)

@@ -16,7 +16,7 @@ from zoo_solvers import coefficients, grids
 from zoo_solvers.checks import positive, scale_of
 from zoo_solvers.coefficients import Line, bashforth, corrected, moulton
 from zoo_solvers.linear import denoiser, marginal, own_share
-from zoo_solvers.multistep import Multistep, Tabulated, Value
+from zoo_solvers.multistep import Multistep, Tabulated, Value, held
 from zoo_solvers.plan import mix
 
 
@@ -142,8 +142,8 @@ class Heun(Exponential):
         """Return x at t_to."""
         denoise = self.value(flow)
         here = denoise(x, t_from)
-        share = self.share(flow.kernel, x, here, t_from)
-        plan = self.plan(flow, t_from, t_to, steps, share, here)
+        x = held(x, here, steps)
+        plan = self.plan(flow, x, here, t_from, t_to, steps)
         for i in range(steps):
             if i:
                 here = denoise(x, plan.times[i])

@@ -147,7 +147,7 @@ def own_share(kernel: FieldKernel, x: Tensor, d: Tensor, t: float) -> Tensor | N
     if not (kernel.random_level and is_scalar(kernel)):
         return None
     # With the digits of D: the level that is read off x has fewer.
-    noise = x.to(d.dtype, copy=True).sub_(d).flatten(1)
-    size: Tensor = torch.linalg.vector_norm(noise, dim=1).to(x.dtype)
+    noise = (x.to(d.dtype) - d).flatten(1)
+    size: Tensor = torch.linalg.vector_norm(noise, dim=1).to(torch.float64)
     typical = float(kernel.level(t)) * math.sqrt(kernel.dim)
     return (size / typical).clamp(LEAST_SHARE, LARGEST_SHARE)

@@ -21,8 +21,9 @@ from zoo_solvers.walk import CheckedSolver
 
 Value = Callable[[Tensor, Number], Tensor]
 
-# A longer walk works out the weights of its own samples: few for each of its evaluations.
-_LONGEST_LADDER = 64
+# A walk of more steps adds small ones: its state is float64, whatever the values are, and it works
+# out the weights of its own samples, few for each of its evaluations.
+FEW_STEPS = 64
 
 
 @dataclass
@@ -36,7 +37,11 @@ class _Known:
 
 
 class Tabulated(CheckedSolver):
-    """A method given by a grid, the line along it, and a table of weights."""
+    """A method given by a grid, the line along it, and a table of weights.
+
+    The state of a walk of at most 64 steps has the digits of the values, float32 for most networks:
+    what it loses is of the order of what they have lost, and far less than the steps' own error.
+    """
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
@@ -60,38 +65,38 @@ class Tabulated(CheckedSolver):
         return None
 
     def plan(
-        self,
-        flow: Flow,
-        t_from: float,
-        t_to: float,
-        steps: int,
-        share: Tensor | None,
-        like: Tensor,
+        self, flow: Flow, x: Tensor, value: Tensor, t_from: float, t_to: float, steps: int
     ) -> Plan:
-        """Return the plan for values like `like`; what does not depend on the samples is kept."""
+        """Return the plan of a walk from x, with `value` there; what all walks share is kept."""
         kernel, ends = flow.kernel, (t_from, t_to, steps)
         key, known = (*ends, flow.sigma_data), self._known
         if known is None or known.kernel is not kernel or known.key != key:
             times = self.grid.times(kernel, *ends)
             nominal = times.tolist()
-            plan = make_plan(nominal, nominal, *self._weights(flow, times, None), like)
+            plan = make_plan(nominal, nominal, *self._weights(flow, times, None), x, value)
             self._known = known = _Known(kernel, key, plan)
+        share = self.share(kernel, x, value, t_from)
         if share is None:
             return known.plan
 
         times_of = partial(self.grid.times, kernel, *ends)
-        if steps > _LONGEST_LADDER or share.requires_grad:
+        if steps > FEW_STEPS or share.requires_grad:
             times = times_of(share)
             weights = self._weights(flow, times, share)
         else:
             if known.ladder is None or known.ladder.device != share.device:
                 known.ladder = Ladder(times_of, partial(self._weights, flow), share.device)
             times, weights = known.ladder.open(share)
-        return make_plan(flow.moments(times), known.plan.nominal, *weights, like)
+        return make_plan(flow.moments(times), known.plan.nominal, *weights, x, value)
 
     def _weights(self, flow: Flow, times: Tensor, share: Tensor | None) -> Weights:
         line = self.line(flow, times, share)
         return line.split(self.table(line))
+
+
+def held(x: Tensor, value: Tensor, steps: int) -> Tensor:
+    """Return the state x in the digits that a walk of so many steps has, `value` being at x."""
+    return x.to(value.dtype) if steps <= FEW_STEPS else x
 
 
 class Multistep(Tabulated):
@@ -103,8 +108,8 @@ class Multistep(Tabulated):
         """Return x at t_to."""
         value = self.value(flow)
         latest = value(x, t_from)
-        share = self.share(flow.kernel, x, latest, t_from)
-        plan = self.plan(flow, t_from, t_to, steps, share, latest)
+        x = held(x, latest, steps)
+        plan = self.plan(flow, x, latest, t_from, t_to, steps)
         states = deque([x], maxlen=len(plan.states[0]))
         values = deque([latest], maxlen=len(plan.values[0]))
         # Not where it would become the state itself; accelerators keep freed memory by themselves.

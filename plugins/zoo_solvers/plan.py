@@ -38,22 +38,23 @@ def make_plan(
     nominal: list[float],
     states: Tensor,
     values: Tensor,
-    like: Tensor,
+    state: Tensor,
+    value: Tensor,
 ) -> Plan:
     """Return the plan of weights of states and values, shapes (steps, count, ...).
 
-    `like` is a value that the weights multiply: coefficients of one number per sample are shaped
-    (B, 1, ...) to suit it, and those of the values get its dtype.
+    `state` and `value` are of those that the weights multiply: coefficients of one number per
+    sample are shaped (B, 1, ...) to suit them, and get their dtypes.
     """
     if states.ndim == 2:
         return Plan(times, nominal, states.tolist(), values.tolist())
 
-    def spread(table: Tensor) -> list[Sequence[Number]]:
+    def spread(table: Tensor, like: Tensor) -> list[Sequence[Number]]:
         steps, count, *batch = table.shape
-        flat = table.reshape(steps * count, *batch, *(1,) * (like.ndim - 1)).unbind()
+        flat = table.to(like.dtype).reshape(steps * count, *batch, *(1,) * (like.ndim - 1)).unbind()
         return [flat[i : i + count] for i in range(0, len(flat), count)]
 
-    return Plan(times, nominal, spread(states), spread(values.to(like.dtype)))
+    return Plan(times, nominal, spread(states, state), spread(values, value))
 
 
 def mix(
@@ -70,7 +71,7 @@ def mix(
     value and of another dtype than the states, is overwritten.
     """
     dtype = states[0].dtype
-    if min(len(on_values), len(values)) == 1:
+    if values[0].dtype != dtype and min(len(on_values), len(values)) == 1:
         total = values[0].to(dtype, copy=True).mul_(on_values[0])
     else:
         total = _scaled(values[0], on_values[0], work)

@@ -23,7 +23,7 @@ class CheckedSolver(Solver):
     def walk(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
     ) -> Tensor:
-        """Return x at t_to; x is finite float64, t_from != t_to, steps >= 1."""
+        """Return x at t_to, of any float dtype; x is finite float64, t_from != t_to, steps >= 1."""
 
     def integrate(
         self,
@@ -55,7 +55,7 @@ class CheckedSolver(Solver):
         result = self.walk(flow, x, t_from, t_to, steps, callback or _nothing)
         if not all_finite(result):
             self._explain(flow, x, t_from, t_to, steps)
-        return result
+        return result.to(torch.float64)
 
     def _explain(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> None:
         """Walk again, checking every evaluation, to say at which t the state was lost."""

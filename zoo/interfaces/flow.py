@@ -19,8 +19,8 @@ Predict = Callable[..., Tensor]
 class Flow:
     """The ODE dx/dt = field(x, t) of one kernel and one predictor.
 
-    States are float64; the predictor sees them in its own dtype. This is the one place where
-    they are cast.
+    States are float64, or have the digits of `denoise` where a solver walks in few steps; the
+    predictor sees them in its own dtype. This is the one place where they are cast to it.
 
     Attributes:
         kernel: the field kernel.

@@ -41,5 +41,5 @@ class Solver(ABC):
 
         Never evaluates the field outside the interval between t_from and t_to. `steps` is the
         number of steps; adaptive methods take it as a hint. `callback(i, t, x)` is called after
-        each step.
+        each step, with x in the digits that the solver holds it in.
         """
