@@ -4,8 +4,8 @@
 
 A null network, images of 3x32x32, 18 steps. The zoo's one-step solvers and the bare loop keep the
 state in float64 and show the network float32; the zoo's multistep and exponential solvers, a second
-bare loop and other libraries keep it in float32. Null networks return what they are shown. Every figure is the time of a whole walk by its evaluations, the second
-of two in a row.
+bare loop and other libraries keep it in float32. Null networks return what they are shown. Every
+figure is the time of a whole walk by its evaluations, the second of two in a row.
 """
 
 from __future__ import annotations
