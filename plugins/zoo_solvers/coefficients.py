@@ -25,6 +25,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from numpy.polynomial.legendre import leggauss
@@ -37,6 +38,18 @@ _POINTS += 0.5
 _FAR = torch.tensor([2e30, 1e30], dtype=torch.float64)
 # Offsets of nodes in the order of the Newton polynomials.
 _NEAREST_FIRST = (0, 1, -1, -2)
+
+
+class Weights(NamedTuple):
+    """The weights of every step of a walk.
+
+    Attributes:
+        table: shape (steps, count, ...): of the states, newest first, then of the values.
+        states: how many of them are of states.
+    """
+
+    table: Tensor
+    states: int
 
 
 class Line(ABC):
@@ -69,12 +82,9 @@ class Line(ABC):
     def shrink(self) -> Tensor:
         """Return the factor of x in every step, shape (steps, ...)."""
 
-    def split(self, table: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weights of the states and of the values in every step, newest first.
-
-        Both of shape (steps, count, ...); `table` are the weights of the slopes, like the latter.
-        """
-        return self.shrink()[:, None], table
+    def weights_by(self, table: Tensor) -> Weights:
+        """Return the weights of a step's states and values, `table` being those of its slopes."""
+        return Weights(torch.cat([self.shrink()[:, None], table], dim=1), 1)
 
     @cached_property
     def _quadrature(self) -> tuple[Tensor, Tensor]:
@@ -169,14 +179,15 @@ class Classical(Line):
     def __init__(self, clock: Tensor, pull: Tensor, push: Tensor) -> None:
         self.clock, self._pull, self._push = clock, pull, push
 
-    def split(self, table: Tensor) -> tuple[Tensor, Tensor]:
+    def weights_by(self, table: Tensor) -> Weights:
         """Return the weights of the states and of the values V; of one state if pull is 0."""
         states, values = (table.clone() for _ in range(2))
         for back in range(table.shape[1]):
             states[back:, back] *= self._pull[: self.steps - back]
             values[back:, back] *= self._push[: self.steps - back]
         states[:, 0] += 1
-        return states if self._pull.any() else states[:, :1], values
+        states = states if self._pull.any() else states[:, :1]
+        return Weights(torch.cat([states, values], dim=1), states.shape[1])
 
     def place(self, clock: Tensor) -> Tensor:
         """Return u."""

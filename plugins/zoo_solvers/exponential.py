@@ -15,7 +15,7 @@ from zoo.interfaces.solver import StepCallback
 from zoo_solvers import coefficients, grids
 from zoo_solvers.checks import positive, scale_of
 from zoo_solvers.coefficients import Line, bashforth, corrected, moulton
-from zoo_solvers.linear import denoiser, marginal, own_share
+from zoo_solvers.linear import denoiser, marginal, typical_noise
 from zoo_solvers.multistep import Multistep, Tabulated, Value, held
 from zoo_solvers.plan import mix
 
@@ -54,9 +54,9 @@ class Exponential(Tabulated):
         """Return the denoiser."""
         return denoiser(flow)
 
-    def share(self, kernel: FieldKernel, x: Tensor, value: Tensor, t: float) -> Tensor | None:
-        """Return the sample's own level over the typical one, where the level is random."""
-        return own_share(kernel, x, value, t)
+    def typical(self, kernel: FieldKernel, t: float) -> float | None:
+        """Return the typical |x - D| at t where the level is random: a share is measured by it."""
+        return typical_noise(kernel, t)
 
     def line(self, flow: Flow, times: Tensor, share: Tensor | None) -> Line:
         """Return the linear part along times."""

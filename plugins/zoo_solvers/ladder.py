@@ -15,14 +15,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from zoo_solvers.coefficients import Weights
 from zoo_solvers.linear import LARGEST_SHARE, LEAST_SHARE
 
 RUNGS = 442
 _LEAST = math.log(LEAST_SHARE)
 _WIDTH = (math.log(LARGEST_SHARE) - _LEAST) / RUNGS  # 1/32
-
-# Weights of the states and of the values, each of shape (steps, count, B).
-Weights = tuple[Tensor, Tensor]
 
 
 class Ladder:
@@ -46,8 +44,8 @@ class Ladder:
         low, middle, high = ((_LEAST + _WIDTH * (rungs + part)).exp() for part in (0, 0.5, 1))
         times = times_of(middle)
         at_low, at_high = weights_of(times, low), weights_of(times, high)
-        self._steps, self._states = at_low[0].shape[:2]
-        weights = [torch.cat(at, dim=1).flatten(0, 1) for at in (at_low, at_high)]
+        self._steps, self._states = len(at_low.table), at_low.states
+        weights = [at.table.flatten(0, 1) for at in (at_low, at_high)]
         # A row per rung: its times, the weights at its low end, and those at its high end.
         self._rows = torch.cat([times, *weights]).T.contiguous()
 
@@ -59,5 +57,5 @@ class Ladder:
         rows = self._rows.index_select(0, rung).T
         times, weights = rows[: self._steps + 1], rows[self._steps + 1 :]
         low, high = weights[: len(weights) // 2], weights[len(weights) // 2 :]
-        weights = torch.lerp(low, high, place - rung).reshape(self._steps, -1, len(share))
-        return times, (weights[:, : self._states], weights[:, self._states :])
+        table = torch.lerp(low, high, place - rung).reshape(self._steps, -1, len(share))
+        return times, Weights(table, self._states)

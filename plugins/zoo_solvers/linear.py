@@ -138,16 +138,26 @@ def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
     return alpha.to(t), sigma.to(t)
 
 
+def typical_noise(kernel: FieldKernel, t: float) -> float | None:
+    """Return the typical |x - D| at t; None where t determines every sample's level."""
+    if not (kernel.random_level and is_scalar(kernel)):
+        return None
+    return float(kernel.level(t)) * math.sqrt(kernel.dim)
+
+
 def own_share(kernel: FieldKernel, x: Tensor, d: Tensor, t: float) -> Tensor | None:
-    """Return each sample's noise level over the typical one, (B,); None where t determines it.
+    """Return each sample's noise level over the typical one, (B,); None where t determines it."""
+    typical = typical_noise(kernel, t)
+    return None if typical is None else share_of(typical, x, d)
+
+
+def share_of(typical: float, x: Tensor, d: Tensor) -> Tensor:
+    """Return each sample's noise level over the typical one, (B,), float64.
 
     |x - D| / sqrt(dim) is the sample's level, to a relative 1 / sqrt(2 dim); along the ODE of a
     self-similar kernel it stays proportional to t, since the sample keeps its quantile.
     """
-    if not (kernel.random_level and is_scalar(kernel)):
-        return None
     # With the digits of D: the level that is read off x has fewer.
     noise = (x.to(d.dtype) - d).flatten(1)
     size: Tensor = torch.linalg.vector_norm(noise, dim=1).to(torch.float64)
-    typical = float(kernel.level(t)) * math.sqrt(kernel.dim)
     return (size / typical).clamp(LEAST_SHARE, LARGEST_SHARE)

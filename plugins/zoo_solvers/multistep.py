@@ -13,9 +13,10 @@ from torch import Tensor
 
 from zoo.interfaces import FieldKernel, Flow
 from zoo.interfaces.solver import StepCallback
-from zoo_solvers.coefficients import Line
+from zoo_solvers.coefficients import Line, Weights
 from zoo_solvers.grids import Grid
-from zoo_solvers.ladder import Ladder, Weights
+from zoo_solvers.ladder import Ladder
+from zoo_solvers.linear import share_of
 from zoo_solvers.plan import Number, Plan, make_plan, mix
 from zoo_solvers.walk import CheckedSolver
 
@@ -33,6 +34,7 @@ class _Known:
     kernel: FieldKernel
     key: tuple[float, float, int, float | None]
     plan: Plan
+    typical: float | None
     ladder: Ladder | None = None
 
 
@@ -59,9 +61,9 @@ class Tabulated(CheckedSolver):
     def table(self, line: Line) -> Tensor:
         """Return the weights of the slopes in every step, shape (steps, count, ...)."""
 
-    def share(self, kernel: FieldKernel, x: Tensor, value: Tensor, t: float) -> Tensor | None:
-        """Return each sample's own noise level over the typical one, (B,); None if unneeded."""
-        del kernel, x, value, t
+    def typical(self, kernel: FieldKernel, t: float) -> float | None:
+        """Return the typical |x - value| at t where samples walk by levels of their own."""
+        del kernel, t
         return None
 
     def plan(
@@ -73,12 +75,12 @@ class Tabulated(CheckedSolver):
         if known is None or known.kernel is not kernel or known.key != key:
             times = self.grid.times(kernel, *ends)
             nominal = times.tolist()
-            plan = make_plan(nominal, nominal, *self._weights(flow, times, None), x, value)
-            self._known = known = _Known(kernel, key, plan)
-        share = self.share(kernel, x, value, t_from)
-        if share is None:
+            plan = make_plan(nominal, nominal, self._weights(flow, times, None), x, value)
+            self._known = known = _Known(kernel, key, plan, self.typical(kernel, t_from))
+        if known.typical is None:
             return known.plan
 
+        share = share_of(known.typical, x, value)
         times_of = partial(self.grid.times, kernel, *ends)
         if steps > FEW_STEPS or share.requires_grad:
             times = times_of(share)
@@ -87,11 +89,11 @@ class Tabulated(CheckedSolver):
             if known.ladder is None or known.ladder.device != share.device:
                 known.ladder = Ladder(times_of, partial(self._weights, flow), share.device)
             times, weights = known.ladder.open(share)
-        return make_plan(flow.moments(times), known.plan.nominal, *weights, x, value)
+        return make_plan(flow.moments(times), known.plan.nominal, weights, x, value)
 
     def _weights(self, flow: Flow, times: Tensor, share: Tensor | None) -> Weights:
         line = self.line(flow, times, share)
-        return line.split(self.table(line))
+        return line.weights_by(self.table(line))
 
 
 def held(x: Tensor, value: Tensor, steps: int) -> Tensor:

@@ -9,6 +9,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from zoo_solvers.coefficients import Weights
+
 # Python numbers where all samples share them, tensors with one number per sample where each has
 # its own: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor
@@ -36,25 +38,27 @@ class Plan:
 def make_plan(
     times: Sequence[Number],
     nominal: list[float],
-    states: Tensor,
-    values: Tensor,
+    weights: Weights,
     state: Tensor,
     value: Tensor,
 ) -> Plan:
-    """Return the plan of weights of states and values, shapes (steps, count, ...).
+    """Return the plan of a walk whose weights multiply states and values like these.
 
-    `state` and `value` are of those that the weights multiply: coefficients of one number per
-    sample are shaped (B, 1, ...) to suit them, and get their dtypes.
+    Weights of one number per sample are shaped (B, 1, ...) to suit them, and get their dtypes.
     """
-    if states.ndim == 2:
-        return Plan(times, nominal, states.tolist(), values.tolist())
+    table, count = weights
+    values = _rows(table, value)
+    states = values if state.dtype == value.dtype else _rows(table, state)
+    return Plan(times, nominal, [row[:count] for row in states], [row[count:] for row in values])
 
-    def spread(table: Tensor, like: Tensor) -> list[Sequence[Number]]:
-        steps, count, *batch = table.shape
-        flat = table.to(like.dtype).reshape(steps * count, *batch, *(1,) * (like.ndim - 1)).unbind()
-        return [flat[i : i + count] for i in range(0, len(flat), count)]
 
-    return Plan(times, nominal, spread(states, state), spread(values, value))
+def _rows(table: Tensor, like: Tensor) -> Sequence[Sequence[Number]]:
+    """Return what multiplies tensors like `like` in every step."""
+    steps, count, *batch = table.shape
+    if not batch:
+        return table.tolist()
+    flat = table.to(like.dtype).reshape(steps * count, *batch, *(1,) * (like.ndim - 1)).unbind()
+    return [flat[i : i + count] for i in range(0, len(flat), count)]
 
 
 def mix(

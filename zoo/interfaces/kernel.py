@@ -167,7 +167,7 @@ class FieldKernel(ABC):
     def check_time(self, t: Tensor | float) -> None:
         """Raise ZooError unless every t lies in [t_min, t_max], up to rounding."""
         check_number("t", t)
-        ends = (t.detach().min(), t.detach().max()) if isinstance(t, Tensor) else (t, t)
+        ends = torch.aminmax(t.detach()) if isinstance(t, Tensor) else (t, t)
         low, high = (float(end) for end in ends)
         slack = 1e-6
         if not (low >= self.t_min * (1 - slack) and high <= self.t_max * (1 + slack)):
