@@ -1,12 +1,13 @@
 """Every shipped Fashion-MNIST model under one protocol: writes docs/comparison.md and its plots.
 
-    python benchmarks/comparison.py [-n 2000] [--seeds 3] [--models PATTERN] [--page]
+    python benchmarks/comparison.py [-n 400] [--seeds 6] [--models PATTERN] [--page]
 
 Distance against evaluations for Euler, Heun and exp-abm3, then robustness: noise after each step,
 weights of few bits. Only what docs/comparison.json lacks is measured, and each outcome goes there
 as soon as it is known: an interrupted run goes on where it stopped, a model or a seed that arrives
-later costs itself alone, and several runs, each with --models of its own, share the work. --page
-only writes page and plots again. Needs Fashion-MNIST, as `zoo train` does.
+later costs itself alone, and several runs, each with --models of its own, share the work. Another
+-n than the file has forgets what is there. --page only writes page and plots again. Needs
+Fashion-MNIST, as `zoo train` does.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ import zoo
 from zoo.evaluate import features
 from zoo.evaluate.reference import open_reference
 from zoo.evaluate.report import Setting, machine, versions
-from zoo.evaluate.run import Job, disturbed, outcome, solver_of, sweep, training_scores
+from zoo.evaluate.run import Job, disturbed, outcome, sweep, training_scores
 from zoo.model import FieldModel
 
 DOCS = Path(__file__).parent.parent / "docs"
 DATA = "fashion-mnist"
-METRICS = ("frechet", "kid", "prdc")
+METRICS, SAMPLES = ("frechet", "kid", "prdc"), 400
 SWEEP = {"exp-abm3": (9, 6, 20), "heun": (9, 17, 35), "euler": (9, 18, 35)}
 # Noise interrupts each step, which a multistep method does not survive; weights do not care.
 NOISE, NOISE_AT = (0.1, 0.2), ("heun", 17)
@@ -72,7 +73,7 @@ def tasks(job: Job) -> list[Task]:
         weights = [file.sha256[:16] for file in model.config.weights.files.values()]
         for setting in settings(model):
             facts = [name, weights, job.samples, msgspec.to_builtins(setting)]
-            part = solver_of(model, setting).part
+            part = model.solver_called(setting.solver).part
             if part is not None and part.options:  # a model's own grid makes another outcome
                 facts.append(msgspec.to_builtins(part.options))
             found += [
@@ -138,7 +139,7 @@ def measure(job: Job, path: Path, pattern: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-n", type=int, default=2000, dest="samples")
+    parser.add_argument("-n", type=int, dest="samples", help="as in the file; or start anew")
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--models", default="*", help="measure only these, a shell pattern")
     parser.add_argument("--page", action="store_true", help="only write page and plots again")
@@ -146,7 +147,8 @@ def main() -> None:
     arguments = parser.parse_args()
     path = arguments.docs / "comparison.json"
     if not arguments.page:
-        job = Job(METRICS, arguments.samples, tuple(range(arguments.seeds)))
+        samples = arguments.samples or read(path).get("samples", SAMPLES)
+        job = Job(METRICS, samples, tuple(range(arguments.seeds)))
         measure(job, path, arguments.models)
     write_page(read(path), arguments.docs)
 

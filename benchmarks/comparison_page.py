@@ -139,7 +139,13 @@ def write_page(found: Record, docs: Path) -> None:
 Same data (Fashion-MNIST), same network, same start and budget of images, another kernel: how near
 do {found["samples"]:,} samples a seed (seed {", ".join(map(str, seeds))}) come to the test images?
 {unfinished(records)}
-Written by `python benchmarks/comparison.py`, which measures what is not yet in `comparison.json`.
+Written by `python benchmarks/comparison.py`, which measures what is not yet in `comparison.json`;
+another number of samples (`-n`) starts anew.
+
+The models differ in more than the kernel: PFGM++ has D = 128, tanh and exp `t_max = 40,000`, flow
+starts at level 160. exp-abm3 walks the grid in each model's config.json (`zoo tune`, at 20 steps,
+of gravity, Gaussian and flow; exp, tanh and PFGM++ have gravity's), fewer evaluations the same grid
+interpolated; heun and euler walk EDM's.
 
 Distances are Frechet distances on *garment features*, the penultimate layer of a small classifier
 that ships with fieldzoo. They are no FID and are to be compared with one another only, at one

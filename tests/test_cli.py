@@ -231,6 +231,35 @@ def test_components_lists_one_kind_or_all(run, site):
     assert {"wind", "gravity", "gaussian"} <= {c["name"] for c in found}
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "options"),
+    [
+        ("kernels", "pfgmpp", {"D": {"default": 128.0}, "t_min": {"default": None}}),
+        ("kernels", "psi", {"psi": {"required": True}}),
+        ("priors", "gravity", {"largest_level": {"default": None}}),
+        ("networks", "unet", {"multipliers": {"default": [1, 2]}, "patch": {"default": 1}}),
+        ("solvers", "exp-abm3", {"grid": {"default": "focus"}, "rho": {"default": 7.0}}),
+    ],
+)
+def test_the_options_of_a_component_are_told(run, kind, name, options):
+    status, out, err = run("components", kind, name)
+    assert (status, err) == (0, "")
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    told = json.loads(run("components", kind, name, "--json")[1])
+    for option, value in options.items():
+        assert told["options"][option] == value
+        assert ("(required)" in rows[option]) == ("required" in value)
+        assert f"{option}:" in out.replace(", ", ":")  # the docstring explains it
+    assert {"dim", "kernel", "shape"}.isdisjoint(told["options"])
+    assert told["docstring"] in out
+
+
+def test_options_of_any_name_are_told_and_a_component_without_options_says_so(run, site):
+    install(site, "zoo-wind", "3.1", source=brings("zoo_solvers", "wind", "builtins:object"))
+    assert "others by name" in run("components", "kernels", "psi")[1]
+    assert "it takes no options" in run("components", "solvers", "wind")[1]
+
+
 # failing
 
 
@@ -244,6 +273,8 @@ def test_wrong_usage_is_one_line_and_status_2(run):
 
 def test_a_failure_is_one_line_and_status_1(run):
     assert "did you mean 'kernels'?" in only_error(run("components", "kernel"), 1)
+    assert "did you mean 'kernels'?" in only_error(run("components", "kernel", "gravity"), 1)
+    assert "did you mean 'gravity'?" in only_error(run("components", "kernels", "graviti"), 1)
     assert "no model 'gravity-mist'" in only_error(run("show", "gravity-mist"), 1)
     assert "Hub" in only_error(run("show", "somebody/gravity-mist"), 1)
     assert "not a model reference" in only_error(run("show", "no such name"), 1)

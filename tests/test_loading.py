@@ -96,6 +96,17 @@ def test_a_solver_can_be_exchanged_and_the_steps_stay(folder):
     assert torch.equal(samples(other), own.sample(3, seed=0, steps=3, solver="euler"))
 
 
+def test_the_models_own_solver_keeps_its_options_when_it_is_asked_for_by_name(folder):
+    change(folder, solver={"use": "heun", "steps": 5, "rho": 3.0})
+    own, named = zoo.load(folder), zoo.load(folder, solver="heun")
+    assert named.config.solver.encode() == {"use": "heun", "steps": 5, "rho": 3.0}
+    assert own.solver_called("heun") is own.solver
+    expected = samples(own)
+    assert torch.equal(samples(named), expected)
+    assert torch.equal(own.sample(3, seed=0, steps=3, solver="heun"), expected)
+    assert not torch.equal(own.sample(3, seed=0, steps=3, solver=zoo.solver("heun")), expected)
+
+
 def test_the_kernel_is_the_one_that_was_learned(folder):
     for name in ("gravity", "gravity:gravity"):
         assert torch.equal(samples(zoo.load(folder, kernel=name)), samples(zoo.load(folder)))

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -140,6 +141,24 @@ def test_a_path_and_a_name(tmp_path):
     path.write_text(MINIMAL)
     assert load_recipe(path) == load_recipe(str(path))
     assert isinstance(load_recipe("gravity-digits"), Recipe)
+
+
+def test_a_trained_models_config_holds_its_recipe():
+    folder = Path(zoo.__file__).parent.parent / "model_cards" / "gravity-digits"
+    recipe = load_recipe(folder / "config.json")
+    assert recipe == load_recipe(str(folder / "config.json"))
+    assert recipe.name == "gravity-digits"
+    assert recipe.train.images == 300_000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"training": {}}', '{"training": {"recipe": 3}}']
+)
+def test_a_json_file_without_a_recipe_is_one_line(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ZooError, match=r"config\.json: (not a JSON file|holds no recipe)"):
+        load_recipe(path)
 
 
 def test_a_path_wins_over_a_bundled_name(tmp_path, monkeypatch):

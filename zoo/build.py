@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.config import Part
 from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.options import options_of
 from zoo.plugins import tell
 from zoo.registry import Found, find, is_own_law
 
@@ -131,7 +132,7 @@ def _build(
 ) -> Any:
     """Return target(*given, **named, **options), checked before and after the call."""
     found = find(kind, name)
-    target = _import(found)
+    target = target_of(found)
     _check_options(found, target, (given, named), options)
     try:
         built = target(*given, **named, **options)
@@ -151,7 +152,12 @@ def _build(
     return built
 
 
-def _import(found: Found) -> Callable[..., object]:
+def target_of(found: Found) -> Callable[..., object]:
+    """Return what the component is, imported.
+
+    Raises:
+        PluginError: it cannot be.
+    """
     import torch
 
     module, _, attribute = found.component.target.partition(":")
@@ -176,24 +182,14 @@ def _check_options(
     options: dict[str, Any],
 ) -> None:
     """Compare options with the target's signature, so that a wrong one is told before the call."""
-    try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):  # some callables written in C have none
+    known = options_of(found, target, given)
+    if known is None:
         return
-    try:
-        bound = signature.bind_partial(*given[0], **given[1]).arguments
-    except TypeError as error:
-        raise PluginError(
-            f"{found.label}: {found.component.target} does not take what every {found.kind[:-1]} "
-            f"is given: {error}"
-        ) from error
-    free = {n: p for n, p in signature.parameters.items() if n not in bound}
-    takes = {n for n, p in free.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     what = f"{found.kind[:-1]} {found.component.name!r}"
-    if not any(p.kind is p.VAR_KEYWORD for p in free.values()):
-        for option in sorted(set(options) - takes):
-            known = did_you_mean(option, takes) if takes else "it takes none"
-            raise ZooError(f"{what} has no option {option!r}; {known}")
-    for option in sorted(takes - set(options)):
-        if free[option].default is inspect.Parameter.empty:
+    if not known.others:
+        for option in sorted(options.keys() - known.named):
+            hint = did_you_mean(option, known.named) if known.named else "it takes none"
+            raise ZooError(f"{what} has no option {option!r}; {hint}")
+    for option in sorted(known.named.keys() - options.keys()):
+        if known.named[option].default is inspect.Parameter.empty:
             raise ZooError(f"{what} needs the option {option!r}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.config import Config, Data, Part, Weights
 from zoo.errors import ZooError
 from zoo.evaluate.entries import model_index, table
-from zoo.recipe import CardPlan, Recipe, from_dict
+from zoo.recipe import CardPlan, Recipe, bundled_recipes, from_dict
 
 if TYPE_CHECKING:
     from zoo.hookspecs import Component
@@ -119,6 +119,12 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def _repeated_by(recipe: Recipe) -> str:
+    if recipe.name in bundled_recipes():
+        return f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`."
+    return "The recipe is in `config.json`: `zoo train FOLDER/config.json` repeats it."
+
+
 def _training(recipe: Recipe | None, outcome: object) -> list[str]:
     lines = []
     if recipe is not None:
@@ -131,7 +137,7 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
             f"gradients clipped at {plan.clip:g}, weights averaged with a half-life of "
             f"{plan.ema_halflife:,.0f} images, {plan.precision}, seed {plan.seed}.",
             "",
-            f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`.",
+            _repeated_by(recipe),
             "",
         ]
     known = outcome.items() if isinstance(outcome, dict) else ()

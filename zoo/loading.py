@@ -108,8 +108,10 @@ def _same(kernel: str, part: Part) -> bool:
 
 
 def _with_solver(config: Config, name: str) -> Config:
-    """Return `config` with another solver, the number of steps kept."""
+    """Return `config` with another solver, the number of steps kept; its own keeps all options."""
     find("solvers", name)
+    if name == config.solver.use:
+        return config
     steps = {k: v for k, v in config.solver.options.items() if k == "steps"}
     return msgspec.structs.replace(config, solver=Part(name, steps))
 

@@ -129,7 +129,8 @@ class FieldModel(nn.Module):
         Args:
             n: number of samples, at least 1.
             steps: solver steps; None for the model's default.
-            solver: a solver or the name of one; None for the model's own.
+            solver: a solver or the name of one; None, or its name, for the model's own with its
+                options.
             seed: whole number; None draws one.
             generator: draws the seed from a torch.Generator instead.
             batch_size: samples at a time, on the CPU rounded up to whole tiles (zoo.tiles); None
@@ -200,7 +201,16 @@ class FieldModel(nn.Module):
     def _solver(self, solver: Solver | str | None) -> Solver:
         if solver is None:
             return self.solver
-        return solver if isinstance(solver, Solver) else build_solver(solver)
+        return solver if isinstance(solver, Solver) else self.solver_called(solver)
+
+    def solver_called(self, name: str) -> Solver:
+        """Return the solver of that name: the model's own, with its options, or one without any.
+
+        Raises:
+            ZooError: an unknown name.
+        """
+        own = self.solver.part
+        return self.solver if own and own.use == name else build_solver(name)
 
     @torch.no_grad()
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:

@@ -210,14 +210,18 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def load_recipe(ref: str | Path) -> Recipe:
-    """Return the recipe at a path (*.toml, or with a slash), or the bundled one of that name.
+    """Return the recipe at a path (*.toml, *.json or with a slash), or the bundled one of a name.
+
+    A .json is the config.json of a trained model, which holds its recipe.
 
     Raises:
-        ZooError: there is none, it is not TOML, or as in `from_dict`.
+        ZooError: there is none, it is not TOML or not such a config.json, or as in `from_dict`.
     """
     path = as_path(str(ref), f"recipe {str(ref)!r}")
     bundled = files("zoo") / "recipes" / f"{ref}{SUFFIX}"
-    is_path = isinstance(ref, Path) or path.suffix == SUFFIX or os.sep in ref or "/" in ref
+    is_path = (
+        isinstance(ref, Path) or path.suffix in (SUFFIX, ".json") or os.sep in ref or "/" in ref
+    )
     source = path if is_path else bundled
     if not source.is_file():
         kind = "recipe file" if is_path else "bundled recipe"
@@ -228,7 +232,27 @@ def load_recipe(ref: str | Path) -> Recipe:
         raw = source.read_bytes()
     except OSError as error:
         raise ZooError(f"{where}: cannot be read: {error.strerror}") from error
-    return parse_recipe(raw, where)
+    return recipe_in(raw, where) if source.name.endswith(".json") else parse_recipe(raw, where)
+
+
+def recipe_in(raw: bytes, where: str) -> Recipe:
+    """Return the recipe in a trained model's config.json; `where` names it in errors.
+
+    Raises:
+        ZooError: not JSON, without a recipe, or as in `from_dict`.
+    """
+    try:
+        config = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ZooError(f"{where}: not a JSON file: {error}") from error
+    training = config.get("training") if isinstance(config, dict) else None
+    recipe = training.get("recipe") if isinstance(training, dict) else None
+    if not isinstance(recipe, dict):
+        raise ZooError(
+            f"{where}: holds no recipe (under training.recipe); a model's config.json does if the "
+            f"model was trained by `zoo train`"
+        )
+    return from_dict(recipe, where)
 
 
 def parse_recipe(raw: bytes, where: str) -> Recipe:

@@ -1,36 +1,36 @@
-"""`zoo components`: the kernels, priors, networks and solvers at hand."""
+"""`zoo components`: the kernels, priors, networks and solvers at hand, and the options of one."""
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import click
 
+from zoo.build import target_of
 from zoo.cli.output import echo_json, echo_table, warn_of_broken_plugins
 from zoo.hooks import KINDS
-from zoo.registry import catalogue
+from zoo.options import options_of, told_of
+from zoo.registry import Found, catalogue, find
 
 
 @click.command()
 @click.argument("kind", required=False)
+@click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(kind: str | None, as_json: bool) -> None:
-    """List the components of one KIND (kernels, priors, networks, solvers), or of all."""
+def command(kind: str | None, name: str | None, as_json: bool) -> None:
+    """List the components of one KIND (kernels, priors, networks, solvers), or of all.
+
+    With the NAME of one: its options, their defaults, and what it says of itself.
+    """
+    if kind and name:
+        catalogue(kind)  # refuses a kind that there is not
+        _tell(find(kind, name), as_json)
+        return
     kinds = [kind] if kind else [*KINDS]
     found = [(name, item) for each in kinds for name, item in catalogue(each).items()]
     if as_json:
-        echo_json(
-            [
-                {
-                    "kind": item.kind,
-                    "name": name,
-                    "plugin": item.plugin.name,
-                    "distribution": item.plugin.distribution,
-                    "version": item.plugin.version,
-                    "target": item.component.target,
-                    "summary": item.component.summary,
-                }
-                for name, item in found
-            ]
-        )
+        echo_json([_facts(name, item) for name, item in found])
         return
     rows = [
         (item.kind, name, item.plugin.name, item.plugin.origin, item.component.summary)
@@ -38,3 +38,52 @@ def command(kind: str | None, as_json: bool) -> None:
     ]
     echo_table(("kind", "name", "plugin", "distribution", "summary"), rows)
     warn_of_broken_plugins()
+
+
+def _facts(name: str, item: Found) -> dict[str, Any]:
+    return {
+        "kind": item.kind,
+        "name": name,
+        "plugin": item.plugin.name,
+        "distribution": item.plugin.distribution,
+        "version": item.plugin.version,
+        "target": item.component.target,
+        "summary": item.component.summary,
+    }
+
+
+def _tell(item: Found, as_json: bool) -> None:
+    target = target_of(item)
+    options = options_of(item, target)
+    named = {} if options is None else options.named
+    if as_json:
+        known = {
+            name: {"required": True} if _is_required(p) else {"default": _plain(p.default)}
+            for name, p in named.items()
+        }
+        echo_json(
+            _facts(item.component.name, item) | {"options": known, "docstring": told_of(target)}
+        )
+        return
+    click.echo(f"{item.component.name}: {item.component.summary}")
+    click.echo(f"{item.component.target}, {item.plugin.name} ({item.plugin.origin})\n")
+    rows = [(n, "(required)" if _is_required(p) else repr(p.default)) for n, p in named.items()]
+    if options is not None and options.others:
+        rows.append(("...", "others by name"))
+    if rows:
+        echo_table(("option", "default"), rows)
+    else:
+        click.echo("it tells no options" if options is None else "it takes no options")
+    if text := told_of(target):
+        click.echo(f"\n{text}")
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is inspect.Parameter.empty
+
+
+def _plain(value: object) -> object:
+    """Return a default as JSON has it; what JSON has no word for as Python writes it."""
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)

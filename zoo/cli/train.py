@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def command(
     recipe: str, out: Path | None, data: str | None, resume: bool, device: str, dry_run: bool
 ) -> None:
-    """Train the model of RECIPE, a .toml file or the name of a bundled recipe.
+    """Train the model of RECIPE, a .toml file, a model's config.json or a bundled recipe's name.
 
     The run's folder gets checkpoint.pt and log.jsonl while it runs and, at the end, model/: card,
     config.json and model.safetensors, ready for `zoo sample` and `zoo push`. Several processes

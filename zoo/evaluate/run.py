@@ -10,7 +10,6 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
-from zoo import build
 from zoo.errors import ZooError
 from zoo.evaluate import report as reports
 from zoo.evaluate.budget import evaluations, steps_for
@@ -27,7 +26,6 @@ from zoo.evaluate.metrics import (
 from zoo.evaluate.reference import LEVELS, Reference
 from zoo.evaluate.report import Outcome, Report, Setting
 from zoo.evaluate.robust import NoisySolver, check_bits, check_noise, quantised
-from zoo.interfaces import Solver
 from zoo.model import FieldModel
 from zoo.together import sample_together
 from zoo.world import ALONE, World
@@ -72,12 +70,6 @@ class Job:
             raise ZooError("metric 'bits' is of images of 8 bits; this model's data are vectors")
 
 
-def solver_of(model: FieldModel, setting: Setting) -> Solver:
-    """Return the setting's solver; the model's own, with its options, where it has that name."""
-    own = model.solver.part
-    return model.solver if own and own.use == setting.solver else build.solver(setting.solver)
-
-
 def own_setting(model: FieldModel, solver: str | None, steps: int | None) -> Setting:
     """Return the setting of the model itself, but for what is given.
 
@@ -89,7 +81,7 @@ def own_setting(model: FieldModel, solver: str | None, steps: int | None) -> Set
         raise ZooError("the model's solver has no name; build it with zoo.solver(name, ...)")
     count = model.steps if steps is None else steps
     setting = Setting(named, count, 0)
-    nfe = evaluations(model, solver_of(model, setting), count)
+    nfe = evaluations(model, model.solver_called(setting.solver), count)
     return Setting(named, count, nfe)
 
 
@@ -101,7 +93,7 @@ def sweep(model: FieldModel, solvers: Sequence[str], budgets: Sequence[int]) -> 
     """
     found = []
     for name in solvers:
-        solver = solver_of(model, Setting(name, 1, 0))
+        solver = model.solver_called(name)
         for budget in budgets:
             steps = steps_for(model.kernel, solver, budget)
             found.append(Setting(name, steps, evaluations(model, solver, steps)))
@@ -137,7 +129,7 @@ def draw(
 
     The processes share the drawing; labels (n,) and guidance are as for `sample`.
     """
-    solver = solver_of(model, setting)
+    solver = model.solver_called(setting.solver)
     if setting.noise:
         solver = NoisySolver(solver, setting.noise)
     if setting.bits is not None:
