@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from fake_distributions import brings, install
+from fake_distributions import brings, install, run_python
 
 import zoo
 from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
@@ -144,3 +144,22 @@ def test_what_is_built_knows_how_it_is_written_in_a_config(walk):
 def test_options_reach_the_constructor_as_they_are(walk):
     solver = zoo.solver("walk:walk", grid=[1, 2], rho=3.0)
     assert (solver.grid, solver.rho) == ([1, 2], 0.5)
+
+
+def test_a_plugin_may_be_imported_in_inference_mode_and_be_trained_by_later():
+    code = """
+import torch, zoo
+data = torch.eye(3, dtype=torch.float64)
+with torch.inference_mode():
+    zoo.exact("gravity", data.clone(), solver="exp-abm4").sample(1, seed=0, steps=3)
+    zoo.kernel("psi", dim=3, psi="tanh(r/t)").log_density(data, 1 + data, 1.0)
+model = zoo.exact("gravity", data)
+kernel = model.kernel
+x = torch.ones(1, 3, dtype=torch.float64, requires_grad=True)
+solver = zoo.solver("exp-abm4")
+solver.integrate(model.flow(), x, kernel.t_max, kernel.t_min, steps=5).sum().backward()
+zoo.kernel("psi", dim=3, psi="tanh(r/t)").log_density(x, 1 + data, 1.0).sum().backward()
+print(bool(x.grad.isfinite().all()))
+"""
+    done = run_python("-c", code)
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -318,3 +318,12 @@ def test_wrong_mixtures_are_told(means, variances, weights, text):
 def test_a_covariance_of_the_wrong_shape_is_told():
     with pytest.raises(ZooError, match=r"covariances of shape \(3, 3\); expected \(1, 3, 3\)"):
         GaussianMixture.full(torch.zeros(1, 3), torch.eye(3))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 6, 7, 9, 11, 16, 20])
+def test_a_row_is_the_same_to_the_last_bit_wherever_it_stands(dim):
+    generator = torch.Generator().manual_seed(0)
+    exact = zoo.exact("gravity", torch.randn(60, dim, generator=generator)).network
+    x = 3 * torch.randn(64, dim, generator=generator)
+    at = torch.randperm(64, generator=generator)
+    assert torch.equal(exact(x, torch.tensor(1.0))[at], exact(x[at], torch.tensor(1.0)))

@@ -63,3 +63,22 @@ def test_a_place_that_nothing_can_be_removed_from_is_still_one_line(tmp_path):
     place = tmp_path / "file" / "x"
     with pytest.raises(ZooError, match=r"cannot write .*: Not a directory"), replacing(place) as p:
         p.write_text("")
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(ZooError, match="x is no regular file"):
+        check_place(tmp_path / "x")
+    with pytest.raises(ZooError, match="x is no regular file"), replacing(tmp_path / "x"):
+        pass
+    assert (tmp_path / "x").is_fifo()
+
+
+def test_two_writers_leave_the_whole_of_one(tmp_path):
+    with replacing(tmp_path / "x") as one:
+        one.write_text("one")
+        with replacing(tmp_path / "x") as other:
+            other.write_text("other")
+        assert (tmp_path / "x").read_text() == "other"
+    assert (tmp_path / "x").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -167,3 +167,20 @@ def test_an_interpolant_may_be_flow_matching_or_vp():
 def test_bad_options_are_told(name, options, message):
     with pytest.raises(ZooError, match=message):
         zoo.kernel(name, dim=2, **options)
+
+
+def test_the_cosine_schedule_has_its_slope_at_the_end_where_no_signal_is_left():
+    schedule = CosineSchedule()
+    w = math.pi / 2 / (1 + schedule.s)
+    _, slope = schedule.alpha(torch.ones(1, dtype=torch.float64))
+    assert float(slope) == pytest.approx(-w / math.cos(w * schedule.s), rel=1e-12)
+    kernel = zoo.kernel("vp", dim=2, schedule="cosine", t_max=1.0)
+    x_0 = torch.ones(1, 2, dtype=torch.float64)
+    velocity = kernel.velocity(torch.zeros_like(x_0), x_0, 1.0)
+    torch.testing.assert_close(velocity, slope * x_0, rtol=1e-9, atol=0)
+
+
+def test_a_callable_sigma_is_given_tensors():
+    plain, called = (zoo.kernel("ve", dim=3, sigma=s) for s in ("sqrt(t)", lambda t: torch.sqrt(t)))
+    r = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(called.radial_cdf(r, 1.0), plain.radial_cdf(r, 1.0))

@@ -13,6 +13,7 @@ from zoo_radial.psi import PsiKernel, UnitPsiKernel
 
 import zoo
 from zoo import ZooError
+from zoo.interfaces import radial
 from zoo.numerics import betainc, formula
 
 DOUBLE = torch.float64
@@ -237,3 +238,25 @@ def test_tails_of_formulas_do_not_underflow():
         torch.testing.assert_close(
             kernel.velocity(x, torch.zeros_like(x), kernel.t_min), x / kernel.t_min
         )
+
+
+def test_a_phi_that_shrinks_fast_is_a_kernel_and_one_that_stays_is_not():
+    fast = zoo.kernel("phi", dim=3, phi="exp(-r**2/(2*t**4))")
+    same = zoo.kernel("ve", dim=3, sigma="t**2")
+    r = torch.tensor([0.3, 1.0, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(fast.radial_cdf(r, 1.0), same.radial_cdf(r, 1.0), rtol=1e-6, atol=0)
+    with pytest.raises(ZooError, match="of its mass within r = 1 as t -> 0"):
+        zoo.kernel("phi", dim=3, phi="exp(-r**2/(2*(t+3)**2))")
+
+
+def test_a_density_at_the_data_itself_is_its_limit():
+    kernel = zoo.kernel("psi", dim=3, psi="1-exp(-(r/t)**3)")
+    x = torch.zeros(2, 3, dtype=torch.float64)
+    expected = torch.full((2,), -math.log(4 * math.pi / 3), dtype=torch.float64)
+    torch.testing.assert_close(kernel.log_density(x, x, 1.0), expected)
+
+
+def test_a_direction_on_the_line_is_a_sign_even_where_a_draw_is_zero(monkeypatch):
+    monkeypatch.setattr(radial, "randn", lambda *_: torch.tensor([[0.0], [-2.0], [0.5]]))
+    drawn = radial.directions(torch.empty(3, 1), None)
+    assert drawn.tolist() == [[1.0], [-1.0], [1.0]]

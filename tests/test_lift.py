@@ -462,3 +462,14 @@ def test_the_command_takes_the_kernel(gaussian_folder, tmp_path, capsys):
     model = zoo.load(gaussian_folder, kernel="tanh")
     (drawn,) = np.load(target).values()
     assert torch.equal(torch.from_numpy(drawn), model.sample(2, seed=0))
+
+
+def test_churn_keeps_the_law_of_a_lifted_model():
+    """Data N(0, 1/4): the level that travels with a sample grows by the noise that is added."""
+    data = GaussianMixture.diagonal(torch.zeros(1, 256, dtype=DOUBLE), 0.25)
+    gaussian = zoo.exact("gaussian", data)
+    for churn in (5.0, 40.0):
+        solver = zoo.solver("heun-churn", s_churn=churn)
+        for model in (gaussian, lift(gaussian, "gravity")):
+            std = float(model.sample(100, seed=0, steps=40, solver=solver).std())
+            assert std == pytest.approx(0.5, rel=0.06)

@@ -9,6 +9,7 @@ import torch
 from tiny_models import images, points, stir
 
 import zoo
+from zoo.errors import ZooError
 from zoo.interfaces import IsotropicKernel, KernelPrior, Network
 from zoo.model import FieldModel
 
@@ -356,3 +357,12 @@ def test_a_model_in_double_precision_works_in_double_precision(model):
 def test_sampling_is_silent_where_nobody_watches(model, capsys):
     model.sample(2, seed=0, steps=2, progress=True)
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_no_state_or_time_is_told():
+    model = points()
+    with pytest.raises(ZooError, match=r"x is of torch.int64; expected floating-point"):
+        model.denoise(torch.ones(2, 2, dtype=torch.int64), 1.0)
+    for ask in (model.denoise, model.field):
+        with pytest.raises(ZooError, match=r"t has shape \(3,\); expected a number or \(2,\)"):
+            ask(torch.ones(2, 2), torch.ones(3))

@@ -11,6 +11,7 @@ from tiny_models import images, points
 
 import zoo
 from zoo import saving
+from zoo.errors import ZooError
 from zoo.folder import read_config
 from zoo.saving import save_folder
 
@@ -164,3 +165,30 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(zoo.ZooError, match="holds other files and no model"):
         points().save_pretrained(tmp_path)
     assert files(tmp_path) == ["thesis.tex"]
+
+
+def test_parts_replaced_after_loading_are_saved(tmp_path):
+    model = zoo.load(points(labels=3).save_pretrained(tmp_path / "m"))
+    before = model.config.solver.encode()
+    model.save_pretrained(tmp_path / "same")
+    assert read_config(tmp_path / "same").solver.encode() == before
+    model.solver = zoo.solver("euler", rho=5.0)
+    model.prior = zoo.prior("gravity", model.kernel, largest_level=40.0)
+    folder = model.save_pretrained(tmp_path / "n")
+    config = read_config(folder)
+    assert config.solver.encode() == {
+        **{k: v for k, v in before.items() if k == "steps"},
+        "use": "euler",
+        "rho": 5.0,
+    }
+    assert config.prior.encode() == {"use": "gravity", "largest_level": 40.0}
+    assert same(zoo.load(folder), model, labels=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool])
+def test_weights_are_not_rounded_to_whole_numbers(tmp_path, dtype):
+    model = points()
+    folder = model.save_pretrained(tmp_path / "m")
+    with pytest.raises(ZooError, match=r"dtype = torch\..*; expected one of floating-point"):
+        model.save_pretrained(folder, dtype=dtype)
+    assert same(zoo.load(folder), model)

@@ -342,3 +342,12 @@ def test_the_scale_of_the_data_is_the_models_own_unless_given(name):
 def test_solvers_with_one_step_size_for_all_say_so():
     coupled = {name for name in NAMES if build(name).couples_samples}
     assert coupled == (set(ADAPTIVE) - set(PER_SAMPLE)) | {"torchdiffeq-implicit_adams"}
+
+
+@pytest.mark.parametrize("ends", [(0.5, 0.1), (80.0, 58.2), (0.3, 0.03)])
+@pytest.mark.parametrize("steps", [1, 5, 31, 63])
+def test_steps_whose_sum_is_the_way_up_to_rounding_arrive(ends, steps):
+    solver = build("exp-adaptive")
+    end = solver.integrate(gaussian_flow(), start(ends[0]), *ends, steps=steps)
+    exact = flow_map(start(ends[0]), *ends)
+    torch.testing.assert_close(end, exact, rtol=0, atol=0.02 * float(exact.abs().max()))

@@ -152,3 +152,29 @@ def test_the_gradient_of_a_walk_is_its_slope(name, kernel, dtype):
     torch.testing.assert_close(
         (gradient * x).sum(), slope, rtol=1e-8 if dtype == torch.float64 else 5e-3, atol=0
     )
+
+
+@pytest.mark.parametrize("name", ["exp-heun", "exp-abm4", "ab3"])
+@pytest.mark.parametrize("steps", [20, 100])
+def test_a_lost_state_is_told_by_its_cause_under_random_levels(name, steps):
+    kernel = GravityKernel(dim=16)
+    flow = Flow(kernel, lambda x, t: torch.full_like(x, torch.nan))
+    x = 50 * torch.ones(2, 16, dtype=torch.float64)
+    with pytest.raises(ZooError, match=f"output is not finite at t = {kernel.t_max:g}"):
+        build(name).integrate(flow, x, kernel.t_max, kernel.t_min, steps=steps)
+
+
+def test_the_factors_of_a_long_walk_take_little_memory(monkeypatch):
+    kernel = GaussianKernel(dim=2**14)
+    numbers, velocity = [], kernel.velocity
+
+    def counted(x_t, x_0, t):
+        numbers.append(x_t.numel())
+        return velocity(x_t, x_0, t)
+
+    monkeypatch.setattr(kernel, "velocity", counted)
+    flow = Flow(kernel, lambda x, t: x)
+    x = torch.ones(1, 2**14, dtype=torch.float64)
+    build("euler").integrate(flow, x, kernel.t_max, kernel.t_min, steps=100)
+    assert sum(numbers) >= 2 * 100 * 2**14
+    assert max(numbers) <= 2**18

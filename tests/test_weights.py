@@ -1,10 +1,14 @@
 """Weights: safetensors, strict names and shapes, and networks that resist the meta device."""
 
+import threading
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_models import images
 from torch import nn
 
+import zoo
 from zoo.errors import PluginError, ZooError
 from zoo.interfaces import Network
 from zoo.weights import network_with, read_weights, save_weights
@@ -156,3 +160,25 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path, raw):
     with pytest.raises(ZooError, match=r"a\.safetensors is not a readable safetensors") as error:
         read_weights([path])
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_networks_built_in_another_thread_do_not_count(tmp_path):
+    folder = images().save_pretrained(tmp_path / "m")
+    stop, failures = threading.Event(), []
+
+    def build_others():
+        while not stop.is_set():
+            torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(500))
+
+    other = threading.Thread(target=build_others)
+    other.start()
+    try:
+        for _ in range(10):
+            try:
+                zoo.load(folder)
+            except ZooError as error:
+                failures.append(str(error))
+    finally:
+        stop.set()
+        other.join()
+    assert failures == []

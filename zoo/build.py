@@ -162,7 +162,8 @@ def target_of(found: Found) -> Callable[..., object]:
 
     module, _, attribute = found.component.target.partition(":")
     try:
-        with torch.device("cpu"):  # a module's own tensors are real even if imported under meta
+        # A module's own tensors are real, and can be trained by, wherever it is first imported.
+        with torch.device("cpu"), torch.inference_mode(False):
             target = getattr(import_module(module), attribute)
     except KeyboardInterrupt:
         raise

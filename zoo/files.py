@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from zoo.errors import ZooError
 
@@ -33,10 +34,17 @@ def check_place(path: Path) -> None:
     """
     if path.is_dir():
         raise ZooError(f"{path} is a folder; name a file in it")
+    _refuse_special(path)
     if not path.parent.is_dir():
         raise ZooError(f"{path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise ZooError(f"{path}: the folder {path.parent} cannot be written into")
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse to put a file in the place of a device or a pipe."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ZooError(f"{path} is no regular file, and would be replaced by one; name another")
 
 
 @contextmanager
@@ -46,9 +54,10 @@ def replacing(path: Path) -> Iterator[Path]:
     After an exception inside the block `path` is as before and nothing lies beside it.
 
     Raises:
-        ZooError: the disk is full or not writable.
+        ZooError: the disk is full or not writable; something other than a file is there.
     """
-    beside = path.with_name(f".{path.name}.part")
+    _refuse_special(path)
+    beside = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         yield beside
         beside.replace(path)

@@ -215,7 +215,7 @@ class FieldModel(nn.Module):
     @torch.no_grad()
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return dx/dt at (x, t), shape (B, *)."""
-        return self._flow_at(x).field(x, t)
+        return self._flow_at(x, t).field(x, t)
 
     @torch.no_grad()
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
@@ -224,10 +224,14 @@ class FieldModel(nn.Module):
         Raises:
             ZooError: the kernel's velocity is not affine in x_0; t out of range; NaN in x.
         """
-        return self._flow_at(x).denoise(x, t).to(x.dtype)
+        return self._flow_at(x, t).denoise(x, t).to(x.dtype)
 
-    def _flow_at(self, x: Tensor) -> Flow:
+    def _flow_at(self, x: Tensor, t: Tensor | float) -> Flow:
         self._check_batch(x)
+        if not x.is_floating_point():
+            raise ZooError(f"x is of {x.dtype}; expected floating-point numbers")
+        if isinstance(t, Tensor) and t.ndim and t.shape != (len(x),):
+            raise ZooError(f"t has shape {tuple(t.shape)}; expected a number or ({len(x)},)")
         return self.flow()
 
     def log_prob(

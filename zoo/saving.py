@@ -54,6 +54,26 @@ def describe_parts(model: FieldModel) -> Config:
     return msgspec.structs.replace(config, requires=requirements(config))
 
 
+def _config_of(model: FieldModel) -> Config:
+    """Return the model's config, with the parts that it has by now."""
+    if model.config is None:
+        return describe_parts(model)
+    known = model.config
+    steps = {k: v for k, v in known.solver.options.items() if k == "steps"}
+    solver = Part(known.solver.use, {k: v for k, v in known.solver.options.items() if k != "steps"})
+    now = (model.kernel.part, model.prior.part, model.solver.part)
+    if now == (known.kernel, known.prior, solver):
+        return known
+    found = describe_parts(model)
+    changed = msgspec.structs.replace(
+        known,
+        kernel=found.kernel,
+        prior=found.prior,
+        solver=Part(found.solver.use, {**found.solver.options, **steps}),
+    )
+    return msgspec.structs.replace(changed, requires=requirements(changed))
+
+
 def save_folder(
     model: FieldModel,
     folder: Path,
@@ -72,10 +92,12 @@ def save_folder(
         samples: some of its samples, for the card's picture.
 
     Raises:
-        ZooError: parts without names, options that are not JSON, a folder of something else, or a
-            disk that refuses.
+        ZooError: parts without names, options that are not JSON, a dtype of whole numbers, a folder
+            of something else, or a disk that refuses.
     """
-    config = model.config or describe_parts(model)
+    if dtype is not None and not dtype.is_floating_point:
+        raise ZooError(f"dtype = {dtype}; expected one of floating-point numbers")
+    config = _config_of(model)
     try:
         with NewFolder(folder) as beside:
             save_weights(beside / WEIGHTS, model.network, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -112,12 +113,14 @@ def _at_most(count: int, where: str) -> Iterator[None]:
     """Stop building networks at `count` parameters: a config may ask for a million blocks.
 
     Raises:
-        ZooError: more are registered, by any module in this process.
+        ZooError: more are registered, by any module of this thread.
     """
-    left = count
+    left, builder = count, threading.get_ident()
 
     def register(_module: nn.Module, _name: str, _parameter: nn.Parameter) -> None:
         nonlocal left
+        if threading.get_ident() != builder:  # the hook is the whole process's
+            return
         left -= 1
         if left < 0:
             raise ZooError(f"{where}: the network is far larger than its weights")

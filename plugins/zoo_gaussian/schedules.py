@@ -73,6 +73,12 @@ class Schedule(ABC):
     def decay(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (L, L'), each like t, float64."""
 
+    def alpha(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (alpha, alpha'), each like t, float64."""
+        decay, rate = self.decay(t)
+        alpha = (-decay / 2).exp()
+        return alpha, -alpha * rate / 2
+
 
 def _positive(name: str, value: object, *, below: float = math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < below:
@@ -106,6 +112,12 @@ class CosineSchedule(Schedule):
         shift = w * t
         loss = 2 * (shift / 2).sin().square() + shift.sin() * math.tan(w * self.s)
         return -2 * torch.log1p(-loss), 2 * w * (shift + w * self.s).tan()
+
+    def alpha(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (alpha, alpha'), the slope finite at t = 1 too, where L' is not."""
+        w = math.pi / 2 / (1 + self.s)
+        slope = -w * (w * (t + self.s)).sin() / math.cos(w * self.s)
+        return super().alpha(t)[0], slope
 
 
 class TableSchedule(Schedule):

@@ -76,11 +76,10 @@ class VPKernel(GaussianPathKernel):
 
     def coefficients(self, t: Tensor) -> PathCoefficients:
         """Return alpha = exp(-L/2), sigma = sqrt(1 - exp(-L)) and their derivatives."""
-        decay, rate = self.schedule.decay(t)
-        alpha, sigma = (-decay / 2).exp(), (-torch.expm1(-decay)).sqrt()
-        return PathCoefficients(
-            alpha, sigma, -alpha * rate / 2, alpha.square() * rate / (2 * sigma)
-        )
+        decay, _ = self.schedule.decay(t)
+        alpha, slope = self.schedule.alpha(t)
+        sigma = (-torch.expm1(-decay)).sqrt()
+        return PathCoefficients(alpha, sigma, slope, -alpha * slope / sigma)
 
     def level(self, t: Tensor | float) -> Tensor:
         """Return sigma / alpha = sqrt(exp(L) - 1), float64."""

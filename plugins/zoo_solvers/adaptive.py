@@ -36,7 +36,7 @@ VALUES = 3
 # The first step, of one value alone, is at most this long: it is the one most easily rejected.
 FIRST_STEP = 0.1
 # An error measured as zero says nothing of the next.
-_LEAST_ERROR = 1e-3
+_LEAST_ERROR, _ROUNDING = 1e-3, 1e-9
 
 
 class _Walk(Walk):
@@ -72,7 +72,9 @@ class _Walk(Walk):
 
     def advance(self) -> None:
         """Try one step of every sample; those whose error is too large stay and step shorter."""
-        x, h, clock = self._x, torch.minimum(self.step, self.left), self._clock
+        x, clock = self._x, self._clock
+        # A step that all but arrives arrives: what rounding would leave of the way is no step.
+        h = torch.where(self.step * (1 + _ROUNDING) >= self.left, self.left, self.step)
         lefts = torch.cat([(self.left - h)[None], self._lefts])
         shrink, predictor, corrector = _weights(clock, lefts, self.place, self._known)
         ahead = over(shrink, x) * x

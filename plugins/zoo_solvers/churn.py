@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import Flow, over
+from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
 from zoo.own_noise import keys, normal
 from zoo_solvers.checks import positive
@@ -110,4 +110,4 @@ class HeunChurn(Heun):
         keep = alpha[1] / alpha[0]
         amount = (sigma[1].square() - (keep * sigma[0]).square()).clamp(min=0).sqrt()
         amount = amount * self._noise
-        return keep * x + over(amount if share is None else amount * share, x) * noise
+        return flow.noised(x, keep, amount if share is None else amount * share, noise)

@@ -23,7 +23,7 @@ _FACTORS: WeakKeyDictionary[FieldKernel, tuple[list[float], list[float], list[fl
 )
 # The factors of the field by time, of solvers that ask for one at a time.
 _AT_TIME: WeakKeyDictionary[FieldKernel, dict[float, tuple[float, float]]] = WeakKeyDictionary()
-_MOST_TIMES = 4096
+_MOST_TIMES, _MOST_NUMBERS = 4096, 2**18
 _STEP, _TOLERANCE = 1e-4, 1e-4
 
 
@@ -123,11 +123,14 @@ def slope(flow: Flow) -> Callable[[Tensor, float], Tensor]:
 
 
 def _factors(kernel: FieldKernel, times: list[float]) -> tuple[list[float], list[float]]:
-    t = torch.tensor(times, dtype=torch.float64)
-    zero = torch.zeros(len(times), kernel.dim, dtype=torch.float64)
-    pull = kernel.velocity(zero + 1, zero, t)[:, 0]
-    push = kernel.velocity(zero, zero + 1, t)[:, 0]
-    return pull.tolist(), push.tolist()
+    pull, push = list[float](), list[float]()
+    # A velocity has all coordinates, of which one tells: not of all times at once.
+    at_once = max(1, _MOST_NUMBERS // kernel.dim)
+    for t in torch.split(torch.tensor(times, dtype=torch.float64), at_once):
+        zero = torch.zeros(len(t), kernel.dim, dtype=torch.float64)
+        pull += kernel.velocity(zero + 1, zero, t)[:, 0].tolist()
+        push += kernel.velocity(zero, zero + 1, t)[:, 0].tolist()
+    return pull, push
 
 
 def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -83,7 +83,8 @@ class Tabulated(CheckedSolver):
         share = share_of(known.typical, x, value)
         times_of = partial(self.grid.times, kernel, *ends)
         if steps > FEW_STEPS or share.requires_grad:
-            times = times_of(share)
+            # Where the state is lost its times are sound and its weights are not: it stays lost.
+            times = times_of(share.nan_to_num(1.0))
             weights = self._weights(flow, times, share)
         else:
             if known.ladder is None or known.ladder.device != share.device:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo.errors import ZooError
 from zoo.exact_fields.pairs import Chunk, Pairs, elements_per_source, pair_up
@@ -17,6 +18,7 @@ from zoo.interfaces import FieldKernel, Network, over
 
 # Numbers per intermediate result of one chunk: 2 MB in float32, so that it stays in cache.
 CHUNK_NUMBERS = 2**19
+_LEAST_COLUMNS = 16
 
 Gather = Callable[[Pairs, Chunk, Tensor], Tensor]
 
@@ -90,7 +92,7 @@ class ExactDenoiser(SourceSum):
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x_0 | x_t], shape of x_t (B, *); t is a scalar or (B,)."""
         del labels
-        _, mean = self._stream(x_t, t, lambda _, chunk, weights: weights @ chunk.centred)
+        _, mean = self._stream(x_t, t, lambda _, chunk, weights: _sums(weights, chunk.centred))
         return (mean + self.centre.reshape(mean.shape[1:])).to(x_t)
 
 
@@ -104,6 +106,15 @@ class ExactField(SourceSum):
         del labels
         _, field = self._stream(x_t, t, lambda pairs, _, weights: pairs.velocity_sum(weights))
         return field.to(x_t)
+
+
+def _sums(weights: Tensor, sources: Tensor) -> Tensor:
+    """Return weights @ sources, (B, N) @ (N, d), each row by itself to the last bit.
+
+    In products with few columns the order of a row's sum depends on where the row stands.
+    """
+    d = sources.shape[1]
+    return (weights @ F.pad(sources, (0, max(0, _LEAST_COLUMNS - d))))[:, :d]
 
 
 def _nothing(pairs: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces.checks import all_finite
-from zoo.interfaces.kernel import FieldKernel
+from zoo.interfaces.kernel import FieldKernel, over
 from zoo.interfaces.network import Predicts
 
 # (x, t) -> prediction, or (x, t, labels) where the flow has labels.
@@ -93,6 +93,10 @@ class Flow:
                 self.kernel.check_time(t)
         elif not isinstance(t, Tensor) or t.device.type == "cpu":
             self.kernel.check_time(t)
+
+    def noised(self, x: Tensor, keep: Tensor, amount: Tensor, noise: Tensor) -> Tensor:
+        """Return the state keep x + amount noise, noise ~ N(0, I) like x; numbers or (B,)."""
+        return over(keep, x) * x + over(amount, x) * noise
 
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return dx/dt at (x, t), shape (B, *); t a scalar or (B,) within [t_min, t_max]."""

@@ -143,7 +143,7 @@ class IsotropicKernel(FieldKernel):
         """Return log phi_t(|x_t - x_0|), shape (B,); computed in float64."""
         check_arguments(self, t, x_0, x_t)
         r = radius(x_t, x_0)
-        return self.log_phi(r.double(), _like_radius(t, r)).to(r.dtype)
+        return self.log_phi(r.double().clamp(min=1e-100), _like_radius(t, r)).to(r.dtype)
 
     def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (dr/dt) (x_t - x_0) / r, shape (B, *)."""

@@ -36,6 +36,8 @@ def log_shell(r: Tensor, dim: int) -> Tensor:
 def directions(like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draw unit vectors, uniform on the sphere, shaped like `like`: (B, *)."""
     u = randn(like.shape, like, generator)
+    if u.numel() == len(u):
+        u.masked_fill_(u == 0, 1.0)  # in one dimension a float32 draw of exactly 0 does happen
     return u.div_(over(u.flatten(1).norm(dim=1), u))
 
 

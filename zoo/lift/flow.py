@@ -91,6 +91,12 @@ class CarryingFlow(Flow):
         d = known[1] if known and at_start else self._ask(x, level, t, self.guard)
         return x, d, level, torch.as_tensor(t, dtype=torch.float64, device=x.device)
 
+    def noised(self, x: Tensor, keep: Tensor, amount: Tensor, noise: Tensor) -> Tensor:
+        """Return the state with noise added: variances add, so the level goes to the hypotenuse."""
+        moved = super().noised(x, keep, amount, noise)
+        moved[:, -1] = torch.hypot(keep * x[:, -1], amount.expand(len(x)))
+        return moved
+
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return the time derivative of the state x, shape (B, d + 1)."""
         point, d, level, t = self._parts(x, t)
