@@ -83,7 +83,8 @@ class VEKernel(IsotropicKernel):
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = P(d/2, r^2 / (2 sigma_t^2))."""
         check_radial("r", r, t)
-        return chi.cdf(r / self.marginal(t)[1].to(r), self.dim)
+        at = torch.as_tensor(t, dtype=torch.float64) if isinstance(t, float | int) else t
+        return chi.cdf(r / self._sigma(at), self.dim)
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return sigma_t times the chi quantile."""
