@@ -321,3 +321,10 @@ def test_no_plugins_at_all_is_fine(run, monkeypatch):
     for command in ("list", "plugins", "components"):
         status, _, err = run(command)
         assert (status, err) == (0, "")
+
+
+def test_what_a_plugin_prints_is_kept_from_the_readers_of_json(run, site):
+    install(site, "zoo-wind", "3.1", source='print("hello")')
+    status, out, err = run("plugins", "--json")
+    assert (status, "hello" in err) == (0, True)
+    assert "wind" in {plugin["name"] for plugin in json.loads(out)}

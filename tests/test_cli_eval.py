@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from evaluation_data import write_npz
 from tiny_models import images
 
 import zoo
+from zoo.card import write_card
 from zoo.cli import main
 from zoo.cli.eval import _shown
 from zoo.errors import ZooError
@@ -170,3 +172,23 @@ def test_kernels_that_a_model_cannot_be_measured_under(command, gaussian, option
 
 def test_a_model_that_does_not_say_what_it_learned_from(evaluated):
     assert "name it with --data" in refused(evaluated("-n", 20, data=None), 1)
+
+
+def test_where_the_reader_goes_away_the_figures_are_written_all_the_same(evaluated, monkeypatch):
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("zoo.cli.eval._tell", closed)
+    options = ("-n", 20, "--steps", 3, "--metrics", "kid", "-o", "x.json", "--write-card")
+    assert evaluated(*options)[0] == 1
+    assert len(json.loads(Path("x.json").read_text())["outcomes"]) == 1
+
+
+def test_the_card_keeps_the_models_name_in_a_folder_of_another(evaluated, tmp_path):
+    folder = tmp_path / "gravity-tiny"
+    (folder / "README.md").write_text(write_card("ada", read_config(folder)))
+    assert evaluated("-n", 20, "--steps", 3, "--metrics", "frechet", "--write-card")[0] == 0
+    card = read_card(folder)
+    assert "model_name: ada" in card
+    assert "| Frechet distance |" in card
+    assert "gravity-tiny" not in card

@@ -14,6 +14,7 @@ from tiny_models import images, points
 
 import zoo
 from zoo import plot
+from zoo.cli.plot import _is_model
 from zoo.plot.png import rendered
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -236,3 +237,8 @@ def test_a_picture_in_the_docs_is_what_its_command_draws(run):
         assert drawn.size == shown.size
         here, there = (np.asarray(p.convert("RGB"), dtype=float) for p in (drawn, shown))
     assert np.abs(here - there).mean() < 3
+
+
+@pytest.mark.parametrize("name", ["./gravity", "me/gravity", "path:gravity"])
+def test_a_folder_or_an_id_of_the_hub_is_no_kernel_misspelt(name):
+    assert _is_model(name, None)

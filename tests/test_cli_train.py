@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import re
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,3 +162,25 @@ def test_the_log_is_json_line_by_line(train, tmp_path):
     train("tiny.toml")
     lines = (tmp_path / "runs" / "tiny" / "log.jsonl").read_text().splitlines()
     assert {*json.loads(lines[0])} == {"step", "images", "lr", "skipped", "loss", "images_per_s"}
+
+
+def test_an_interrupted_run_saves_its_step_and_goes_on_to_the_same_weights(train, monkeypatch):
+    weights = "model/model.safetensors"
+    assert train("tiny.toml", "-o", "whole")[0] == 0
+    advance = Trainer.advance
+
+    def interrupted(self):
+        loss = advance(self)
+        if self.step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return loss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "advance", interrupted)
+        status, _, err = train("tiny.toml", "-o", "halted")
+    assert status == 130
+    assert "zoo: stopped after step 5; go on with --resume" in err
+    assert not Path("halted/model").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert train("tiny.toml", "-o", "halted", "--resume")[0] == 0
+    assert Path("halted", weights).read_bytes() == Path("whole", weights).read_bytes()

@@ -190,3 +190,8 @@ def test_only_what_json_knows_can_be_written():
     part = Part("a", {"activation": math.tanh})
     with pytest.raises(TypeError, match="cannot encode builtin_function_or_method"):
         dump_config(Config(1, Data((2,)), part, part, part, part))
+
+
+def test_a_format_of_the_future_says_what_to_do():
+    with pytest.raises(ZooError, match=r"format.*newer fieldzoo.*pip install -U fieldzoo"):
+        parse(WHOLE | {"format": 2})

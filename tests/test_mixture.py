@@ -309,3 +309,8 @@ def test_the_network_has_its_say_where_data_show_and_none_where_noise_hides_all(
     error = level * sd / math.hypot(level, sd)
     faded = error / (1 + (level / (12 * sd)) ** 4)
     torch.testing.assert_close(said, torch.full_like(x, faded), rtol=2e-3, atol=1e-4 * sd)
+
+
+def test_a_level_that_is_not_a_number_has_an_error_that_is_none_either(fitted):
+    level = torch.tensor([torch.nan, 1.0])
+    assert fitted.error(level).isnan().tolist() == [True, False]

@@ -1,6 +1,7 @@
 """zoo.tune: grids that are found, kept and written."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -156,3 +157,17 @@ def test_where_the_disk_refuses_the_grid_is_told_all_the_same(tuned_by, tmp_path
         status, out, err = tuned_by("-o", tmp_path / "out", *more)
         assert (status, "No space left" in err) == (1, True)
         assert "levels" in out
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_grid_that_is_no_better_is_told_and_not_written(tuned_by, tmp_path, monkeypatch, more):
+    search = optimise_grid
+
+    def worse(*args, **options):
+        return replace(search(*args, **options), after=9.0)
+
+    monkeypatch.setattr("zoo.tune.optimise_grid", worse)
+    status, out, err = tuned_by("-o", tmp_path / "out", *more)
+    assert (status, "levels" in out) == (1, True)
+    assert "no grid better than" in err
+    assert not (tmp_path / "out").exists()

@@ -43,10 +43,14 @@ def retell(card: str, config: Config, network: Network | None = None) -> str:
 
     Prose and the model's name stay; arguments are as for `write_card`.
     """
-    (line, *_) = _by_key(_split(card)[0]).get("model_name", [""])
-    name = line.partition(":")[2].strip().strip("\"'") or "model"
-    fresh = write_card(name, config, network=network, licence=licence_of(card))
+    fresh = write_card(name_in(card) or "model", config, network=network, licence=licence_of(card))
     return refresh(card, fresh, figures=False)
+
+
+def name_in(card: str) -> str:
+    """Return what a card calls its model, "" if it does not say."""
+    (line, *_) = _by_key(_split(card)[0]).get("model_name", [""])
+    return line.partition(":")[2].strip().strip("\"'")
 
 
 def renew(card: str, fresh: str) -> str:

@@ -120,6 +120,8 @@ def _encode_hook(value: Any) -> Any:
 def explain(error: Exception, fields: tuple[str, ...]) -> str:
     """Return a decoding error as one line, with the closest known key for an unknown one."""
     text = " ".join(str(error).split())
+    if text.endswith("at `$.format`"):
+        return f"{text}: of a newer fieldzoo than this; pip install -U fieldzoo"
     unknown = re.search(r"unknown field `([^`]*)`", text)
     return f"{text}; {did_you_mean(unknown[1], fields)}" if unknown else text
 

@@ -207,7 +207,8 @@ class Mixture(nn.Module):
         steps = (LEVELS - 1) / (_HIGH - _LOW)
         place = (level.float().clamp(min=1e-30).log() - _LOW) * steps
         place = place.clamp(0, LEVELS - 1)
-        low = place.floor().clamp(max=LEVELS - 2)
+        # A level that is not a number has no place, and an error that is not one either.
+        low = place.nan_to_num().floor().clamp(max=LEVELS - 2)
         logs, left = self.errors.float().log().flatten(), low.long()
         if labels is not None and self.labels:
             left = left + LEVELS * (labels + 1)

@@ -9,7 +9,9 @@ name neither wins.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
@@ -134,7 +136,9 @@ def _load(record: PluginRecord, entry: EntryPoint) -> PluginRecord:
     try:
         if not NAME.fullmatch(record.name):
             raise PluginError(f"entry point {record.name!r}: expected a name like {NAME.pattern}")
-        components, models = collect(entry.load(), record.name)
+        # What a plugin prints is not for the readers of --json.
+        with redirect_stdout(sys.stderr):
+            components, models = collect(entry.load(), record.name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a plugin must not end its user's process

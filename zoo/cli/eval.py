@@ -122,15 +122,17 @@ def command(
         report = run.evaluate(ref, model, settings, job, reference, partial(_say, what), world)
         if report is None:
             return
-        # Told first: where the disk refuses, hours of sampling are not lost.
-        if as_json:
-            echo_json(plain(report))
-        else:
-            _tell(what, report)
-        if out is not None:
-            write(report, out)
-        if folder is not None:
-            card.write(folder, report, model.network)
+        # Told and written whatever the other meets: a disk that refuses, a reader that went away.
+        try:
+            if as_json:
+                echo_json(plain(report))
+            else:
+                _tell(what, report)
+        finally:
+            if out is not None:
+                write(report, out)
+            if folder is not None:
+                card.write(folder, report, model.network)
 
 
 def _check_usage(

@@ -157,8 +157,10 @@ def _is_model(name: str, kind: str | None) -> bool:
         raise ZooError(f"{name!r} is a kernel and a model; add --as kernel or --as model")
     if name in kernels or name in models:
         return name in models
+    if "/" in name or name.startswith((".", "~", "path:", "hub:")):  # no kernel is called so
+        return True
     # Names of models read kernel-data; the Hub is asked for those that are not here.
-    if get_close_matches(name, kernels, cutoff=0.8) or not set(name) & set("-/.:~"):
+    if get_close_matches(name, kernels, cutoff=0.8) or not set(name) & set("-.:~"):
         known = [*found, *list_models()]
         raise ZooError(f"no kernel or model {name!r}; {did_you_mean(name, known)}")
     return True

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,4 +110,34 @@ def _run(trainer: Trainer) -> None:
             bar.set_postfix(loss=f"{loss:.3f}", skipped=trainer.skipped, refresh=False)
             bar.update(step * batch - bar.n)
 
-        trainer.run(progress)
+        try:
+            with _ending_its_step(trainer):
+                trainer.run(progress)
+        except KeyboardInterrupt:
+            if trainer.stopping:
+                bar.close()
+                click.echo(
+                    f"zoo: stopped after step {trainer.step:,}; go on with --resume", err=True
+                )
+            raise
+
+
+@contextmanager
+def _ending_its_step(trainer: Trainer) -> Iterator[None]:
+    """Let one Ctrl-C end the training after the step under way, and a second one at once.
+
+    Not where several processes train together: they would stop at different steps.
+    """
+    if trainer.world.size > 1:
+        yield
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        trainer.stopping = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

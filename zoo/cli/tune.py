@@ -9,6 +9,7 @@ import click
 from zoo.cli.output import echo_json
 from zoo.cli.ranges import COUNT
 from zoo.config import MAX_STEPS
+from zoo.errors import ZooError
 
 _STEPS = click.IntRange(3, MAX_STEPS)
 
@@ -57,17 +58,26 @@ def command(
         rounds=rounds,
         progress=not as_json,
     )
-    # Told first: where the disk refuses, the search is not lost.
-    part = tuned.solver.part
+    part, better = tuned.solver.part, tuned.after < tuned.before
     use = part.use if part is not None else ""
-    if as_json:
-        fields = ("steps", "levels", "before", "after")
-        echo_json({"solver": use, **{name: getattr(tuned, name) for name in fields}})
-    else:
-        click.echo(f"{use}, {tuned.steps} steps: error {tuned.before:.3g} -> {tuned.after:.3g}")
-        click.echo("levels " + " ".join(f"{level:.4g}" for level in tuned.levels))
-    if out is not None:
-        adopt(model, tuned)
-        model.save_pretrained(out)
-        if not as_json:
-            click.echo(f"{out}: {ref} with this solver as its default")
+    # Told and written whatever the other meets: a disk that refuses, a reader that went away.
+    try:
+        if as_json:
+            fields = ("steps", "levels", "before", "after")
+            echo_json({"solver": use, **{name: getattr(tuned, name) for name in fields}})
+        else:
+            click.echo(f"{use}, {tuned.steps} steps: error {tuned.before:.3g} -> {tuned.after:.3g}")
+            click.echo("levels " + " ".join(f"{level:.4g}" for level in tuned.levels))
+    finally:
+        if out is not None and better:
+            adopt(model, tuned)
+            model.save_pretrained(out)
+    if out is None:
+        return
+    if not better:
+        raise ZooError(
+            f"no grid better than {ref}'s own was found, so {out} is not written; try more rounds "
+            "or samples"
+        )
+    if not as_json:
+        click.echo(f"{out}: {ref} with this solver as its default")

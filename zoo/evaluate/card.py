@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from zoo.card import write_card
-from zoo.card_edit import refresh
+from zoo.card_edit import name_in, refresh
 from zoo.config import dump_config
 from zoo.errors import ZooError
 from zoo.evaluate.entries import EVALUATION, entries
@@ -94,7 +94,7 @@ def write(folder: Path, report: Report, network: Network) -> None:
     config = msgspec.structs.replace(
         config, training=config.training | {EVALUATION: [*fresh, *kept]}
     )
-    name = folder.resolve().name
+    name = (name_in(card) if card else "") or folder.resolve().name
     written = write_card(name, config, network=network)
     try:
         with NewFolder(folder) as beside:

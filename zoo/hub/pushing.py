@@ -58,9 +58,14 @@ def push(
         ZooError: the folder is not sound, the repository is public where a private one is wanted,
             or the Hub refuses.
     """
-    parsed = parse_ref(f"hub:{repo_id}")
+    try:
+        parsed = parse_ref(f"hub:{repo_id}")
+    except ZooError as error:
+        raise ZooError(f"{repo_id!r} is not a repository; expected owner/name") from error
     if not isinstance(parsed, Hub) or parsed.revision is not None:
-        raise ZooError(f"{repo_id!r} is not owner/name; name a branch by revision=")
+        raise ZooError(
+            f"{repo_id!r} is not a repository; expected owner/name, and a branch as the revision"
+        )
     if create_pr and revision is not None:
         raise ZooError("a pull request goes to main; give revision or create_pr, not both")
     drawn = not isinstance(model, str | Path)

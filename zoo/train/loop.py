@@ -78,6 +78,7 @@ class Trainer:
         plan = recipe.train
         self.steps = math.ceil(plan.images / plan.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
+        self.stopping = False  # set from outside: end after the step under way
         self.validation_loss: float | None = None
         self.best_loss: float | None = None
         self.best_step = 0
@@ -209,7 +210,11 @@ class Trainer:
             progress_log.cut(self.folder, self.step)
 
     def run(self, progress: Progress | None = None) -> None:
-        """Train to the end of the budget, with checkpoints and one log line per interval."""
+        """Train to the end of the budget, with checkpoints and one log line per interval.
+
+        Raises:
+            KeyboardInterrupt: `stopping` was set: after the step under way, which is saved.
+        """
         plan = self.recipe.train
         losses: list[float] = []
         since = time.perf_counter()
@@ -230,8 +235,10 @@ class Trainer:
             for watcher in self.watchers:
                 if is_due(watcher.every, self.step, self.steps, plan.batch):
                     watcher.look(self)
-            if last or self.step % plan.checkpoint_every == 0:
+            if last or self.stopping or self.step % plan.checkpoint_every == 0:
                 self.save()
+            if self.stopping and not last:
+                raise KeyboardInterrupt
 
     def log(self, **values: Any) -> None:
         """Add a line to the log, if this process is the one that writes."""
