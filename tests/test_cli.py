@@ -9,6 +9,7 @@ from fake_distributions import brings, install, install_model, run_python
 
 import zoo
 from zoo.cli import COMMANDS, main
+from zoo.cli.output import stem
 
 
 @pytest.fixture
@@ -328,3 +329,11 @@ def test_what_a_plugin_prints_is_kept_from_the_readers_of_json(run, site):
     status, out, err = run("plugins", "--json")
     assert (status, "hello" in err) == (0, True)
     assert "wind" in {plugin["name"] for plugin in json.loads(out)}
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [("./runs/tiny/model", "tiny"), ("./model", "model"), ("a/b@c", "b@c"), ("gravity", "gravity")],
+)
+def test_files_about_a_run_are_called_like_the_run(ref, expected):
+    assert stem(ref) == expected

@@ -75,10 +75,10 @@ def test_a_kernel_becomes_its_page(run):
 def test_a_model_of_images_becomes_its_walk(run, tmp_path):
     folder = images().save_pretrained(tmp_path / "gravity-tiny")
     out = run(folder, "-n", 2, "--steps", 4, "--seed", 3)[1]
-    assert out == f"gravity-tiny.png: {folder}\n"
+    assert out == f"gravity-tiny-plot.png: {folder}\n"
     model = zoo.load(folder)
     expected = plot.trajectories(model, 2, steps=4, seed=3, name=str(folder))
-    assert same_picture("gravity-tiny.png", expected)
+    assert same_picture("gravity-tiny-plot.png", expected)
 
 
 def test_a_model_of_points_by_the_default_number(run, tmp_path, pages):

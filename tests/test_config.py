@@ -195,3 +195,8 @@ def test_only_what_json_knows_can_be_written():
 def test_a_format_of_the_future_says_what_to_do():
     with pytest.raises(ZooError, match=r"format.*newer fieldzoo.*pip install -U fieldzoo"):
         parse(WHOLE | {"format": 2})
+
+
+def test_a_key_at_the_wrong_level_is_not_suggested_in_its_own_place():
+    with pytest.raises(ZooError, match=r"unknown field `labels`.*; it belongs elsewhere"):
+        parse(WHOLE | {"labels": 10})

@@ -123,7 +123,10 @@ def explain(error: Exception, fields: tuple[str, ...]) -> str:
     if text.endswith("at `$.format`"):
         return f"{text}: of a newer fieldzoo than this; pip install -U fieldzoo"
     unknown = re.search(r"unknown field `([^`]*)`", text)
-    return f"{text}; {did_you_mean(unknown[1], fields)}" if unknown else text
+    if not unknown:
+        return text
+    known = "it belongs elsewhere" if unknown[1] in fields else did_you_mean(unknown[1], fields)
+    return f"{text}; {known}"
 
 
 def known_keys(kind: type[Struct]) -> tuple[str, ...]:

@@ -41,4 +41,7 @@ def shape(sizes: Sequence[int]) -> str:
 
 def stem(ref: str) -> str:
     """Return a name for a file about `ref`, which may be a folder such as "."."""
+    above = Path(ref).parent.name.strip(".")
+    if Path(ref).name == "model" and above:  # zoo train writes runs/NAME/model
+        return above
     return Path(ref).name.strip(".").replace(":", "-") or Path(ref).resolve().name

@@ -79,7 +79,9 @@ def command(
     for option, value in given.items():
         if value is not None and subject not in _GOES_WITH[option]:
             raise click.UsageError(f"{option} does not go with {subject}")
-    target = out or Path("-".join(stem(name) for name in names) + ".png")
+    # Not the name of a model's samples, by `zoo sample`.
+    ending = "-plot.png" if models else ".png"
+    target = out or Path("-".join(stem(name) for name in names) + ending)
 
     from zoo.plot import check_png, write_png
 
