@@ -328,7 +328,7 @@ class Tiny(Network):
         ({"dead": True}, {"gradient"}),
         ({"deaf": True}, {"labels"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_wrong_network_fails_the_right_check(fault, expected):
     def factory(*, shape, kernel, labels=0):
