@@ -15,7 +15,7 @@ from zoo.folder import check_requirements, read_card, read_config
 from zoo.lift import default_prior, lift
 from zoo.locate import folder_of, resolve, weight_paths
 from zoo.model import FieldModel
-from zoo.parts import kernel_of, network_of, prior_of, solver_of
+from zoo.parts import kernel_of, network_of, prior_of, solver_of, without_steps
 from zoo.refs import Access
 from zoo.registry import find
 from zoo.weights import network_with, read_weights
@@ -112,7 +112,7 @@ def _with_solver(config: Config, name: str) -> Config:
     find("solvers", name)
     if name == config.solver.use:
         return config
-    steps = {k: v for k, v in config.solver.options.items() if k == "steps"}
+    _, steps = without_steps(config.solver)
     return msgspec.structs.replace(config, solver=Part(name, steps))
 
 

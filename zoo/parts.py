@@ -39,9 +39,15 @@ def network_of(part: Part, shape: Sequence[int], kernel: FieldKernel) -> Network
 
 
 def solver_of(part: Part) -> Solver:
-    """Return the solver; the option "steps" is the model's, not the solver's."""
-    options = {k: v for k, v in _options(part).items() if k != "steps"}
-    return build.solver(part.use, **options)
+    """Return the solver, as `zoo.solver` builds it; raises what that raises."""
+    solver, _ = without_steps(part)
+    return build.solver(solver.use, **_options(solver))
+
+
+def without_steps(solver: Part) -> tuple[Part, dict[str, Any]]:
+    """Return a solver without the option "steps", and {"steps": n}, which is the model's, or {}."""
+    steps = {k: v for k, v in solver.options.items() if k == "steps"}
+    return Part(solver.use, {k: v for k, v in solver.options.items() if k != "steps"}), steps
 
 
 def requirements(parts: Config | Recipe) -> tuple[str, ...]:

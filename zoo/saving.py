@@ -17,7 +17,7 @@ from zoo.config import Config, Data, Part, Weights, dump_config
 from zoo.errors import ZooError
 from zoo.folder import CARD, CONFIG, PICTURE, WEIGHTS, describe
 from zoo.new_folder import NewFolder
-from zoo.parts import requirements
+from zoo.parts import requirements, without_steps
 from zoo.picture import write_samples
 from zoo.weights import save_weights
 
@@ -59,8 +59,7 @@ def _config_of(model: FieldModel) -> Config:
     if model.config is None:
         return describe_parts(model)
     known = model.config
-    steps = {k: v for k, v in known.solver.options.items() if k == "steps"}
-    solver = Part(known.solver.use, {k: v for k, v in known.solver.options.items() if k != "steps"})
+    solver, steps = without_steps(known.solver)
     now = (model.kernel.part, model.prior.part, model.solver.part)
     if now == (known.kernel, known.prior, solver):
         return known
