@@ -133,7 +133,7 @@ def _build(
     """Return target(*given, **named, **options), checked before and after the call."""
     found = find(kind, name)
     target = target_of(found)
-    _check_options(found, target, (given, named), options)
+    _check_options(found, target, options)
     try:
         built = target(*given, **named, **options)
     except (ZooError, KeyboardInterrupt):
@@ -176,14 +176,9 @@ def target_of(found: Found) -> Callable[..., object]:
     return target  # type: ignore[no-any-return]
 
 
-def _check_options(
-    found: Found,
-    target: Callable[..., object],
-    given: tuple[tuple[object, ...], dict[str, object]],
-    options: dict[str, Any],
-) -> None:
+def _check_options(found: Found, target: Callable[..., object], options: dict[str, Any]) -> None:
     """Compare options with the target's signature, so that a wrong one is told before the call."""
-    known = options_of(found, target, given)
+    known = options_of(found, target)
     if known is None:
         return
     what = f"{found.kind[:-1]} {found.component.name!r}"

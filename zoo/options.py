@@ -27,11 +27,7 @@ class Options(NamedTuple):
     others: bool
 
 
-def options_of(
-    found: Found,
-    target: Callable[..., object],
-    given: tuple[tuple[object, ...], dict[str, object]] | None = None,
-) -> Options | None:
+def options_of(found: Found, target: Callable[..., object]) -> Options | None:
     """Return the options of `target`; None if it does not tell, as some written in C do not.
 
     Raises:
@@ -41,7 +37,7 @@ def options_of(
         signature = inspect.signature(target)
     except (TypeError, ValueError):
         return None
-    by_place, by_name = given or _GIVEN[found.kind]
+    by_place, by_name = _GIVEN[found.kind]
     try:
         bound = signature.bind_partial(*by_place, **by_name).arguments
     except TypeError as error:
