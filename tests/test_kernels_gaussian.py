@@ -172,7 +172,7 @@ def test_bad_options_are_told(name, options, message):
 def test_the_cosine_schedule_has_its_slope_at_the_end_where_no_signal_is_left():
     schedule = CosineSchedule()
     w = math.pi / 2 / (1 + schedule.s)
-    _, slope = schedule.alpha(torch.ones(1, dtype=torch.float64))
+    *_, slope = schedule.path(torch.ones(1, dtype=torch.float64))
     assert float(slope) == pytest.approx(-w / math.cos(w * schedule.s), rel=1e-12)
     kernel = zoo.kernel("vp", dim=2, schedule="cosine", t_max=1.0)
     x_0 = torch.ones(1, 2, dtype=torch.float64)

@@ -73,11 +73,11 @@ class Schedule(ABC):
     def decay(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (L, L'), each like t, float64."""
 
-    def alpha(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (alpha, alpha'), each like t, float64."""
+    def path(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (alpha, sigma, alpha'), each like t, float64."""
         decay, rate = self.decay(t)
         alpha = (-decay / 2).exp()
-        return alpha, -alpha * rate / 2
+        return alpha, (-torch.expm1(-decay)).sqrt(), -alpha * rate / 2
 
 
 def _positive(name: str, value: object, *, below: float = math.inf) -> float:
@@ -113,11 +113,11 @@ class CosineSchedule(Schedule):
         loss = 2 * (shift / 2).sin().square() + shift.sin() * math.tan(w * self.s)
         return -2 * torch.log1p(-loss), 2 * w * (shift + w * self.s).tan()
 
-    def alpha(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (alpha, alpha'), the slope finite at t = 1 too, where L' is not."""
+    def path(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (alpha, sigma, alpha'), the slope finite at t = 1 too, where L' is not."""
+        alpha, sigma, _ = super().path(t)
         w = math.pi / 2 / (1 + self.s)
-        slope = -w * (w * (t + self.s)).sin() / math.cos(w * self.s)
-        return super().alpha(t)[0], slope
+        return alpha, sigma, -w * (w * (t + self.s)).sin() / math.cos(w * self.s)
 
 
 class TableSchedule(Schedule):

@@ -76,9 +76,7 @@ class VPKernel(GaussianPathKernel):
 
     def coefficients(self, t: Tensor) -> PathCoefficients:
         """Return alpha = exp(-L/2), sigma = sqrt(1 - exp(-L)) and their derivatives."""
-        decay, _ = self.schedule.decay(t)
-        alpha, slope = self.schedule.alpha(t)
-        sigma = (-torch.expm1(-decay)).sqrt()
+        alpha, sigma, slope = self.schedule.path(t)
         return PathCoefficients(alpha, sigma, slope, -alpha * slope / sigma)
 
     def level(self, t: Tensor | float) -> Tensor:
