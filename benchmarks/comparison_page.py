@@ -128,6 +128,14 @@ def said(record: Record) -> str:
     return f"{solver} {nfe}, {hurt}" if hurt else f"{solver} {nfe}"
 
 
+_DIFFERENCES = """\
+The models differ in more than the kernel: PFGM++ has D = 128, tanh and exp `t_max = 40,000`, flow
+starts at level 160. exp-abm3 walks the grid in each model's config.json (`zoo tune`, at 20 steps,
+of gravity, Gaussian and flow; exp, tanh and PFGM++ have gravity's), fewer evaluations the same grid
+interpolated; heun and euler walk EDM's.
+"""
+
+
 def write_page(found: Record, docs: Path) -> None:
     """Write comparison.md, comparison-nfe.png and comparison-robustness.png into `docs`."""
     outcomes = [*found["outcomes"].values()]
@@ -142,11 +150,7 @@ do {found["samples"]:,} samples a seed (seed {", ".join(map(str, seeds))}) come 
 Written by `python benchmarks/comparison.py`, which measures what is not yet in `comparison.json`;
 another number of samples (`-n`) starts anew.
 
-The models differ in more than the kernel: PFGM++ has D = 128, tanh and exp `t_max = 40,000`, flow
-starts at level 160. exp-abm3 walks the grid in each model's config.json (`zoo tune`, at 20 steps,
-of gravity, Gaussian and flow; exp, tanh and PFGM++ have gravity's), fewer evaluations the same grid
-interpolated; heun and euler walk EDM's.
-
+{_DIFFERENCES}
 Distances are Frechet distances on *garment features*, the penultimate layer of a small classifier
 that ships with fieldzoo. They are no FID and are to be compared with one another only, at one
 number of samples: fewer samples give larger distances. ± is half of a 95 % interval, by
