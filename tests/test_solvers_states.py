@@ -84,6 +84,8 @@ def test_a_time_outside_the_kernels_is_refused_as_number_and_as_tensor():
         ("heun", 4, 1e-13),
         ("ddim", 4, 3e-7),
         ("exp-heun", 4, 3e-7),
+        ("ab2", 4, None),  # which is not exact where D is constant
+        ("exp-abm3", 4, 3e-7),
         ("exp-abm3", 64, 2e-6),
         ("exp-abm3", 65, 1e-13),
         ("exp-heun", 65, 1e-13),
@@ -97,8 +99,9 @@ def test_the_state_keeps_its_digits_beside_a_predictor_of_fewer_where_steps_are_
     flow = Flow(KERNEL, lambda x, t: torch.zeros_like(x))
     end = build(name).integrate(flow, x, 80.0, 8.0, steps=steps)
     assert end.dtype == torch.float64
-    torch.testing.assert_close(end, x / 10, rtol=digits, atol=0)
-    if digits > 1e-13:
+    if digits is not None:
+        torch.testing.assert_close(end, x / 10, rtol=digits, atol=0)
+    if digits != 1e-13:
         assert torch.equal(end, end.float().double())
 
 
