@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from environments import ROOT, Environment
-from hub.models import tiny
+from tiny_models import points
 
 from zoo.cli import main
 
@@ -82,7 +82,7 @@ def test_the_page_on_publishing_does_what_it_says(hub, tmp_path, monkeypatch):
     """In this process: Python's blocks go on from each other, commands are those of `zoo`."""
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
     hub.store.organisations["fieldzoo"] = {"owner"}
-    model = tiny().save_pretrained(tmp_path / "name")
+    model = points().save_pretrained(tmp_path / "name")
     commit = hub.store.add_folder("owner/name", model)
     hub.store.repositories["owner/name"].refs["v1"] = commit.oid
     monkeypatch.chdir(tmp_path)

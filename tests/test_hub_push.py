@@ -13,7 +13,7 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
-from hub.models import tiny
+from tiny_models import points
 
 import zoo
 from zoo.card import END, FACTS
@@ -84,7 +84,7 @@ def test_another_process_with_another_cache_draws_the_same_samples(hub, saved, t
 
 
 def test_a_model_in_memory_is_pushed(hub):
-    model = tiny()
+    model = points()
     model.push_to_hub(REPO, **ADA)
     assert torch.equal(
         zoo.load(REPO).sample(2, seed=0, steps=2), model.eval().sample(2, seed=0, steps=2)
@@ -92,7 +92,7 @@ def test_a_model_in_memory_is_pushed(hub):
 
 
 def test_a_model_in_memory_gets_a_picture_of_the_seed_that_its_card_names(hub):
-    model = tiny()
+    model = points()
     model.push_to_hub(REPO, **ADA)
     picture = head(hub).files["samples.png"].content
     assert picture.startswith(b"\x89PNG")
@@ -258,7 +258,7 @@ def test_prose_by_hand_is_kept_and_facts_are_refreshed(hub, saved):
         (END, f"{END}\n\n## Thanks\n\nTo everybody."),
         (FACTS, f"{FACTS}\nstale facts"),
     )
-    other = tiny(sigma_data=0.75)
+    other = points(sigma_data=0.75)
     other.push_to_hub(REPO, **ADA)
     text = card(hub)
     assert "Lovingly described by hand." in text
@@ -494,7 +494,7 @@ def test_a_commit_in_between_is_not_overwritten(hub, saved, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "create_commit", meanwhile)
     with pytest.raises(ZooError, match="commit has happened") as caught:
-        tiny().push_to_hub(REPO, **ADA)
+        points().push_to_hub(REPO, **ADA)
     assert "\n" not in str(caught.value)
     assert head(hub).files["config.json"].content == b"{}"
 

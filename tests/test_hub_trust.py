@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub.models import tiny
+from tiny_models import points
 
 import zoo
 from zoo.errors import ZooError
@@ -27,7 +27,7 @@ SECONDS, BYTES = 2.0, 10**9
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     """A sound model folder; every mutation starts from it."""
-    return tiny().save_pretrained(tmp_path_factory.mktemp("good") / "good")
+    return points(width=8).save_pretrained(tmp_path_factory.mktemp("good") / "good")
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def test_the_folder_that_all_start_from_is_sound(good):
 @pytest.fixture(scope="module", autouse=True)
 def _warm(tmp_path_factory):
     """Load a model with classes: torch imports the initialisers of embeddings at the first one."""
-    zoo.load(tiny(labels=2).save_pretrained(tmp_path_factory.mktemp("warm") / "warm"))
+    zoo.load(points(labels=2).save_pretrained(tmp_path_factory.mktemp("warm") / "warm"))
 
 
 # config.json, field by field

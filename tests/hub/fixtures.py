@@ -47,6 +47,6 @@ def hub(hub_server, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):
     """The folder of a tiny model."""
-    from hub.models import tiny
+    from tiny_models import points
 
-    return tiny().save_pretrained(tmp_path_factory.mktemp("saved") / "tiny")
+    return points().save_pretrained(tmp_path_factory.mktemp("saved") / "tiny")
