@@ -206,8 +206,8 @@ def class_accuracy(
     return found
 
 
-def _say_nothing(line: str) -> None:
-    del line
+def _ignore(_told: object) -> None:
+    """Be told of something."""
 
 
 def evaluate(
@@ -216,8 +216,9 @@ def evaluate(
     settings: Sequence[Setting],
     job: Job,
     reference: Reference,
-    say: Callable[[str], None] = _say_nothing,
+    say: Callable[[str], None] = _ignore,
     world: World = ALONE,
+    keep: Callable[[Report], None] = _ignore,
 ) -> Report | None:
     """Return the report of `model` under each setting; None but in the first process.
 
@@ -229,18 +230,22 @@ def evaluate(
         reference: what samples are compared with.
         say: hears in the first process what is under way.
         world: the processes that share the drawing; the first alone measures.
+        keep: is handed in the first process, after each setting, what is found so far.
 
     Raises:
         ZooError: what is asked does not fit the model, as `Job.check` says; what sampling raises.
     """
     job.check(model, reference)
     if not world.first:
-        say = _say_nothing
-    outcomes, unguided = [], None
-    for setting in settings if set(job.metrics) & {*METRICS} else ():
+        say = keep = _ignore
+    measured = settings if set(job.metrics) & {*METRICS} else ()
+    report, unguided = _blank(name, model, job, reference) if world.first else None, None
+    for setting in measured:
         say(describe(setting, job, model.network.labels))
         found, drawn = outcome(model, setting, job, reference, world)
-        outcomes.append(found)
+        if report is not None:
+            report = structs.replace(report, outcomes=(*report.outcomes, found))
+            keep(report)
         if unguided is None and "classes" in job.metrics:
             unguided = drawn
         del drawn  # while the next are drawn
@@ -251,17 +256,11 @@ def evaluate(
     if "classes" in job.metrics:
         say(f"class accuracy of {job.samples:,} samples at guidance {GUIDANCE}")
         extra |= class_accuracy(model, settings[0], job, reference, world, unguided)
-    return _report(name, model, job, reference, outcomes, extra) if world.first else None
+    return structs.replace(report, model_metrics=extra) if report is not None else None
 
 
-def _report(
-    name: str,
-    model: FieldModel,
-    job: Job,
-    reference: Reference,
-    outcomes: list[Outcome],
-    model_metrics: dict[str, Estimate],
-) -> Report:
+def _blank(name: str, model: FieldModel, job: Job, reference: Reference) -> Report:
+    """Return a report that has no figures of the model yet."""
     config = model.config
     files = config.weights.files if config else {}
     return Report(
@@ -278,8 +277,7 @@ def _report(
         samples=job.samples,
         seeds=job.seeds,
         intervals=reports.HOW_ONE if len(job.seeds) == 1 else reports.HOW_SEEDS,
-        outcomes=tuple(outcomes),
-        model_metrics=model_metrics,
+        outcomes=(),
         training_images=training_scores(job, reference),
         held_out=held_out_scores(job, reference),
         kernel=model.kernel.part.use if model.kernel.part else "",
