@@ -93,13 +93,17 @@ def test_wrong_usage_is_status_2(sample, folder, option, value):
     assert option in refused(sample(folder, option, value), 2)
 
 
+def test_guidance_takes_a_label(sample, folder):
+    assert "name it with --label" in refused(sample(folder, "--guidance", "3"), 2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--solver", "heum"], "no solver 'heum'; did you mean 'heun'"),
         (["--device", "gpu"], "device 'gpu' is not available here"),
         (["--label", "1"], "not conditioned on classes"),
-        (["--guidance", "3"], "guidance = 3.0 needs labels"),
+        (["--guidance", "3", "--label", "0"], "not conditioned on classes"),
         (["-o", "x.jpg"], "are written to a file ending in .npz or .png"),
         (["-o", "nowhere/x.png"], "there is no folder nowhere"),
         (["-o", "."], "are written to a file ending in"),

@@ -597,7 +597,15 @@ def test_the_whole_zoo(hub, saved, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "args", [(), ("x",), ("--all",), ("x", "a/b", "--all"), ("x", "a/b", "--namespace", "c")]
+    "args",
+    [
+        (),
+        ("x",),
+        ("--all",),
+        ("x", "a/b", "--all"),
+        ("x", "a/b", "--namespace", "c"),
+        ("x", "a/b", "--create-pr", "--revision", "wip"),
+    ],
 )
 def test_wrong_usage(hub, args, capsys):
     assert run("push", *args) == 2

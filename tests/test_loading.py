@@ -127,6 +127,7 @@ def test_wrong_arguments_are_told(folder, options, message):
     with pytest.raises(zoo.ZooError, match=message) as error:
         zoo.load(folder, **options)
     assert len(str(error.value).splitlines()) == 1
+    assert "config.json" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,7 @@ def test_each_mistake_in_a_config_is_one_line_that_names_it(folder, parts, messa
     with pytest.raises(zoo.ZooError, match=message) as error:
         zoo.load(folder)
     assert len(str(error.value).splitlines()) == 1
+    assert folder.name in str(error.value).partition(": ")[0]
 
 
 def test_a_network_for_images_of_any_size_may_be_given_another(folder):

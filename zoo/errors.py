@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -12,6 +13,16 @@ class ZooError(Exception):
 
 class PluginError(ZooError):
     """A plugin is broken or absent; raised only to whoever asks for what it brings."""
+
+
+@contextmanager
+def told_of(where: object) -> Iterator[None]:
+    """Begin the line of a ZooError from inside the block with what it is of, such as a file."""
+    try:
+        yield
+    except ZooError as error:
+        kind = PluginError if isinstance(error, PluginError) else ZooError
+        raise kind(f"{where}: {error}") from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -10,8 +10,9 @@ import torch
 from zoo.build import kernel as build_kernel
 from zoo.config import Config, Part
 from zoo.device import parse_device
-from zoo.errors import ZooError
-from zoo.folder import check_requirements, read_card, read_config
+from zoo.errors import ZooError, told_of
+from zoo.folder import CONFIG, check_requirements, read_card, read_config
+from zoo.interfaces import Network
 from zoo.lift import default_prior, lift
 from zoo.locate import folder_of, resolve, weight_paths
 from zoo.model import FieldModel
@@ -79,23 +80,30 @@ def load_folder(
     if solver is not None:
         config = _with_solver(config, solver)
     trained = _as_trained(config)
-    own = kernel_of(trained.kernel, config.data.dim)
+    with told_of(folder / CONFIG):
+        own = kernel_of(trained.kernel, config.data.dim)
+        prior = default_prior(own) if config.lifted_from else prior_of(config.prior, own)
+        walk = solver_of(config.solver)
     tensors = read_weights(weight_paths(home, config.weights, access))
-    network = network_with(
-        lambda: network_of(config.network, config.data.shape, own), tensors, str(folder)
-    )
+
+    def untrained() -> Network:
+        with told_of(folder / CONFIG):
+            return network_of(config.network, config.data.shape, own)
+
+    network = network_with(untrained, tensors, str(folder))
     where = parse_device(device) if isinstance(device, str) else device
     model = FieldModel(
         kernel=own,
-        prior=default_prior(own) if config.lifted_from else prior_of(config.prior, own),
+        prior=prior,
         network=network.to(device=where or "cpu", dtype=dtype or torch.float32),
-        solver=solver_of(config.solver),
+        solver=walk,
         shape=config.data.shape,
         config=trained,
     )
     if as_saved and config.lifted_from:
-        target = kernel_of(config.kernel, config.data.dim)
-        model = lift(model, target, prior=prior_of(config.prior, target))
+        with told_of(folder / CONFIG):
+            target = kernel_of(config.kernel, config.data.dim)
+            model = lift(model, target, prior=prior_of(config.prior, target))
     elif kernel is not None and not _same(kernel, trained.kernel):
         model = _lifted(model, kernel)
     if as_saved:
@@ -113,7 +121,9 @@ def _with_solver(config: Config, name: str) -> Config:
     if name == config.solver.use:
         return config
     _, steps = without_steps(config.solver)
-    return msgspec.structs.replace(config, solver=Part(name, steps))
+    other = Part(name, steps)
+    solver_of(other)  # here its error is not of config.json
+    return msgspec.structs.replace(config, solver=other)
 
 
 def _as_trained(config: Config) -> Config:

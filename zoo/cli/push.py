@@ -30,6 +30,10 @@ def command(
     """Publish the model NAME (or ./folder) as the Hub repository REPO (owner/name)."""
     from zoo.hub import push
 
+    if create_pr and revision is not None:
+        raise click.UsageError(
+            "a pull request goes to main; give --revision or --create-pr, not both"
+        )
     for ref, target in _plan(name, repo, everything, namespace):
         url = push(
             ref, target, private=private, token=token, revision=revision, create_pr=create_pr

@@ -60,6 +60,8 @@ def command(
 
     Started by torchrun, several processes share the work; the first writes.
     """
+    if guidance != 1.0 and label is None:
+        raise click.UsageError("--guidance follows a class; name it with --label")
     import torch
 
     from zoo.loading import load
