@@ -1,12 +1,16 @@
 """hf:OWNER/NAME through the package datasets, on data sets that lie on this disk; and CIFAR-10."""
 
 import io
+import shutil
+import socket
 import sys
+from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 
 from zoo import data
@@ -127,6 +131,39 @@ def test_a_data_set_that_is_not_there_is_told(tmp_path):
 def test_without_the_package_the_pip_line_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "pip install 'fieldzoo[data]'" in refused("hf:someone/something")
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """A client that is not told to stay offline, and a Hub at a port where nothing listens."""
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+
+
+def test_a_hub_that_does_not_answer_is_told_at_once(silent, capfd, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waited"))
+    told = refused("hf:someone/something")
+    assert told.startswith("hf:someone/something: it is not on this disk and the Hub cannot be ask")
+    assert "ConnectError" in told
+    assert capfd.readouterr().err == ""
+    assert (datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE) == (False, False)
+
+
+def test_what_is_on_this_disk_is_used_where_the_hub_does_not_answer(silent, tmp_path, monkeypatch):
+    """As `datasets` keeps what it once fetched: a folder per data set, configuration and commit."""
+    kept = datasets.config.HF_DATASETS_CACHE / "someone___something" / "default" / "0.0.0" / "abc"
+    write(tmp_path / "set", "train", [10, 20, 30])
+    table = datasets.load_dataset(str(tmp_path / "set"), split="train")
+    kept.mkdir(parents=True)
+    (source,) = {Path(file["filename"]).parent for file in table.cache_files}
+    shutil.copytree(source, kept, dirs_exist_ok=True)
+    for file in kept.glob("*-train.arrow"):
+        file.rename(kept / "something-train.arrow")
+    assert len(data.load("hf:someone/something")) == 3
 
 
 # CIFAR-10 --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl
@@ -19,9 +20,11 @@ from urllib.parse import parse_qsl
 import torch
 
 from zoo.data.decode import decode_all
+from zoo.data.fetch import fetch
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, did_you_mean
+from zoo.hub.client import Unreachable
 
 OPTIONS = ("config", "image", "label", "test", "train")
 PIP = "pip install 'fieldzoo[data]'"
@@ -84,15 +87,15 @@ def load_hub(request: Request) -> Images:
             there, or an image is unreadable.
     """
     name = request.argument.partition("?")[0].rstrip("/").rpartition("/")[2]
-    try:
-        import datasets
-    except ImportError as error:
-        raise ZooError(f"{request.ref} needs the package datasets: {PIP}") from error
+    if find_spec("datasets") is None:
+        raise ZooError(f"{request.ref} needs the package datasets: {PIP}")
     path, _, query = request.argument.partition("?")
     options = _options(request, query)
     split = options.get(request.split, request.split)
     try:
-        table = datasets.load_dataset(path, options.get("config"), split=split)
+        table = fetch(path, options.get("config"), split)
+    except Unreachable as error:
+        raise ZooError(f"{request.ref}: {error}") from error
     except Exception as error:  # a hundred ways: no such name, split or network, a broken file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ZooError(f"{request.ref}, split {split!r}: cannot be loaded: {reason}") from error

@@ -81,7 +81,7 @@ def one_line(repo: str, revision: str | None = None) -> Iterator[None]:
         ZooError: any other failure.
     """
     try:
-        with _bars_on_terminals_only():
+        with bars_on_terminals_only():
             yield
     except ZooError:
         raise
@@ -90,7 +90,7 @@ def one_line(repo: str, revision: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _bars_on_terminals_only() -> Iterator[None]:
+def bars_on_terminals_only() -> Iterator[None]:
     """Keep the client's progress bars out of pipes and logs."""
     if sys.stderr.isatty() or are_progress_bars_disabled():
         yield
@@ -139,7 +139,7 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
             f"{repo}: {server} has no Xet storage, which the client wants to upload to: set "
             "HF_HUB_DISABLE_XET=1 and push again"
         )
-    if _connection_failed(error):
+    if connection_failed(error):
         return _unreachable(error, repo, revision)
     if str(error).startswith("Invalid metadata in README.md"):
         reasons = "; ".join(line.strip("- ") for line in str(error).splitlines()[1:])
@@ -163,8 +163,8 @@ def _unwritten(error: OSError, repo: str) -> ZooError:
 
 def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachable:
     at = f"@{revision}" if revision else ""
-    cause = error if _connection_failed(error) else error.__cause__ or error
-    told = isinstance(cause, OfflineModeIsEnabled) or not _connection_failed(cause)
+    cause = error if connection_failed(error) else error.__cause__ or error
+    told = isinstance(cause, OfflineModeIsEnabled) or not connection_failed(cause)
     why = "offline" if told else type(cause).__name__
     if isinstance(cause, HfHubHTTPError):
         why = f"it answered {cause.response.status_code}"
@@ -175,7 +175,7 @@ def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachab
     )
 
 
-def _connection_failed(error: BaseException) -> bool:
+def connection_failed(error: BaseException) -> bool:
     """Whether it is a transport error of whichever HTTP library the client uses."""
     return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
 
