@@ -10,6 +10,8 @@ from hypothesis import settings
 # Before torch is imported: small networks are slower on many threads, and bits depend on them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import torch
+
 from zoo import plugins
 
 pytest_plugins = ["hub.fixtures", "environments"]
@@ -28,6 +30,12 @@ def _cache(tmp_path_factory):
 def _own_cache(_cache, monkeypatch):
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("ZOO_CACHE", str(_cache))
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers():
+    """What a test draws without a generator is the same in every run and any order of tests."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
