@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.config import Config, Data, Part, Weights
 from zoo.errors import ZooError
 from zoo.evaluate.entries import model_index, table
-from zoo.recipe import CardPlan, Recipe, bundled_recipes, from_dict
+from zoo.recipe import CardPlan, Recipe, bundled_recipes, from_dict, recorded
 
 if TYPE_CHECKING:
     from zoo.hookspecs import Component
@@ -51,9 +51,9 @@ def _front_matter(name: str, config: Config, recipe: Recipe | None, licence: str
 
 def _recipe(training: dict[str, Any]) -> Recipe | None:
     """Return the recipe in `training`, None if there is none that this version understands."""
-    found = training.get("recipe")
+    found = recorded(training)
     try:
-        return from_dict(found, "training.recipe") if isinstance(found, dict) else None
+        return from_dict(found, "training.recipe") if found is not None else None
     except ZooError:
         return None
 
