@@ -133,6 +133,13 @@ def test_a_malformed_model_is_listed_with_its_cause_and_the_others_stay(run, sit
     assert "'no requirement'" in rows["gravity-worse"]
     assert "no config.json" in rows["gravity-gone"]
     assert "gravity-bad" in only_error(run("show", "gravity-bad"), 1)
+    status, out, _ = run("plugins")
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert status == 0
+    assert "broken: model gravity-bad: " in rows["bad"]
+    assert "kernl" in rows["bad"]
+    assert "no config.json" in rows["worst"]
+    assert rows["wind"].endswith("ok")
 
 
 def test_two_plugins_with_one_model_name_are_listed_by_plugin(run, site, wind):

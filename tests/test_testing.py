@@ -2,11 +2,13 @@
 
 import json
 import math
+import shutil
 import warnings
 
 import pytest
 import torch
-from fake_distributions import install, run_python
+from fake_distributions import install, install_model, run_python
+from tiny_models import points
 from torch import nn
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
@@ -516,6 +518,72 @@ def test_unknown_plugins_patterns_and_options_are_told(cubic, capsys):
         main(["check", "cubic", "-k", "nothing"])
     assert stop.value.code == 1
     assert "matches 'nothing'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def brought(site):
+    """The folder of a model that a plugin brings."""
+    folder = install_model(site, "zoo-wind", "gravity-wind")
+    shutil.rmtree(folder)
+    return points(labels=2).save_pretrained(folder)
+
+
+def model_checks():
+    return {check.__name__: check for check in checks("wind") if "-model-" in check.__name__}
+
+
+def test_a_sound_model_passes(brought):
+    found = model_checks()
+    assert [*found] == ["gravity-wind-model-files", "gravity-wind-model-samples"]
+    for check in found.values():
+        check()
+
+
+def lose_the_card(folder):
+    (folder / "README.md").unlink()
+
+
+def damage_the_weights(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] + bytes(4))
+
+
+def require_what_is_not_there(folder):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"requires": ["zoo-nowhere>=9"]}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lose_the_card, "README.md is missing"),
+        (damage_the_weights, "sha256"),
+        (require_what_is_not_there, "pip install 'zoo-nowhere>=9'"),
+    ],
+)
+def test_a_model_that_is_not_whole_fails(brought, harm, said):
+    harm(brought)
+    with pytest.raises(CheckFailure, match=r"^gravity-wind-model-files: ") as caught:
+        model_checks()["gravity-wind-model-files"]()
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("draws", "said"),
+    [
+        (lambda n, _, shape: torch.full((n, *shape), math.nan), "not finite"),
+        (lambda n, size, shape: torch.full((n, *shape), float(size)), "they differ by 0.667"),
+        (lambda n, _, shape: torch.zeros(n, 5), r"has shape \(3, 5\); expected \(3, 2\)"),
+    ],
+)
+def test_a_model_that_does_not_draw_fails(brought, monkeypatch, draws, said):
+    monkeypatch.setattr(
+        zoo.FieldModel,
+        "sample",
+        lambda model, n, batch_size, **_: draws(n, batch_size, model.shape),
+    )
+    with pytest.raises(CheckFailure, match=f"^gravity-wind-model-samples: .*{said}"):
+        model_checks()["gravity-wind-model-samples"]()
 
 
 def test_a_broken_plugin_is_told(site):

@@ -13,6 +13,7 @@ from pathlib import Path
 from zoo.config import Config
 from zoo.errors import ZooError, did_you_mean
 from zoo.folder import CONFIG, missing_requirements, read_config
+from zoo.plugins import PluginRecord
 from zoo.refs import is_folder
 
 OWN = "fieldzoo"
@@ -68,6 +69,12 @@ def entries() -> list[ModelEntry]:
     found = [(p, OWN) for p in inside if (p / CONFIG).is_file() and not p.name.startswith(".")]
     found += [(Path(str(folder)), plugin.name) for plugin, folder in model_folders()]
     return sorted((_entry(*f) for f in found), key=lambda e: (e.name, e.source))
+
+
+def broken_models(record: PluginRecord) -> list[str]:
+    """Return a line for each model folder of a plugin whose config.json cannot be read."""
+    found = [_entry(Path(str(folder)), record.name) for folder in record.models]
+    return [f"model {e.name}: {e.error}" for e in found if e.error is not None]
 
 
 def list_models(pattern: str = "*") -> list[str]:

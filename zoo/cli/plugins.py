@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo.cli.output import echo_json, echo_table
+from zoo.names import broken_models
 from zoo.plugins import PluginRecord, plugins
 from zoo.targets import missing_targets
 
@@ -20,7 +21,7 @@ def _brings(record: PluginRecord) -> str:
 
 def _cause(record: PluginRecord) -> str:
     """Return what is broken about a plugin, "" if nothing is."""
-    return record.cause or "; ".join(missing_targets(record))
+    return record.cause or "; ".join([*missing_targets(record), *broken_models(record)])
 
 
 def _as_json(record: PluginRecord) -> dict[str, object]:

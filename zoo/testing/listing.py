@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from zoo import build
@@ -37,6 +38,7 @@ KERNEL_LAWS = {
 PRIOR_LAWS = ("law", "normalisation", "agreement", "calls")
 NETWORK_LAWS = ("shapes", "samples", "gradient", "labels")
 SOLVER_LAWS = ("order", "interval", "trivial")
+MODEL_LAWS = ("files", "samples")
 
 
 def checks(plugin: str, *, options: Options | None = None) -> list[Check]:
@@ -101,6 +103,10 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     for solver in parts.get("solvers", ()):
         for law in SOLVER_LAWS:
             yield _check(f"{solver.name}-{law}", "solvers", law, builder("solvers", solver))
+    for folder in record.models:
+        for law in MODEL_LAWS:
+            name = f"{folder.name}-model-{law}"
+            yield _check(name, "models", law, partial(Path, str(folder)))
 
 
 def _names(found: Iterable[Component]) -> set[str]:

@@ -1,0 +1,49 @@
+"""What a model folder that a plugin brings promises: it is whole, and it draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from zoo.arguments import classes_in_turn
+from zoo.errors import ZooError
+from zoo.folder import CARD, check_requirements, read_config
+from zoo.loading import load_folder
+from zoo.locate import resolve, weight_paths
+from zoo.refs import Access
+from zoo.testing.calls import require_equal, require_shape
+from zoo.testing.failure import CheckFailure
+
+_SAMPLES, _STEPS = 3, 2
+
+
+def files(folder: Path) -> None:
+    """config.json is sound, the weights are what it says, and there is a card; all is installed."""
+    try:
+        config = read_config(folder)
+        check_requirements(config, folder.name)
+        home, config = resolve(folder, config, Access())
+        weight_paths(home, config.weights)
+    except ZooError as error:
+        raise CheckFailure(str(error)) from error
+    if not (folder / CARD).is_file():
+        raise CheckFailure(f"{folder / CARD} is missing, so that nobody is told what the model is")
+
+
+def samples(folder: Path) -> None:
+    """It loads; samples are finite, and one seed gives the same ones whatever the batches."""
+    try:
+        model = load_folder(folder)
+        labels = classes_in_turn(model.network.labels, _SAMPLES)
+        draws = [
+            model.sample(_SAMPLES, seed=0, steps=_STEPS, labels=labels, batch_size=size)
+            for size in (_SAMPLES, 1)
+        ]
+    except ZooError as error:
+        raise CheckFailure(str(error)) from error
+    whole, parts = draws
+    require_shape(whole, (_SAMPLES, *model.shape), "a batch of samples")
+    if not bool(torch.isfinite(whole).all()):
+        raise CheckFailure("samples are not finite")
+    require_equal(parts, whole, "samples drawn one by one beside those of one batch", 1e-3)
