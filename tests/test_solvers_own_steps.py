@@ -119,3 +119,37 @@ def test_no_more_evaluations_are_used_than_allowed(name, most):
             flow, 80 * torch.ones(3, 2, dtype=torch.float64), 80.0, 0.002, steps=10
         )
     assert flow.nfe <= most
+
+
+@pytest.mark.parametrize("bad", [slice(None), slice(1, 2)], ids=["all", "one"])
+@pytest.mark.parametrize("kernel", ["gravity", "exp", "gaussian", "flow"])
+@pytest.mark.parametrize("name", ["dopri5", "exp-adaptive"])
+def test_a_network_lost_at_the_start_is_told(name, kernel, bad):
+    """Where samples have levels of their own, these are read off its first answer."""
+    kernel = zoo.kernel(kernel, dim=2)
+
+    def predict(x, t):
+        out = 0.3 * x
+        if bool((t >= 0.999 * kernel.t_max).all()):
+            out[bad] = torch.nan
+        return out
+
+    x = 40 * torch.ones(3, 2, dtype=torch.float64)
+    with pytest.raises(ZooError, match="not finite"):
+        zoo.solver(name).integrate(Flow(kernel, predict), x, kernel.t_max, kernel.t_min, steps=9)
+
+
+def test_a_sample_that_is_lost_on_the_way_has_not_arrived():
+    class Lost(Grows):
+        def advance(self):
+            super().advance()
+            self.left = self.left * torch.tensor([1.0, torch.nan])[: len(self.left)]
+
+    class Loses(Plain):
+        def start(self, flow, x, ends, steps, scale):
+            way = torch.full((len(x),), ends[0] - ends[1], dtype=torch.float64)
+            return Lost(flow, x, way, way / 8, torch.full_like(way, 7.0))
+
+    with pytest.raises(ZooError, match="plain's step underflows"):
+        x = torch.ones(2, 2, dtype=torch.float64)
+        Loses().integrate(Flow(KERNEL, lambda x, t: x), x, T_FROM, T_TO, steps=8)

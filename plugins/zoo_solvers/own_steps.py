@@ -14,6 +14,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow
+from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.checks import count, positive, scale_of
 from zoo_solvers.clock import LEAST_STEP
@@ -91,6 +92,8 @@ class OwnSteps(CheckedSolver):
         self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, after: StepCallback
     ) -> Tensor:
         walk = self.start(flow, x, ends, steps, scale_of(flow, self._scale))
+        if not all_finite(walk.step):
+            raise ZooError(f"{self.name} cannot start: the field at t = {ends[0]:g} is not finite")
         taken = 0
         while len(walk.place):
             self._check(walk, 1 + self.cost * taken)
@@ -98,14 +101,14 @@ class OwnSteps(CheckedSolver):
             walk.advance()
             x = x.index_copy(0, walk.place, walk.state())
             after(taken, float(walk.time().detach()[walk.left.argmax()]), x)
-            under_way = walk.left > 0
+            under_way = ~(walk.left <= 0)  # what is lost has not arrived
             if not bool(under_way.all()):
                 walk.keep(under_way)
             taken += 1
         return x
 
     def _check(self, walk: Walk, evaluations: int) -> None:
-        lost = walk.step < LEAST_STEP * walk.way[walk.place]
+        lost = ~(walk.step >= LEAST_STEP * walk.way[walk.place])
         if bool(lost.any()):
             raise ZooError(
                 f"{self.name}'s step underflows at t = {float(walk.time()[lost][0]):g}: the field "
