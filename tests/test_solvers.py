@@ -202,11 +202,30 @@ def test_steps_zero_returns_the_start_and_negative_steps_are_refused(name):
             build(name).integrate(flow, x, 80.0, 0.002, steps=steps)
 
 
+@pytest.mark.parametrize("steps", [1, 5, 300])
+@pytest.mark.parametrize("way", [2.3e-16, -2.3e-16, 3e-15, -1e-13, 1e-12])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interval_of_a_few_roundings_is_walked(name, way, steps):
+    t_from, times = 0.4, []
+    t_to = t_from * (1 + way)
+    x = start(t_from)
+
+    def predict(x, t):
+        times.extend(t.reshape(-1).tolist())
+        return denoiser(x, t)
+
+    got = build(name).integrate(gaussian_flow(predict), x, t_from, t_to, steps=steps)
+    assert float((got - x).abs().max()) <= 4 * abs(way) + 1e-15
+    assert all(min(t_from, t_to) <= t <= max(t_from, t_to) for t in times)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_input_is_named(name):
     flow, x = gaussian_flow(), start(80.0)
     with pytest.raises(ZooError, match="t = 81 is outside"):
         build(name).integrate(flow, x, 81.0, 0.002, steps=5)
+    with pytest.raises(ZooError, match="t = 'far' to 0.002; expected two numbers"):
+        build(name).integrate(flow, x, "far", 0.002, steps=5)
     x[1, 2] = math.nan
     with pytest.raises(ZooError, match="x is not finite"):
         build(name).integrate(flow, x, 80.0, 0.002, steps=5)

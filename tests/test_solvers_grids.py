@@ -66,6 +66,9 @@ def test_an_unknown_grid_is_an_error_with_a_suggestion():
         Heun(grid=[80.0, 90.0])
     with pytest.raises(ZooError, match="at least two"):
         Heun(grid=[80.0])
+    for grid in (5, None):
+        with pytest.raises(ZooError, match=f"grid = {grid}; expected a name or a list"):
+            Heun(grid=grid)
 
 
 @pytest.mark.parametrize("name", ALL_GRIDS)

@@ -198,7 +198,11 @@ def named(name: str | Sequence[float], *, rho: float, pivot: float, width: float
         ZooError: there is no such grid.
     """
     if not isinstance(name, str):
-        return through(name)
+        try:
+            return through([*name])
+        except TypeError:
+            message = f"grid = {name!r}; expected a name or a list of decreasing levels"
+            raise ZooError(message) from None
     grids: dict[str, Grid] = {
         "angle": angle(pivot),
         "edm": edm(rho),
