@@ -224,7 +224,7 @@ def test_wrong_input_is_named(name):
     flow, x = gaussian_flow(), start(80.0)
     with pytest.raises(ZooError, match="t = 81 is outside"):
         build(name).integrate(flow, x, 81.0, 0.002, steps=5)
-    with pytest.raises(ZooError, match="t = 'far' to 0.002; expected two numbers"):
+    with pytest.raises(ZooError, match=r"t = 'far' to 0\.002; expected two numbers"):
         build(name).integrate(flow, x, "far", 0.002, steps=5)
     x[1, 2] = math.nan
     with pytest.raises(ZooError, match="x is not finite"):

@@ -150,6 +150,6 @@ def test_a_sample_that_is_lost_on_the_way_has_not_arrived():
             way = torch.full((len(x),), ends[0] - ends[1], dtype=torch.float64)
             return Lost(flow, x, way, way / 8, torch.full_like(way, 7.0))
 
+    x = torch.ones(2, 2, dtype=torch.float64)
     with pytest.raises(ZooError, match="plain's step underflows"):
-        x = torch.ones(2, 2, dtype=torch.float64)
         Loses().integrate(Flow(KERNEL, lambda x, t: x), x, T_FROM, T_TO, steps=8)

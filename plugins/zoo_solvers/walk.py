@@ -16,7 +16,6 @@ from zoo.interfaces.solver import StepCallback
 from zoo.memory import keep_freed_memory
 from zoo_solvers import grids
 
-
 # Per step and relative to t: nodes nearer to each other than this may be the same number. One Euler
 # step is then right to rounding.
 _NO_WAY = 1e-14
