@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -78,3 +79,10 @@ def site(tmp_path, monkeypatch):
         if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
     importlib.invalidate_caches()
+
+
+@pytest.fixture
+def gaussian_posterior(monkeypatch):
+    """The class of exact denoisers of Gaussian data, of benchmarks/."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module("gaussian_posterior").GaussianPosterior

@@ -5,12 +5,10 @@ as a lifted network is, where the flow map is x(s) = x(S) sqrt((std^2 + s^2) / (
 have errors of 0.06 to 0.17 at 18 evaluations, and 4e-5 to 0.06 at 36.
 """
 
-import sys
 from functools import cache
 
 import pytest
 import torch
-from environments import ROOT
 from kernel_cases import CASES
 from test_solvers import build
 
@@ -29,15 +27,6 @@ RANDOM_LEVEL = ("gravity", "pfgmpp-128", "tanh", "exp")
 WIDE = {"pivot": 0.07, "width": 2.0}
 
 
-@pytest.fixture
-def posterior(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from gaussian_posterior import GaussianPosterior
-
-    yield GaussianPosterior
-    sys.modules.pop("gaussian_posterior")
-
-
 @cache
 def kernel_of(case, dim):
     name, options = OPTIONS[case]
@@ -46,23 +35,25 @@ def kernel_of(case, dim):
 
 @pytest.mark.parametrize("level", [0.05, 0.3, 3.0])
 @pytest.mark.parametrize("case", RANDOM_LEVEL)
-def test_what_the_exact_denoiser_leaves_has_nothing_to_do_with_the_state(case, level, posterior):
+def test_what_the_exact_denoiser_leaves_has_nothing_to_do_with_the_state(
+    case, level, gaussian_posterior
+):
     """E[(x_0 - D(x_t)) . x_t] = 0, which no other multiple of x_t fulfils at every radius."""
     kernel = kernel_of(case, 256)
     t = float(kernel.time_at(level))
     generator = torch.Generator().manual_seed(0)
     x_0 = 0.5 * torch.randn(1000, 256, generator=generator, dtype=torch.float64)
     x_t = kernel.sample(x_0, t, generator)
-    left = x_0 - posterior(kernel, 0.5)(x_t, torch.tensor(t))
+    left = x_0 - gaussian_posterior(kernel, 0.5)(x_t, torch.tensor(t))
     for weight in (1.0, 1 / x_t.norm(dim=1), 1 / x_t.norm(dim=1).square()):
         along = (left * x_t).sum(dim=1) * weight
         assert abs(float(along.mean())) < 4 * float(along.std()) / 1000**0.5
 
 
 @pytest.mark.parametrize("case", ["gaussian", *RANDOM_LEVEL])
-def test_the_exact_field_of_gaussian_data(case, posterior):
+def test_the_exact_field_of_gaussian_data(case, gaussian_posterior):
     kernel = kernel_of(case, 784)
-    denoise = posterior(kernel, 0.5)
+    denoise = gaussian_posterior(kernel, 0.5)
     generator = torch.Generator().manual_seed(0)
     x_0 = 0.5 * torch.randn(12, 784, generator=generator, dtype=torch.float64)
     start = kernel.sample(x_0, kernel.t_max, generator)

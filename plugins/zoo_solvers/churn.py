@@ -31,8 +31,11 @@ _LARGEST_GAMMA = math.sqrt(2) - 1
 class HeunChurn(Heun):
     """EDM's stochastic sampler; with s_churn = 0, and from data to noise, it is `heun`.
 
-    The law of the samples is kept where noise is Gaussian given its level: Gaussian paths, gravity
-    and PFGM++; the other isotropic kernels are close to that in many dimensions. A sample's noise
+    The law of the samples is kept under Gaussian paths, and under gravity and PFGM++ as long as a
+    state tells its own noise level, which every sample keeps (other isotropic kernels are close to
+    that in many dimensions). It does above the data's spread: there `s_min` of twice their standard
+    deviation keeps the law, while churn down to 0 makes distances from the mean of Gaussian data
+    vary 1.7 times as much (PFGM++, 784 dimensions, s_churn = 40, 100 steps). A sample's noise
     depends on its starting point alone. Kernels of random level cost one evaluation more.
 
     Options:
