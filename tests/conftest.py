@@ -10,15 +10,23 @@ from hypothesis import settings
 
 # Before torch is imported: small networks are slower on many threads, and bits depend on them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before the Hub's client is imported: what the user has set is not for tests and what they start.
+for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))]:
+    del os.environ[name]
+# The double is on this machine, whatever proxy leads out of it; help texts have one width.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+os.environ["COLUMNS"] = "80"
 
-import torch
+import torch  # noqa: E402
 
-from zoo import plugins
+from zoo import plugins  # noqa: E402
 
 pytest_plugins = ["hub.fixtures", "environments"]
 
-# No example has a time limit of its own: machines are shared.
-settings.register_profile("zoo", deadline=None)
+# No example has a time limit of its own: machines are shared. Examples are the same in every run
+# but those of `pytest --hypothesis-profile=explore`.
+settings.register_profile("zoo", deadline=None, derandomize=True, database=None)
+settings.register_profile("explore", deadline=None, derandomize=False)
 settings.load_profile("zoo")
 
 

@@ -263,9 +263,9 @@ def test_several_may_make_the_same_one_at_the_same_time(hub, written, monkeypatc
     together = Barrier(3)
 
     def write(*args, **options):
-        together.wait(60)
+        together.wait(300)
         save_file(*args, **options)
-        together.wait(60)
+        together.wait(300)
 
     monkeypatch.setattr("zoo.foreign.adopt.save_file", write)
     with ThreadPoolExecutor(3) as pool:

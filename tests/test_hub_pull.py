@@ -495,7 +495,7 @@ def test_two_processes_load_into_one_empty_cache(hub, pushed, saved, tmp_path):
         subprocess.Popen(run, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=60) for process in both]
+    outputs = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     folder = outputs[0][0].decode().strip()

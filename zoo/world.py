@@ -8,6 +8,7 @@ The first process alone writes and speaks; what the others compute reaches it th
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from zoo.device import parse_device
 from zoo.errors import ZooError
 
 T = TypeVar("T")
+_FIRST_SPEAKS = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class World:
         except (ZooError, RuntimeError) as error:
             cut_off = "connection" in str(error).lower()
             if not self.first and (isinstance(error, ZooError) or cut_off):
+                _leave_the_word()
                 raise SystemExit(1) from error
             raise
 
@@ -143,11 +146,17 @@ class World:
         if made is not None:
             return made
         if not bool(done):
+            _leave_the_word()
             raise SystemExit(1)
         return make()
 
 
 ALONE = World()
+
+
+def _leave_the_word() -> None:
+    """Give the first process time to tell what failed: torchrun ends all once one has ended."""
+    time.sleep(_FIRST_SPEAKS)
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:
