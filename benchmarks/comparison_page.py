@@ -131,8 +131,8 @@ def said(record: Record) -> str:
 _DIFFERENCES = """\
 The models differ in more than the kernel: PFGM++ has D = 128, tanh and exp `t_max = 40,000`, flow
 starts at level 160. exp-abm3 walks the grid in each model's config.json (`zoo tune`, at 20 steps,
-of gravity, Gaussian and flow; exp, tanh and PFGM++ have gravity's), fewer evaluations the same grid
-interpolated; heun and euler walk EDM's.
+of gravity, Gaussian and flow; gravity's has more levels below 0.3 since, exp, tanh and PFGM++ have
+what it was before), fewer evaluations the same grid interpolated; heun and euler walk EDM's.
 """
 
 
