@@ -126,7 +126,7 @@ class World:
         except (ZooError, RuntimeError) as error:
             cut_off = "connection" in str(error).lower()
             if not self.first and (isinstance(error, ZooError) or cut_off):
-                _leave_the_word()
+                _let_the_first_speak()
                 raise SystemExit(1) from error
             raise
 
@@ -146,7 +146,7 @@ class World:
         if made is not None:
             return made
         if not bool(done):
-            _leave_the_word()
+            _let_the_first_speak()
             raise SystemExit(1)
         return make()
 
@@ -154,7 +154,7 @@ class World:
 ALONE = World()
 
 
-def _leave_the_word() -> None:
+def _let_the_first_speak() -> None:
     """Give the first process time to tell what failed: torchrun ends all once one has ended."""
     time.sleep(_FIRST_SPEAKS)
 
