@@ -164,6 +164,7 @@ def test_what_is_on_this_disk_is_used_where_the_hub_does_not_answer(silent, tmp_
     for file in kept.glob("*-train.arrow"):
         file.rename(kept / "something-train.arrow")
     assert len(data.load("hf:someone/something")) == 3
+    assert 'Unknown split "test"' in refused("hf:someone/something", split="test")
 
 
 # CIFAR-10 --------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def fetch(path: str, config: str | None, split: str) -> Any:
     with bars_on_terminals_only(), _datasets_bars(), _offline() if why else nullcontext():
         try:
             return datasets.load_dataset(path, config, split=split)
-        except Exception as error:
+        except (ConnectionError, FileNotFoundError) as error:
             if not why:
                 raise
             raise Unreachable(
