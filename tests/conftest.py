@@ -14,7 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))]:
     del os.environ[name]
 # The double is on this machine, whatever proxy leads out of it; help texts have one width.
-os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+for name in ("NO_PROXY", "no_proxy"):
+    os.environ[name] = ",".join(["127.0.0.1", "localhost", os.environ.get(name, "")]).rstrip(",")
 os.environ["COLUMNS"] = "80"
 
 import torch  # noqa: E402
