@@ -2,9 +2,9 @@
 
     python benchmarks/solver_overhead.py [--rounds 40] [--batch 16] [--json out.json]
 
-A null network, images of 3x32x32, 18 steps. The zoo's one-step solvers and the bare loop keep the
-state in float64 and show the network float32; the zoo's multistep and exponential solvers, a second
-bare loop and other libraries keep it in float32. Null networks return what they are shown. Every
+A null network, images of 3x32x32, 18 steps. The first bare loop keeps the state in float64 and shows
+the network float32; the second, the zoo's solvers and other libraries keep it in float32. Null
+networks return what they are shown. Every
 figure is the time of a whole walk by its evaluations, the second of two in a row.
 """
 
@@ -95,10 +95,9 @@ def main() -> None:
         rows = side_by_side(runs, given.rounds, scale=1e6, twice=True)
     part = Part(
         f"Overhead per evaluation, batch {given.batch}",
-        "A walk of 18 steps with a network that does nothing, images of 3x32x32. The zoo's "
-        "euler and heun and the first bare loop keep the state in float64; its other solvers, the "
-        "second loop and other libraries in float32. "
-        "Of two walks in a row the second is timed.",
+        "A walk of 18 steps with a network that does nothing, images of 3x32x32. The first bare "
+        "loop keeps the state in float64; the second, the zoo's solvers and other libraries in "
+        "float32. Of two walks in a row the second is timed.",
         "us per evaluation",
         rows,
         "at most 50 us for Heun and the multistep solvers" if given.batch == 16 else "",

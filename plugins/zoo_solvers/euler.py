@@ -13,7 +13,7 @@ from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.linear import field_along
 from zoo_solvers.plan import mix
-from zoo_solvers.walk import GridSolver
+from zoo_solvers.walk import GridSolver, held
 
 
 class Euler(GridSolver):
@@ -25,7 +25,8 @@ class Euler(GridSolver):
         """Return x at times[-1]."""
         field = field_along(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):
-            h = t_next - t
-            x = mix([x], [1 + h * field.pull[i]], [field.value(x, t)], [h * field.push[i]])
+            h, value = t_next - t, field.value(x, t)
+            x = held(x, value, len(times) - 1)
+            x = mix([x], [1 + h * field.pull[i]], [value], [h * field.push[i]])
             after(i, t_next, x)
         return x

@@ -16,8 +16,9 @@ from zoo_solvers import coefficients, grids
 from zoo_solvers.checks import positive, scale_of
 from zoo_solvers.coefficients import Line, bashforth, corrected, moulton
 from zoo_solvers.linear import denoiser, marginal, typical_noise
-from zoo_solvers.multistep import Multistep, Tabulated, Value, held
+from zoo_solvers.multistep import Multistep, Tabulated, Value
 from zoo_solvers.plan import mix
+from zoo_solvers.walk import held
 
 
 class Exponential(Tabulated):

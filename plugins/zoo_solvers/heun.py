@@ -16,7 +16,7 @@ from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
 from zoo_solvers.linear import field_along
 from zoo_solvers.plan import mix
-from zoo_solvers.walk import GridSolver
+from zoo_solvers.walk import GridSolver, held
 
 
 class Heun(GridSolver):
@@ -32,6 +32,7 @@ class Heun(GridSolver):
             push, push_next = field.push[i : i + 2]
             grow, add = 1 + h * pull, h * push
             here = field.value(x, t)
+            x = held(x, here, len(times) - 1)
             ahead = field.value(mix([x], [grow], [here], [add]), t_next)
             # x + h (d + d~) / 2 with d = pull x + push V and x~ = grow x + add V.
             shrink = 1 + h / 2 * (pull + pull_next * grow)

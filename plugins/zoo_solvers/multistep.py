@@ -18,13 +18,9 @@ from zoo_solvers.grids import Grid
 from zoo_solvers.ladder import Ladder
 from zoo_solvers.linear import share_of
 from zoo_solvers.plan import Number, Plan, make_plan, mix
-from zoo_solvers.walk import CheckedSolver
+from zoo_solvers.walk import FEW_STEPS, CheckedSolver, held
 
 Value = Callable[[Tensor, Number], Tensor]
-
-# A walk of more steps adds small ones: its state is float64, whatever the values are, and it works
-# out the weights of its own samples, few for each of its evaluations.
-FEW_STEPS = 64
 
 
 @dataclass
@@ -82,6 +78,7 @@ class Tabulated(CheckedSolver):
 
         share = share_of(known.typical, x, value)
         times_of = partial(self.grid.times, kernel, *ends)
+        # Many steps work out the weights of their own samples: few for each of their evaluations.
         if steps > FEW_STEPS or share.requires_grad:
             # Where the state is lost its times are sound and its weights are not: it stays lost.
             times = times_of(share.nan_to_num(1.0))
@@ -95,11 +92,6 @@ class Tabulated(CheckedSolver):
     def _weights(self, flow: Flow, times: Tensor, share: Tensor | None) -> Weights:
         line = self.line(flow, times, share)
         return line.weights_by(self.table(line))
-
-
-def held(x: Tensor, value: Tensor, steps: int) -> Tensor:
-    """Return the state x in the digits that a walk of so many steps has, `value` being at x."""
-    return x.to(value.dtype) if steps <= FEW_STEPS else x
 
 
 class Multistep(Tabulated):

@@ -16,6 +16,8 @@ from zoo.interfaces.solver import StepCallback
 from zoo.memory import keep_freed_memory
 from zoo_solvers import grids
 
+# A walk of more steps adds small ones: its state is float64, whatever the network's answers are.
+FEW_STEPS = 64
 # Per step and relative to t: nodes nearer to each other than this may be the same number. One Euler
 # step is then right to rounding.
 _NO_WAY = 1e-14
@@ -122,6 +124,11 @@ class GridSolver(CheckedSolver):
     @abstractmethod
     def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1], having started at times[0]; call after(i, t, x) per step."""
+
+
+def held(x: Tensor, value: Tensor, steps: int) -> Tensor:
+    """Return the state x in the digits that a walk of so many steps has, `value` being at x."""
+    return x.to(value.dtype) if steps <= FEW_STEPS else x
 
 
 def _nothing(i: int, t: float, x: Tensor) -> None:
