@@ -2,10 +2,10 @@
 
     python benchmarks/solver_overhead.py [--rounds 40] [--batch 16] [--json out.json]
 
-A null network, images of 3x32x32, 18 steps. The first bare loop keeps the state in float64 and shows
-the network float32; the second, the zoo's solvers and other libraries keep it in float32. Null
-networks return what they are shown. Every
-figure is the time of a whole walk by its evaluations, the second of two in a row.
+A null network, images of 3x32x32, 18 steps. The first bare loop keeps the state in float64 and
+shows the network float32; the second, the zoo's solvers and other libraries keep it in float32.
+Null networks return what they are shown. Every figure is the time of a whole walk by its
+evaluations, the second of two in a row.
 """
 
 from __future__ import annotations
