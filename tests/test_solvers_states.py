@@ -107,6 +107,13 @@ def test_the_state_keeps_its_digits_beside_a_predictor_of_fewer_where_steps_are_
         assert torch.equal(end, end.float().double())
 
 
+@pytest.mark.parametrize(("steps", "short"), [(64, True), (65, False)])
+def test_the_state_of_a_walk_with_churn_has_the_digits_of_its_steps(steps, short):
+    flow = Flow(KERNEL, denoiser)
+    end = build("heun-churn", s_churn=5.0).integrate(flow, start(80.0), 80.0, 8.0, steps=steps)
+    assert torch.equal(end, end.float().double()) is short
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_predictor_of_half_precision_is_summed_in_float32(dtype):
     flow = Flow(KERNEL, denoiser, dtype=dtype)

@@ -26,13 +26,19 @@ class Heun(GridSolver):
 
     def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
         """Return x at times[-1]."""
+        return self.some_steps(flow, x, times, len(times) - 1, after)
+
+    def some_steps(
+        self, flow: Flow, x: Tensor, times: list[float], steps: int, after: StepCallback
+    ) -> Tensor:
+        """Return x at times[-1], which are of a walk of so many steps."""
         field = field_along(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):
             h, (pull, pull_next) = t_next - t, field.pull[i : i + 2]
             push, push_next = field.push[i : i + 2]
             grow, add = 1 + h * pull, h * push
             here = field.value(x, t)
-            x = held(x, here, len(times) - 1)
+            x = held(x, here, steps)
             ahead = field.value(mix([x], [grow], [here], [add]), t_next)
             # x + h (d + d~) / 2 with d = pull x + push V and x~ = grow x + add V.
             shrink = 1 + h / 2 * (pull + pull_next * grow)
