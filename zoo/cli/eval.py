@@ -107,7 +107,7 @@ def command(
     _check_usage(solvers, nfe, alone=bool(solver or steps), lifted=bool(kernel), card=write_card)
     from zoo.evaluate import card, run
     from zoo.evaluate import metrics as known
-    from zoo.evaluate.report import plain, write
+    from zoo.evaluate.report import write
     from zoo.files import check_place
     from zoo.loading import load
     from zoo.world import connect
@@ -121,30 +121,15 @@ def command(
         model = world.in_turn(lambda: load(ref, kernel=kernel, device=world.device))
         reference = world.in_turn(lambda: _reference(model, ref, data, features))
         job = run.Job(chosen, count, tuple(range(seed, seed + seeds)))
-        job.check(model, reference)
         settings = run.sweep(model, solvers, nfe) or [run.own_setting(model, solver, steps)]
         settings += run.disturbed(settings, noise, bits)
-
-        def keep(found: Report) -> None:
-            """Lose no setting to what the next ones meet, nor the next ones to a full disk."""
-            if len(settings) > 1:
-                _say(what, _figures(found.outcomes[-1]))
-            if out is not None:
-                try:
-                    write(found, out)
-                except ZooError as error:
-                    _say(what, f"{error}; going on")
-
-        say = partial(_say, what)
+        say, keep = partial(_say, what), partial(_keep, what, out, len(settings) > 1)
         report = run.evaluate(ref, model, settings, job, reference, say, world, keep)
         if report is None:
             return
         # Told and written whatever the other meets: a disk that refuses, a reader that went away.
         try:
-            if as_json:
-                echo_json(plain(report))
-            else:
-                _tell(what, report)
+            _tell(what, report, as_json)
         finally:
             if out is not None:
                 write(report, out)
@@ -166,6 +151,19 @@ def _check_usage(
 
 def _say(what: str, line: str) -> None:
     click.echo(f"{what}: {line}", err=True)
+
+
+def _keep(what: str, out: Path | None, sweep: bool, found: Report) -> None:
+    """Lose no setting to what the next ones meet, nor the next ones to a full disk."""
+    from zoo.evaluate.report import write
+
+    if sweep:
+        _say(what, _figures(found.outcomes[-1]))
+    if out is not None:
+        try:
+            write(found, out)
+        except ZooError as error:
+            _say(what, f"{error}; going on")
 
 
 def _reference(model: FieldModel, ref: str, data: str | None, features: str | None) -> Reference:
@@ -192,8 +190,13 @@ def _data_of(model: FieldModel, ref: str) -> str:
     return str(found)
 
 
-def _tell(what: str, report: Report) -> None:
-    """Print the figures of a model as plain tables."""
+def _tell(what: str, report: Report, as_json: bool) -> None:
+    """Print the figures of a model, as plain tables or as JSON."""
+    if as_json:
+        from zoo.evaluate.report import plain
+
+        echo_json(plain(report))
+        return
     click.echo(
         f"{what} against the {report.data['split']} split of {report.data['ref']}, "
         f"{report.data['images']:,} images; {report.features['title']}; "
