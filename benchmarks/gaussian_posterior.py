@@ -50,7 +50,7 @@ class GaussianPosterior:
     def __init__(self, kernel: SelfSimilarKernel, std: float) -> None:
         if kernel.dim < 202:
             raise ValueError(f"dim = {kernel.dim}; the expansions take at least 202")
-        self._kernel, self._std = kernel, std
+        self._kernel, self._std, self._nu = kernel, std, kernel.dim / 2 - 1
         upper = (1 - _QUANTILES).clamp(max=1 - 1e-15)
         quantiles = torch.cat([_QUANTILES, upper]).sort().values
         self._unit = kernel.radial_icdf(quantiles, 1.0)
@@ -64,10 +64,9 @@ class GaussianPosterior:
         """Return E[x_0 | x] over x, by R = |x| (B,) and t."""
         size, t = size[:, None], torch.as_tensor(t, dtype=torch.float64).reshape(-1, 1)
         if not self._kernel.random_level:
-            return (self._std**2 / (self._std**2 + t**2) + 0 * size)[:, 0]
+            return (self._std**2 / (self._std**2 + t**2)).expand_as(size)[:, 0]
         r, weights = self._nodes(size, t)
-        x = size * r / (self._std**2 * (self._kernel.dim / 2 - 1))
-        likelihood, mean = _bessel(x, self._kernel.dim / 2 - 1)
+        likelihood, mean = _bessel(size * r / (self._std**2 * self._nu), self._nu)
         log = self._kernel.radius_log_density(r, t.expand_as(r)) + likelihood
         log = log - (size - r).square() / (2 * self._std**2)
         mass = (log - log.amax(1, keepdim=True)).exp() * weights

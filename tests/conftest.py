@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -93,5 +92,7 @@ def site(tmp_path, monkeypatch):
 @pytest.fixture
 def gaussian_posterior(monkeypatch):
     """The class of exact denoisers of Gaussian data, of benchmarks/."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    from environments import ROOT
+
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     return importlib.import_module("gaussian_posterior").GaussianPosterior
