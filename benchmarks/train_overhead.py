@@ -21,7 +21,7 @@ import msgspec
 import torch
 from timing import Part, report, row_of
 
-from zoo.recipe import load_recipe
+from zoo.config.recipe import load_recipe
 from zoo.train.noise import noise_law
 from zoo.train.optimizer import optimizer_of
 from zoo.train.run import Plan, make_plan, start

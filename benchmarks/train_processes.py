@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from zoo.recipe import load_recipe
+from zoo.config.recipe import load_recipe
 from zoo.train.run import make_plan, trainer_of
 from zoo.world import World, connect
 

@@ -12,7 +12,7 @@ import pytest
 
 import zoo
 from zoo.cli import main
-from zoo.folder import read_config
+from zoo.folder.read import read_config
 from zoo.train import progress
 from zoo.train.loop import Trainer
 

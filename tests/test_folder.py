@@ -5,21 +5,21 @@ import os
 
 import pytest
 
-from zoo import folder
-from zoo.config import MAX_CONFIG_BYTES, Config, Data, Part, WeightFile, dump_config
+from zoo.config.model import MAX_CONFIG_BYTES, Config, Data, WeightFile, dump_config
+from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.folder import (
+from zoo.folder import read as folder
+from zoo.folder.read import (
     CARD,
     CONFIG,
     DamagedFile,
     check_file,
-    check_requirements,
     describe,
-    missing_requirements,
     read_card,
     read_config,
     verify_file,
 )
+from zoo.host.requirements import check_requirements, missing_requirements
 
 PART = Part("gravity")
 

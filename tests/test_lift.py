@@ -11,9 +11,9 @@ from tiny_models import images, points
 import zoo
 from zoo.data import load as load_data
 from zoo.errors import ZooError
-from zoo.exact_fields import GaussianMixture
 from zoo.interfaces import KernelPrior, PriorSampler, over
-from zoo.lift import GaussianDenoiser, LiftedModel, level_rate, lift, radial_map
+from zoo.models.exact import GaussianMixture
+from zoo.models.lift import GaussianDenoiser, LiftedModel, level_rate, lift, radial_map
 
 DOUBLE = torch.float64
 # What the article's equivalence is shown for; D in between gravity and Gaussian.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import zoo
-from zoo.noise import GROUP, mix, starting_points
+from zoo.sampling.rng import GROUP, mix, starting_points
 
 KERNEL = zoo.kernel("gravity", dim=5)
 PRIOR = zoo.prior("gravity", KERNEL)

@@ -13,12 +13,11 @@ from environments import ROOT
 from tiny_models import images, points
 
 import zoo
-from zoo.batches import in_batches
 from zoo.errors import ZooError
 from zoo.interfaces import Network
-from zoo.lift import lift
-from zoo.model import FieldModel
-from zoo.tiles import tile_size
+from zoo.models.lift import lift
+from zoo.models.model import FieldModel
+from zoo.sampling.batching import in_batches, tile_size
 
 # Fixed steps, one step size for a whole group, steps per sample.
 SOLVERS = {"heun": {}, "torchdiffeq-bosh3": {"rtol": 0.3, "atol": 0.3}, "dopri5": {"rtol": 0.05}}
@@ -154,7 +153,7 @@ def test_sampling_goes_on_with_smaller_batches_and_the_same_samples(monkeypatch)
         parts = (kernel, zoo.prior("gaussian", kernel), network, zoo.solver("heun"), (2,))
         return FieldModel(*parts).sample(40, seed=0, steps=2, batch_size=32), network
 
-    monkeypatch.setattr("zoo.model.tile_size", lambda dim: 4)
+    monkeypatch.setattr("zoo.models.model.tile_size", lambda dim: 4)
     plenty, _ = sampled(40)
     scarce, network = sampled(8)
     assert torch.equal(plenty, scarce)

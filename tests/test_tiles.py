@@ -5,7 +5,7 @@ import torch
 from tiny_models import stir
 
 import zoo
-from zoo.tiles import in_tiles, tile_size
+from zoo.sampling.batching import in_tiles, tile_size
 
 NETWORKS = {
     "mlp": ((3,), {"width": 24, "blocks": 2, "labels": 4}),

@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 
 import zoo
+from zoo.config.recipe import from_dict
 from zoo.errors import ZooError
-from zoo.recipe import from_dict
 from zoo.train import checkpoint, estimate, progress
 from zoo.train import loop as loops
 from zoo.train.batch import step_seed

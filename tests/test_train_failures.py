@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.recipe import load_recipe
+from zoo.config.recipe import load_recipe
 from zoo.train import checkpoint, progress
 from zoo.train.loop import CHECKPOINT
 from zoo.train.run import make_plan, start

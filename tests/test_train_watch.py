@@ -13,7 +13,7 @@ from test_train import begin, recipe, same, weights
 import zoo
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.model import FieldModel
+from zoo.models.model import FieldModel
 from zoo.train import checkpoint, progress
 from zoo.train.export import export
 from zoo.train.loop import CHECKPOINT

@@ -25,6 +25,11 @@ def told_of(where: object) -> Iterator[None]:
         raise kind(f"{where}: {error}") from error
 
 
+def one_line(error: BaseException) -> str:
+    """Return an error's text in one line."""
+    return " ".join(str(error).split())
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the closest known names, else the valid names themselves."""
     names = sorted(known)

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from zoo.build import target_of
 from zoo.cli.output import echo_json, echo_table, warn_of_broken_plugins
-from zoo.hooks import KINDS
-from zoo.options import options_of, told_of
-from zoo.registry import Found, catalogue, find
+from zoo.host.build import target_of
+from zoo.host.hooks import KINDS
+from zoo.host.options import options_of, told_of
+from zoo.host.registry import Found, catalogue, find
 
 
 @click.command()

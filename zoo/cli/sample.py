@@ -64,9 +64,9 @@ def command(
         raise click.UsageError("--guidance follows a class; name it with --label")
     import torch
 
-    from zoo.loading import load
-    from zoo.picture import check_target, default_suffix, write_samples
-    from zoo.together import sample_together
+    from zoo.folder.picture import check_target, default_suffix, write_samples
+    from zoo.models.load import load
+    from zoo.models.sharded import sample_together
     from zoo.world import connect
 
     with connect(device) as world, world.together():

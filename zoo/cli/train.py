@@ -42,7 +42,7 @@ def command(
 def _train(
     recipe: str, out: Path | None, data: str | None, world: World, *, resume: bool, dry_run: bool
 ) -> None:
-    from zoo.recipe import load_recipe
+    from zoo.config.recipe import load_recipe
     from zoo.train.export import export
     from zoo.train.run import make_plan, start
 

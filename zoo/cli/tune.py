@@ -8,7 +8,7 @@ import click
 
 from zoo.cli.output import echo_json
 from zoo.cli.ranges import COUNT
-from zoo.config import MAX_STEPS
+from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
 
 _STEPS = click.IntRange(3, MAX_STEPS)
@@ -42,9 +42,9 @@ def command(
     solver as its default.
     """
     from zoo.device import parse_device
-    from zoo.loading import load
-    from zoo.new_folder import check_new
-    from zoo.tune import adopt, optimise_grid
+    from zoo.evaluation.tune import adopt, optimise_grid
+    from zoo.folder.atomic import check_new
+    from zoo.models.load import load
 
     if out is not None:
         check_new(out)

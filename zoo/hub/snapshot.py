@@ -11,12 +11,12 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile, RepoSibling
 
-from zoo import __version__
+from zoo.__about__ import __version__
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG
+from zoo.folder.read import CARD, CONFIG
 from zoo.foreign.diffusers import FILES
+from zoo.hub.access import Access
 from zoo.hub.client import LIBRARY, connect, endpoint
-from zoo.refs import Access
 
 # Files that could bring code to run; never fetched for a model of the zoo.
 _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".so", ".dll", ".sh"}

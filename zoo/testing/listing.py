@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo import build
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.hookspecs import Component
-from zoo.plugins import PluginRecord, plugins, tell
+from zoo.host import build
+from zoo.host.plugins import PluginRecord, plugins, tell
 from zoo.testing.failure import CheckFailure
 
 Check = Callable[[], None]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.augment import flip, geometric
+from zoo.config.recipe import Recipe
 from zoo.data import Images
+from zoo.data.augment import flip, geometric
 from zoo.interfaces import FieldKernel, Network
-from zoo.recipe import Recipe
 from zoo.train.noise import Law
 from zoo.train.target import single_target, stable_target
 
@@ -38,7 +38,7 @@ class Batch:
         t: times, (B,).
         target: x_0 or the conditional velocity, (B, *shape).
         labels: class numbers, -1 where hidden, (B,); or None.
-        augment: how the images were augmented, (B, zoo.augment.LABELS); or None.
+        augment: how the images were augmented, (B, zoo.data.augment.LABELS); or None.
     """
 
     x_t: Tensor

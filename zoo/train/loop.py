@@ -18,11 +18,11 @@ from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from zoo.config.recipe import Recipe, differences, from_dict
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
-from zoo.memory import keep_freed_memory
-from zoo.recipe import Recipe, differences, from_dict
+from zoo.sampling.batching import keep_freed_memory
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
 from zoo.train.batch import Batch, Draws, step_seed

@@ -6,7 +6,7 @@ import torch
 from timm.optim import create_optimizer_v2
 from torch import nn
 
-from zoo.recipe import TrainPlan
+from zoo.config.recipe import TrainPlan
 
 
 def optimizer_of(network: nn.Module, plan: TrainPlan) -> torch.optim.Optimizer:

@@ -26,7 +26,7 @@ def prepare(plan: Plan) -> None:
     if type(plan.network).fit is not Network.fit:  # else nothing would look at what is read
         show(plan.data, plan.network)
     if plan.recipe.train.start is not None:
-        from zoo.loading import load
+        from zoo.models.load import load
 
         copy_weights(load(plan.recipe.train.start).network, plan.network, plan.recipe.train.start)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import torch
 
-from zoo.augment import LABELS
+from zoo.config.recipe import DataPlan, Recipe, TrainPlan
 from zoo.data import Images, load
+from zoo.data.augment import LABELS
 from zoo.errors import ZooError
+from zoo.folder.atomic import check_new
+from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.interfaces import FieldKernel, Network
-from zoo.new_folder import check_new
-from zoo.parts import kernel_of, network_of, prior_of, solver_of
-from zoo.recipe import DataPlan, Recipe, TrainPlan
 from zoo.train import progress
 from zoo.train.batch import step_seed
 from zoo.train.board import Board

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo.errors import ZooError
-from zoo.picture import default_suffix, write_samples
+from zoo.folder.picture import default_suffix, write_samples
 from zoo.train.export import model_of, picture_of
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.exact_fields.network import ExactDenoiser, ExactField
 from zoo.interfaces import FieldKernel
 from zoo.interfaces.network import Predicts
+from zoo.models.exact.network import ExactDenoiser, ExactField
 
 
 def single_target(
