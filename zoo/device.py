@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 
 def parse_device(name: str) -> torch.device:
@@ -17,6 +17,6 @@ def parse_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.ones(1, device=device).item()  # "meta" and the like hold no numbers
     except Exception as error:  # what a backend that is not there raises is its own affair
-        reason = " ".join(str(error).split()).split(". ")[0]
+        reason = one_line(error).split(". ")[0]
         raise ZooError(f"device {name!r} is not available here: {reason}") from error
     return device

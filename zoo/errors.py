@@ -16,7 +16,7 @@ class PluginError(ZooError):
 
 
 @contextmanager
-def told_of(where: object) -> Iterator[None]:
+def error_context(where: object) -> Iterator[None]:
     """Begin the line of a ZooError from inside the block with what it is of, such as a file."""
     try:
         yield

@@ -66,7 +66,7 @@ def command(
 
     from zoo.folder.picture import check_target, default_suffix, write_samples
     from zoo.models.load import load
-    from zoo.models.sharded import sample_together
+    from zoo.models.sharded import sample_sharded
     from zoo.world import connect
 
     with connect(device) as world, world.together():
@@ -76,7 +76,7 @@ def command(
         )
         target = out or Path(stem(ref) + default_suffix(model.shape))
         check_target(target, model.shape)
-        samples = sample_together(
+        samples = sample_sharded(
             model,
             world,
             count,

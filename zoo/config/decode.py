@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, one_line
 
 
 def explain(error: Exception, fields: tuple[str, ...]) -> str:
     """Return a decoding error as one line, with the closest known key for an unknown one."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if text.endswith("at `$.format`"):
         return f"{text}: of a newer fieldzoo than this; pip install -U fieldzoo"
     unknown = re.search(r"unknown field `([^`]*)`", text)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, one_line
 
 GREY = (1, 28, 28)
 # Of the garment features, so that distances are of a handy size: tens, not hundredths.
@@ -181,5 +181,5 @@ def inception_features(shape: tuple[int, ...], device: torch.device) -> Features
 
 
 def _no_weights(name: str, error: Exception) -> ZooError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = one_line(error)[:200] or type(error).__name__
     return ZooError(f"features {name!r}: their weights are not to be had here: {reason}")

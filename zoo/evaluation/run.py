@@ -27,7 +27,7 @@ from zoo.evaluation.perturb import NoisySolver, check_bits, check_noise, quantis
 from zoo.evaluation.reference import LEVELS, Reference
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.models.model import FieldModel
-from zoo.models.sharded import sample_together
+from zoo.models.sharded import sample_sharded
 from zoo.world import ALONE, World
 
 GUIDANCE = (1.0, 2.0)
@@ -135,7 +135,7 @@ def draw(
     if setting.bits is not None:
         model = quantised(model, setting.bits)
     for seed in job.seeds:
-        samples = sample_together(
+        samples = sample_sharded(
             model,
             world,
             job.samples,

@@ -17,7 +17,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from zoo.config.model import Config
-from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.errors import PluginError, ZooError, did_you_mean, one_line
 from zoo.host.build import kernel_of, network_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read_weights(paths: list[Path]) -> dict[str, Tensor]:
         try:
             part = load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ZooError(f"{path} is not a readable safetensors file: {reason}") from error
         if twice := tensors.keys() & part.keys():
             raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")

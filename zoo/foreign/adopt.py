@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo.config.model import MAX_CONFIG_BYTES, Weights, dump_config
 from zoo.convert.torch_file import read_torch, state_of
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.folder.atomic import NewFolder
 from zoo.folder.read import (
     CARD,
@@ -118,7 +118,7 @@ def _writing(target: Path) -> Iterator[None]:
             shutil.rmtree(target, ignore_errors=True)  # what is left of one
         yield
     except (OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ZooError(f"cannot write {target}: {reason}; set ZOO_CACHE to another one") from error
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.config.part import Part
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.host.options import options_of
-from zoo.host.plugins import tell
+from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, find, is_own_law
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _build(
         raise
     except BaseException as error:
         called = ", ".join(f"{key}={reprlib.repr(value)}" for key, value in options.items())
-        raise PluginError(f"{found.label} failed on ({called}): {tell(error)}") from error
+        raise PluginError(f"{found.label} failed on ({called}): {describe_error(error)}") from error
     interface = getattr(import_module("zoo.interfaces"), _INTERFACES[kind])
     if not isinstance(built, interface):
         raise PluginError(
@@ -172,7 +172,7 @@ def target_of(found: Found) -> Callable[..., object]:
         raise
     except BaseException as error:
         raise PluginError(
-            f"{found.label}: cannot import {found.component.target}: {tell(error)}"
+            f"{found.label}: cannot import {found.component.target}: {describe_error(error)}"
         ) from error
     if not callable(target):
         raise PluginError(f"{found.label}: {found.component.target} cannot be called")

@@ -50,7 +50,7 @@ def options_of(found: Found, target: Callable[..., object]) -> Options | None:
     return Options(named, any(p.kind is p.VAR_KEYWORD for p in free.values()))
 
 
-def told_of(target: Any) -> str:
+def documentation(target: Any) -> str:
     """Return the docstring of `target`, with the options of the class that it has them from."""
     own = inspect.getdoc(target) or ""
     if _SECTION.search(own + "\n"):

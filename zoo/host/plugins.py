@@ -17,7 +17,7 @@ from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.resources.abc import Traversable
 
-from zoo.errors import PluginError, did_you_mean
+from zoo.errors import PluginError, did_you_mean, one_line
 from zoo.hookspecs import ENTRY_POINT_GROUP, Component
 from zoo.host.hooks import NAME, collect
 
@@ -54,12 +54,12 @@ class PluginRecord:
     @property
     def cause(self) -> str:
         """Why the plugin is broken, in one line; "" where it is not."""
-        return "" if self.error is None else tell(self.error)
+        return "" if self.error is None else describe_error(self.error)
 
 
-def tell(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an exception in one line: "ModuleNotFoundError: No module named 'x'"."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, PluginError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

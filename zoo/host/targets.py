@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 
-from zoo.host.plugins import PluginRecord, tell
+from zoo.host.plugins import PluginRecord, describe_error
 
 
 def missing_targets(record: PluginRecord) -> list[str]:
@@ -32,7 +32,7 @@ def _fault(target: str) -> str:
     try:
         names = _names(spec)
     except Exception as error:  # a file that cannot be read or compiled cannot be imported either
-        return tell(error)
+        return describe_error(error)
     if names is None or name in names:
         return ""
     return f"that module has no {name}"

@@ -72,7 +72,7 @@ def connect(token: str | None = None) -> HfApi:
 
 
 @contextmanager
-def one_line(repo: str, revision: str | None = None) -> Iterator[None]:
+def hub_errors(repo: str, revision: str | None = None) -> Iterator[None]:
     """Turn whatever the client raises about `repo` into a ZooError of one line.
 
     Raises:

@@ -9,7 +9,7 @@ from zoo.errors import ZooError
 from zoo.folder.read import CARD, CONFIG, MAX_CARD_BYTES, DamagedFile, check_file, read_config
 from zoo.host.requirements import check_requirements
 from zoo.hub.access import Access
-from zoo.hub.client import one_line
+from zoo.hub.client import hub_errors
 from zoo.hub.foreign import adopt_repository, adopted, is_foreign
 from zoo.hub.snapshot import Snapshot
 
@@ -29,7 +29,7 @@ def pull_repository(
         Unreachable: no network, and not complete on this disk.
         ZooError: not a model, too large, needs an absent plugin, or does not match its hashes.
     """
-    with one_line(repo, revision):
+    with hub_errors(repo, revision):
         snapshot = Snapshot(repo, revision, access or Access())
         if made := adopted(snapshot):
             return made
@@ -38,7 +38,7 @@ def pull_repository(
             snapshot.fetch(CARD, limit=MAX_CARD_BYTES)
         if is_foreign(snapshot):
             return adopt_repository(snapshot)
-        snapshot.tell_of_code()
+        snapshot.warn_about_code()
         folder = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent
         config = _config(snapshot, folder)
         check_requirements(config, snapshot.name)
@@ -55,7 +55,7 @@ def pull_weights(weights: Weights, access: Access) -> list[Path]:
     """
     if weights.repo is None:
         raise ZooError("these weights name no repository")
-    with one_line(weights.repo, weights.revision):
+    with hub_errors(weights.repo, weights.revision):
         return _fetch_weights(Snapshot(weights.repo, weights.revision, access), weights.files)
 
 

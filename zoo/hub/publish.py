@@ -9,11 +9,11 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.folder.read import CARD, CONFIG, PICTURE, check_weights, read_config, refuse_links
 from zoo.hub.access import REPOSITORY
 from zoo.hub.cards import card_for
-from zoo.hub.client import Unreachable, connect, one_line
+from zoo.hub.client import Unreachable, connect, hub_errors
 from zoo.hub.published import Published
 
 _EXISTS = 409
@@ -57,7 +57,7 @@ def publish(
         ZooError: as for zoo.push.
     """
     check_repository(repo_id, revision, create_pr)
-    with _online(repo_id), one_line(repo_id, revision):
+    with _online(repo_id), hub_errors(repo_id, revision):
         files = _files(folder)
         api = connect(token)
         with _base_commit(api, repo_id, revision, private) as head:
@@ -135,7 +135,7 @@ def _report_leftover(repo: str, cause: BaseException) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        first = " ".join(str(cause).split())
+        first = one_line(cause)
         raise ZooError(
             f"{repo}: {first}; what was made for the push, still empty, could not be taken back: "
             f"delete it by hand ({' '.join(str(error).split())})"

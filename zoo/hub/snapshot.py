@@ -40,7 +40,7 @@ class Snapshot:
 
     Raises:
         ZooError: what the revision is called or stands for is impossible.
-        Exception: as huggingface_hub's client raises it; see `one_line`.
+        Exception: as huggingface_hub's client raises it; see `hub_errors`.
     """
 
     def __init__(self, repo: str, revision: str | None, access: Access) -> None:
@@ -78,7 +78,7 @@ class Snapshot:
                     files[entry.path] = sized
         return files
 
-    def tell_of_code(self) -> None:
+    def warn_about_code(self) -> None:
         """Log which files of the listing, if it was asked for, are left alone since code is."""
         files = vars(self).get("listing", ())
         if left := sorted(f for f in files if PurePosixPath(f).suffix.lower() in _CODE):

@@ -10,7 +10,7 @@ import torch
 from zoo.config.model import Config
 from zoo.config.part import Part
 from zoo.device import parse_device
-from zoo.errors import ZooError, told_of
+from zoo.errors import ZooError, error_context
 from zoo.folder.read import CONFIG, read_card, read_config
 from zoo.folder.weights import network_with, read_weights
 from zoo.host.build import kernel as build_kernel
@@ -82,14 +82,14 @@ def load_folder(
     if solver is not None:
         config = _with_solver(config, solver)
     trained = _as_trained(config)
-    with told_of(folder / CONFIG):
+    with error_context(folder / CONFIG):
         own = kernel_of(trained.kernel, config.data.dim)
         prior = default_prior(own) if config.lifted_from else prior_of(config.prior, own)
         walk = solver_of(config.solver)
     tensors = read_weights(weight_paths(home, config.weights, access))
 
     def untrained() -> Network:
-        with told_of(folder / CONFIG):
+        with error_context(folder / CONFIG):
             return network_of(config.network, config.data.shape, own)
 
     network = network_with(untrained, tensors, str(folder))
@@ -103,7 +103,7 @@ def load_folder(
         config=trained,
     )
     if as_saved and config.lifted_from:
-        with told_of(folder / CONFIG):
+        with error_context(folder / CONFIG):
             target = kernel_of(config.kernel, config.data.dim)
             model = lift(model, target, prior=prior_of(config.prior, target))
     elif kernel is not None and not _same(kernel, trained.kernel):

@@ -28,8 +28,8 @@ from zoo.interfaces.flow import Predict
 from zoo.interfaces.solver import StepCallback
 from zoo.models.accurate import accurate_solver
 from zoo.sampling.arguments import class_numbers, seed_from, step_count, whole
-from zoo.sampling.batching import in_batches, in_tiles, tile_size
-from zoo.sampling.precision import in_half, shown_dtype
+from zoo.sampling.batching import fixed_batch_size, fixed_size_batches, in_batches
+from zoo.sampling.precision import autocast_predict, shown_dtype
 from zoo.sampling.rng import GROUP, starting_points, whole_groups
 
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
@@ -181,7 +181,7 @@ class FieldModel(nn.Module):
         """Return how many samples at a time, and how many at least."""
         default = max(1, _BATCH_COORDINATES // self.kernel.dim)
         size = default if asked is None else whole("batch_size", asked, 1)
-        tile = tile_size(self.kernel.dim) if self.device.type == "cpu" else 1
+        tile = fixed_batch_size(self.kernel.dim) if self.device.type == "cpu" else 1
         return (GROUP, GROUP) if solver.couples_samples else (-(-size // tile) * tile, tile)
 
     def _walk(
@@ -472,5 +472,5 @@ def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype)
         conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
         return plain + guidance * (conditional - plain)
 
-    size = max(tile_size(dim), network.tile)
-    return in_tiles(in_half(network if guidance == 1.0 else guided, dtype), size)
+    size = max(fixed_batch_size(dim), network.tile)
+    return fixed_size_batches(autocast_predict(network if guidance == 1.0 else guided, dtype), size)

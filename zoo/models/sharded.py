@@ -15,7 +15,7 @@ from zoo.sampling.rng import GROUP
 from zoo.world import World
 
 
-def sample_together(
+def sample_sharded(
     model: FieldModel,
     world: World,
     n: int,

@@ -22,12 +22,12 @@ _COORDINATES = 12_544  # 16 images of 28x28
 _OF_FEW = 512
 
 
-def tile_size(dim: int) -> int:
+def fixed_batch_size(dim: int) -> int:
     """Return the number of samples of `dim` coordinates in a tile: a power of 2 up to 512."""
     return 1 << int(math.log2(max(1.0, min(_COORDINATES / dim, _OF_FEW / math.sqrt(dim)))))
 
 
-def in_tiles(predict: Predict, size: int) -> Predict:
+def fixed_size_batches(predict: Predict, size: int) -> Predict:
     """Return `predict` evaluated `size` samples at a time; off the CPU, all at once.
 
     Accelerators want large batches; there samples agree across batch sizes to rounding only.

@@ -15,7 +15,7 @@ def shown_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in HALVES else dtype
 
 
-def in_half(predict: Predict, dtype: torch.dtype) -> Predict:
+def autocast_predict(predict: Predict, dtype: torch.dtype) -> Predict:
     """Return `predict` with its products in `dtype`, and all that is not a product in float32.
 
     A bfloat16 tells times apart to 0.4 %, a float16 ends at 65,504, where gravity's starting

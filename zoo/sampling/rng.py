@@ -10,23 +10,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.interfaces import PriorSampler
 
 GROUP = 16
-_MASK = 2**64 - 1
+# Streams of random numbers below one seed.
+STARTS = 0
+PROBES = 1
+STEPS = 2
 
 
-def mix(seed: int, index: int) -> int:
-    """Return a 63-bit seed for the pair, by two rounds of splitmix64's finaliser."""
-    z = (seed * 0x9E3779B97F4A7C15 + index * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & _MASK
-    for _ in range(2):
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-        z ^= z >> 31
-    return z >> 1
+def seed_for(seed: int, *path: int) -> int:
+    """Return a seed of 63 bits for a branch of random numbers below `seed`.
+
+    Args:
+        seed: any whole number.
+        path: what the numbers are for, whole numbers of at least 0, such as (stream, group).
+
+    By numpy's SeedSequence: branches are independent, and two of them never overlap in practice.
+    """
+    sequence = np.random.SeedSequence(abs(seed), spawn_key=(int(seed < 0), *path))
+    return int(sequence.generate_state(1, np.uint64)[0]) >> 1
 
 
 def whole_groups(first: int, n: int) -> tuple[int, int]:
@@ -39,7 +46,7 @@ def by_group(first: int, last: int, seed: int, draw: Callable[[torch.Generator],
     groups = range(first // GROUP, -(-last // GROUP))
     if not groups:
         return draw(torch.Generator())[:0]
-    drawn = [draw(torch.Generator().manual_seed(mix(seed, group))) for group in groups]
+    drawn = [draw(torch.Generator().manual_seed(seed_for(seed, STARTS, group))) for group in groups]
     offset = first - groups.start * GROUP
     return torch.cat(drawn)[offset : offset + last - first]
 

@@ -16,17 +16,14 @@ from zoo.config.recipe import Recipe
 from zoo.data import Images
 from zoo.data.augment import flip, geometric
 from zoo.interfaces import FieldKernel, Network
+from zoo.sampling.rng import seed_for
 from zoo.train.noise import Law
 from zoo.train.target import single_target, stable_target
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
-    """Return a seed of its own for each (seed, step, stream), by a splitmix64 round."""
-    z = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + stream * 0x94D049BB133111EB
-    z %= 2**64
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
-    return (z ^ (z >> 31)) % 2**63
+    """Return a seed of its own for each (seed, step, stream); step -1 is before the first."""
+    return seed_for(seed, step + 1, stream)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 
 def _probe(x: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def compile_in_place(module: nn.Module, device: torch.device) -> None:
     try:
         torch.compile(_probe)(torch.ones(2, device=device))
     except Exception as error:  # Dynamo, the backend and the compiler each raise their own
-        reason = " ".join(str(error).split()).split(" Set TORCH")[0][:300]
+        reason = one_line(error).split(" Set TORCH")[0][:300]
         raise ZooError(
             f"train.compile = true, but torch.compile does not work on {device} here: {reason}; "
             "install what it needs (a C++ compiler, on CUDA triton) or leave compile out"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from zoo.config.recipe import Recipe, differences, from_dict
 from zoo.data import Images
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.interfaces import FieldKernel, Network
 from zoo.sampling.batching import keep_freed_memory
 from zoo.train import checkpoint
@@ -204,7 +204,7 @@ class Trainer:
             self.validation_loss = state["validation_loss"]
             self.best_loss, self.best_step = state["best_loss"], state["best_step"]
         except (KeyError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
         if self.world.first:
             progress_log.cut(self.folder, self.step)

@@ -12,13 +12,13 @@ Source: kexue.fm/archives/9370, "these isotropic solutions are all equivalent".
 """
 
 from zoo.models.lift.denoiser import GaussianDenoiser
-from zoo.models.lift.flow import CarryingFlow, LiftedFlow
+from zoo.models.lift.flow import AugmentedFlow, LiftedFlow
 from zoo.models.lift.model import LiftedModel, default_prior, lift
 from zoo.models.lift.network import LiftedNetwork, level_rate
 from zoo.models.lift.radial import radial_map
 
 __all__ = [
-    "CarryingFlow",
+    "AugmentedFlow",
     "GaussianDenoiser",
     "LiftedFlow",
     "LiftedModel",

@@ -13,7 +13,7 @@ from zoo.models.model import conditioned
 from zoo.sampling.precision import shown_dtype
 
 
-class CarryingFlow(Flow):
+class AugmentedFlow(Flow):
     """The lifted ODE of (x, sigma), flat: (B, d + 1), each sample with a level of its own.
 
     The level travels in the state, as one more coordinate of the size that all others have:
@@ -132,7 +132,7 @@ class LiftedFlow(Flow):
         self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
         self._high = network.denoiser.high
 
-    def carrying(self, shape: tuple[int, ...]) -> CarryingFlow:
+    def augmented(self, shape: tuple[int, ...]) -> AugmentedFlow:
         """Return the ODE of (x, sigma), for samples of one shape.
 
         Raises:
@@ -141,6 +141,6 @@ class LiftedFlow(Flow):
         if not isinstance(self.kernel, IsotropicKernel):
             raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
         parts = (self.kernel, self._by_level, self._high, shape)
-        return CarryingFlow(
+        return AugmentedFlow(
             *parts, dtype=self._dtype, labels=self.labels, sigma_data=self.sigma_data
         )

@@ -23,7 +23,7 @@ class LiftedModel(FieldModel):
     """A model that runs another kernel on its denoiser; made by `lift`.
 
     Samples carry their level along the ODE, drawn once with x_T: sigma(T) = |x_T| / sqrt(d). Where
-    that is above the network's largest level they start on it (`CarryingFlow.start`).
+    that is above the network's largest level they start on it (`AugmentedFlow.start`).
     `field`, `denoise`, `encode`, `decode` and `log_prob` see (x, t) alone and estimate it.
 
     Args:
@@ -82,9 +82,9 @@ class LiftedModel(FieldModel):
     ) -> Tensor:
         if not self.kernel.random_level or not isinstance(flow, LiftedFlow):
             return super()._walk(solver, flow, x, steps, callback)
-        carrying = flow.carrying(self.shape)
-        state = super()._walk(solver, carrying, carrying.start(x), steps, callback)
-        return carrying.unpack(state)[0]
+        augmented = flow.augmented(self.shape)
+        state = super()._walk(solver, augmented, augmented.start(x), steps, callback)
+        return augmented.unpack(state)[0]
 
     def _compiled(self) -> nn.Module:
         return self.network.denoiser.network

@@ -17,7 +17,7 @@ from zoo.models.likelihood.flow import FlowWithDivergence
 from zoo.models.likelihood.traces import ExactTrace, HutchinsonTrace, random_signs
 from zoo.models.model import FieldModel
 from zoo.sampling.arguments import whole
-from zoo.sampling.rng import mix
+from zoo.sampling.rng import PROBES, seed_for
 
 # Up to this many coordinates the divergence is exact unless the caller says otherwise.
 EXACT_UP_TO = 16
@@ -90,7 +90,7 @@ def log_prob(
     x_0, volume, note = _densities_of(model, x_0, seed)
     walk = _solver(solver, model)
     exact = dim <= EXACT_UP_TO if exact is None else exact
-    signs = None if exact else random_signs(len(x_0), probes, dim, mix(seed, -1))
+    signs = None if exact else random_signs(len(x_0), probes, dim, seed_for(seed, PROBES))
     estimates, nfe = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)], 0
     for first in range(0, len(x_0), size):
         part = slice(first, first + size)

@@ -13,7 +13,7 @@ from zoo.interfaces import FieldKernel, Flow
 from zoo.models.likelihood.traces import Trace
 
 
-class StateKernel(FieldKernel):
+class AugmentedKernel(FieldKernel):
     """What a solver may know of the ODE of a larger state: its times and levels, nothing else."""
 
     affine = False
@@ -48,7 +48,7 @@ class FlowWithDivergence(Flow):
     """The ODE of (x, integrals of div f), flat: (B, d + columns)."""
 
     def __init__(self, flow: Flow, shape: tuple[int, ...], trace: Trace) -> None:
-        kernel = StateKernel(flow.kernel)
+        kernel = AugmentedKernel(flow.kernel)
         super().__init__(kernel, flow.predict, "field", sigma_data=flow.sigma_data)
         self._flow, self._shape, self._trace = flow, shape, trace
 
