@@ -29,7 +29,8 @@ import zoo
 from zoo.evaluation import features
 from zoo.evaluation.reference import open_reference
 from zoo.evaluation.report import Setting, machine, versions
-from zoo.evaluation.run import Job, disturbed, outcome, sweep, training_scores
+from zoo.evaluation.run import evaluate_setting, training_scores
+from zoo.evaluation.settings import Measurement, perturbed, sweep
 from zoo.models.model import FieldModel
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -50,8 +51,8 @@ def models() -> dict[str, FieldModel]:
 def settings(model: FieldModel) -> list[Setting]:
     """Return what is measured of a model."""
     plain = [s for name, budgets in SWEEP.items() for s in sweep(model, [name], budgets)]
-    noisy = disturbed(sweep(model, [NOISE_AT[0]], [NOISE_AT[1]]), NOISE, ())
-    coarse = disturbed(sweep(model, [BITS_AT[0]], [BITS_AT[1]]), (), BITS)
+    noisy = perturbed(sweep(model, [NOISE_AT[0]], [NOISE_AT[1]]), NOISE, ())
+    coarse = perturbed(sweep(model, [BITS_AT[0]], [BITS_AT[1]]), (), BITS)
     return [*plain, *noisy, *coarse]
 
 
@@ -65,20 +66,20 @@ class Task(NamedTuple):
     key: str
 
 
-def tasks(job: Job) -> list[Task]:
+def tasks(measurement: Measurement) -> list[Task]:
     """Return all that is to be known, seed by seed, cheap things first: all models have those."""
     found = []
     for name, model in models().items():
         assert model.config is not None
         weights = [file.sha256[:16] for file in model.config.weights.files.values()]
         for setting in settings(model):
-            facts = [name, weights, job.samples, msgspec.to_builtins(setting)]
+            facts = [name, weights, measurement.samples, msgspec.to_builtins(setting)]
             part = model.solver_called(setting.solver).part
             if part is not None and part.options:  # a model's own grid makes another outcome
                 facts.append(msgspec.to_builtins(part.options))
             found += [
                 Task(name, model, setting, seed, f"{seed} {json.dumps(facts)}")
-                for seed in job.seeds
+                for seed in measurement.seeds
             ]
     return sorted(found, key=lambda t: (t.seed, t.setting.nfe, not t.setting.plain))
 
@@ -113,9 +114,9 @@ def keep(path: Path, keys: set[str]) -> set[str]:
     return set(update(path, current)["outcomes"])
 
 
-def measure(job: Job, path: Path, pattern: str) -> None:
+def measure(measurement: Measurement, path: Path, pattern: str) -> None:
     """Add to docs/comparison.json what it lacks of the models that match."""
-    every = tasks(job)
+    every = tasks(measurement)
     known = keep(path, {task.key for task in every})
     missing = [t for t in every if t.key not in known and fnmatchcase(t.name, pattern)]
     if not missing:
@@ -123,14 +124,14 @@ def measure(job: Job, path: Path, pattern: str) -> None:
     kind = features.build("garments", features.GREY, torch.device("cpu"))
     reference = open_reference(DATA, features.GREY, kind)
     facts = {
-        "samples": job.samples,
-        "training_images": training_scores(job, reference),
+        "samples": measurement.samples,
+        "training_images": training_scores(measurement, reference),
         "machine": machine("cpu"),
         "versions": versions(),
     }
     for name, model, setting, seed, key in missing:
         print(name, seed, setting, flush=True)
-        found = outcome(model, setting, replace(job, seeds=(seed,)), reference)[0]
+        found = evaluate_setting(model, setting, replace(measurement, seeds=(seed,)), reference)[0]
         figures = {name: estimate.value for name, estimate in found.metrics.items()}
         where = {"model": name, "seed": seed, "setting": msgspec.to_builtins(setting)}
         entry = {key: {**where, "metrics": figures}}
@@ -148,8 +149,8 @@ def main() -> None:
     path = arguments.docs / "comparison.json"
     if not arguments.page:
         samples = arguments.samples or read(path).get("samples", SAMPLES)
-        job = Job(METRICS, samples, tuple(range(arguments.seeds)))
-        measure(job, path, arguments.models)
+        measurement = Measurement(METRICS, samples, tuple(range(arguments.seeds)))
+        measure(measurement, path, arguments.models)
     write_page(read(path), arguments.docs)
 
 

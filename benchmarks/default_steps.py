@@ -31,7 +31,8 @@ from zoo.evaluation.intervals import Estimate
 from zoo.evaluation.metrics import Samples
 from zoo.evaluation.reference import Reference, open_reference
 from zoo.evaluation.report import Setting, machine, versions
-from zoo.evaluation.run import Job, outcome, own_setting, sweep
+from zoo.evaluation.run import evaluate_setting
+from zoo.evaluation.settings import Measurement, model_setting, sweep
 
 FILE = Path(__file__).parents[1] / "docs" / "default_steps.json"
 Interval = tuple[float, float, float]
@@ -58,17 +59,19 @@ def reference_of(data: str, shape: tuple[int, ...]) -> Reference:
     return open_reference(data, shape, kind)
 
 
-def compare(name: str, steps: list[int], nfe: int, job: Job) -> list[dict[str, Any]]:
+def compare(
+    name: str, steps: list[int], nfe: int, measurement: Measurement
+) -> list[dict[str, Any]]:
     """Return a record per number of steps, the model's own where none is given."""
     model = zoo.load(name)
     assert model.config is not None
     reference = reference_of(model.config.data.name, model.shape)
-    own = own_setting(model, None, None)
+    own = model_setting(model, None, None)
     many = sweep(model, [own.solver], [nfe])[0]
-    settings = [own_setting(model, None, count) for count in steps] or [own]
+    settings = [model_setting(model, None, count) for count in steps] or [own]
 
     def drawn(setting: Setting) -> tuple[Samples, Interval]:
-        found, (samples,) = outcome(model, setting, job, reference)
+        found, (samples,) = evaluate_setting(model, setting, measurement, reference)
         return samples, interval(found.metrics["frechet"])
 
     (base, far), records = drawn(many), []
@@ -84,8 +87,8 @@ def compare(name: str, steps: list[int], nfe: int, job: Job) -> list[dict[str, A
                 "nfe_many": many.nfe,
                 "frechet_many": far,
                 "ratio": ratio,
-                "samples": job.samples,
-                "seed": job.seeds[0],
+                "samples": measurement.samples,
+                "seed": measurement.seeds[0],
             }
         )
         print(
@@ -124,11 +127,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    job = Job(("frechet",), given.samples, (given.seed,))
+    measurement = Measurement(("frechet",), given.samples, (given.seed,))
     facts = {"machine": machine("cpu"), "versions": versions()}
     for name in MODELS:
         if any(fnmatchcase(name, pattern) for pattern in given.patterns):
-            new = compare(name, given.steps, given.nfe, job)
+            new = compare(name, given.steps, given.nfe, measurement)
 
             def with_new(
                 old: dict[str, Any], name: str = name, new: list[dict[str, Any]] = new

@@ -31,7 +31,8 @@ from zoo.data import load
 from zoo.evaluation import features
 from zoo.evaluation.reference import open_reference
 from zoo.evaluation.report import machine, versions
-from zoo.evaluation.run import Job, outcome, sweep, training_scores
+from zoo.evaluation.run import evaluate_setting, training_scores
+from zoo.evaluation.settings import Measurement, sweep
 
 KERNELS = ("gaussian", "gravity", "tanh", "exp", "pfgmpp")
 METRICS = ("frechet", "kid", "prdc")
@@ -95,7 +96,7 @@ def train(folder: Path, name: str, count: int) -> None:
     DDPMPipeline(network.eval(), scheduler).save_pretrained(folder)
 
 
-def measure(job: Job, folder: Path, name: str, solver: str, nfe: int) -> None:
+def measure(measurement: Measurement, folder: Path, name: str, solver: str, nfe: int) -> None:
     """Measure every kernel; FOLDER.json has those that are done."""
     task = TASKS[name]
     shape = (1, task.side, task.side)
@@ -103,13 +104,15 @@ def measure(job: Job, folder: Path, name: str, solver: str, nfe: int) -> None:
         name, shape, features.build(task.features, shape, torch.device("cpu"))
     )
     rows: dict[str, object] = {}
-    facts = {"data": name, "samples": job.samples, "seeds": list(job.seeds)}
-    facts |= {"training_images": training_scores(job, reference)}
+    facts = {"data": name, "samples": measurement.samples, "seeds": list(measurement.seeds)}
+    facts |= {"training_images": training_scores(measurement, reference)}
     facts |= {"machine": machine("cpu"), "versions": versions(), "kernels": rows}
     base = None
     for kernel in KERNELS:
         model = zoo.load(folder, kernel=kernel)
-        found, (samples,) = outcome(model, sweep(model, [solver], [nfe])[0], job, reference)
+        found, (samples,) = evaluate_setting(
+            model, sweep(model, [solver], [nfe])[0], measurement, reference
+        )
         base = base or samples
         against = frechet_ratio(samples, base, reference)
         rows[kernel] = {**msgspec.to_builtins(found), "ratio": msgspec.to_builtins(against)}
@@ -138,8 +141,8 @@ def main() -> None:
     folder: Path = arguments.folder.resolve()
     if not folder.is_dir():
         train(folder, arguments.data, arguments.images or TASKS[arguments.data].images)
-    job = Job(METRICS, arguments.samples, (arguments.seed,))
-    measure(job, folder, arguments.data, arguments.solver, arguments.nfe)
+    measurement = Measurement(METRICS, arguments.samples, (arguments.seed,))
+    measure(measurement, folder, arguments.data, arguments.solver, arguments.nfe)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ class PluginError(ZooError):
     """A plugin is broken or absent; raised only to whoever asks for what it brings."""
 
 
+class CheckFailure(AssertionError):
+    """A component breaks a law: one line says which law, by how much, and where."""
+
+
 @contextmanager
 def error_context(where: object) -> Iterator[None]:
     """Begin the line of a ZooError from inside the block with what it is of, such as a file."""

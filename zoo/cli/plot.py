@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.options import COUNT, STEPS
 from zoo.cli.output import stem
-from zoo.cli.ranges import COUNT, STEPS
 from zoo.errors import ZooError, did_you_mean
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import COUNT, STEPS
 from zoo.cli.output import stem
-from zoo.cli.ranges import COUNT, STEPS
 
 
 @click.command()

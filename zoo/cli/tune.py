@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import COUNT
 from zoo.cli.output import echo_json
-from zoo.cli.ranges import COUNT
 from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
 

@@ -1,4 +1,4 @@
-"""Disturbances that a design should survive: noise on the way, weights of few bits."""
+"""Perturbations that a design should survive: noise between steps, weights of few bits."""
 
 from __future__ import annotations
 
@@ -32,22 +32,25 @@ class NoisySolver(Solver):
 
         x <- x + amount sigma(t) n,   n ~ N(0, I)
 
-    sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
-    to every kernel. Each step is a walk of its own, so a multistep method starts anew at each;
-    with amount 0 a one-step method gives exactly what it gives undisturbed. A sample's noise
-    depends on its starting point alone, not on the batch that it is in. What a state carries beside
-    the sample, such as the level of a lifted one, is left as it is.
+    sigma(t) is the kernel's noise level (median radius over sqrt d), so an amount means the same
+    for every kernel. Each step is integrated separately, so a multistep method restarts at each;
+    with amount 0 a one-step method returns exactly its result without noise. The noise of a sample
+    depends on its starting point alone, not on the batch. Coordinates of the state after the first
+    `kernel.dim`, such as the level of a lifted sample, get no noise.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
-        solver: the solver, of fixed steps.
-        amount: of noise, relative to the level, at least 0.
+        solver: a solver of fixed steps.
+        amount: amount of noise, relative to sigma(t), at least 0.
     """
 
     def __init__(self, solver: Solver, amount: float) -> None:
         check_noise(amount)
-        self.solver, self.amount, self.order = solver, amount, solver.order
-        self.couples_samples, self.part = solver.couples_samples, solver.part
+        self.solver = solver
+        self.amount = amount
+        self.order = solver.order
+        self.couples_samples = solver.couples_samples
+        self.part = solver.part
 
     def integrate(
         self,
@@ -59,8 +62,9 @@ class NoisySolver(Solver):
         steps: int,
         callback: StepCallback | None = None,
     ) -> Tensor:
-        """Return x at t_to, disturbed on the way; arguments as for the solver's own."""
-        key, times = keys(x), self._times(flow, x, t_from, t_to, steps)
+        """Return x at t_to with noise added between steps; see `Solver.integrate`."""
+        key = keys(x)
+        times = self._times(flow, x, t_from, t_to, steps)
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
@@ -73,11 +77,11 @@ class NoisySolver(Solver):
         return x
 
     def _times(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> list[float]:
-        """Return the solver's grid, seen by letting it walk a field that costs nothing."""
+        """Return the solver's grid, found by integrating a zero field."""
         times = [t_from]
-        still = Flow(flow.kernel, lambda y, *_: torch.zeros_like(y))
+        zero = Flow(flow.kernel, lambda y, *_: torch.zeros_like(y))
         self.solver.integrate(
-            still, x[:1], t_from, t_to, steps=steps, callback=lambda _i, t, _x: times.append(t)
+            zero, x[:1], t_from, t_to, steps=steps, callback=lambda _i, t, _x: times.append(t)
         )
         times[-1] = t_to
         return times
@@ -88,7 +92,7 @@ def quantised(model: FieldModel, bits: int) -> FieldModel:
 
         w -> s round(w / s),   s = max |w| / (2^(bits - 1) - 1)
 
-    for each matrix and convolution as a whole; vectors (biases, gains) stay as they are.
+    with one s for each matrix or convolution; vectors (biases, gains) are not changed.
 
     Raises:
         ZooError: bits not between 2 and 16.

@@ -12,7 +12,7 @@ nothing or raises CheckFailure, which says which law broke, by how much, and whe
 PLUGIN` runs the same.
 """
 
-from zoo.testing.failure import CheckFailure
+from zoo.errors import CheckFailure
 from zoo.testing.listing import Check, checks
 
 __all__ = ["Check", "CheckFailure", "checks"]

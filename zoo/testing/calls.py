@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal
 from zoo.testing.numerics import times as log_times
 

@@ -9,10 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, IsotropicKernel, KernelPrior
 from zoo.models.exact import exact
 from zoo.models.exact.pairs import elements_per_source
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import (
     SIGMAS,
     RungeKutta,

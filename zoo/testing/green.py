@@ -14,9 +14,9 @@ import math
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, IsotropicKernel
 from zoo.interfaces.radial import directions, log_shell
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import (
     generator,
     log_integral,

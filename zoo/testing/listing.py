@@ -8,11 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.errors import CheckFailure, PluginError, ZooError, did_you_mean
 from zoo.hookspecs import Component
 from zoo.host import build
 from zoo.host.plugins import PluginRecord, describe_error, plugins
-from zoo.testing.failure import CheckFailure
 
 Check = Callable[[], None]
 Options = Mapping[str, Mapping[str, Any]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from zoo.errors import ZooError
+from zoo.errors import CheckFailure, ZooError
 from zoo.folder.read import CARD, read_config
 from zoo.host.requirements import check_requirements
 from zoo.hub.access import Access
@@ -14,7 +14,6 @@ from zoo.models.load import load_folder
 from zoo.models.locate import resolve, weight_paths
 from zoo.sampling.arguments import classes_in_turn
 from zoo.testing.calls import require_equal, require_shape
-from zoo.testing.failure import CheckFailure
 
 _SAMPLES, _STEPS = 3, 2
 

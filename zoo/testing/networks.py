@@ -7,11 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import CheckFailure, ZooError
 from zoo.interfaces import Network
 from zoo.sampling.arguments import classes_in_turn
 from zoo.testing.calls import require_equal, require_shape
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal
 from zoo.testing.reference import ReferenceKernel
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, Flow, Solver, over
 from zoo.interfaces.solver import StepCallback
-from zoo.testing.failure import CheckFailure
 
 # Kolmogorov's D sqrt(n) exceeds this with probability 2e-5, a normal variable with 6e-7.
 KS_BOUND, SIGMAS = 2.4, 5.0

@@ -6,11 +6,11 @@ import math
 
 import torch
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import IsotropicKernel, PriorSampler
 from zoo.interfaces.radial import directions, log_shell
 from zoo.testing.calls import require_shape
 from zoo.testing.draws import draws, obeys_density
-from zoo.testing.failure import CheckFailure
 from zoo.testing.green import require_one
 from zoo.testing.numerics import (
     generator,

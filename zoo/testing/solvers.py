@@ -8,8 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import Flow, Solver
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import normal
 from zoo.testing.reference import VARIANCE, ReferenceKernel, denoiser, flow_map
 

@@ -6,8 +6,8 @@ import math
 
 import torch
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, IsotropicKernel
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal, spread_around, times
 
 # At t_min noise is below this, in units where data have size 1.
