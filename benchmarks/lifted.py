@@ -110,9 +110,8 @@ def measure(measurement: Measurement, folder: Path, name: str, solver: str, nfe:
     base = None
     for kernel in KERNELS:
         model = zoo.load(folder, kernel=kernel)
-        found, (samples,) = evaluate_setting(
-            model, sweep(model, [solver], [nfe])[0], measurement, reference
-        )
+        (setting,) = sweep(model, [solver], [nfe])
+        found, (samples,) = evaluate_setting(model, setting, measurement, reference)
         base = base or samples
         against = frechet_ratio(samples, base, reference)
         rows[kernel] = {**msgspec.to_builtins(found), "ratio": msgspec.to_builtins(against)}

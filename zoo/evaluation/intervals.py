@@ -41,7 +41,7 @@ def student(degrees: int) -> float:
 
 
 def from_seeds(values: Sequence[float]) -> Estimate:
-    """Return mean +- t s / sqrt(S) of S >= 2 independent values, t with S - 1 degrees of freedom."""
+    """Return mean +- t s / sqrt(S) of S >= 2 independent values; t has S - 1 degrees."""
     mean = fmean(values)
     half = student(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return Estimate(mean, mean - half, mean + half, tuple(values))

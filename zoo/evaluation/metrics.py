@@ -46,7 +46,7 @@ class Metric(ABC):
     min_images: int = 2
 
     def rows(self, samples: Samples, reference: Reference) -> Tensor:
-        """Return one row per sample, (n, ...), each computed from that sample alone: its features."""
+        """Return one row per sample, (n, ...), computed from that sample alone: its features."""
         del reference
         return samples.features
 
@@ -145,7 +145,7 @@ def measure(metric: Metric, drawn: list[Samples], reference: Reference) -> dict[
 
 
 def min_images(name: str) -> int:
-    """Return the smallest number of images of the data for a metric; an interval of bits takes 2."""
+    """Return the smallest number of data images for a metric; an interval of bits takes 2."""
     if name in METRICS:
         return METRICS[name].min_images
     return 2 if name == "bits" else 0

@@ -59,9 +59,9 @@ def evaluate_setting(
     reference: Reference,
     world: World = ALONE,
 ) -> tuple[Outcome, list[Samples]]:
-    """Return the figures under one setting and the samples; both are empty but in the first process.
+    """Return the figures under one setting, and the samples.
 
-    A model with classes draws the same number of samples of each.
+    Both are empty but in the first process. A model with classes draws equally many of each.
     """
     started = time.monotonic()
     labels = balanced_classes(model.network.labels, measurement.samples)
