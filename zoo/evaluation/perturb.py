@@ -63,8 +63,7 @@ class NoisySolver(Solver):
         callback: StepCallback | None = None,
     ) -> Tensor:
         """Return x at t_to with noise added between steps; see `Solver.integrate`."""
-        key = keys(x)
-        times = self._times(flow, x, t_from, t_to, steps)
+        key, times = keys(x), self._times(flow, x, t_from, t_to, steps)
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
@@ -77,11 +76,11 @@ class NoisySolver(Solver):
         return x
 
     def _times(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> list[float]:
-        """Return the solver's grid, found by integrating a zero field."""
+        """Return the solver's grid, seen by letting it walk a field that costs nothing."""
         times = [t_from]
-        zero = Flow(flow.kernel, lambda y, *_: torch.zeros_like(y))
+        still = Flow(flow.kernel, lambda y, *_: torch.zeros_like(y))
         self.solver.integrate(
-            zero, x[:1], t_from, t_to, steps=steps, callback=lambda _i, t, _x: times.append(t)
+            still, x[:1], t_from, t_to, steps=steps, callback=lambda _i, t, _x: times.append(t)
         )
         times[-1] = t_to
         return times

@@ -1,4 +1,4 @@
-"""Which checks a plugin gets. Nothing is imported or built before a check is called."""
+"""The checks of a plugin. Nothing is imported or built before a check is called."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def checks(plugin: str, *, options: Options | None = None) -> list[Check]:
     for name in options or {}:
         if name not in names:
             hint = did_you_mean(name, names)
-            raise ZooError(f"options for {name!r}: plugin {plugin!r} brings none such; {hint}")
+            raise ZooError(f"options for {name!r}: plugin {plugin!r} has no such component; {hint}")
     return [*_checks(record, options or {})]
 
 
@@ -72,7 +72,7 @@ def _record(plugin: str) -> PluginRecord:
 
 def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     def given(kind: str, component: Component) -> dict[str, Any]:
-        """Return the options of a component; the caller's go to the first kind of that name."""
+        """Return the options of a component; the caller's go to the first kind with its name."""
         kinds = [k for k, found in record.components.items() if component.name in _names(found)]
         mine = component.name in options and kinds[0] == kind
         return {**(options[component.name] if mine else component.example)}
@@ -118,7 +118,7 @@ def _prior(
     name: str,
     dim: int,
 ) -> Any:
-    """Return the prior for the plugin's kernel of its name, or its first, or a Gaussian one."""
+    """Return the prior for the plugin's kernel of its name, else for its first, else a Gaussian."""
     build_kernel = kernels.get(name) or next(iter(kernels.values()), None)
     if build_kernel is None:
         return build_prior(import_module("zoo.testing.reference").ReferenceKernel(dim=dim))

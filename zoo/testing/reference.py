@@ -1,4 +1,4 @@
-"""A Gaussian kernel with everything in closed form: what networks and solvers are tested on."""
+"""A Gaussian kernel in closed form, on which networks and solvers are tested."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.interfaces import FieldKernel, over, randn
 
-# The variance of the data N(0, VARIANCE I) that the reference flow is for.
+# The data of the reference flow are N(0, VARIANCE I).
 VARIANCE = 0.25
 
 

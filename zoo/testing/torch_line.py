@@ -1,4 +1,4 @@
-"""Listing what a plugin brings imports none of the heavy packages."""
+"""Listing the components of a plugin imports none of the heavy packages."""
 
 from __future__ import annotations
 
