@@ -8,8 +8,7 @@ from __future__ import annotations
 from zoo.data.hub import from_hub
 from zoo.data.idx import FILES, find, read_split
 from zoo.data.images import Images
-from zoo.data.request import Request
-from zoo.data.roots import VARIABLE, roots
+from zoo.data.request import VARIABLE, Request, data_folders
 
 NAME = "fashion-mnist"
 LICENCE = "MIT (Zalando SE, Fashion-MNIST)"
@@ -20,9 +19,9 @@ def load_fashion_mnist(request: Request) -> Images:
     """Return a split of Fashion-MNIST, (1, 28, 28), from its four idx files, else from the Hub.
 
     Raises:
-        ZooError: neither is there (says which files to put where), or files cannot be read.
+        ZooError: neither is available (the error says what to do), or files cannot be read.
     """
-    folders = roots(NAME)
+    folders = data_folders(NAME)
     for folder in folders:
         if all(find(folder, file) for file in FILES[request.split]):
             return read_split(folder, request.split, name=NAME, licence=LICENCE)

@@ -29,16 +29,16 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _list(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
-    """Return the image files directly in `folder`, and those of each of its subfolders.
+    """Return the image files directly in `folder`, and those of each subfolder.
 
     Raises:
-        ZooError: there are none, or both.
+        ZooError: there are no images, or images both in the folder and in subfolders.
     """
     flat = _files(folder)
     classes = {p.name: files for p in _visible(folder) if p.is_dir() and (files := _files(p))}
     if flat and classes:
         raise ZooError(
-            f"{folder}: holds images beside subfolders of images; put each image into the "
+            f"{folder}: holds images and subfolders of images; put each image into the "
             "subfolder of its class, or all into one folder"
         )
     if not flat and not classes:
@@ -50,7 +50,7 @@ def _check_classes(test: Iterable[str], train: Iterable[str], folder: Path) -> N
     """Raise ZooError unless each class of the test split is one of the training split."""
     if unknown := sorted({*test} - {*train}):
         raise ZooError(
-            f"{folder}: holds the classes {', '.join(unknown)}, which the train folder beside it "
+            f"{folder}: holds the classes {', '.join(unknown)}, which the train folder "
             "does not; give both the same subfolders"
         )
 
@@ -63,11 +63,11 @@ class File:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Its name in errors."""
         return str(self.path)
 
     def open(self) -> Path:
-        """Return where it lies."""
+        """Return its path."""
         return self.path
 
 
@@ -75,13 +75,13 @@ def load_folder(request: Request) -> Images:
     """Return the images in a folder, of one size, 8 bits per channel.
 
     Images directly in the folder have no labels; those in subfolders are labelled by subfolder.
-    Where the folder holds `train` and `test`, they are the splits, with the classes of `train`.
-    With `size` each image is scaled (Lanczos) and its centre cropped. Grey stays grey if every
-    image is; transparency is dropped, and of an animation all but its first picture. Files of
-    other kinds and hidden files are passed over.
+    Subfolders `train` and `test`, if both exist, are the splits; the classes are those of `train`.
+    With `size`, each image is scaled (Lanczos) and its centre cropped. Images stay grey if all of
+    them are grey. Transparency and later frames of animations are dropped. Other files and hidden
+    files are ignored.
 
     Raises:
-        ZooError: no such folder, no images, an unreadable one, sizes that differ, or a class that
+        ZooError: no such folder, no images, an unreadable image, different sizes, or a class that
             only the test split has.
     """
     root = request.path

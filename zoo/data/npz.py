@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.data.images import BYTE, Images, check_finite, check_labels
+from zoo.data.images import MAX_BYTE, Images, check_finite, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, one_line
 
@@ -25,7 +25,7 @@ CHANNELS = (1, 3, 4)
 def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     """Return the arrays (data, labels or None) in `path`."""
     try:
-        # Opened here: numpy leaves a broken archive open.
+        # Opened here, because numpy leaves a broken archive open.
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ZooError(f"{path}: not an .npz archive, or cut short")
@@ -54,7 +54,7 @@ def _choose(
 
 
 def _channels_first(x: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return images as (N, C, H, W) from that, (N, H, W) or (N, H, W, C)."""
+    """Return images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W)."""
     if x.ndim == 3:
         return x[:, None]
     last = x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS
@@ -63,13 +63,14 @@ def _channels_first(x: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _pixels(x: NDArray[np.generic], where: str) -> Tensor:
     """Return images as uint8 for whole numbers 0 to 255, or as float32 in [-1, 1]."""
-    low, high = x.min(), x.max()
+    low = x.min()
+    high = x.max()
     whole = np.issubdtype(x.dtype, np.integer)
-    allowed = (0, BYTE) if whole else (-1, 1)
+    allowed = (0, MAX_BYTE) if whole else (-1, 1)
     if not (allowed[0] <= low and high <= allowed[1]):
         raise ZooError(
             f"{where}: images of {x.dtype} with values from {low:g} to {high:g}; expected whole "
-            f"numbers in [0, {BYTE}] or real numbers in [-1, 1]"
+            f"numbers in [0, {MAX_BYTE}] or real numbers in [-1, 1]"
         )
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.uint8 if whole else np.float32))
 

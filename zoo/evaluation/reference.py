@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.data import Images, load
+from zoo.data.images import MAX_BYTE
 from zoo.data.request import NoSplit
 from zoo.errors import ZooError
 from zoo.evaluation.distances import (
@@ -20,8 +21,6 @@ from zoo.evaluation.distances import (
     radii,
 )
 from zoo.evaluation.features import FeatureExtractor
-
-MAX_BYTE = 255
 
 
 def round_to_bytes(x: Tensor, data_range: tuple[float, float] | None) -> Tensor:

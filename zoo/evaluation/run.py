@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from msgspec import structs
 
+from zoo.data.images import MAX_BYTE
 from zoo.errors import ZooError
 from zoo.evaluation import report as reports
 from zoo.evaluation.classes import GUIDANCE, check_classes, class_accuracy
@@ -20,7 +21,7 @@ from zoo.evaluation.metrics import (
     min_samples,
     with_features,
 )
-from zoo.evaluation.reference import MAX_BYTE, Reference
+from zoo.evaluation.reference import Reference
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.evaluation.settings import Measurement, describe, draw_samples
 from zoo.models.model import FieldModel
