@@ -4,12 +4,12 @@
         [--steps 16 18 20]
 
 Draws samples of every bundled model that was trained to the end, from the same starting points
-under its own solver: with as many steps as its config.json says (or with each of --steps) and with
-as many as take --nfe evaluations; of a model with classes as many of each. Prints the Frechet
-distances on garment features (of digits, on pixels) and their ratio, with the 95 % interval of the
-jackknife that leaves out the same samples of both. Writes docs/default_steps.json, the records of a
-model and a seed in place of what was there, and prints them all as the table of docs/solvers.md.
-Several runs, each with PATTERNs of its own, share the work.
+under its own solver: with the steps of its config.json (or with each of --steps), and with those
+that take --nfe evaluations; a model with classes draws equally many of each. Prints the Frechet
+distances on garment features (for digits, on pixels) and their ratio, with the 95 % interval of
+the jackknife that leaves out the same samples of both. Writes docs/default_steps.json, where it
+replaces the records of the same model and seed, and prints all records as the table of
+docs/solvers.md. Several runs with different PATTERNs can work at the same time.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def reference_of(data: str, shape: tuple[int, ...]) -> Reference:
 def compare(
     name: str, steps: list[int], nfe: int, measurement: Measurement
 ) -> list[dict[str, Any]]:
-    """Return a record per number of steps, the model's own where none is given."""
+    """Return a record per number of steps, by default for the model's own."""
     model = zoo.load(name)
     assert model.config is not None
     reference = reference_of(model.config.data.name, model.shape)
@@ -74,7 +74,8 @@ def compare(
         found, (samples,) = evaluate_setting(model, setting, measurement, reference)
         return samples, interval(found.metrics["frechet"])
 
-    (base, far), records = drawn(many), []
+    base, far = drawn(many)
+    records = []
     for setting in settings:
         samples, near = drawn(setting)
         ratio = interval(frechet_ratio(samples, base, reference))

@@ -28,7 +28,8 @@ def diffusers_run(folder: Path) -> dict[str, Run]:
         from diffusers import UNet2DModel
     except ImportError:
         return {}
-    down, up = ("DownBlock2D", "AttnDownBlock2D"), ("UpBlock2D", "AttnUpBlock2D")
+    down = ("DownBlock2D", "AttnDownBlock2D")
+    up = ("UpBlock2D", "AttnUpBlock2D")
     unet = UNet2DModel(
         sample_size=32,
         block_out_channels=(128, 256, 256, 256),

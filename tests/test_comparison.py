@@ -90,10 +90,10 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(measured, monkeypatc
     assert [(setting, seed) for _, setting, seed in done] == [(t.setting, t.seed) for t in wanted]
 
 
-def outcomes(model, *values, solver="heun", nfe=9, **disturbed):
+def outcomes(model, *values, solver="heun", nfe=9, **perturbed):
     """Outcomes of one setting, a value per seed."""
     names = ("frechet", "kid", "precision", "recall", "density", "coverage")
-    setting = {"solver": solver, "steps": nfe, "nfe": nfe, **disturbed}
+    setting = {"solver": solver, "steps": nfe, "nfe": nfe, **perturbed}
     return [
         {
             "model": f"{model}-fashion-mnist",
@@ -148,7 +148,7 @@ def test_the_verdict_is_decided_by_the_intervals(page):
     rows = [
         [c.strip() for c in line.split("|")[1:-1]] for line in page.ratios(records).splitlines()
     ]
-    assert rows[0] == ["solver", "NFE", "disturbance", "flow", "gaussian"]
+    assert rows[0] == ["solver", "NFE", "perturbation", "flow", "gaussian"]
     assert ["heun", "9", "none", "0.98 (0.39 to 2.48)", "**0.49 (0.42 to 0.58)**"] in rows
     assert ["heun", "18", "none", "-", "**1.99 (1.91 to 2.08)**"] in rows
     assert not any(row[0] == "euler" for row in rows), "one seed is no pair"

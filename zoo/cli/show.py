@@ -1,4 +1,4 @@
-"""`zoo show`: what config.json and the card of one model say."""
+"""`zoo show`: config.json and the card of one model."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
 
 
 def _training(config: Config) -> list[tuple[str, str]]:
-    """Return what is one number or word; recipe, outcome and figures are told in the card."""
+    """Return the entries that are one number or word; the card has recipe, outcome and figures."""
     plain = {k: v for k, v in config.training.items() if not isinstance(v, dict | list)}
     return [(f"training.{key}", json.dumps(value)) for key, value in plain.items()]
 
