@@ -64,9 +64,8 @@ def pooled(outcomes: list[Record]) -> list[Record]:
 def ratio(own: Record, other: Record) -> Record | None:
     """Return the geometric mean, over seeds that both have, of one Frechet distance by the other.
 
-    A seed's starting points are the same for all models but for the law of their radii, so that
-    what is lucky for one is so for the other: the ratio is known far better than either distance.
-    None without two such seeds.
+    With one seed all models start from the same points up to the radii, so the errors of both are
+    correlated and the ratio is far more precise than either distance. None without two such seeds.
     """
     one, two = (r["metrics"]["frechet"]["by_seed"] for r in (own, other))
     logs = {seed: math.log(one[seed] / two[seed]) for seed in one.keys() & two.keys()}

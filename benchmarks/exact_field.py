@@ -47,7 +47,7 @@ def resident_mb(field: str) -> float:
 
 
 def memory(name: str, sources: int) -> None:
-    """Print how many MB a model and an evaluation take at most beyond what is there before."""
+    """Print the peak memory of a model and an evaluation in MB, beyond that before."""
     data = data_of(sources)
     x = 2 * torch.randn(BATCH, DIM)
     torch.mm(x, data[:BATCH].T)

@@ -60,9 +60,9 @@ class GaussianPosterior:
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Return E[x_0 | x_t = x] like x, t a scalar or (B,)."""
         size = x.double().flatten(1).norm(dim=1)
-        return over(self.share(size, t), x) * x
+        return over(self.shrinkage(size, t), x) * x
 
-    def share(self, size: Tensor, t: Tensor) -> Tensor:
+    def shrinkage(self, size: Tensor, t: Tensor) -> Tensor:
         """Return E[x_0 | x] over x, by R = |x| (B,) and t."""
         size = size[:, None]
         t = torch.as_tensor(t, dtype=torch.float64).reshape(-1, 1)
@@ -98,7 +98,7 @@ class GaussianPosterior:
 
         def slope(log_t: float, log_size: object) -> object:
             at = torch.as_tensor(log_size).exp()
-            return (1 - self.share(at, torch.tensor(math.exp(log_t)))).numpy()
+            return (1 - self.shrinkage(at, torch.tensor(math.exp(log_t)))).numpy()
 
         span = math.log(self._kernel.t_max), math.log(self._kernel.t_min)
         solution = solve_ivp(slope, span, size.log().numpy(), "DOP853", rtol=1e-10, atol=1e-10)

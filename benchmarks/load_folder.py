@@ -4,7 +4,7 @@
 
 A U-Net of 35.7 M parameters in float32 under gravity, saved and read again while the file is in
 memory. Both ways end with a network ready to run; zoo.load finds, reads and checks the folder too.
-Where diffusers is installed, its own UNet2DModel of the size of ddpm-cifar10-32 is loaded beside.
+If diffusers is installed, its UNet2DModel of the size of ddpm-cifar10-32 is loaded too.
 """
 
 from __future__ import annotations

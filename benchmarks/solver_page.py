@@ -29,7 +29,7 @@ _LEAST = 1e-4
 
 
 def key(row: dict[str, Any]) -> str:
-    """Return a row's solver, with its grid where that is not its own."""
+    """Return the solver of a row, with its grid if it is not the default."""
     grid = "wide" if "pivot" in row["options"] else row["options"].get("grid", "")
     return f"{row['solver']} {grid}".strip()
 

@@ -86,8 +86,8 @@ def row_of(name: str, values: list[float], bare: list[float], digits: int) -> Ro
     """Return the row of times `values`, measured in the same rounds as `bare`."""
     ratios = [value / one for value, one in zip(values, bare, strict=True)]
     spread = (statistics.median(values), min(values), max(values))
-    shares = (statistics.median(ratios), min(ratios), max(ratios))
-    return Row(name, *(round(v, digits) for v in spread), *(round(v, 3) for v in shares))
+    relative = (statistics.median(ratios), min(ratios), max(ratios))
+    return Row(name, *(round(v, digits) for v in spread), *(round(v, 3) for v in relative))
 
 
 def arguments(doc: str, rounds: int, **more: int) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""MLP-Mixer as a denoiser: patches exchange what they hold by an MLP across, then one along.
+"""MLP-Mixer as a denoiser: one MLP mixes across the patches, then one across their channels.
 
 Source: arXiv:2105.01601, section 2, with scale and shift by the noise level before each MLP.
 """
@@ -50,7 +50,7 @@ class Mixer(nn.Module):
         self.blocks = nn.ModuleList(Block(patches, width) for _ in range(blocks))
 
     def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the shape of x, (B, C, H, W); features are (B, 3), labels are not looked at."""
+        """Return the shape of x, (B, C, H, W); features are (B, 3), labels are ignored."""
         del labels
         h = self.into(F.unfold(x, self.patch, stride=self.patch).transpose(1, 2)) + self.place
         embedding = F.silu(self.embed(features))
