@@ -488,7 +488,7 @@ def test_a_config_that_is_wrong_about_a_file_does_not_cost_the_file(hub, pushed,
 
 
 def test_two_processes_load_into_one_empty_cache(hub, pushed, saved, tmp_path):
-    code = f"from zoo.hub import pull_repository; print(pull_repository({REPO!r}))"
+    code = f"from zoo.hub.fetch import pull_repository; print(pull_repository({REPO!r}))"
     environment = {**os.environ, "HF_HOME": str(tmp_path / "shared")}
     run = [sys.executable, "-c", code]
     both = [

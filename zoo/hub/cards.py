@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from zoo.folder.card import write_card
-from zoo.folder.card_edit import cut, licence_of, refresh, replace_facts
+from zoo.folder.card_edit import licence_of, refresh, replace_facts, split_facts
 from zoo.folder.read import PICTURE, read_card, read_config
 from zoo.folder.weights import untrained_parameters
 from zoo.hub.client import namespace
@@ -38,14 +38,14 @@ def _own(folder: Path, name: str, licence: str) -> str:
     # Weights elsewhere are not fetched only to be counted.
     counted = 0 if config.weights.repo else untrained_parameters(config, str(folder))
     fresh = write_card(name, config, parameters=counted, picture=picture, licence=licence)
-    if not cut(card)[1]:
+    if not split_facts(card)[1]:
         return refresh(card, fresh) if card else fresh
     return replace_facts(card, fresh) if counted else card
 
 
 def _loaded_as(card: str, ref: str) -> str:
     """Return the card with `ref` in the load lines of its facts; what prose loads is its own."""
-    before, facts, after = cut(card)
+    before, facts, after = split_facts(card)
     facts = re.sub(r'zoo\.load\("[^"]*"\)', lambda _: f'zoo.load("{ref}")', facts)
     facts = re.sub(r"`zoo sample \S+", lambda _: f"`zoo sample {ref}", facts)
     return f"{before}{facts}{after}"
