@@ -47,8 +47,7 @@ def opened(file: ImageFile) -> Iterator[Image.Image]:
     except ZooError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
-        reason = one_line(error) or type(error).__name__
-        raise ZooError(f"{file.name}: not a readable image: {reason}") from error
+        raise ZooError(f"{file.name}: not a readable image: {one_line(error)}") from error
 
 
 def _is_grey(file: ImageFile) -> bool:

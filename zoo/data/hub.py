@@ -11,7 +11,7 @@ of labels. Left out, they are found where there is no doubt. No code of a data s
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -86,10 +86,10 @@ def load_hub(request: Request) -> Images:
         ZooError: the package datasets is not installed, the data set or a split or a column is not
             there, or an image is unreadable.
     """
-    name = request.argument.partition("?")[0].rstrip("/").rpartition("/")[2]
     if find_spec("datasets") is None:
         raise ZooError(f"{request.ref} needs the package datasets: {PIP}")
     path, _, query = request.argument.partition("?")
+    name = path.rstrip("/").rpartition("/")[2]
     options = _options(request, query)
     split = options.get(request.split, request.split)
     try:
@@ -97,8 +97,9 @@ def load_hub(request: Request) -> Images:
     except Unreachable as error:
         raise ZooError(f"{request.ref}: {error}") from error
     except Exception as error:  # a hundred ways: no such name, split or network, a broken file
-        reason = one_line(error) or type(error).__name__
-        raise ZooError(f"{request.ref}, split {split!r}: cannot be loaded: {reason}") from error
+        raise ZooError(
+            f"{request.ref}, split {split!r}: cannot be loaded: {one_line(error)}"
+        ) from error
     return _images(request, table, options, name)
 
 
@@ -147,8 +148,6 @@ def from_hub(request: Request, ref: str, name: str, licence: str, absent: str) -
     Raises:
         ZooError: it cannot be had from there either; begins with `absent`.
     """
-    from dataclasses import replace
-
     try:
         found = load_hub(Request(f"hf:{ref}", ref, request.split, request.size))
     except ZooError as error:
