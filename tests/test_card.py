@@ -18,7 +18,7 @@ from zoo.config.part import Part
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import replace_facts
 from zoo.folder.read import read_card, read_config
-from zoo.folder.weights import count_parameters
+from zoo.folder.weights import count_parameters, untrained_parameters
 from zoo.host.registry import catalogue
 
 RECIPE = {
@@ -203,7 +203,9 @@ def test_the_zoos_cards_have_metadata_that_the_hubs_client_takes(folder):
 def test_the_zoos_cards_say_what_config_and_weights_say(folder):
     """Formula, parts, files, training and figures, as they would be written today."""
     card, model = read_card(folder), zoo.load(f"path:{folder}")
-    fresh = write_card(folder.name, read_config(folder), parameters=count_parameters(model.network))
+    parameters = count_parameters(model.network)
+    assert untrained_parameters(read_config(folder), folder.name) == parameters
+    fresh = write_card(folder.name, read_config(folder), parameters=parameters)
     assert replace_facts(card, fresh) == card
     assert "](samples.png)" in card
     assert (folder / "samples.png").is_file()
