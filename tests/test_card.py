@@ -89,9 +89,9 @@ def test_the_card_says_what_the_model_is_and_how_it_was_made(text):
 def test_the_card_says_where_the_training_began_and_by_which_optimiser(text):
     assert "in batches of 16: AdamW, learning rate 0.001 with warmup and cosine," in text
     train = RECIPE["train"] | {"start": "ada/start", "optimizer": "muon", "schedule": "constant"}
-    told = write_card("gravity-digits", trained(train=train))
-    assert "in batches of 16, from the weights of `ada/start`: Muon, learning rate 0.001" in told
-    assert "with warmup and then a constant rate," in told
+    text = write_card("gravity-digits", trained(train=train))
+    assert "in batches of 16, from the weights of `ada/start`: Muon, learning rate 0.001" in text
+    assert "with warmup and then a constant rate," in text
 
 
 def test_every_kernel_of_the_zoo_has_a_formula_for_cards():

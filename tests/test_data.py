@@ -64,7 +64,7 @@ def test_wrong_reference(ref, hint):
     assert hint in refused(ref)
 
 
-def test_bare_path_is_told_how_to_be_spelt(tmp_path):
+def test_bare_path_has_an_error_with_its_spelling(tmp_path):
     assert f"'folder:{tmp_path}'" in refused(str(tmp_path))
     (tmp_path / "a.npz").touch()
     assert f"'npz:{tmp_path / 'a.npz'}'" in refused(str(tmp_path / "a.npz"))
@@ -88,7 +88,7 @@ def test_a_path_of_another_kind_is_said_to_be_there(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["", "folder:", "npz:", "idx:"])
 @pytest.mark.parametrize("path", ["~no-such-user/x", "x" * 300])
-def test_what_is_no_path_is_told(scheme, path):
+def test_what_is_no_path_is_an_error(scheme, path):
     assert "expected a path" in refused(scheme + path)
 
 

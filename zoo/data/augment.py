@@ -1,6 +1,6 @@
-"""Augmentation: changes to x_0 that the data's law does not notice, or that the network is told.
+"""Augmentation: changes to x_0 that keep the data's law, or on which the network is conditioned.
 
-Source of the told ones, which do not leak into samples: arXiv:2206.00364, appendix F.2, table 6.
+Source of the latter, which do not leak into samples: arXiv:2206.00364, appendix F.2, table 6.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from zoo.errors import ZooError
 
-# Numbers that tell how an image was changed: flips 2, scale 1, rotation 2, stretch 2, shift 2.
+# Numbers that say how an image was changed: flips 2, scale 1, rotation 2, stretch 2, shift 2.
 LABELS = 9
 _SCALE, _STRETCH, _SHIFT = 2**0.2, 2**0.2, 1 / 8
 
@@ -62,7 +62,7 @@ class Changes:
         self.x_shift, self.y_shift = shift * normal(), shift * normal()
 
     def labels(self) -> Tensor:
-        """Return what the network is told, (n, LABELS)."""
+        """Return the changes as the network's condition, (n, LABELS)."""
         columns = [self.x_flip, self.y_flip, self.scale, self.angle.cos() - 1, self.angle.sin()]
         columns += [self.stretch * self.axis.cos(), self.stretch * self.axis.sin()]
         return torch.stack([*columns, self.x_shift, self.y_shift], dim=1)

@@ -1,7 +1,7 @@
 """idx files, the format of MNIST and its kin: idx:FOLDER with four files, or idx:FILE.
 
 Header: two zero bytes, a type (8 = unsigned byte), the number of dimensions, then each
-dimension as a big-endian uint32; data in C order. Plain or gzip, told apart by content.
+dimension as a big-endian uint32; data in C order. Plain or gzip, recognised by content.
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
 """

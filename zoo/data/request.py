@@ -1,4 +1,4 @@
-"""What a data source is asked for."""
+"""A request to a data source: reference, split and size."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Request:
             raise NoSplit(f"{self.ref}: there is no {self.split} split, only train")
 
     def missing(self, what: str) -> ZooError:
-        """Return the error that `path` is no such `what`, with the closest name beside it."""
+        """Return the error that `path` is no such `what`, with the closest name in its folder."""
         if self.path.exists():
             kind = "folder" if self.path.is_dir() else "file"
             return ZooError(f"{self.ref}: {self.path} is a {kind}, expected a {what}")

@@ -99,7 +99,7 @@ def _size(data: Data, parameters: int) -> str:
 
 
 def _files(weights: Weights) -> list[str]:
-    """Return the table of weight files, and where they are if not beside the card."""
+    """Return the table of weight files, and their repository if it is another one."""
     if not weights.files:
         return []
     at = f" at `{weights.revision}`" if weights.revision else ""
@@ -150,13 +150,13 @@ def write_card(
     picture: str = "",
     licence: str = "",
 ) -> str:
-    """Return the card's text: front matter and, between FACTS and END, all that is known.
+    """Return the card's text: front matter and, between FACTS and END, the facts of `config`.
 
     Args:
         name: of the model.
         config: its config.json.
         parameters: of the network; 0 where they were not counted.
-        picture: file name of a picture beside the card.
+        picture: file name of a picture in the card's folder.
         licence: of the weights; "" for the recipe's, "unknown" (a value of the Hub's) if none.
     """
     recipe = _recipe(config.training)

@@ -84,7 +84,7 @@ def with_picture(card: str, caption: str) -> str:
 
 
 def without_picture(card: str) -> str:
-    """Return the card without the lines that show PICTURE, which is not beside it."""
+    """Return the card without the lines that show PICTURE, a file that the folder lacks."""
     return re.sub(rf"^!\[[^\]\n]*\]\({re.escape(PICTURE)}\)\n\n?", "", card, flags=re.MULTILINE)
 
 

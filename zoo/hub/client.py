@@ -134,9 +134,8 @@ def _zoo_error(error: Exception, repo: str, revision: str | None) -> ZooError:
         case HFValidationError():
             return NotOnHub(f"{repo!r} is not a Hub repository: {_first_line(error)}")
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
-        return _zoo_error(
-            error.__cause__, repo, revision
-        )  # "Error while uploading ...", says no more
+        # "Error while uploading ..." alone says little.
+        return _zoo_error(error.__cause__, repo, revision)
     if "xet-write-token" in str(error) and "404" in str(error):
         return ZooError(
             f"{repo}: {server} has no Xet storage, which the client wants to upload to: set "

@@ -1,4 +1,4 @@
-"""Pulling: the files of a model, and no others, from the Hub into its cache on this disk."""
+"""Fetch the files of a model, and no others, from the Hub into its cache on this disk."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pull_weights(weights: Weights, access: Access) -> list[Path]:
 
 
 def _fetch_weights(snapshot: Snapshot, files: dict[str, WeightFile]) -> list[Path]:
-    """Fetch and check; a file that is not what it should be is dropped and fetched once more."""
+    """Fetch and check; a file that differs from config.json is dropped and fetched once more."""
     return [_fetch_one(snapshot, name, expected) for name, expected in files.items()]
 
 
@@ -79,7 +79,7 @@ def _fetch_one(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
 
 
 def _compare_with_listing(snapshot: Snapshot, name: str, expected: WeightFile) -> None:
-    """Refuse, before a byte is fetched, a file that the Hub itself says is another one."""
+    """Refuse, before a byte is fetched, a file of which the Hub lists another size or sha256."""
     entry = snapshot.listing.get(name)
     if entry is None:
         raise ZooError(f"{snapshot.name} has no {name}, which its {CONFIG} lists")

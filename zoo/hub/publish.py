@@ -1,4 +1,4 @@
-"""Pushing: a model folder to its Hub repository, in one commit or not at all."""
+"""Publish a model folder in its Hub repository, in one commit or not at all."""
 
 from __future__ import annotations
 
