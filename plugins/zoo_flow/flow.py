@@ -12,7 +12,6 @@ from torch import Tensor
 
 from zoo.interfaces import GaussianPathKernel, over
 from zoo.interfaces.isotropic import LEVEL_RANGE
-from zoo.interfaces.kernel import check_arguments
 from zoo.interfaces.path import PathCoefficients
 
 # t / (1 - t) is EDM's sigma_min here.
@@ -38,9 +37,8 @@ class FlowKernel(GaussianPathKernel):
         one = torch.ones_like(t)
         return PathCoefficients(1 - t, t, -one, one)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (x_t - x_0) / t, shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         return (x_t - x_0) / over(t, x_t)
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import over
-from zoo.interfaces.kernel import check_arguments
 from zoo_flow.anisotropic import AnisotropicKernel
 from zoo_flow.covariance import CovarianceLike
 from zoo_flow.flow import FIRST_TIME
@@ -79,9 +78,8 @@ class RotatingKernel(AnisotropicKernel):
     def _noise_log_density(self, n: Tensor, t: Tensor | float) -> Tensor:
         return super()._noise_log_density(self._turned(n, t, -1.0), t)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = -x_0 + (1/t + omega J)(x_t - (1 - t) x_0), shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         time = over(t, x_t)
         noise = (x_t - (1 - time) * x_0).flatten(1)
         swirl = torch.full_like(noise[:1, :1], self.omega)
