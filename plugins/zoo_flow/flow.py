@@ -10,9 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import GaussianPathKernel, over
-from zoo.interfaces.isotropic import LEVEL_RANGE
-from zoo.interfaces.path import PathCoefficients
+from zoo.interfaces import LEVEL_RANGE, GaussianPathKernel, PathCoefficients, over
 
 # t / (1 - t) is EDM's sigma_min here.
 FIRST_TIME = LEVEL_RANGE[0] / (1 + LEVEL_RANGE[0])

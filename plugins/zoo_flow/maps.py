@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel, over, randn
 from zoo.numerics import broadcast, derivative, formula
 from zoo_flow.inverse import elementwise_inverse, jacobian, newton_inverse

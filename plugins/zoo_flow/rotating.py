@@ -15,8 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import over
+from zoo.interfaces import check_real, over
 from zoo_flow.anisotropic import AnisotropicKernel
 from zoo_flow.covariance import CovarianceLike
 from zoo_flow.flow import FIRST_TIME
@@ -59,13 +58,7 @@ class RotatingKernel(AnisotropicKernel):
         t_min: float = FIRST_TIME,
         t_max: float = 1.0,
     ) -> None:
-        if (
-            isinstance(omega, bool)
-            or not isinstance(omega, (int, float))
-            or (not math.isfinite(omega))
-        ):
-            raise ZooError(f"omega = {omega!r}; expected a finite angle in radians")
-        self.omega = float(omega)
+        self.omega = check_real("omega", omega, "a finite angle in radians")
         super().__init__(dim=dim, covariance=covariance, t_min=t_min, t_max=t_max)
 
     def _turned(self, x: Tensor, t: Tensor | float, sign: float) -> Tensor:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import IsotropicKernel, over, randn
-from zoo.interfaces.kernel import moved
+from zoo.interfaces import IsotropicKernel, moved, over, randn
 from zoo.numerics import FormulaLike, LogJet, formula, jet, solve_increasing
 from zoo_gaussian import chi
 from zoo_gaussian.schedules import check_increasing
@@ -51,7 +50,7 @@ class VEKernel(IsotropicKernel):
     ) -> None:
         self._sigma = formula(sigma, ("t",), argument="sigma", parameters=parameters)
         if t_min is None and t_max is None:
-            # A schedule that does not grow has no times to match either: tell that first.
+            # A schedule that does not grow has no times to match either: refuse it first.
             check_increasing("sigma", lambda t: self.marginal(t)[1], 0.01, 1.0)
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
         check_increasing("sigma", lambda t: self.marginal(t)[1], self.t_min, self.t_max)

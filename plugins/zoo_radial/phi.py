@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
-from zoo.interfaces.radial import log_shell
+from zoo import ZooError
+from zoo.interfaces import IsotropicKernel, SelfSimilarKernel, log_shell
 from zoo.numerics import FormulaLike, formula
 from zoo_radial.density import RadialDensity, RadialLaw
 from zoo_radial.similarity import depends_on_ratio_but_for_scale

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.interfaces.checks import check_number, describe_value
+from zoo.interfaces.checks import check_integer, check_number, check_real, describe_value
 
 
 def over(t: Tensor | float, x: Tensor) -> Tensor:
@@ -109,14 +109,10 @@ class FieldKernel(ABC):
             cls.affine_path = vars(cls).get("affine_path", False)
 
     def __init__(self, *, dim: int, t_min: float, t_max: float) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ZooError(f"dim = {dim!r}; expected a whole number of at least 1")
-        for name, value in (("t_min", t_min), ("t_max", t_max)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ZooError(f"{name} = {value!r}; expected a number")
-        if not (0 < t_min < t_max < math.inf):
+        self.dim = check_integer("dim", dim, 1)
+        self.t_min, self.t_max = check_real("t_min", t_min), check_real("t_max", t_max)
+        if not 0 < t_min < t_max:
             raise ZooError(f"t_min = {t_min}, t_max = {t_max}; expected 0 < t_min < t_max < inf")
-        self.dim, self.t_min, self.t_max = dim, float(t_min), float(t_max)
 
     def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log G_1 = log p_t(x_t | x_0), normalised over x_t, shape (B,).
