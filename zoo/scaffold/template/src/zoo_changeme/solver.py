@@ -6,8 +6,7 @@ dx/du = t f(x, t), which changes slowly where f itself grows as t falls.
 import math
 
 from torch import Tensor
-from zoo.interfaces import Flow, Solver
-from zoo.interfaces.solver import StepCallback
+from zoo.interfaces import Flow, Solver, StepCallback
 
 
 class ChangemeSolver(Solver):
