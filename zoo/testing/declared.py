@@ -6,8 +6,8 @@ import math
 
 import torch
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, over
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import normal, times
 
 # Relative step of the derivatives of alpha and sigma, and errors allowed.
