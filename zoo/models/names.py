@@ -47,7 +47,7 @@ class ModelEntry:
 
 def own_folders() -> Path:
     """Return model_cards inside the package, or beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "model_cards"
     return inside if inside.is_dir() else package.parent / "model_cards"
 
