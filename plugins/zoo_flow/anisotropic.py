@@ -33,6 +33,8 @@ class AnisotropicKernel(FlowKernel):
         ZooError: the covariance does not fit d, or is not positive definite.
     """
 
+    gaussian = False
+
     def __init__(
         self,
         *,

@@ -28,6 +28,8 @@ class FlowKernel(GaussianPathKernel):
         t_max: time of the prior, at most 1; at 1 the prior is N(0, I) whatever the data.
     """
 
+    affine_path = True
+
     def __init__(self, *, dim: int, t_min: float = FIRST_TIME, t_max: float = 1.0) -> None:
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
 

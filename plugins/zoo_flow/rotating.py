@@ -49,6 +49,8 @@ class RotatingKernel(AnisotropicKernel):
         ZooError: omega is not a finite number, or the covariance is wrong.
     """
 
+    affine_path = False
+
     def __init__(
         self,
         *,

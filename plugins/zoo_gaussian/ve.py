@@ -37,6 +37,8 @@ class VEKernel(IsotropicKernel):
     """
 
     affine = True
+    affine_path = True
+    gaussian = True
     random_level = False
 
     def __init__(

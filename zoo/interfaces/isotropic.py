@@ -223,6 +223,7 @@ class SelfSimilarKernel(IsotropicKernel):
     """
 
     affine = True
+    affine_path = True
 
     def __init__(self, *, dim: int, t_min: float | None = None, t_max: float | None = None) -> None:
         FieldKernel.__init__(self, dim=dim, t_min=1.0, t_max=2.0)  # unit_icdf needs a checked dim

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,13 +73,33 @@ class FieldKernel(ABC):
         t_max: time of the prior.
         affine: the velocity is affine in x_0, so f = velocity(x, E[x_0 | x], t) and a network
             predicts the denoiser E[x_0 | x_t]; otherwise it predicts f itself.
+        affine_path: x_t = alpha x_0 + sigma n, with (alpha, sigma) = marginal(t) and n constant
+            along conditional trajectories, whatever the law of n (arXiv:2412.06264, section 4.8).
+            Then v = (sigma'/sigma) (x_t - alpha x_0) + alpha' x_0, so the linear part of the ODE
+            is known and solvers integrate it exactly.
+        gaussian: p_t(x_t | x_0) = N(alpha x_0, sigma^2 I) with (alpha, sigma) = marginal(t), so
+            data of a Gaussian mixture have closed forms.
         random_level: the noise level of one sample is not a function of t but spreads around
             marginal(t) (gravity: s = t / |eps_t|) and has to be read off x_t.
     """
 
     part: Part | None = None
     affine: bool = True
+    affine_path: bool = False
+    gaussian: bool = False
     random_level: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Withdraw what a base declares of methods that the subclass replaces.
+
+        A law or velocity of one's own is right without declarations, only slower.
+        """
+        super().__init_subclass__(**kwargs)
+        own = vars(cls).keys()
+        if own & {"log_density", "_log_density"} and "gaussian" not in own:
+            cls.gaussian = False
+        if own & {"velocity", "_velocity"} or not cls.affine:
+            cls.affine_path = vars(cls).get("affine_path", False)
 
     def __init__(self, *, dim: int, t_min: float, t_max: float) -> None:
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:

@@ -33,6 +33,9 @@ class PathCoefficients(NamedTuple):
 class GaussianPathKernel(FieldKernel):
     """Write `coefficients` and the rest follows in closed form."""
 
+    affine_path = True
+    gaussian = True
+
     @abstractmethod
     def coefficients(self, t: Tensor) -> PathCoefficients:
         """Return alpha_t, sigma_t and their derivatives; t is float64, of any shape."""

@@ -16,6 +16,9 @@ VARIANCE = 0.25
 class ReferenceKernel(FieldKernel):
     """N(x_0, t^2 I), t in [0.002, 80]."""
 
+    affine_path = True
+    gaussian = True
+
     def __init__(self, *, dim: int) -> None:
         super().__init__(dim=dim, t_min=0.002, t_max=80.0)
 
