@@ -33,7 +33,7 @@ class NoisySolver(Solver):
         x <- x + amount sigma(t) n,   n ~ N(0, I)
 
     sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
-    to every kernel. Each step is a walk of its own, so a multistep method starts anew at each;
+    to every kernel. Each step is integrated on its own, so a multistep method starts anew at each;
     with amount 0 a one-step method gives exactly what it gives undisturbed. A sample's noise
     depends on its starting point alone, not on the batch that it is in. What a state carries beside
     the sample, such as the level of a lifted one, is left as it is.
@@ -60,7 +60,8 @@ class NoisySolver(Solver):
         callback: StepCallback | None = None,
     ) -> Tensor:
         """Return x at t_to, disturbed on the way; arguments as for the solver's own."""
-        key, times = keys(x), self._times(flow, x, t_from, t_to, steps)
+        key = keys(x)
+        times = self.solver.times(flow.kernel, t_from, t_to, steps).tolist()
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
@@ -71,16 +72,6 @@ class NoisySolver(Solver):
             if callback is not None:
                 callback(i, end, x)
         return x
-
-    def _times(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> list[float]:
-        """Return the solver's grid, seen by letting it walk a field that costs nothing."""
-        times = [t_from]
-        still = Flow(flow.kernel, lambda y, *_: torch.zeros_like(y))
-        self.solver.integrate(
-            still, x[:1], t_from, t_to, steps=steps, callback=lambda _i, t, _x: times.append(t)
-        )
-        times[-1] = t_to
-        return times
 
 
 def quantised(model: FieldModel, bits: int) -> FieldModel:

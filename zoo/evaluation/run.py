@@ -95,7 +95,7 @@ def sweep(model: FieldModel, solvers: Sequence[str], budgets: Sequence[int]) -> 
     for name in solvers:
         solver = model.solver_called(name)
         for budget in budgets:
-            steps = steps_for(model.kernel, solver, budget)
+            steps = steps_for(solver, budget)
             found.append(Setting(name, steps, evaluations(model, solver, steps)))
     return [*dict.fromkeys(found)]
 
@@ -169,11 +169,9 @@ def outcome(
 
 def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Estimate:
     """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation)."""
-    from zoo.models.likelihood import log_prob
-
     images = reference.images[:BITS_IMAGES]
     levels = ((images + 1) * (LEVELS / 2)).round().to(torch.uint8)
-    return from_mean(log_prob(model, levels, seed=seed).bits_per_dim)
+    return from_mean(model.log_likelihood(levels, seed=seed).bits_per_dim)
 
 
 def class_accuracy(

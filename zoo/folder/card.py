@@ -76,13 +76,6 @@ def _part_row(label: str, kind: str, part: Part) -> str:
     return f"| {label} | `{part.use}` | {_cell(facts)} |"
 
 
-def _with_steps(solver: Part) -> Part:
-    """Return the solver with the number of steps that it takes unless told otherwise."""
-    from zoo.config.model import DEFAULT_STEPS
-
-    return Part(solver.use, {"steps": DEFAULT_STEPS} | solver.options)
-
-
 def _formula(kernel: Part) -> list[str]:
     """Return the kernel's formula as a block, nothing where its plugin gives none."""
     known = _component("kernels", kernel)
@@ -224,11 +217,12 @@ def _use(name: str, data: Data) -> list[str]:
 
 def _parts(config: Config) -> list[str]:
     """Return the table of the four parts, and of the kernel before a lift."""
+    solver = Part(config.solver.use, {"steps": config.steps, **config.solver.options})
     rows = [
         _part_row("field kernel", "kernels", config.kernel),
         *([_part_row("lifted from", "kernels", config.lifted_from)] if config.lifted_from else []),
         _part_row("prior sampler", "priors", config.prior),
         _part_row("network", "networks", config.network),
-        _part_row("solver", "solvers", _with_steps(config.solver)),
+        _part_row("solver", "solvers", solver),
     ]
     return ["| part | component | |", "|---|---|---|", *rows, ""]

@@ -218,11 +218,4 @@ def network_of(part: Part, shape: Sequence[int], kernel: FieldKernel) -> Network
 
 def solver_of(part: Part) -> Solver:
     """Return the solver, as `zoo.solver` builds it; raises what that raises."""
-    plain, _ = without_steps(part)
-    return solver(plain.use, **_options(plain))
-
-
-def without_steps(solver: Part) -> tuple[Part, dict[str, Any]]:
-    """Return a solver without the option "steps", and {"steps": n}, which is the model's, or {}."""
-    steps = {k: v for k, v in solver.options.items() if k == "steps"}
-    return Part(solver.use, {k: v for k, v in solver.options.items() if k != "steps"}), steps
+    return solver(part.use, **_options(part))

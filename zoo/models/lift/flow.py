@@ -8,8 +8,8 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
 from zoo.interfaces.flow import Predict
+from zoo.models.guidance import conditioned
 from zoo.models.lift.network import LiftedNetwork, level_rate
-from zoo.models.model import conditioned
 from zoo.sampling.precision import shown_dtype
 
 
@@ -54,23 +54,24 @@ class AugmentedFlow(Flow):
             x' = m + (x - m) high / sigma
 
         is on level `high` what the ODE makes of x. Since dx/dsigma = (x - D) / sigma whatever
-        the kernel, the walk from there is that of a sample with level `high` at t_max. The network
-        is asked for m at x high / sigma: once, for this is the walk's first evaluation, D(x', high)
-        = m up to O(|m| sigma_data^2 / high^2). Samples below `high` start as they are.
+        the kernel, the trajectory from there is that of a sample with level `high` at t_max. The
+        network is asked for m at x high / sigma: once, for this is the first evaluation of the
+        trajectory, D(x', high) = m up to O(|m| sigma_data^2 / high^2). Samples below `high` start
+        as they are.
         """
         flat = x.flatten(1)
         sigma = flat.square().mean(dim=1).sqrt().clamp(min=torch.finfo(x.dtype).tiny)
         level = sigma.clamp(max=self.high)
-        share = over(level / sigma, x)
-        d = self._ask(share * x, level, self.kernel.t_max, guard=True)
-        x = share * x + (1 - share) * d
+        ratio = over(level / sigma, x)
+        d = self._ask(ratio * x, level, self.kernel.t_max, guard=True)
+        x = ratio * x + (1 - ratio) * d
         state = torch.cat([x.flatten(1), level[:, None]], dim=1)
         self._known = (state, d)
         return state
 
     def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return (x, sigma), shapes (B, *shape) and (B,)."""
-        return state[:, :-1].reshape(-1, *self.shape), state[:, -1]
+        return split_level(state, self.shape)
 
     def _ask(self, x: Tensor, level: Tensor, t: Tensor | float, guard: bool) -> Tensor:
         self.nfe += 1
@@ -107,6 +108,11 @@ class AugmentedFlow(Flow):
         """Return (D, 0), shape (B, d + 1): without noise the level is 0."""
         _, d, level, _ = self._parts(x, t)
         return torch.cat([d.flatten(1), torch.zeros_like(level)[:, None]], dim=1)
+
+
+def split_level(state: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return (x, sigma), shapes (B, *shape) and (B,), of a state (x, sigma), (B, d + 1)."""
+    return state[:, :-1].reshape(-1, *shape), state[:, -1]
 
 
 class LiftedFlow(Flow):
