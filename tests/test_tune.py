@@ -58,7 +58,7 @@ def test_the_search_repeats_itself(model):
         ({"n": 0}, "n = 0"),
         ({"rounds": 0}, "rounds = 0"),
         ({"solver": "torchdiffeq-rk4"}, "no option 'grid'"),
-        ({"solver": "exp-adaptive"}, "does not walk a grid"),
+        ({"solver": "exp-adaptive"}, "exp-adaptive chooses its own steps"),
     ],
 )
 def test_what_cannot_be_tuned_is_told(model, options, message):

@@ -108,7 +108,7 @@ class GridSolver(CheckedSolver):
         self.grid = grids.named(grid, rho=rho, pivot=pivot, width=width)
         self._known: tuple[FieldKernel, tuple[float, float, int], list[float]] | None = None
 
-    def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> list[float]:
+    def _times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> list[float]:
         """Return the grid; the last one is kept."""
         key = (t_from, t_to, steps)
         if self._known is None or self._known[0] is not kernel or self._known[1] != key:
@@ -119,7 +119,7 @@ class GridSolver(CheckedSolver):
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
     ) -> Tensor:
         """Return x at t_to, along the grid."""
-        return self.steps_along(flow, x, self.times(flow.kernel, t_from, t_to, steps), after)
+        return self.steps_along(flow, x, self._times(flow.kernel, t_from, t_to, steps), after)
 
     @abstractmethod
     def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:

@@ -78,7 +78,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     def __post_init__(self) -> None:
         """Take a solver that is written as any other part."""
         if not isinstance(self.solver, SolverPart):
-            force_setattr(self, "solver", SolverPart(self.solver.use, self.solver.options))
+            force_setattr(self, "solver", SolverPart.of(self.solver))
 
     @property
     def steps(self) -> int:

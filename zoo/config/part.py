@@ -63,6 +63,7 @@ class SolverPart(Part):
         """Return the mapping that `decode` reads."""
         return {"use": self.use, **self._written}
 
-    def with_method(self, solver: Part, steps: int | None = None) -> SolverPart:
-        """Return another solver with these steps, or with others."""
-        return SolverPart(solver.use, solver.options, self.steps if steps is None else steps)
+    @classmethod
+    def of(cls, solver: Part, steps: int | None = None) -> SolverPart:
+        """Return a solver's part with a number of steps."""
+        return cls(solver.use, solver.options, steps)

@@ -23,7 +23,7 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError
 from zoo.folder.card_edit import rewrite_facts
 from zoo.folder.results import without_solver
@@ -190,7 +190,7 @@ def adopt(model: FieldModel, tuned: Tuned) -> None:
     config = model.config or model.describe()
     model.config = msgspec.structs.replace(
         config,
-        solver=config.solver.with_method(part, tuned.steps),
+        solver=SolverPart.of(part, tuned.steps),
         training=without_solver(config.training, part.use),
     )
     if model.card:

@@ -8,7 +8,7 @@ import msgspec
 import torch
 
 from zoo.config.model import Config
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.device import parse_device
 from zoo.errors import ZooError, error_context
 from zoo.folder.read import CONFIG, read_card, read_config
@@ -115,7 +115,7 @@ def _with_solver(config: Config, name: str) -> Config:
     find("solvers", name)
     if name == config.solver.use:
         return config
-    other = config.solver.with_method(Part(name))
+    other = SolverPart(name, steps=config.solver.steps)
     solver_of(other)  # here its error is not of config.json
     return msgspec.structs.replace(config, solver=other)
 

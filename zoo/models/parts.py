@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.config.model import DEFAULT_STEPS, Config, Data
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError
 from zoo.folder.write import write_folder
 from zoo.host.requirements import requirements
@@ -113,30 +113,27 @@ class ModelParts(nn.Module):
         """
         known = self.config
         if known is None:
-            config = Config(
+            known = Config(
                 format=1,
                 data=Data(self.shape, range=self.range, labels=self.network.labels),
                 kernel=self._part("kernel"),
                 prior=self._part("prior"),
                 network=self._part("network"),
-                solver=self._part("solver"),
+                solver=SolverPart.of(self._part("solver")),
             )
-            return msgspec.structs.replace(config, requires=requirements(config))
-        own = self.solver.part
-        solver = None if own is None else known.solver.with_method(own)
-        if (known.kernel, known.prior, known.solver) == (
-            self.kernel.part,
-            self.prior.part,
-            solver,
+        elif (known.kernel, known.prior) == (self.kernel.part, self.prior.part) and (
+            self.solver.part is not None
+            and known.solver == SolverPart.of(self.solver.part, known.solver.steps)
         ):
             return known
-        config = msgspec.structs.replace(
-            known,
-            kernel=self._part("kernel"),
-            prior=self._part("prior"),
-            solver=known.solver.with_method(self._part("solver")),
-        )
-        return msgspec.structs.replace(config, requires=requirements(config))
+        else:
+            known = msgspec.structs.replace(
+                known,
+                kernel=self._part("kernel"),
+                prior=self._part("prior"),
+                solver=SolverPart.of(self._part("solver"), known.solver.steps),
+            )
+        return msgspec.structs.replace(known, requires=requirements(known))
 
     def _part(self, kind: str) -> Part:
         """Return name and options of the model's kernel, prior, network or solver."""

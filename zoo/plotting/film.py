@@ -1,4 +1,4 @@
-"""Trajectories of images: strips of x_t and of E[x_0 | x_t] along the steps, and how large x_t is."""
+"""Trajectories of images: strips of x_t and E[x_0 | x_t] along the steps, and the size of x_t."""
 
 from __future__ import annotations
 

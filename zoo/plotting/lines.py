@@ -54,7 +54,7 @@ def trace(
 ) -> FieldLines:
     """Return the field lines of the points `data`, (N, 1), under a kernel of dim 1.
 
-    They are integrated from t_min with Runge and Kutta's method in log t, to the time where noise is
+    They start at t_min and go, by Runge and Kutta's method in log t, to the time where noise is
     REACH times as wide as the data.
 
     Args:

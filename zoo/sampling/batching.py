@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -48,10 +49,12 @@ def fixed_size_batches(predict: Predict, size: int) -> Predict:
     return tiled
 
 
-Draw = Callable[[int, int], Tensor]
+Drawn = TypeVar("Drawn")
 
 
-def in_batches(draw: Draw, first: int, last: int, size: int, least: int) -> Iterator[Tensor]:
+def in_batches(
+    draw: Callable[[int, int], Drawn], first: int, last: int, size: int, least: int
+) -> Iterator[Drawn]:
     """Yield draw(a, b) for batches a..b-1 of `size` rows that cover first..last-1, in order.
 
     Where a batch does not fit into an accelerator's memory, it and those after it are halved, in
@@ -63,17 +66,17 @@ def in_batches(draw: Draw, first: int, last: int, size: int, least: int) -> Iter
     while first < last:
         end = min(first + size, last)
         try:
-            rows = draw(first, end)
+            drawn = draw(first, end)
         except torch.OutOfMemoryError:
             if size <= least:
                 raise
-            rows = None  # go on outside: the exception holds what was allocated
-        if rows is None:
+            drawn = None  # go on outside: the exception holds what was allocated
+        if drawn is None:
             size = max(least, min(size, end - first) // (2 * least) * least)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             continue
-        yield rows
+        yield drawn
         first = end
 
 

@@ -58,7 +58,7 @@ class LiftedModel(FieldModel):
         solver = self.solver.part
         if solver is None or None in parts.values():
             return None
-        solver = SolverPart(solver.use, solver.options, self._steps)
+        solver = SolverPart.of(solver, self._steps)
         config = msgspec.structs.replace(config, solver=solver, **parts)
         return msgspec.structs.replace(config, requires=requirements(config))
 

@@ -39,8 +39,8 @@ class ExactTrace(Trace):
         """Return the trace, (B, 1)."""
         del rows
         units = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
-        rows = (product(unit.expand_as(like))[:, i] for i, unit in enumerate(units))
-        return torch.stack([*rows], dim=1).sum(dim=1, keepdim=True)
+        diagonal = (product(unit.expand_as(like))[:, i] for i, unit in enumerate(units))
+        return torch.stack([*diagonal], dim=1).sum(dim=1, keepdim=True)
 
 
 class HutchinsonTrace(Trace):
