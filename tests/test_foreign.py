@@ -39,7 +39,7 @@ def absent(monkeypatch):
             raise metadata.PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr("zoo.folder.read.metadata.version", without)
+    monkeypatch.setattr("zoo.host.requirements.metadata.version", without)
     monkeypatch.setitem(sys.modules, "diffusers", None)
 
 
