@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
 
 import torch
 from torch import Tensor
 
 from zoo.config import MAX_STEPS
 from zoo.errors import ZooError
+from zoo.interfaces.checks import check_integer
 
-
-def whole(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
-    """Return a whole number as an int.
-
-    Raises:
-        ZooError: it is none, less than `least`, or more than `most`.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or (least is not None and number < least):
-        wanted = "a whole number" if least is None else f"a whole number of at least {least}"
-        raise ZooError(f"{name} = {value!r}; expected {wanted}")
-    if most is not None and number > most:
-        raise ZooError(f"{name} = {value!r}; expected a whole number of at most {most}")
-    return number
+whole = check_integer
 
 
 def step_count(steps: int | None, default: int, least: int = 1) -> int:

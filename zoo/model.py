@@ -19,9 +19,9 @@ from zoo.errors import ZooError
 from zoo.half import in_half, shown_dtype
 from zoo.interfaces import FieldKernel, Flow, Network, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite
-from zoo.interfaces.flow import Predict
+from zoo.interfaces.flow import Predict, StepNoise
 from zoo.interfaces.solver import StepCallback
-from zoo.noise import GROUP, starting_points, whole_groups
+from zoo.noise import GROUP, starting_points, step_noise, whole_groups
 from zoo.tiles import in_tiles, tile_size
 
 DEFAULT_STEPS = 18
@@ -91,8 +91,16 @@ class FieldModel(nn.Module):
         configured = self.config.solver.options.get("steps") if self.config else None
         return DEFAULT_STEPS if configured is None else int(configured)
 
-    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
-        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
+    def flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+    ) -> Flow:
+        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`.
+
+        `noise` is what stochastic solvers add, see `Flow`.
+        """
         predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype)
         return Flow(
             self.kernel,
@@ -101,6 +109,7 @@ class FieldModel(nn.Module):
             dtype=shown_dtype(self.dtype),
             labels=labels,
             sigma_data=self.network.sigma_data,
+            noise=noise,
         )
 
     @torch.inference_mode()
@@ -160,7 +169,8 @@ class FieldModel(nn.Module):
                 x = starting_points(start, self.shape, seed, a, b).to(self.device)
                 part = None if label is None else label[a - low : b - low].to(self.device)
                 tell = _moving(bar, b - a) if progress else None
-                return self._walk(walk, self.flow(part, guidance), x, steps, tell).float().cpu()
+                flow = self.flow(part, guidance, lambda i: step_noise(self.shape, seed, i, a, b))
+                return self._walk(walk, flow, x, steps, tell).float().cpu()
 
             out = torch.cat([*in_batches(draw, low, high, *sizes)])[before : before + n]
         return out if self.range is None else out.clamp_(*self.range)

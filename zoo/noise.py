@@ -1,4 +1,4 @@
-"""Random numbers that depend on (seed, index) alone: starting points, probes, dequantisation.
+"""Random numbers that depend on (seed, index) alone: starting points, steps, probes, pixels.
 
 Samples are drawn in fixed groups of 16, group g from a generator of its own seeded by (seed, g)
 and always drawn whole. So sample i is the same whatever n, the batch size or the number of
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,12 +34,30 @@ def whole_groups(first: int, n: int) -> tuple[int, int]:
     return first // GROUP * GROUP, -(-(first + n) // GROUP) * GROUP
 
 
-def by_group(first: int, last: int, seed: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
-    """Return rows first..last-1 of those that `draw` makes, 16 at a time, from its generator."""
+def seed_for(seed: int, *keys: int) -> int:
+    """Return a 64-bit seed for a seed and one or more keys of 0 to 2^32 - 1: numpy's SeedSequence.
+
+    The words that it is made from have fixed places, so no two of (seed, keys) share them.
+    """
+    words = [seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, len(keys), *keys]
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
+
+
+def by_group(
+    first: int,
+    last: int,
+    seed: int,
+    draw: Callable[[torch.Generator], Tensor],
+    seed_of: Callable[[int, int], int] = mix,
+) -> Tensor:
+    """Return rows first..last-1 of those that `draw` makes, 16 at a time, from its generator.
+
+    The generator of group g is seeded by seed_of(seed, g).
+    """
     groups = range(first // GROUP, -(-last // GROUP))
     if not groups:
         return draw(torch.Generator())[:0]
-    drawn = [draw(torch.Generator().manual_seed(mix(seed, group))) for group in groups]
+    drawn = [draw(torch.Generator().manual_seed(seed_of(seed, group))) for group in groups]
     offset = first - groups.start * GROUP
     return torch.cat(drawn)[offset : offset + last - first]
 
@@ -48,3 +67,14 @@ def starting_points(
 ) -> Tensor:
     """Return x_T of samples first..last-1, shape (last - first, *shape), float64, on the CPU."""
     return by_group(first, last, seed, lambda g: prior.sample(GROUP, shape, g).double())
+
+
+def step_noise(shape: tuple[int, ...], seed: int, step: int, first: int, last: int) -> Tensor:
+    """Return N(0, I) for one step of samples first..last-1, (last - first, *shape), on the CPU."""
+    return by_group(
+        first,
+        last,
+        seed,
+        lambda g: torch.randn(GROUP, *shape, generator=g),
+        lambda seed, group: seed_for(seed, group, step),
+    )

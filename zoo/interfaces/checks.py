@@ -1,8 +1,9 @@
-"""What every public method of a kernel refuses: shapes that do not fit, times outside its range."""
+"""What public methods refuse: shapes that do not fit, numbers and times outside their range."""
 
 from __future__ import annotations
 
 import math
+import operator
 from numbers import Real
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,35 @@ def check_number(name: str, value: Tensor | float) -> None:
         sound = isinstance(value, Real) and not isinstance(value, bool)
     if not sound:
         raise ZooError(f"{name} is {_told(value)}; expected a number or a tensor of numbers")
+
+
+def check_integer(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number as an int.
+
+    Raises:
+        ZooError: it is none, less than `least`, or more than `most`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or (least is not None and number < least):
+        wanted = "a whole number" if least is None else f"a whole number of at least {least}"
+        raise ZooError(f"{name} = {value!r}; expected {wanted}")
+    if most is not None and number > most:
+        raise ZooError(f"{name} = {value!r}; expected a whole number of at most {most}")
+    return number
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return value as a float.
+
+    Raises:
+        ZooError: it is not a positive, finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ZooError(f"{name} = {value!r}; expected a positive number")
+    return float(value)
 
 
 def check_radial(name: str, value: Tensor, t: Tensor | float, most: float = math.inf) -> None:

@@ -13,6 +13,7 @@ from zoo.build import prior as build_prior
 from zoo.config import Config, Part
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, KernelPrior, PriorSampler, Solver
+from zoo.interfaces.flow import StepNoise
 from zoo.interfaces.solver import StepCallback
 from zoo.lift.denoiser import GaussianDenoiser
 from zoo.lift.flow import LiftedFlow
@@ -75,9 +76,14 @@ class LiftedModel(FieldModel):
         """Default number of solver steps, that of the model that was lifted."""
         return self._steps
 
-    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> LiftedFlow:
-        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype)
+    def flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+    ) -> LiftedFlow:
+        """Return the model's ODE, for a solver; arguments as for `FieldModel.flow`."""
+        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype, noise)
 
     def _walk(
         self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network
-from zoo.memory import keep_freed_memory
+from zoo.numerics.memory import keep_freed_memory
 from zoo.recipe import Recipe, differences, from_dict
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
