@@ -58,7 +58,7 @@ def test_times_are_a_walk_from_end_to_end_near_the_samples_own():
 
 
 def test_the_denoiser_of_one_point_is_walked_without_error():
-    """The weights of a step sum to what the linear part leaves, between the ends of an interval too."""
+    """The weights of a step sum to what the linear part leaves, inside an interval too."""
     table, _, _ = table_for(ExpABM4(), 19)
     total = torch.cat(table.look_up(RATIOS)[1], dim=1).sum(dim=1)
     torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-12, atol=0)

@@ -2,10 +2,11 @@
 
 For most kernels the velocity is linear in x and in the denoiser D = E[x_0 | x_t],
 
-    dx/dt = drift(t) x + gain(t) D(x, t),   drift = sigma'/sigma,   gain = alpha' - alpha sigma'/sigma
+    dx/dt = drift(t) x + gain(t) D(x, t),
+    drift = d log(sigma)/dt,   gain = d alpha/dt - alpha drift
 
 with (alpha, sigma) = kernel.marginal(t): Gaussian paths and self-similar kernels. Dividing by sigma
-leaves d(x/sigma) = D d(alpha/sigma), so over a step
+leaves d(x/sigma) = D d(alpha/sigma), so over a step from sigma to sigma'
 
     x' = (sigma'/sigma) x + sigma' integral of D d(alpha/sigma)
 

@@ -44,7 +44,7 @@ _WIDTH = (math.log(LARGEST_RATIO) - _LEAST) / INTERVALS
 
 
 class Weights(NamedTuple):
-    """The weights of every step, newest first: `states` a_ij, (steps, count, ...); `values` b_ij."""
+    """The weights a_ij of the states and b_ij of the values, newest first, (steps, count, ...)."""
 
     states: Tensor
     values: Tensor

@@ -33,9 +33,9 @@ class NoisySolver(Solver):
 
     sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
     to every kernel. Each step is integrated on its own, so a multistep method starts anew at each;
-    with amount 0 a one-step method gives exactly what it gives undisturbed. The noise
-    is `Flow.noise`: sample i of a model gets noise that depends on (seed, i) alone. What a state carries beside
-    the sample, such as the level of a lifted one, is left as it is.
+    with amount 0 a one-step method gives exactly what it gives undisturbed. The noise is
+    `Flow.noise`: sample i of a model gets noise that depends on (seed, i) alone. The level that a
+    lifted sample carries in its state is left as it is.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:

@@ -238,6 +238,9 @@ def build_grid(given: GridSpec | Grid) -> Grid:
     return GRIDS[name](**options)
 
 
+OLD_OPTIONS = {"rho", "pivot", "width"}
+
+
 def from_old_options(options: Mapping[str, Any], default: GridSpec) -> dict[str, Any]:
     """Return a solver's options with `rho`, `pivot` and `width` moved into its grid.
 
@@ -248,7 +251,7 @@ def from_old_options(options: Mapping[str, Any], default: GridSpec) -> dict[str,
         options: of a solver, as a config.json has them.
         default: the grid of the solver, where the options name none.
     """
-    old = {name: options[name] for name in ("rho", "pivot", "width") if name in options}
+    old = {name: options[name] for name in options if name in OLD_OPTIONS}
     new = {name: value for name, value in options.items() if name not in old}
     grid = new.get("grid", default)
     if isinstance(grid, str) and grid in GRIDS:
