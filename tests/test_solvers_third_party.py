@@ -44,7 +44,7 @@ def test_it_has_the_options_of_a_grid_for_free(plugin):
     expected = zoo.solver("heun", grid={"use": "focus", "pivot": 0.5})
     ends = (kernel.t_max, kernel.t_min, 9)
     assert torch.equal(solver.times(kernel, *ends), expected.times(kernel, *ends))
-    with pytest.raises(ZooError, match="grid 'focus' has no option 'rho'; did you mean|there is"):
+    with pytest.raises(ZooError, match="grid 'focus' has no option 'rho'"):
         zoo.solver("ralston", grid={"use": "focus", "rho": 5})
     assert importlib.import_module("zoo_two.ralston").Ralston(grid=[80.0, 1.0, 0.1]).grid
 
@@ -92,8 +92,8 @@ def test_a_solver_may_still_write_integrate_itself():
     flow = Flow(zoo.kernel("gaussian", dim=2), lambda x, t: 0 * x, dtype=torch.float64)
     end = Plain().integrate(flow, torch.ones(1, 2, dtype=torch.float64), 2.0, 1.0, steps=1)
     assert end.tolist() == [[0.5, 0.5]]
+    x = torch.ones(1, 2, dtype=torch.float64)
     with pytest.raises(NotImplementedError, match="GridSolver has no method step"):
-        x = torch.ones(1, 2, dtype=torch.float64)
         GridSolver().integrate(flow, x, 2.0, 1.0, steps=1)
 
 

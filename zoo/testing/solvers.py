@@ -63,7 +63,10 @@ def _run(solver: Solver, ends: tuple[float, float], steps: int) -> tuple[float, 
 
 
 def order(solver: Solver) -> None:
-    """The error falls with the steps as `order` says, adaptive ones keep it small; `stages` is right."""
+    """The error falls with the steps as `order` says; adaptive solvers keep it small.
+
+    A step of a `GridSolver` takes `stages` evaluations.
+    """
     for way, ends in _ENDS.items():
         runs = [_run(solver, ends, steps) for steps in _STEPS]
         errors = [error for error, _ in runs]
