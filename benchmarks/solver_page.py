@@ -30,7 +30,9 @@ _LEAST = 1e-4
 
 def key(row: dict[str, Any]) -> str:
     """Return a row's solver, with its grid where that is not its own."""
-    grid = "wide" if "pivot" in row["options"] else row["options"].get("grid", "")
+    grid = row["options"].get("grid", "")
+    if "pivot" in row["options"] or isinstance(grid, dict):
+        grid = "wide"
     return f"{row['solver']} {grid}".strip()
 
 

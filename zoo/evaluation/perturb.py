@@ -12,7 +12,6 @@ from zoo.errors import ZooError
 from zoo.interfaces import Flow, Solver
 from zoo.interfaces.solver import StepCallback
 from zoo.models.model import FieldModel
-from zoo.sampling.rng import keys, normal
 
 
 def check_noise(amount: float) -> None:
@@ -34,9 +33,9 @@ class NoisySolver(Solver):
 
     sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
     to every kernel. Each step is integrated on its own, so a multistep method starts anew at each;
-    with amount 0 a one-step method gives exactly what it gives undisturbed. A sample's noise
-    depends on its starting point alone, not on the batch that it is in. What a state carries beside
-    the sample, such as the level of a lifted one, is left as it is.
+    with amount 0 a one-step method gives exactly what it gives undisturbed. The noise is
+    `Flow.noise`: sample i of a model gets noise that depends on (seed, i) alone. The level that a
+    lifted sample carries in its state is left as it is.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
@@ -60,14 +59,12 @@ class NoisySolver(Solver):
         callback: StepCallback | None = None,
     ) -> Tensor:
         """Return x at t_to, disturbed on the way; arguments as for the solver's own."""
-        key = keys(x)
         times = self.solver.times(flow.kernel, t_from, t_to, steps).tolist()
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
                 _, sigma = flow.kernel.marginal(torch.tensor(end, dtype=torch.float64))
-                noise = normal(key, i, x)
-                noise.flatten(1)[:, flow.kernel.dim :] = 0
+                noise = flow.noise(i, x)
                 x = x + self.amount * float(sigma) * noise
             if callback is not None:
                 callback(i, end, x)

@@ -136,6 +136,8 @@ def _build(
     """Return target(*given, **named, **options), checked before and after the call."""
     found = find(kind, name)
     target = target_of(found)
+    if kind == "solvers":
+        options = _with_grid_as_part(found, target, options)
     _check_options(found, target, options)
     try:
         built = target(*given, **named, **options)
@@ -177,6 +179,20 @@ def target_of(found: Found) -> Callable[..., object]:
     if not callable(target):
         raise PluginError(f"{found.label}: {found.component.target} cannot be called")
     return target  # type: ignore[no-any-return]
+
+
+def _with_grid_as_part(
+    found: Found, target: Callable[..., object], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return options in which the grid has its own, as old config.json files do not."""
+    from zoo.interfaces.grids import OLD_OPTIONS, from_old_options
+
+    known = options_of(found, target)
+    if known is None or known.others or "grid" not in known.named:
+        return options
+    if not (options.keys() - known.named.keys()) & OLD_OPTIONS:
+        return options
+    return from_old_options(options, known.named["grid"].default)
 
 
 def _check_options(found: Found, target: Callable[..., object], options: dict[str, Any]) -> None:

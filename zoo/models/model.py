@@ -14,6 +14,7 @@ from zoo.host.build import solver as build_solver
 from zoo.hub.publish import check_repository, publish
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
+from zoo.interfaces.flow import StepNoise
 from zoo.models.accurate import accurate_solver
 from zoo.models.guidance import conditioned
 from zoo.models.likelihood import LogLikelihood, log_likelihood
@@ -28,7 +29,7 @@ from zoo.models.trajectory import (
 from zoo.sampling.arguments import class_numbers, seed_from, step_count
 from zoo.sampling.batching import fixed_batch_size, in_batches
 from zoo.sampling.precision import shown_dtype
-from zoo.sampling.rng import GROUP, starting_points, whole_groups
+from zoo.sampling.rng import GROUP, starting_points, step_noise, whole_groups
 
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
 _BATCH_COORDINATES = 786_432
@@ -58,8 +59,19 @@ class FieldModel(ModelParts):
         ZooError: parts that do not fit each other.
     """
 
-    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
-        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
+    def flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+    ) -> Flow:
+        """Return the model's ODE, for a solver.
+
+        Args:
+            labels: class numbers (B,), or None.
+            guidance: as for `sample`.
+            noise: of stochastic solvers, see `Flow`.
+        """
         predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype)
         return Flow(
             self.kernel,
@@ -68,6 +80,7 @@ class FieldModel(ModelParts):
             dtype=shown_dtype(self.dtype),
             labels=labels,
             sigma_data=self.network.sigma_data,
+            noise=noise,
         )
 
     def sample(
@@ -161,7 +174,11 @@ class FieldModel(ModelParts):
             def draw(a: int, b: int) -> Batch:
                 x = starting_points(prior, self.shape, seed, a, b).to(self.device)
                 own = None if label is None else label[a - low : b - low].to(self.device)
-                flow, state = self._start(self.flow(own, guidance), x)
+
+                def noise(step: int) -> Tensor:
+                    return step_noise(self.shape, seed, step, a, b)
+
+                flow, state = self._start(self.flow(own, guidance, noise), x)
                 batch = Batch()
                 if keep:
                     batch.add(self.kernel.t_max, self._samples_in(state))

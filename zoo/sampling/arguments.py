@@ -11,8 +11,6 @@ from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
 from zoo.interfaces.checks import check_integer
 
-whole = check_integer
-
 
 def step_count(steps: int | None, default: int, least: int = 1) -> int:
     """Return a number of solver steps, `default` for None.

@@ -23,7 +23,7 @@ def declarations(kernel: FieldKernel) -> None:
 
 
 def affine_path(kernel: FieldKernel) -> None:
-    """The velocity is (sigma'/sigma) (x_t - alpha x_0) + alpha' x_0 with (alpha, sigma) = marginal(t)."""
+    """V = (sigma'/sigma) (x_t - alpha x_0) + alpha' x_0 with (alpha, sigma) = marginal(t)."""
     t = times(kernel, 5)[1:-1]
     (alpha, sigma), before, after = (
         kernel.marginal(t * factor) for factor in (1, 1 - _STEP, 1 + _STEP)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
-from zoo.interfaces.flow import Predict
+from zoo.interfaces.flow import Predict, StepNoise
 from zoo.models.guidance import conditioned
 from zoo.models.lift.network import LiftedNetwork, level_rate
 from zoo.sampling.precision import shown_dtype
@@ -27,9 +27,11 @@ class AugmentedFlow(Flow):
         dtype: of the denoiser.
         labels: class numbers (B,), or None.
         sigma_data: standard deviation of the data.
+        noise: of stochastic solvers, see `Flow`; (B, *shape), without the level.
     """
 
     kernel: IsotropicKernel
+    state_dtype = torch.float64
 
     def __init__(
         self,
@@ -41,8 +43,11 @@ class AugmentedFlow(Flow):
         dtype: torch.dtype,
         labels: Tensor | None = None,
         sigma_data: float | None = None,
+        noise: StepNoise | None = None,
     ) -> None:
-        super().__init__(kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data)
+        super().__init__(
+            kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data, noise=noise
+        )
         self.high, self.shape = high, shape
         self._known: tuple[Tensor, Tensor] | None = None
 
@@ -92,6 +97,11 @@ class AugmentedFlow(Flow):
         d = known[1] if known and at_start else self._ask(x, level, t, self.guard)
         return x, d, level, torch.as_tensor(t, dtype=torch.float64, device=x.device)
 
+    def noise(self, step: int, like: Tensor) -> Tensor:
+        """Return N(0, I) for the samples of a step and 0 for their levels, (B, d + 1)."""
+        samples = super().noise(step, self.unpack(like)[0])
+        return torch.cat([samples.flatten(1), like.new_zeros(len(like), 1)], dim=1)
+
     def noised(self, x: Tensor, keep: Tensor, amount: Tensor, noise: Tensor) -> Tensor:
         """Return the state with noise added: variances add, so the level goes to the hypotenuse."""
         moved = super().noised(x, keep, amount, noise)
@@ -125,6 +135,7 @@ class LiftedFlow(Flow):
         labels: Tensor | None,
         guidance: float,
         dtype: torch.dtype,
+        noise: StepNoise | None = None,
     ) -> None:
         predict = conditioned(network, guidance, kernel.dim, dtype)
         super().__init__(
@@ -134,6 +145,7 @@ class LiftedFlow(Flow):
             dtype=shown_dtype(dtype),
             labels=labels,
             sigma_data=network.sigma_data,
+            noise=noise,
         )
         self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
         self._high = network.denoiser.high
@@ -148,5 +160,9 @@ class LiftedFlow(Flow):
             raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
         parts = (self.kernel, self._by_level, self._high, shape)
         return AugmentedFlow(
-            *parts, dtype=self._dtype, labels=self.labels, sigma_data=self.sigma_data
+            *parts,
+            dtype=self._dtype,
+            labels=self.labels,
+            sigma_data=self.sigma_data,
+            noise=self._noise,
         )

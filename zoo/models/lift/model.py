@@ -12,6 +12,7 @@ from zoo.host.build import kernel as build_kernel
 from zoo.host.build import prior as build_prior
 from zoo.host.requirements import requirements
 from zoo.interfaces import FieldKernel, Flow, KernelPrior, Network, PriorSampler, Solver
+from zoo.interfaces.flow import StepNoise
 from zoo.models.lift.denoiser import GaussianDenoiser
 from zoo.models.lift.flow import LiftedFlow, split_level
 from zoo.models.lift.network import LiftedNetwork
@@ -72,9 +73,14 @@ class LiftedModel(FieldModel):
         """Default number of solver steps, that of the model that was lifted."""
         return self._steps
 
-    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> LiftedFlow:
-        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype)
+    def flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+    ) -> LiftedFlow:
+        """Return the model's ODE, for a solver; arguments as for `FieldModel.flow`."""
+        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype, noise)
 
     def _start(self, flow: Flow, x: Tensor) -> tuple[Flow, Tensor]:
         if not self.kernel.random_level or not isinstance(flow, LiftedFlow):
