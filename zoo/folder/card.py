@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from zoo.config.model import DEFAULT_STEPS, Config, Data, Weights
+from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
 from zoo.config.recipe import CardPlan, Recipe, bundled_recipes, from_dict, recorded
 from zoo.errors import ZooError
@@ -68,11 +68,6 @@ def _part_row(label: str, kind: str, part: Part) -> str:
     options = ", ".join(f"{k} = {json.dumps(v)}" for k, v in part.options.items())
     facts = "; ".join(filter(None, [known.summary if known else "", options])) or "no options"
     return f"| {label} | `{part.use}` | {_cell(facts)} |"
-
-
-def _with_steps(solver: Part) -> Part:
-    """Return the solver with the number of steps that it takes by default, if it names none."""
-    return Part(solver.use, {"steps": DEFAULT_STEPS} | solver.options)
 
 
 def _formula(kernel: Part) -> list[str]:
@@ -209,11 +204,12 @@ def _use(name: str, data: Data) -> list[str]:
 
 def _parts(config: Config) -> list[str]:
     """Return the table of the four parts, and of the kernel before a lift."""
+    solver = Part(config.solver.use, {"steps": config.steps, **config.solver.options})
     rows = [
         _part_row("field kernel", "kernels", config.kernel),
         *([_part_row("lifted from", "kernels", config.lifted_from)] if config.lifted_from else []),
         _part_row("prior sampler", "priors", config.prior),
         _part_row("network", "networks", config.network),
-        _part_row("solver", "solvers", _with_steps(config.solver)),
+        _part_row("solver", "solvers", solver),
     ]
     return ["| part | component | |", "|---|---|---|", *rows, ""]

@@ -9,19 +9,22 @@
 from zoo.errors import did_you_mean
 from zoo.interfaces.checks import check_choice, check_integer, check_positive, check_real
 from zoo.interfaces.flow import Flow
+from zoo.interfaces.grids import Grid
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel, SelfSimilarKernel, floating
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.network import Network
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.prior import KernelPrior, PriorSampler
 from zoo.interfaces.radial import directions, log_shell, log_sphere_area, uniform_open
-from zoo.interfaces.solver import Solver, StepCallback
+from zoo.interfaces.solver import GridSolver, Solver, StepCallback
 
 __all__ = [
     "LEVEL_RANGE",
     "FieldKernel",
     "Flow",
     "GaussianPathKernel",
+    "Grid",
+    "GridSolver",
     "IsotropicKernel",
     "KernelPrior",
     "Network",

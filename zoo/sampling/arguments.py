@@ -11,8 +11,6 @@ from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
 from zoo.interfaces.checks import check_integer
 
-whole = check_integer
-
 
 def step_count(steps: int | None, default: int, least: int = 1) -> int:
     """Return a number of solver steps, `default` for None.
@@ -20,7 +18,7 @@ def step_count(steps: int | None, default: int, least: int = 1) -> int:
     Raises:
         ZooError: it is not a whole number from `least` to 100,000.
     """
-    return whole("steps", default if steps is None else steps, least, MAX_STEPS)
+    return check_integer("steps", default if steps is None else steps, least, MAX_STEPS)
 
 
 def seed_from(seed: int | None, generator: torch.Generator | None) -> int:
@@ -32,7 +30,7 @@ def seed_from(seed: int | None, generator: torch.Generator | None) -> int:
     if seed is not None and generator is not None:
         raise ZooError("give seed or generator, not both")
     if seed is not None:
-        return whole("seed", seed)
+        return check_integer("seed", seed)
     device = generator.device if generator is not None else "cpu"
     return int(torch.randint(2**63 - 1, (), generator=generator, device=device))
 
