@@ -11,14 +11,15 @@ import yaml
 from click.testing import CliRunner
 from reference_pickles import MODULE, SOURCE, snapshot
 from safetensors.torch import save_file
+from zoo_songunet.architecture import architecture
 
 import zoo
 from zoo import ZooError
 from zoo.cli import main
 from zoo.convert import convert
-from zoo.convert.run import read
-from zoo.convert.songunet import architecture
-from zoo.convert.unpickler import Inert, read_pickle
+from zoo.formats import Inert, read_pickle
+from zoo.formats.files import LocalFiles
+from zoo.formats.find import read_checkpoint
 
 OPTIONS = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [4]}
 SHAPE = (3, 8, 8)
@@ -68,7 +69,7 @@ def test_pfgmpp_runs_under_its_own_kernel(file, how):
     trained = network()
     known = {"attribute": {"D": 128}, "option": {"options": {"D": 128}}}.get(how, {})
     file.write_bytes(snapshot(trained.backbone, **known))
-    folder = convert(file, file.parent / "out", degrees=128 if how == "argument" else None)
+    folder = convert(file, file.parent / "out", D=128 if how == "argument" else None)
     model = zoo.load(folder)
     assert model.config.kernel.use == "pfgmpp"
     assert model.kernel.degrees == 128
@@ -301,7 +302,7 @@ def test_a_file_that_is_not_there_and_an_impossible_d(file):
         convert(file, "out")
     file.write_bytes(snapshot(network().backbone))
     with pytest.raises(ZooError, match="D = 0"):
-        convert(file, "out", degrees=0.5)
+        convert(file, "out", D=0.5)
     for side in (0, -1, 10**6):
         with pytest.raises(ZooError, match=f"side = {side}; expected a number of pixels"):
             convert(file, "out", side=side)
@@ -354,7 +355,7 @@ def test_shared_and_transposed_tensors_come_out_as_they_were(file):
 
 def test_the_command(file):
     file.write_bytes(snapshot(network().backbone))
-    done = CliRunner().invoke(main, ["convert", str(file), "out", "-D", "2048"])
+    done = CliRunner().invoke(main, ["convert", str(file), "out", "--set", "D=2048"])
     assert done.exit_code == 0, done.output
     assert done.output == "out: kernel pfgmpp, D = 2048; try `zoo sample ./out`\n"
     done = CliRunner().invoke(main, ["convert", str(file), "my faces"])
@@ -373,6 +374,6 @@ def test_the_command_says_what_is_wrong_in_one_line(file):
 
 def test_contents_without_d_are_edms(file):
     file.write_bytes(snapshot(network().backbone, options={"D": 64, "pfgmpp": False}))
-    assert read(file).degrees is None
+    assert read_checkpoint(LocalFiles(file)).config.kernel.use == "gaussian"
     file.write_bytes(snapshot(network().backbone, options={"D": 64, "pfgmpp": True}))
-    assert read(file).degrees == 64
+    assert read_checkpoint(LocalFiles(file)).config.kernel.options["D"] == 64

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from diffusers import DDIMPipeline, UNet2DModel
 from diffusers_repositories import LAYOUTS, ddim, ddpm, files, save, unet
 from safetensors.torch import save_file
+from zoo_diffusers.schedule import levels
 
 import zoo
 from zoo import ZooError
@@ -267,7 +268,7 @@ def test_several_may_make_the_same_one_at_the_same_time(hub, written, monkeypatc
         save_file(*args, **options)
         together.wait(300)
 
-    monkeypatch.setattr("zoo.foreign.adopt.save_file", write)
+    monkeypatch.setattr("zoo.weights.save_file", write)
     with ThreadPoolExecutor(3) as pool:
         (folder,) = {*pool.map(pull, [REPO] * 3)}
     assert {p.name for p in folder.parent.iterdir()} == {folder.name}
@@ -516,8 +517,6 @@ def test_a_network_that_is_far_larger_than_its_weights(hub, written):
 
 def test_levels_of_the_first_and_the_last_step():
     scheduler = ddpm()
-    from zoo.foreign.schedule import levels
-
     found = levels(dict(scheduler.config))
     assert found[0] == pytest.approx(math.sqrt(1 / (1 - 1e-4) - 1), rel=1e-9)
     assert found[-1] == pytest.approx(157.407, rel=1e-5)

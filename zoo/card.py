@@ -22,6 +22,9 @@ END = "<!-- end of facts -->"
 NO_LICENCE = "license: unknown"
 # How the Hub calls licences.
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_NON_COMMERCIAL = (
+    "For non-commercial use only; the authors' own terms apply. fieldzoo ships no such weights."
+)
 _OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
 
 # Text that YAML reads as the same text without quotes.
@@ -148,6 +151,16 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
     return ["## Training", "", *lines] if lines else []
 
 
+def _origin(source: object) -> list[str]:
+    """Return whose weights were converted, nothing where they are the zoo's own."""
+    if not isinstance(source, dict):
+        return []
+    told = (
+        f"Converted from `{_cell(str(source.get('file')))}` by `zoo convert`: the network and its"
+    )
+    return [f"{told} weights were trained by the authors of that file and not by fieldzoo.", ""]
+
+
 def write_card(
     name: str,
     config: Config,
@@ -188,10 +201,12 @@ def write_card(
         "",
         *_files(config.weights),
         *_training(recipe, config.training.get("outcome")),
+        *_origin(config.training.get("converted_from")),
         *table(config.training),
         "## Licence",
         "",
         f"Weights: {licence}.",
+        *([_NON_COMMERCIAL] if "-nc" in licence else []),
         *([f"Data: {terms}."] if (terms := config.training.get("data_licence", "")) else []),
         "",
         END,

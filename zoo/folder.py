@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from importlib import metadata
@@ -55,6 +56,48 @@ def read_config(folder: Path) -> Config:
         if size > MAX_CONFIG_BYTES:
             raise ZooError(f"{path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
         return parse_config(path.read_bytes(), str(path))
+
+
+def is_own(folder: Path) -> bool:
+    """Return whether a folder's config.json is for the zoo to read, and not another library's.
+
+    Other libraries' have no key "format". What cannot be read is left to `read_config` to explain.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return False
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            return True
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(found, dict) or "format" in found
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise ZooError if a file of the model lies outside its folder."""
+    names = {CONFIG, CARD, PICTURE, *(path.name for path in folder.glob("*.safetensors"))}
+    for name in sorted(names):
+        refuse_link(folder / name, folder)
+
+
+def refuse_link(path: Path, folder: Path) -> None:
+    """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
+    root, end = _real(folder), _real(path)
+    if end.is_relative_to(root):
+        return
+    cache = root.parent.parent  # of one repository, beside the blobs that repositories share
+    if root.parent.name == "snapshots" and path.is_symlink() and end.is_relative_to(cache.parent):
+        first = Path(os.path.normpath(_real(path.parent) / path.readlink()))
+        if first.parent == cache / "blobs":
+            return
+    raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
+
+
+def _real(path: Path) -> Path:
+    """Return the path with every link followed; a circle of links is left as it is."""
+    return Path(os.path.realpath(path))
 
 
 def read_card(folder: Path) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from zoo.config import Config, Weights
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG, PICTURE, check_file, read_config
-from zoo.foreign.diffusers import FILES, folder_is_diffusers
+from zoo.folder import check_file, is_own, read_config, refuse_links
 from zoo.names import UnknownModel, find_model
 from zoo.refs import Access, Hub, Local, Name, is_folder, parse_ref
 
@@ -55,16 +53,11 @@ def _local(ref: str, parsed: Local) -> Path:
     if not is_folder(parsed.path):
         raise ZooError(f"{ref}: there is no folder {parsed.path}")
     refuse_links(parsed.path)
-    return _adopted(parsed.path)
+    if is_own(parsed.path):
+        return parsed.path
+    from zoo.formats.adopt import adopt_folder
 
-
-def _adopted(folder: Path) -> Path:
-    """Return the folder, or the one that is made of it where it is in diffusers' format."""
-    if folder_is_diffusers(folder):
-        from zoo.foreign.adopt import adopt_folder
-
-        return adopt_folder(folder)
-    return folder
+    return adopt_folder(parsed.path)
 
 
 def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple[Path, Config]:
@@ -107,33 +100,6 @@ def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple
         lifted_from=None if config.kernel == trained else trained,
     )
     return home, whole
-
-
-def refuse_links(folder: Path) -> None:
-    """Raise ZooError if a file of the model, also in diffusers' format, lies outside its folder."""
-    names = {CONFIG, CARD, PICTURE, *FILES, *(path.name for path in folder.glob("*.safetensors"))}
-    root = _real(folder)
-    for name in sorted(names):
-        for part in ("", "unet", "scheduler"):
-            _refuse_link(folder / part / name, root)
-
-
-def _refuse_link(path: Path, root: Path) -> None:
-    """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
-    end = _real(path)
-    if end.is_relative_to(root):
-        return
-    cache = root.parent.parent  # of one repository, beside the blobs that repositories share
-    if root.parent.name == "snapshots" and path.is_symlink() and end.is_relative_to(cache.parent):
-        first = Path(os.path.normpath(_real(path.parent) / path.readlink()))
-        if first.parent == cache / "blobs":
-            return
-    raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
-
-
-def _real(path: Path) -> Path:
-    """Return the path with every link followed; a circle of links is left as it is."""
-    return Path(os.path.realpath(path))
 
 
 def _revision(hub: Hub, revision: str | None) -> str | None:

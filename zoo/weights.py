@@ -69,8 +69,12 @@ def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = Non
         fits = wanted == v.dtype or bool((found.isfinite() | ~v.isfinite().cpu()).all())
         return found if fits else v.detach().to("cpu", copy=True).contiguous()
 
-    state = {name: copy(v) for name, v in network.state_dict().items()}
-    save_file(state, path, metadata={"format": "pt"})
+    save_tensors(path, {name: copy(v) for name, v in network.state_dict().items()})
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors on the CPU, each contiguous and with memory of its own, as safetensors."""
+    save_file(tensors, path, metadata={"format": "pt"})
     path.chmod(0o644)  # safetensors writes 0600, which a shared folder or a wheel would keep
 
 

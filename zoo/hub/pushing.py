@@ -12,11 +12,11 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG, PICTURE, read_config
+from zoo.folder import CARD, CONFIG, PICTURE, read_config, refuse_links
 from zoo.hub.cards import card_for, with_picture
 from zoo.hub.client import Unreachable, connect, one_line
 from zoo.hub.published import Published
-from zoo.locate import folder_of, refuse_links, weight_paths
+from zoo.locate import folder_of, weight_paths
 from zoo.refs import Access, Hub, parse_ref
 
 if TYPE_CHECKING:

@@ -13,8 +13,6 @@ from huggingface_hub.hf_api import RepoFile, RepoSibling
 
 from zoo import __version__
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG
-from zoo.foreign.diffusers import FILES
 from zoo.hub.client import LIBRARY, connect, endpoint
 from zoo.refs import Access
 
@@ -24,11 +22,6 @@ _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".
 _REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
-
-
-def _is_ours(name: str) -> bool:
-    ours = name in (CONFIG, CARD) or ("/" not in name and name.endswith(".safetensors"))
-    return ours or PurePosixPath(name).name in FILES
 
 
 class Snapshot:
@@ -69,8 +62,8 @@ class Snapshot:
         api = connect(self.access.token)
         info = api.model_info(self.repo, revision=self.commit, files_metadata=True)
         files = {file.rfilename: file for file in info.siblings or ()}
-        # Some mirrors list names alone.
-        unsized = [name for name, file in files.items() if file.size is None and _is_ours(name)]
+        # Some mirrors list names alone. No format has its files deeper than in a folder.
+        unsized = [n for n, file in files.items() if file.size is None and n.count("/") < 2]
         if unsized:
             for entry in api.get_paths_info(self.repo, unsized, revision=self.commit):
                 if isinstance(entry, RepoFile):

@@ -21,8 +21,9 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from zoo.convert.torch_file import MOST_REPEATED
 from zoo.errors import ZooError
+from zoo.formats.torch_file import MOST_REPEATED, check_whole, read_torch
+from zoo.weights import read_weights
 
 # Objects that are described and not built: modules of torch, arrays, the persistent classes that
 # carry their own source, and the dictionary that they keep their options in.
@@ -156,6 +157,23 @@ class _Reader(pickle.Unpickler):
     def persistent_load(self, _: Any) -> Any:
         """Refuse what lies outside of the file."""
         raise Refused("something outside of it")
+
+
+def read_data(path: Path) -> Any:
+    """Return what a file of torch.save, a pickle or a file of safetensors holds, as data.
+
+    Raises:
+        ZooError: it asks for more than tensors, containers and inert records, or is none of these.
+    """
+    check_whole(path)
+    if path.suffix == ".safetensors":
+        return read_weights([path])
+    with path.open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        found = None if zipped else read_pickle(file, path)
+    # torch.save before its format of 2020 begins with a pickle of one number.
+    return read_torch(path) if zipped or isinstance(found, int) else found
 
 
 def read_pickle(file: IO[bytes], where: Path | str) -> Any:

@@ -3,7 +3,7 @@
 {"model": state, "ema": {"shadow_params": [tensor, ...], ...}, ...}, where the state's names are
 all_modules.<number>.<layer>, in the order in which the network goes through them. The averages have
 no names: they are those of the trained parameters, in the state's order. Here each module gets the
-name that the same layer has in EDM's arrangement (zoo_songunet).
+name that the same layer has in EDM's arrangement.
 Source: the layout of yang-song/score_sde_pytorch (Apache-2.0), which Newbeeer/Poisson_flow keeps;
 score SDE, arXiv:2011.13456; PFGM, arXiv:2209.11178.
 """
@@ -36,7 +36,8 @@ Module = dict[str, Tensor]
 
 def is_checkpoint(found: object) -> bool:
     """Return whether a file's content has the outline of such a checkpoint."""
-    return isinstance(found, Mapping) and {"model", "ema"} <= found.keys()
+    ema = found.get("ema") if isinstance(found, Mapping) and "model" in found else None
+    return isinstance(ema, Mapping) and "shadow_params" in ema
 
 
 def averaged(found: Mapping[str, Any], where: str) -> dict[str, Tensor]:

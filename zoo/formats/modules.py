@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.convert.unpickler import Inert
 from zoo.errors import ZooError
+from zoo.formats.unpickler import Inert
 
 _DEEPEST = 50
 
