@@ -30,3 +30,9 @@ def zoo_solvers() -> list[Component]:
     """Bring the solver."""
     target = "zoo_changeme.solver:ChangemeSolver"
     return [Component("changeme", target, "midpoint in log t, order 2")]
+
+
+@hookimpl
+def zoo_formats() -> list[Component]:
+    """Bring the format."""
+    return [Component("changeme", "zoo_changeme.format:ChangemeFormat", "an mlp's weights, .npz")]
