@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from reference_pickles import MODULE, SOURCE, snapshot
 from safetensors.torch import save_file
 from zoo_songunet.architecture import architecture
+from zoo_songunet.format import DESCRIBED
 
 import zoo
 from zoo import ZooError
@@ -184,7 +185,7 @@ def test_the_references_persistence_is_data_and_its_source_is_not_run(file):
     call = b"\x80\x04\x8c\x17torch_utils.persistence\x8c\x1b_reconstruct_persistent_obj\x93"
     file.write_bytes(call + pickle.dumps((meta,), protocol=4)[2:-1] + b"R.")
     with file.open("rb") as opened:
-        found = read_pickle(opened, file)
+        found = read_pickle(opened, file, DESCRIBED)
     assert isinstance(found, Inert)
     assert found.args == (meta,)
     assert not ran(file.parent)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -76,13 +75,8 @@ def _renamed(name: str) -> str:
     return f"{old[1]}.{_NEW[old[2]]}.{old[3]}" if old else name
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the files of a repository are.
-
-    Attributes:
-        settings, scheduler, weights: paths within it.
-    """
+class Layout(NamedTuple):
+    """Where the files of a repository are."""
 
     settings: str
     scheduler: str

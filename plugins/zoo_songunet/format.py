@@ -28,6 +28,8 @@ _STEPS_SMALL, _STEPS_LARGE, _SMALL_SIDE = 18, 40, 32
 _REFERENCE_LICENCE = "cc-by-nc-sa-4.0"
 _PRECONDITIONED = "EDMPrecond"
 _LARGEST_SIDE = 2**14
+# Classes that carry their own source, and the dictionary that they keep their options in.
+DESCRIBED = r"dnnlib\.|torch_utils\.persistence$"
 _SUFFIXES = frozenset({"", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"})
 
 
@@ -56,7 +58,7 @@ class SongUNetFormat(Format):
         if files.file is None or Path(files.file).suffix.lower() not in _SUFFIXES:
             return None
         path = files.path(files.file)
-        found = read_data(path)
+        found = read_data(path, DESCRIBED)
         if is_checkpoint(found):
             return self._checkpoint(found, str(path))
         network = found.get("ema") if isinstance(found, dict) else found

@@ -25,7 +25,7 @@ class LocalFiles(Files):
             with reading(place):
                 self.names = _names(place)
         elif place.is_file():
-            self.folder, self.file, self.names = place.parent, place.name, [place.name]
+            self.folder, self.file, self.names = place.parent, place.name, {place.name}
         else:
             raise ZooError(f"there is no file {place}")
 
@@ -47,11 +47,12 @@ class LocalFiles(Files):
 
     def state(self) -> list[tuple[str, int, int]]:
         """Return name, size and time of change of every file: equal where nothing changed."""
-        stats = [(name, (self.folder / name).stat()) for name in sorted(self.names)]
+        with reading(self.folder):
+            stats = [(name, (self.folder / name).stat()) for name in sorted(self.names)]
         return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
-def _names(folder: Path) -> list[str]:
-    inside = [*folder.iterdir()]
+def _names(folder: Path) -> set[str]:
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
     inside += [path for part in inside if part.is_dir() for path in part.iterdir()]
-    return [path.relative_to(folder).as_posix() for path in inside if path.is_file()]
+    return {path.relative_to(folder).as_posix() for path in inside if path.is_file()}

@@ -35,4 +35,5 @@ def zoo_solvers() -> list[Component]:
 @hookimpl
 def zoo_formats() -> list[Component]:
     """Bring the format."""
-    return [Component("changeme", "zoo_changeme.format:ChangemeFormat", "an mlp's weights, .npz")]
+    target = "zoo_changeme.format:ChangemeFormat"
+    return [Component("changeme", target, "an mlp's weights, .npz")]
