@@ -11,7 +11,7 @@ score SDE, arXiv:2011.13456; PFGM, arXiv:2209.11178.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ _LAYERS = {
     "Conv_1": "conv1",
     "Conv_2": "skip",
 }
+_PLAIN = re.compile(r"map_layer\d|_conv\Z|_aux_")
 # Kept in the state but not trained: noise levels, and the frequencies of the Fourier embedding.
 _UNTRAINED = re.compile(r"(.*\.)?(sigmas|W)\Z")
 
@@ -77,13 +78,50 @@ def renamed(state: Mapping[str, Tensor], side: int, where: str) -> dict[str, Ten
             modules.setdefault(int(match[1]), {})[match[2]] = value
         elif not _UNTRAINED.match(name):
             raise ZooError(f"{where}: {name[:100]!r} is not of a DDPM++ or NCSN++ network")
-    queue = [modules[number] for number in sorted(modules)]
     try:
-        return _Renaming(queue, side).state
-    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        return _renamed([modules[number] for number in sorted(modules)], side)
+    except (KeyError, IndexError, RuntimeError, ValueError, StopIteration) as error:
         raise ZooError(
             f"{where}: its modules are not those of a DDPM++ or NCSN++ network of score SDE"
         ) from error
+
+
+def _renamed(queue: list[Module], side: int) -> dict[str, Tensor]:
+    """Return the state of modules that stand in the order in which the network applies them."""
+    pyramid = any("Conv2d_0.weight" in module for module in queue)
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0] if pyramid else [1.0, 1.0])
+    taps = row.outer(row)[None, None] / row.sum() ** 2
+    resamples = [_resamples(module) for module in queue if "Conv_0.weight" in module]
+    names = _names(side, sum(resamples) // 2, resamples.index(True), pyramid)
+    state = {"map_noise.freqs": queue.pop(0)["W"]} if "W" in queue[0] else {}
+    name = ""
+    for module in queue:
+        if "NIN_0.W" in module:  # behind the block that it belongs to
+            found = _attention(module)
+        else:
+            name = next(names)
+            found = _plain(module, taps) if _PLAIN.search(name) else _block(module, taps)
+        state |= {f"{name}.{part}": value for part, value in found.items()}
+    if [*names]:
+        raise ValueError("modules are missing")
+    return state
+
+
+def _names(side: int, halvings: int, blocks: int, pyramid: bool) -> Iterator[str]:
+    """Yield what EDM's arrangement calls the modules, attention apart."""
+    sides = [side >> level for level in range(halvings + 1)]
+    yield from ("map_layer0", "map_layer1", f"enc.{side}x{side}_conv")
+    for s in sides:
+        if s != side:
+            yield f"enc.{s}x{s}_down"
+            if pyramid:
+                yield f"enc.{s}x{s}_aux_residual"
+        yield from (f"enc.{s}x{s}_block{i}" for i in range(blocks))
+    for s in reversed(sides):
+        first = ("in0", "in1") if s == sides[-1] else ("up",)
+        yield from (f"dec.{s}x{s}_{part}" for part in first)
+        yield from (f"dec.{s}x{s}_block{i}" for i in range(blocks + 1))
+    yield from (f"dec.{side}x{side}_aux_norm", f"dec.{side}x{side}_aux_conv")
 
 
 def _resamples(module: Module) -> bool:
@@ -92,76 +130,31 @@ def _resamples(module: Module) -> bool:
     return skip is not None and skip.shape[0] == skip.shape[1]
 
 
-class _Renaming:
-    """One walk through the modules, in the order in which the network applies them.
+def _plain(module: Module, taps: Tensor) -> Module:
+    """Return a single layer; that of the pyramid resamples."""
+    if "Conv2d_0.weight" not in module:
+        return {part: module[part] for part in ("weight", "bias")}
+    found = {part: module[f"Conv2d_0.{part}"] for part in ("weight", "bias")}
+    return {**found, "resample_filter": taps}
 
-    Attributes:
-        state: what it makes of them.
-    """
 
-    def __init__(self, queue: list[Module], side: int) -> None:
-        self.queue, self.state = queue, dict[str, Tensor]()
-        pyramid = any("Conv2d_0.weight" in module for module in queue)
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0] if pyramid else [1.0, 1.0])
-        self.taps = row.outer(row)[None, None] / row.sum() ** 2
-        halvings = sum(map(_resamples, queue)) // 2
-        if "W" in queue[0]:
-            self.state["map_noise.freqs"] = self.queue.pop(0)["W"]
-        self._plain("map_layer0")
-        self._plain("map_layer1")
-        self._plain(f"enc.{side}x{side}_conv")
-        blocks = next(i for i, module in enumerate(self._blocks()) if _resamples(module))
-        sides = [side >> level for level in range(halvings + 1)]
-        for level, s in enumerate(sides):
-            if level:
-                self._block(f"enc.{s}x{s}_down")
-                if pyramid:
-                    self._plain(f"enc.{s}x{s}_aux_residual", "Conv2d_0.")
-                    self.state[f"enc.{s}x{s}_aux_residual.resample_filter"] = self.taps
-            for i in range(blocks):
-                self._block(f"enc.{s}x{s}_block{i}")
-        for s in reversed(sides):
-            if s == sides[-1]:
-                self._block(f"dec.{s}x{s}_in0")
-                self._block(f"dec.{s}x{s}_in1")
-            else:
-                self._block(f"dec.{s}x{s}_up")
-            for i in range(blocks + 1):
-                self._block(f"dec.{s}x{s}_block{i}")
-        self._plain(f"dec.{side}x{side}_aux_norm")
-        self._plain(f"dec.{side}x{side}_aux_conv")
-        if self.queue:
-            raise ValueError("modules are left over")
+def _block(module: Module, taps: Tensor) -> Module:
+    """Return a residual block."""
+    layers = {k: v for k, v in _LAYERS.items() if k != "Conv_2" or "Conv_2.weight" in module}
+    parts = [(ours, theirs, part) for theirs, ours in layers.items() for part in ("weight", "bias")]
+    found = {f"{ours}.{part}": module[f"{theirs}.{part}"] for ours, theirs, part in parts}
+    if _resamples(module):
+        found |= {f"{layer}.resample_filter": taps for layer in ("conv0", "skip")}
+    return found
 
-    def _blocks(self) -> list[Module]:
-        return [module for module in self.queue if "Conv_0.weight" in module]
 
-    def _plain(self, name: str, layer: str = "") -> None:
-        module = self.queue.pop(0)
-        for part in ("weight", "bias"):
-            self.state[f"{name}.{part}"] = module[f"{layer}{part}"]
-
-    def _block(self, name: str) -> None:
-        """Take a residual block, and the attention behind it if there is one."""
-        module = self.queue.pop(0)
-        for theirs, ours in _LAYERS.items():
-            if theirs == "Conv_2" and "Conv_2.weight" not in module:
-                continue
-            for part in ("weight", "bias"):
-                self.state[f"{name}.{ours}.{part}"] = module[f"{theirs}.{part}"]
-        if _resamples(module):
-            for layer in ("conv0", "skip"):
-                self.state[f"{name}.{layer}.resample_filter"] = self.taps
-        if self.queue and "NIN_0.W" in self.queue[0]:
-            self._attention(name, self.queue.pop(0))
-
-    def _attention(self, name: str, module: Module) -> None:
-        """Interleave queries, keys and values, of matrices that multiply from the right."""
-        for part in ("weight", "bias"):
-            self.state[f"{name}.norm2.{part}"] = module[f"GroupNorm_0.{part}"]
-        matrices = torch.stack([module[f"NIN_{i}.W"].T for i in range(3)], dim=1)
-        self.state[f"{name}.qkv.weight"] = matrices.flatten(0, 1)[:, :, None, None]
-        offsets = torch.stack([module[f"NIN_{i}.b"] for i in range(3)], dim=1)
-        self.state[f"{name}.qkv.bias"] = offsets.flatten()
-        self.state[f"{name}.proj.weight"] = module["NIN_3.W"].T[:, :, None, None]
-        self.state[f"{name}.proj.bias"] = module["NIN_3.b"]
+def _attention(module: Module) -> Module:
+    """Interleave queries, keys and values, of matrices that multiply from the right."""
+    matrices = torch.stack([module[f"NIN_{i}.W"].T for i in range(3)], dim=1)
+    return {
+        **{f"norm2.{part}": module[f"GroupNorm_0.{part}"] for part in ("weight", "bias")},
+        "qkv.weight": matrices.flatten(0, 1)[:, :, None, None],
+        "qkv.bias": torch.stack([module[f"NIN_{i}.b"] for i in range(3)], dim=1).flatten(),
+        "proj.weight": module["NIN_3.W"].T[:, :, None, None],
+        "proj.bias": module["NIN_3.b"],
+    }
