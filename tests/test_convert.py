@@ -92,6 +92,7 @@ def test_the_card_keeps_the_licence_and_says_whose_it_is(file):
     folder = convert(file, file.parent / "mine")
     card = (folder / "README.md").read_text()
     assert "license: cc-by-nc-sa-4.0\n" in card
+    assert "For non-commercial use only" in card
     assert "network-snapshot.pkl" in card
     assert "not by fieldzoo" in card
     assert zoo.load(folder).config.training["converted_from"]["file"] == file.name
@@ -302,9 +303,10 @@ def test_a_file_that_is_not_there_and_an_impossible_d(file):
     with pytest.raises(ZooError, match="there is no file"):
         convert(file, "out")
     file.write_bytes(snapshot(network().backbone))
-    with pytest.raises(ZooError, match="D = 0"):
-        convert(file, "out", D=0.5)
-    for side in (0, -1, 10**6):
+    for degrees in (0.5, 0, -1, math.inf, "many"):
+        with pytest.raises(ZooError, match=f"D = {degrees}"):
+            convert(file, "out", D=degrees)
+    for side in (0, -1, 10**6, "large"):
         with pytest.raises(ZooError, match=f"side = {side}; expected a number of pixels"):
             convert(file, "out", side=side)
     for licence in ("", "cc by", "mit\nlibrary_name: other", "a: b"):

@@ -20,6 +20,7 @@ from zoo_diffusers.schedule import levels
 import zoo
 from zoo import ZooError
 from zoo.cli import main
+from zoo.convert import convert
 from zoo.hub import pull
 from zoo.testing import checks
 
@@ -223,6 +224,20 @@ def test_saved_it_is_a_model_folder_of_its_own(written, tmp_path):
     folder = model.save_pretrained(tmp_path / "mine")
     again = zoo.load(folder)
     assert torch.equal(again.sample(2, seed=0, steps=3), model.sample(2, seed=0, steps=3))
+
+
+def test_a_folder_is_converted_with_its_card(written, tmp_path):
+    folder = convert(written["pipeline-bin"], tmp_path / "mine")
+    model, cached = zoo.load(folder), zoo.load(written["pipeline-bin"])
+    assert torch.equal(model.sample(2, seed=0, steps=3), cached.sample(2, seed=0, steps=3))
+    assert model.config == cached.config
+    assert model.card == cached.card
+    assert "license: apache-2.0" in model.card
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    }
 
 
 # What comes from the Hub

@@ -14,7 +14,6 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo import kernel
 from zoo.errors import ZooError
 from zoo.formats import Inert, attributes, class_name, read_data, state_dict, state_of, unwrapped
 from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Part
@@ -45,8 +44,10 @@ class SongUNetFormat(Format):
     """
 
     def __init__(self, *, D: float | None = None, side: int | None = None) -> None:
-        if side is not None and not 1 <= side <= _LARGEST_SIDE:
+        if side is not None and not (isinstance(side, int) and 1 <= side <= _LARGEST_SIDE):
             raise ZooError(f"side = {side}; expected a number of pixels up to {_LARGEST_SIDE}")
+        if D is not None and not (isinstance(D, int | float) and 0 < D < math.inf):
+            raise ZooError(f"D = {D}; expected a positive number")
         self.degrees, self.side = D, side
 
     def read(self, files: Files) -> Checkpoint | None:
@@ -110,7 +111,6 @@ class SongUNetFormat(Format):
 def _kernel(degrees: float | None) -> Part:
     if degrees is None:
         return Part("gaussian", {"t_min": _SIGMA_MIN, "t_max": _SIGMA_MAX})
-    kernel("pfgmpp", dim=1, D=degrees)  # says what is wrong with D
     root = math.sqrt(degrees)
     times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
     return Part("pfgmpp", {"D": degrees, **times})
