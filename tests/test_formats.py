@@ -258,6 +258,8 @@ def test_a_broken_format_stops_no_other(site, odd, how):
     with pytest.raises(ZooError, match=said) as caught:
         convert(odd, odd.parent / "other")
     assert "format 'bad' of plugin 'bad' (zoo-bad 1.0)" in one_line(caught)
+    with pytest.raises(ZooError, match=r"no config\.json; nor is it in another format: tried bad"):
+        zoo.load(odd.parent)
 
 
 def test_a_plugin_that_cannot_be_imported_is_named(site, odd):

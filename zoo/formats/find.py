@@ -59,30 +59,28 @@ def read_checkpoint(
     refused: dict[str, ZooError] = {}
     for name, component in known.items():
         try:
-            checkpoint = _read(component, files, options or {})
+            if checkpoint := _read(component, files, options or {}):
+                found[name] = checkpoint
         except PluginError as error:
             broken.append(str(error))
         except ZooError as error:
             refused[str(error)] = error
-        else:
-            if checkpoint is not None:
-                found[name] = checkpoint
     if len(found) > 1:
         names = " and ".join(_owned(known, name) for name in found)
         raise ZooError(
             f"{files.where} is in the formats {names}; choose one by `zoo convert --format`"
         )
-    for checkpoint in found.values():
+    if found:
+        (checkpoint,) = found.values()
         check_requirements(checkpoint.config, files.where)
         return checkpoint
     if len(refused) == 1 and not broken:
         raise next(iter(refused.values()))
-    if failures := [*refused, *broken]:
-        raise ZooError("; ".join(failures))
+    if refused:
+        raise ZooError("; ".join([*refused, *broken]))
     tried = ", ".join(_owned(known, name) for name in known) or "none is installed"
-    raise UnknownFormat(
-        files, f"tried {tried}; `zoo components formats` says what they read{hint()}"
-    )
+    told = "; ".join([f"tried {tried}", *broken, "`zoo components formats` says what they read"])
+    raise UnknownFormat(files, f"{told}{hint()}")
 
 
 def _owned(known: Mapping[str, Found], name: str) -> str:
