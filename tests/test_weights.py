@@ -10,7 +10,8 @@ from torch import nn
 
 import zoo
 from zoo.errors import PluginError, ZooError
-from zoo.folder.weights import network_with, read_weights, save_weights, untrained_parameters
+from zoo.folder.weights import network_with, save_weights, untrained_parameters
+from zoo.formats.safetensors_file import read_weights
 from zoo.interfaces import Network
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
 
 from zoo.config.model import MAX_STEPS
@@ -29,3 +32,14 @@ def integers(ctx: click.Context, param: click.Parameter, text: str | None) -> li
 def names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> list[str]:
     """Return "euler,heun" as names; a callback of click."""
     return [name.strip() for name in text.split(",")] if text else []
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """Return (key, value) of "KEY=VALUE", the value JSON where it parses, else the text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise click.UsageError(f"--set {text!r}: expected KEY=VALUE, such as D=128")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value

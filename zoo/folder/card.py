@@ -21,6 +21,9 @@ FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
 # How the Hub calls licences.
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_NON_COMMERCIAL = (
+    "For non-commercial use only; the authors' own terms apply. fieldzoo ships no such weights."
+)
 _OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
 
 # The order of the front matter; results come last.
@@ -137,6 +140,16 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
     return ["## Training", "", *lines] if lines else []
 
 
+def _origin(source: object) -> list[str]:
+    """Return whose weights were converted, nothing where they are the zoo's own."""
+    if not isinstance(source, dict):
+        return []
+    told = (
+        f"Converted from `{_cell(str(source.get('file')))}` by `zoo convert`: the network and its"
+    )
+    return [f"{told} weights were trained by the authors of that file and not by fieldzoo.", ""]
+
+
 def write_card(
     name: str,
     config: Config,
@@ -176,10 +189,12 @@ def write_card(
         "",
         *_files(config.weights),
         *_training(recipe, config.training.get("outcome")),
+        *_origin(config.training.get("converted_from")),
         *table(config.training),
         "## Licence",
         "",
         f"Weights: {licence}.",
+        *([_NON_COMMERCIAL] if "-nc" in licence else []),
         *([f"Data: {terms}."] if (terms := config.training.get("data_licence", "")) else []),
         "",
         END,

@@ -10,53 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from zoo.config.model import Config
-from zoo.errors import PluginError, ZooError, did_you_mean, one_line
+from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.formats.safetensors_file import save_tensors
 from zoo.host.build import kernel_of, network_of
 
 if TYPE_CHECKING:
     from zoo.interfaces import Network
 
-# A tensor takes about 100 bytes of header; the largest published image models have 300 kB.
-_MAX_HEADER = 4_000_000
 _MOST_TENSORS = 100_000
-
-
-def read_weights(paths: list[Path]) -> dict[str, Tensor]:
-    """Return the tensors of one or more safetensors files.
-
-    Raises:
-        ZooError: a file is not safetensors, or two files hold one name.
-    """
-    tensors: dict[str, Tensor] = {}
-    for path in paths:
-        _check_header(path)
-        try:
-            part = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            reason = one_line(error)
-            raise ZooError(f"{path} is not a readable safetensors file: {reason}") from error
-        if twice := tensors.keys() & part.keys():
-            raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")
-        tensors |= part
-    return tensors
-
-
-def _check_header(path: Path) -> None:
-    """Raise ZooError if the header, 8 bytes in, is too long to be read without care for memory."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > min(_MAX_HEADER, path.stat().st_size):
-        raise ZooError(
-            f"{path} is not a readable safetensors file: a header of {length} bytes; at most "
-            f"{_MAX_HEADER}, and no more than the file, are read"
-        )
 
 
 def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
@@ -72,9 +38,7 @@ def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = Non
         fits = wanted == v.dtype or bool((found.isfinite() | ~v.isfinite().cpu()).all())
         return found if fits else v.detach().to("cpu", copy=True).contiguous()
 
-    state = {name: copy(v) for name, v in network.state_dict().items()}
-    save_file(state, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # safetensors writes 0600, which a shared folder or a wheel would keep
+    save_tensors(path, {name: copy(v) for name, v in network.state_dict().items()})
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.config.model import MAX_CONFIG_BYTES, WeightFile, Weights
+from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights
 from zoo.errors import ZooError
-from zoo.folder.read import CARD, CONFIG, MAX_CARD_BYTES, DamagedFile, check_file, read_config
+from zoo.folder.formats import UnknownFormat
+from zoo.folder.read import (
+    CARD,
+    CONFIG,
+    MAX_CARD_BYTES,
+    DamagedFile,
+    check_file,
+    is_own,
+    read_config,
+)
 from zoo.host.requirements import check_requirements
 from zoo.hub.access import Access
 from zoo.hub.client import hub_errors
-from zoo.hub.foreign import adopt_repository, adopted, is_foreign
+from zoo.hub.foreign import adopt_repository, adopted
 from zoo.hub.snapshot import Snapshot
 
 
@@ -19,7 +28,7 @@ def pull_repository(
 ) -> Path:
     """Return the folder on this disk that holds the model of a repository, of the Hub's cache.
 
-    One in diffusers' format becomes a model folder in the zoo's cache.
+    One in another library's format becomes a model folder in the zoo's cache.
 
     A commit that is complete on this disk is used without a request; a branch or tag costs one,
     and is what it was last time when the network is gone.
@@ -33,14 +42,18 @@ def pull_repository(
         snapshot = Snapshot(repo, revision, access or Access())
         if made := adopted(snapshot):
             return made
-        # The card first: where config.json is on this disk, the card is too, or there is none.
-        if not snapshot.cached(CONFIG) and CARD in snapshot.listing:
-            snapshot.fetch(CARD, limit=MAX_CARD_BYTES)
-        if is_foreign(snapshot):
-            return adopt_repository(snapshot)
+        there = snapshot.cached(CONFIG)
+        if there is None:
+            # The card first: where config.json is on this disk, the card is too, or there is none.
+            if CARD in snapshot.listing:
+                snapshot.fetch(CARD, limit=MAX_CARD_BYTES)
+            if CONFIG in snapshot.listing:
+                there = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES)
+        if there is None or not is_own(there.parent):
+            return _adopted(snapshot)
         snapshot.warn_about_code()
-        folder = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent
-        config = read_config(folder, f"{snapshot.name} is not a model of the zoo: {CONFIG}")
+        folder = there.parent
+        config = _config(snapshot, folder)
         check_requirements(config, snapshot.name)
         if config.weights.repo is None:
             _fetch_weights(snapshot, config.weights.files)
@@ -57,6 +70,22 @@ def pull_weights(weights: Weights, access: Access) -> list[Path]:
         raise ZooError("these weights name no repository")
     with hub_errors(weights.repo, weights.revision):
         return _fetch_weights(Snapshot(weights.repo, weights.revision, access), weights.files)
+
+
+def _adopted(snapshot: Snapshot) -> Path:
+    """Return the model folder made of a commit that is not in the zoo's own format."""
+    try:
+        return adopt_repository(snapshot)
+    except UnknownFormat as unknown:
+        try:
+            _config(snapshot, snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent)
+        except ZooError as error:
+            raise unknown.after(error) from error
+        raise
+
+
+def _config(snapshot: Snapshot, folder: Path) -> Config:
+    return read_config(folder, f"{snapshot.name} is not a model of the zoo: {CONFIG}")
 
 
 def _fetch_weights(snapshot: Snapshot, files: dict[str, WeightFile]) -> list[Path]:

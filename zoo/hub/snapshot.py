@@ -13,8 +13,7 @@ from huggingface_hub.hf_api import RepoFile, RepoSibling
 
 from zoo.config.model import WeightFile
 from zoo.errors import ZooError
-from zoo.folder.read import CARD, CONFIG, DamagedFile, check_file
-from zoo.foreign.diffusers import FILES
+from zoo.folder.read import CONFIG, DamagedFile, check_file
 from zoo.hub.access import Access
 from zoo.hub.client import connect
 
@@ -24,11 +23,6 @@ _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".
 _REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
-
-
-def _is_ours(name: str) -> bool:
-    ours = name in (CONFIG, CARD) or ("/" not in name and name.endswith(".safetensors"))
-    return ours or PurePosixPath(name).name in FILES
 
 
 class Snapshot:
@@ -65,8 +59,8 @@ class Snapshot:
             raise LocalEntryNotFoundError(f"{self.name} is not complete on this disk")
         info = self._api.model_info(self.repo, revision=self.commit, files_metadata=True)
         files = {file.rfilename: file for file in info.siblings or ()}
-        # Some mirrors list names alone.
-        unsized = [name for name, file in files.items() if file.size is None and _is_ours(name)]
+        # Some mirrors list names alone. No format has its files deeper than in a folder.
+        unsized = [n for n, file in files.items() if file.size is None and n.count("/") < 2]
         if unsized:
             for entry in self._api.get_paths_info(self.repo, unsized, revision=self.commit):
                 if isinstance(entry, RepoFile):

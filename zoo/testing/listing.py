@@ -38,6 +38,7 @@ KERNEL_LAWS = {
 PRIOR_LAWS = ("law", "normalisation", "agreement", "calls")
 NETWORK_LAWS = ("shapes", "samples", "gradient", "labels")
 SOLVER_LAWS = ("order", "interval", "trivial")
+FORMAT_LAWS = ("refusals", "inert")
 MODEL_LAWS = ("files", "samples")
 
 
@@ -103,6 +104,9 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     for solver in parts.get("solvers", ()):
         for law in SOLVER_LAWS:
             yield _check(f"{solver.name}-{law}", "solvers", law, builder("solvers", solver))
+    for reader in parts.get("formats", ()):
+        for law in FORMAT_LAWS:
+            yield _check(f"{reader.name}-format-{law}", "formats", law, builder("formats", reader))
     for folder in record.models:
         for law in MODEL_LAWS:
             name = f"{folder.name}-model-{law}"

@@ -1,9 +1,9 @@
 """A pickle read as data: tensors and plain containers are built, objects are described, no more.
 
 A pickle is a program that names functions and calls them. Here a name stands for one of three
-things: what rebuilds a tensor or a container, written anew below; an object of the reference or of
-torch.nn, which becomes an `Inert` record; or nothing at all, which ends the reading. No name is
-ever imported.
+things: what rebuilds a tensor or a container, written anew below; an object of torch.nn or of what
+a format asks for, which becomes an `Inert` record; or nothing at all, which ends the reading. No
+name is ever imported.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from zoo.convert.torch_file import MOST_REPEATED
 from zoo.errors import ZooError, one_line
+from zoo.formats.safetensors_file import read_weights
+from zoo.formats.torch_file import MOST_REPEATED, check_whole, read_torch
 
-# Objects that are described and not built: modules of torch, arrays, the persistent classes that
-# carry their own source, and the dictionary that they keep their options in.
-_DESCRIBED = re.compile(
-    r"torch\.nn\.|torch\.distributions\.|numpy(\.|$)|dnnlib\.|torch_utils\.persistence$"
-)
+# Modules whose objects are described and not built: torch's own networks, and arrays.
+_DESCRIBED = r"torch\.nn\.|torch\.distributions\.|numpy(\.|$)"
 _TOO_MANY_DIMS = 16
 
 
@@ -44,19 +42,15 @@ class Inert:
 
     module: str = ""
     name: str = ""
+    args: tuple[Any, ...]
+    state: Any
+    items: dict[Any, Any]
 
     def __new__(cls, *args: Any, **_: Any) -> Inert:
-        """Keep the arguments; a stand-in is never told anything else."""
+        """Keep the arguments; pickle does not always call __init__."""
         made = super().__new__(cls)
-        made.args = args
-        made.state = None
-        made.items = {}
+        made.args, made.state, made.items = args, None, {}
         return made
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self.args: tuple[Any, ...]
-        self.state: Any
-        self.items: dict[Any, Any]
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -143,13 +137,17 @@ _BUILT: dict[tuple[str, str], Callable[..., Any]] = {
 class _Reader(pickle.Unpickler):
     """pickle's own machine, with all names resolved here."""
 
+    def __init__(self, file: IO[bytes], described: str) -> None:
+        super().__init__(file)
+        self.described = re.compile(f"{_DESCRIBED}|{described}" if described else _DESCRIBED)
+
     def find_class(self, module: str, name: str) -> Any:
         """Return what a name stands for; Refused for all that is no data."""
         if built := _BUILT.get((_RENAMED.get(module, module), name)):
             return built
         if module == "torch" and isinstance(kind := vars(torch).get(name), torch.dtype):
             return kind
-        if _DESCRIBED.match(module):
+        if self.described.match(module):
             return type(name, (Inert,), {"module": module, "name": name})
         raise Refused(f"{module}.{name}")
 
@@ -158,8 +156,30 @@ class _Reader(pickle.Unpickler):
         raise Refused("something outside of it")
 
 
-def read_pickle(file: IO[bytes], where: Path | str) -> Any:
+def read_data(path: Path, described: str = "") -> Any:
+    """Return what a pickle or a file of torch.save or safetensors holds; see `read_pickle`.
+
+    Raises:
+        ZooError: it asks for more than tensors, containers and inert records, or is none of these.
+    """
+    check_whole(path)
+    if path.suffix == ".safetensors":
+        return read_weights([path])
+    with path.open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        found = None if zipped else read_pickle(file, path, described)
+    # torch.save before its format of 2020 begins with a pickle of one number.
+    return read_torch(path) if zipped or isinstance(found, int) else found
+
+
+def read_pickle(file: IO[bytes], where: Path | str, described: str = "") -> Any:
     """Return what a pickle holds: containers, tensors, numbers, text, and `Inert` records.
+
+    Args:
+        file: the pickle.
+        where: how errors name it.
+        described: a regular expression of further modules whose objects become records.
 
     Raises:
         ZooError: it names anything else, or is no pickle.
@@ -167,7 +187,7 @@ def read_pickle(file: IO[bytes], where: Path | str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="TypedStorage is deprecated")
-            return _Reader(file).load()
+            return _Reader(file, described).load()
     except Refused as error:
         raise ZooError(
             f"{where} asks for {error}, which is neither a tensor nor a plain container; nothing "

@@ -1,4 +1,4 @@
-"""What the JSON files of a diffusers repository say, as a config of the zoo.
+"""Unconditional models of images as diffusers saves them, from the Hub or a folder.
 
 Two layouts: a pipeline's, with model_index.json and the subfolders unet/ and scheduler/, and the
 old flat one, with everything at the root.
@@ -6,23 +6,25 @@ old flat one, with everything at the root.
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import zoo
-from zoo.config.model import MAX_CONFIG_BYTES, Config, Data
-from zoo.config.part import Part, SolverPart
+from torch import Tensor
+
 from zoo.errors import ZooError
-from zoo.foreign.schedule import levels, prediction
+from zoo.formats import read_tensors
+from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Part, SolverPart
+from zoo_diffusers.network import NEEDS
+from zoo_diffusers.schedule import levels, prediction
 
 INDEX, SETTINGS, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 SAFE, TORCH = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
-FILES = frozenset({INDEX, SETTINGS, SCHEDULER, SAFE, TORCH})
-REQUIRES = (f"fieldzoo>={zoo.__version__}", "diffusers>=0.42")
+_ANY_WEIGHTS = re.compile(r"(unet/)?diffusion_pytorch_model[.-].*\.(safetensors|bin)")
+# Attention as diffusers called it until 2023.
+_OLD = re.compile(r"(.*attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
+_NEW = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 _SCHEDULERS = ("DDPMScheduler", "DDIMScheduler")
 _KEPT = (
@@ -40,13 +42,41 @@ _TEXT = {"text_encoder", "tokenizer", "bert", "image_encoder", "prior"}
 _STEPS = 18
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the files of a repository are.
+class DiffusersFormat(Format):
+    """Unconditional models of images that diffusers saved: a UNet2DModel and a DDPM scheduler."""
 
-    Attributes:
-        settings, scheduler, weights: paths within it.
-    """
+    def read(self, files: Files) -> Checkpoint | None:
+        """Return the Gaussian model of a folder or a repository, None for those of others.
+
+        Raises:
+            ZooError: diffusers saved something else than an unconditional model of images.
+        """
+        if INDEX in files.names:
+            check_index(files.settings(INDEX), files.where)
+        elif (
+            files.file
+            or SETTINGS not in files.names
+            or "_class_name" not in files.settings(SETTINGS)
+        ):
+            return None
+        at = layout(files.names, files.where)
+        config = translate(files.settings(at.settings), files.settings(at.scheduler), files.where)
+
+        def tensors() -> dict[str, Tensor]:
+            found = read_tensors(files.path(at.weights))
+            return {f"unet.{_renamed(name)}": value for name, value in found.items()}
+
+        return Checkpoint(config, tensors)
+
+
+def _renamed(name: str) -> str:
+    """Return the name that a tensor has today."""
+    old = _OLD.fullmatch(name)
+    return f"{old[1]}.{_NEW[old[2]]}.{old[3]}" if old else name
+
+
+class Layout(NamedTuple):
+    """Where the files of a repository are."""
 
     settings: str
     scheduler: str
@@ -68,29 +98,15 @@ def layout(names: Collection[str], where: str) -> Layout:
 
     settings = first(f"unet/{SETTINGS}", SETTINGS)
     unet = settings.removesuffix(SETTINGS)
-    return Layout(
-        settings,
-        first(f"scheduler/{SCHEDULER}", SCHEDULER),
-        first(f"{unet}{SAFE}", f"{unet}{TORCH}"),
-    )
-
-
-def is_diffusers(settings: object) -> bool:
-    """Return whether a config.json is one of diffusers, whatever of."""
-    return isinstance(settings, dict) and "_class_name" in settings
-
-
-def folder_is_diffusers(folder: Path) -> bool:
-    """Return whether a folder on this disk is in diffusers' format."""
-    if (folder / INDEX).is_file():
-        return True
-    path = folder / SETTINGS
-    if not path.is_file() or path.stat().st_size > MAX_CONFIG_BYTES:
-        return False
-    try:
-        return is_diffusers(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
-        return False
+    scheduler = first(f"scheduler/{SCHEDULER}", SCHEDULER)
+    weights = {f"{unet}{SAFE}", f"{unet}{TORCH}"}
+    others = sorted(n for n in names if _ANY_WEIGHTS.fullmatch(n) and n not in weights)
+    if others and not weights & {*names}:
+        kind = "in shards" if "-of-" in "".join(others) else "as a variant"
+        raise ZooError(
+            f"{where} has its weights only {kind}, {others[0]}; one file {SAFE} or {TORCH} is read"
+        )
+    return Layout(settings, scheduler, first(f"{unet}{SAFE}", f"{unet}{TORCH}"))
 
 
 def check_index(index: Mapping[str, Any], where: str) -> None:
@@ -117,7 +133,7 @@ def translate(unet: Mapping[str, Any], scheduler: Mapping[str, Any], where: str)
     Args:
         unet: the network's config.json.
         scheduler: scheduler_config.json.
-        where: names the repository in errors and in the config.
+        where: names the repository in errors.
 
     Raises:
         ZooError: not an unconditional model of images under a schedule that is known.
@@ -144,8 +160,7 @@ def translate(unet: Mapping[str, Any], scheduler: Mapping[str, Any], where: str)
         prior=Part("gaussian"),
         network=Part("diffusers", network),
         solver=SolverPart("heun", steps=_STEPS),
-        requires=REQUIRES,
-        training={"trained_elsewhere": where},
+        requires=(NEEDS,),
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.convert.unpickler import Inert
 from zoo.errors import ZooError
+from zoo.formats.unpickler import Inert
 
 _DEEPEST = 50
 
@@ -21,20 +21,21 @@ def attributes(module: object) -> Mapping[str, Any] | None:
     """
     if not isinstance(module, Inert):
         return None
-    state = module.state
-    if state is None and module.args:
-        meta = module.args[0]
-        meta = meta.items if isinstance(meta, Inert) else meta
-        state = meta.get("state") if isinstance(meta, Mapping) else None
+    state = _meta(module).get("state") if module.state is None else module.state
     return state if isinstance(state, Mapping) and "_modules" in state else None
 
 
 def class_name(module: Inert) -> str:
-    """Return the name of a module's class, "" if the file does not tell."""
+    """Return the name of a module's class, "" where the file does not say."""
+    name = _meta(module).get("class_name", "" if _meta(module) else module.name)
+    return name if isinstance(name, str) else ""
+
+
+def _meta(module: Inert) -> Mapping[str, Any]:
+    """Return the mapping that a class with its own source is called with, {} for others."""
     meta = module.args[0] if module.args else None
     meta = meta.items if isinstance(meta, Inert) else meta
-    told = meta.get("class_name") if isinstance(meta, Mapping) else module.name
-    return told if isinstance(told, str) else ""
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def state_dict(module: object, where: str, prefix: str = "", depth: int = 0) -> dict[str, Tensor]:

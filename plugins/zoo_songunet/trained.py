@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from zoo.config.part import Part
 from zoo.errors import ZooError
+from zoo.interfaces import Part
 
 # Of images in [-1, 1]: VP from t = 1e-3 to 1, VE from 0.01 to 50 in [0, 1].
 _SCORE_SDE = {"ddpmpp": ("ddpmpp-vp", 0.0105, 152.0), "ncsnpp": ("ncsnpp-ve", 0.02, 100.0)}

@@ -1,9 +1,10 @@
-"""Files of torch.save, read by torch's own loader of weights: tensors and plain containers."""
+"""Files of tensors: torch.save's, read by torch's own loader of weights, and safetensors."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,33 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError, one_line
+from zoo.formats.safetensors_file import read_weights
 
 # Numbers that a tensor may repeat; more would fill the memory from a file of some bytes.
 MOST_REPEATED = 2**20
+# What DataParallel and torch.compile put in front of every name.
+_WRAPPERS = ("module.", "_orig_mod.")
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?=\.)")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the state in a file of safetensors or of torch.save, names without wrappers.
+
+    Raises:
+        ZooError: it is one of several shards, no such file, or holds more than tensors.
+    """
+    check_whole(path)
+    safe = path.suffix == ".safetensors"
+    return unwrapped(read_weights([path]) if safe else state_of(read_torch(path), path))
+
+
+def check_whole(path: Path) -> None:
+    """Raise ZooError for a file whose name says that it is one of several shards."""
+    if shard := _SHARD.search(path.name):
+        raise ZooError(
+            f"{path} is shard {int(shard[1])} of {int(shard[2])} of a network; only whole ones are "
+            "read: save it in one file"
+        )
 
 
 def read_torch(path: Path) -> Any:
@@ -38,11 +63,13 @@ def read_torch(path: Path) -> Any:
 
 
 def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:
-    """Return a mapping of names to tensors, as it is.
+    """Return a mapping of names to tensors, as it is, or the averages {"ema": state} in it.
 
     Raises:
         ZooError: it is none.
     """
+    if isinstance(value, dict) and isinstance(value.get("ema"), dict):
+        value = value["ema"]
     if not isinstance(value, dict) or not value:
         raise ZooError(f"{where} holds a {type(value).__name__}; expected names with tensors")
     for name, tensor in value.items():
@@ -53,6 +80,24 @@ def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:
         if tensor.layout is not torch.strided or _repeats(tensor):
             raise ZooError(f"{where}: {name[:100]!r} does not hold every one of its numbers")
     return value
+
+
+def unwrapped(state: Mapping[str, Tensor], *more: str) -> dict[str, Tensor]:
+    """Return a state under the network's own names, without prefixes that all of them have.
+
+    Args:
+        state: tensors by name.
+        more: prefixes besides "module." and "_orig_mod.", such as "model.".
+    """
+    found = dict(state)
+    prefixes = (*_WRAPPERS, *more)
+    while found:
+        first = next(iter(found))
+        prefix = next((p for p in prefixes if first.startswith(p)), None)
+        if prefix is None or not all(name.startswith(prefix) for name in found):
+            break
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
 
 
 def _repeats(tensor: Tensor) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.config.part import Part
 from zoo.errors import ZooError
+from zoo.interfaces import Part
 
 _STEM = re.compile(r"enc\.(\d+)x\1_conv\.weight\Z")
 _FIRST = re.compile(r"enc\.(\d+)x\1_block0\.conv0\.weight\Z")
