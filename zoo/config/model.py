@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from zoo.config.decode import explain, known_keys
+from zoo.config.decode import decode
 from zoo.config.part import Part
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 MAX_CONFIG_BYTES = 1_000_000
 MAX_STEPS = 100_000
@@ -73,12 +73,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     lifted_from: Part | None = None
 
 
-def _decode_hook(kind: type, value: Any) -> Any:
-    if kind is Part:
-        return Part.decode(value)
-    raise TypeError(f"cannot decode {kind}")
-
-
 def _encode_hook(value: Any) -> Any:
     if isinstance(value, Part):
         return value.encode()
@@ -94,9 +88,10 @@ def parse_config(raw: bytes, where: str) -> Config:
     if len(raw) > MAX_CONFIG_BYTES:
         raise ZooError(f"{where}: {len(raw)} bytes; a config.json has at most {MAX_CONFIG_BYTES}")
     try:
-        config = msgspec.json.decode(raw, type=Config, dec_hook=_decode_hook)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ZooError(f"{where}: {explain(error, known_keys(Config))}") from error
+        table = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ZooError(f"{where}: not a JSON file: {one_line(error)}") from error
+    config = decode(table, Config, where)
     if math.prod(config.data.shape) > 2**31:
         raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
     check_steps(config.solver, where)
