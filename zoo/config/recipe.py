@@ -17,20 +17,19 @@ Unknown keys are errors; options of a part are checked by the part when it is bu
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from zoo.config.decode import _check_plain
+from zoo.config.decode import check_plain, decode
 from zoo.config.model import DEFAULT_STEPS, check_steps
 from zoo.config.part import Part, SolverPart
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, one_line
 from zoo.files import as_path
 
 MAX_RECIPE_BYTES = 1_000_000
@@ -160,24 +159,17 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.json.decode(raw, type=dict[str, Any])
 
 
-TABLES: dict[str, type[Struct]] = {"data": DataPlan, "train": TrainPlan, "card": CardPlan}
-
-
 def from_dict(raw: dict[str, Any], where: str) -> Recipe:
     """Return the recipe in `raw`; `where` names it in errors. The prior is the kernel's if absent.
 
     Raises:
         ZooError: an unknown or missing key, a wrong type, an impossible value.
     """
-    _check_plain(raw, "", where)
-    _check_known(raw, where)
+    check_plain(raw, "", where)
     kernel = raw.get("kernel")
     if isinstance(kernel, dict) and isinstance(kernel.get("use"), str):
         raw = {"prior": {"use": kernel["use"]}, **raw}
-    try:
-        recipe = msgspec.convert(raw, Recipe, dec_hook=lambda kind, value: kind.decode(value))
-    except msgspec.ValidationError as error:
-        raise ZooError(f"{where}: {_explain(str(error), raw)}") from error
+    recipe = decode(raw, Recipe, where)
     check_steps(recipe.solver, where)
     plan = recipe.train
     if plan.lr_min > plan.lr:
@@ -272,7 +264,7 @@ def parse_recipe(raw: bytes, where: str) -> Recipe:
     try:
         table = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise ZooError(f"{where}: not a TOML file: {' '.join(str(error).split())}") from error
+        raise ZooError(f"{where}: not a TOML file: {one_line(error)}") from error
     return from_dict(table, where)
 
 
@@ -280,37 +272,3 @@ def bundled_recipes() -> list[str]:
     """Return the names of the recipes that come with the zoo."""
     found = (files("zoo") / "recipes").iterdir()
     return sorted(f.name.removesuffix(SUFFIX) for f in found if f.name.endswith(SUFFIX))
-
-
-def _check_known(raw: dict[str, Any], where: str) -> None:
-    """Check that no key is unknown; say where a misplaced one belongs."""
-    tables = {"": raw, **{name: raw[name] for name in TABLES if isinstance(raw.get(name), dict)}}
-    for table, keys in tables.items():
-        known = TABLES.get(table, Recipe).__struct_fields__
-        for key in keys:
-            if key in known:
-                continue
-            homes = [f"[{name}]" for name, kind in TABLES.items() if key in kind.__struct_fields__]
-            homes += ["the top of the file"] if key in Recipe.__struct_fields__ else []
-            hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, known)
-            asked = f"{table}.{key}" if table else key
-            raise ZooError(f"{where}: unknown key {asked!r}; {hint}")
-
-
-def _explain(message: str, raw: dict[str, Any]) -> str:
-    """Return msgspec's message as "table.key = value: what is wrong"."""
-    # The last one: what stands before it may quote the recipe.
-    what, found, at = message.rpartition(" - at `$.")
-    what, path = (what, at.removesuffix("`")) if found else (message, "")
-    if missing := re.match(r"Object missing required field `(.*)`", what):
-        return f"{path}.{missing[1]} is missing" if path else f"{missing[1]} is missing"
-    value: Any = raw
-    for step in re.findall(r"[^.\[\]]+", path):
-        value = value[int(step)] if isinstance(value, list) else value[step]
-    shown = "" if isinstance(value, dict | list) else f" = {value!r}"
-    if what.startswith("Invalid enum value"):
-        table, _, key = path.rpartition(".")
-        choices = get_args(get_type_hints(TABLES[table])[key])
-        return f"{path}{shown}: no such choice; {did_you_mean(value, choices)}"
-    plain = what[:1].lower() + what[1:].replace("`object`", "a table").replace("`", "")
-    return f"{path}{shown}: {plain}"
