@@ -68,6 +68,14 @@ def test_a_front_matter_that_cannot_be_read_stays_as_it_is(matter):
     assert licence_of(found) == ""
 
 
+def test_a_fresh_card_that_cannot_be_read_brings_its_facts_alone():
+    fresh = write_card("m", config())
+    broken = fresh.replace("license: unknown", "license: [unclosed").replace(
+        "steps = 18", "steps = 9"
+    )
+    assert refresh(fresh, broken) == fresh.replace("steps = 18", "steps = 9")
+
+
 def test_keys_of_ones_own_stay_in_their_order():
     by_hand = "---\nextra: [a, b]\nlicense: mit\ndate: 2026-01-02\n---\n"
     found = refresh(by_hand, write_card("m", config()))

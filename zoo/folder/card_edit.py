@@ -19,31 +19,26 @@ def refresh(card: str, fresh: str, *, figures: bool = True) -> str:
     """Return `card` with the facts of `fresh`: front matter by key, and the block of facts.
 
     Prose stays as it is, and so do keys that `fresh` does not have, but for the figures of other
-    weights, or all of them if not `figures`. A card without the block gets it at its end. A front
-    matter that the Hub's client cannot read, or that has YAML aliases, stays as it is.
+    weights, or all of them if not `figures`. A card without the block gets it at its end. The
+    front matter stays as it is where the Hub's client cannot read it or that of `fresh`, or where
+    one has YAML aliases.
     """
     matter, body = _split_front_matter(card)
     before, old, after = split_facts(body)
     facts = split_facts(fresh)[1]
-    if found := _front_matter(card):
+    found, new = _front_matter(card), _front_matter(fresh)
+    if found and new:
         if not figures or (_hashes(old) and _hashes(old) != _hashes(facts)):
             found.data["eval_results"] = None
-        _merge(found, fresh)
+        for key, value in vars(new.data).items():
+            there = getattr(found.data, key, None) is not None
+            chosen = key in _KEPT_BY_HAND or (key, value) == ("license", "unknown")
+            if value is not None and not (there and chosen):
+                found.data[key] = value
         matter = str(found)
     if not old:
         before, after = (before.rstrip() + "\n\n").lstrip("\n"), "\n"
     return f"{matter}{before}{facts}{after}"
-
-
-def _merge(found: ModelCard, fresh: str) -> None:
-    """Put the metadata of the card `fresh` into `found`, but for what a person has chosen."""
-    new = _front_matter(fresh)
-    assert new is not None
-    for key, value in vars(new.data).items():
-        there = getattr(found.data, key, None) is not None
-        chosen = key in _KEPT_BY_HAND or (key, value) == ("license", "unknown")
-        if value is not None and not (there and chosen):
-            found.data[key] = value
 
 
 def rewrite_facts(card: str, config: Config, parameters: int = 0) -> str:
