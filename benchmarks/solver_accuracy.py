@@ -37,7 +37,7 @@ MORE_FIXED = (
     "torchdiffeq-rk4",
 )
 # The focus grid for data without shape: dense where the noise falls below their spread.
-WIDE = {"pivot": 0.07, "width": 2.0}
+WIDE = {"grid": {"use": "focus", "pivot": 0.07, "width": 2.0}}
 PER_STEP = {"heun": 2, "rk4": 4, "exp-heun": 2, "torchdiffeq-midpoint": 2, "torchdiffeq-rk4": 4}
 ADAPTIVE: dict[str, tuple[float, ...]] = {
     "exp-adaptive": (1e-2, 5e-3),

@@ -29,8 +29,10 @@ _LEAST = 1e-4
 
 
 def key(row: dict[str, Any]) -> str:
-    """Return the solver of a row, with its grid if it is not the default."""
-    grid = "wide" if "pivot" in row["options"] else row["options"].get("grid", "")
+    """Return a row's solver, with its grid where that is not its own."""
+    grid = row["options"].get("grid", "")
+    if "pivot" in row["options"] or isinstance(grid, dict):
+        grid = "wide"
     return f"{row['solver']} {grid}".strip()
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from zoo.sampling.batching import keep_freed_memory
+from zoo.numerics.memory import keep_freed_memory
 
 # A run of a candidate; it returns the divisor of its time, None for 1.
 Run = Callable[[], int | None]

@@ -246,7 +246,7 @@ def test_components_lists_one_kind_or_all(run, site):
         ("kernels", "psi", {"psi": {"required": True}}),
         ("priors", "gravity", {"largest_level": {"default": None}}),
         ("networks", "unet", {"multipliers": {"default": [1, 2]}, "patch": {"default": 1}}),
-        ("solvers", "exp-abm3", {"grid": {"default": "focus"}, "rho": {"default": 7.0}}),
+        ("solvers", "exp-abm3", {"grid": {"default": "focus"}, "scale": {"default": None}}),
     ],
 )
 def test_the_options_of_a_component_are_told(run, kind, name, options):

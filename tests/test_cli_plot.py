@@ -72,7 +72,7 @@ def test_a_kernel_becomes_its_page(run):
         assert picture.size == (1860, 585)
 
 
-def test_a_model_of_images_becomes_its_walk(run, tmp_path):
+def test_a_model_of_images_becomes_its_trajectories(run, tmp_path):
     folder = images().save_pretrained(tmp_path / "gravity-tiny")
     out = run(folder, "-n", 2, "--steps", 4, "--seed", 3)[1]
     assert out == f"gravity-tiny-plot.png: {folder}\n"

@@ -57,7 +57,7 @@ def test_a_snapshot_becomes_the_same_network(file, name):
     x, sigma = torch.randn(2, *SHAPE), torch.tensor([0.1, 20.0])
     assert torch.equal(model.network(x, sigma), trained(x, sigma))
     assert (model.kernel.t_min, model.kernel.t_max) == (0.002, 80.0)
-    assert model.config.solver.options["steps"] == 18
+    assert model.config.steps == 18
     assert model.sample(2, seed=0, steps=3).shape == (2, *SHAPE)
     assert not ran(file.parent)
     assert MODULE not in sys.modules

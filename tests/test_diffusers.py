@@ -394,7 +394,7 @@ def test_gravity_cifar10_is_that_repository_at_that_commit_lifted(hub, cifar10):
     model = zoo.load("gravity-cifar10")
     assert type(model.kernel).__name__ == "GravityKernel"
     assert model.shape == (3, 32, 32)
-    assert model.config.solver.options["steps"] == 18
+    assert model.config.steps == 18
     plain = zoo.load(f"{CIFAR10}@{PINNED}", kernel="gravity")
     assert torch.equal(model.sample(2, seed=0, steps=3), plain.sample(2, seed=0, steps=3))
     assert "trained" in model.card

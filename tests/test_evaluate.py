@@ -280,13 +280,13 @@ def test_one_bit_is_refused():
 )
 def test_steps_for_a_number_of_evaluations(solver, budget, steps, nfe):
     model, built = images(), zoo.solver(solver)
-    assert steps_for(model.kernel, built, budget) == steps
+    assert steps_for(built, budget) == steps
     assert evaluations(model, built, steps) == nfe
 
 
 def test_a_solver_that_chooses_its_own_steps_cannot_keep_to_a_budget():
     with pytest.raises(ZooError, match="dopri5 cannot keep to 5 evaluations"):
-        steps_for(images().kernel, zoo.solver("dopri5"), 5)
+        steps_for(zoo.solver("dopri5"), 5)
 
 
 def test_a_sweep_and_its_perturbations():
@@ -399,11 +399,11 @@ def test_bits_are_of_images(reference):
 def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
     seen = []
 
-    def log_prob(model, x, *, seed):
+    def log_likelihood(model, x, *, seed):
         seen.append(x)
         return SimpleNamespace(bits_per_dim=torch.linspace(1, 3, len(x)).double())
 
-    monkeypatch.setattr("zoo.models.likelihood.log_prob", log_prob)
+    monkeypatch.setattr("zoo.models.model.FieldModel.log_likelihood", log_likelihood)
     found = bits_per_dim(images(), reference)
     assert torch.equal(seen[0], reference.data.images[:16])
     assert found.value == pytest.approx(2)

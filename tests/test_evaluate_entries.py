@@ -166,7 +166,7 @@ def test_a_disk_that_refuses_leaves_config_and_card_as_they_were(folder, monkeyp
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_folder_that_is_not_there_is_told():
+def test_a_folder_that_is_not_there_is_an_error():
     with pytest.raises(ZooError, match="there is no folder nowhere"):
         card.folder_to_write("./nowhere")
 

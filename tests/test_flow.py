@@ -29,7 +29,7 @@ def told(dtype):
 @pytest.mark.parametrize("ask", ["denoise", "field"])
 def test_moments_are_the_times_as_the_network_sees_them(dtype, ask):
     (flow, seen), (other, expected) = told(dtype), told(dtype)
-    for moment, t in zip(flow.moments(TIMES), TIMES, strict=True):
+    for moment, t in zip(flow.prepare_times(TIMES), TIMES, strict=True):
         assert torch.equal(moment, t)
         assert torch.equal(getattr(flow, ask)(X, moment), getattr(other, ask)(X, t.clone()))
     assert all(a.dtype == dtype and torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
@@ -40,7 +40,7 @@ def test_each_time_is_checked_and_each_moment_once(monkeypatch):
     flow, _ = told(torch.float32)
     checked = []
     monkeypatch.setattr(KERNEL, "check_time", lambda t: checked.append(t), raising=True)
-    moments = flow.moments(TIMES)
+    moments = flow.prepare_times(TIMES)
     for moment in moments:
         flow.denoise(X, moment)
     assert len(checked) == 1
@@ -53,4 +53,4 @@ def test_a_moment_outside_the_kernels_times_is_refused():
     wrong = TIMES.clone()
     wrong[2, 1] = 2 * KERNEL.t_max
     with pytest.raises(ZooError, match=r"t = .* is outside"):
-        flow.moments(wrong)
+        flow.prepare_times(wrong)

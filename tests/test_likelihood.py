@@ -12,7 +12,7 @@ from zoo.errors import ZooError
 from zoo.host.registry import catalogue
 from zoo.interfaces import KernelPrior, Network, Solver, over
 from zoo.models.exact import ExactPrior, GaussianMixture, flow_map
-from zoo.models.likelihood import dequantise, log_prob
+from zoo.models.likelihood import dequantise
 
 DOUBLE = torch.float64
 KERNELS = {found.component.name: found.component.example for found in catalogue("kernels").values()}
@@ -44,7 +44,7 @@ def test_the_likelihood_of_an_exact_field_is_its_mixtures_density(name, dim):
     x = data.repeat(2, 1) + 0.3 * normal(6, dim, seed=1)
     model = exact_model(name, data)
     expected = model.network.log_density(x, model.kernel.t_min)
-    result = log_prob(model, x)
+    result = model.log_likelihood(x)
     torch.testing.assert_close(result.nats, expected, atol=1e-3, rtol=0)
     assert float(result.standard_error.abs().max()) == 0
     assert "exact divergence" in result.note
@@ -58,8 +58,8 @@ def test_the_likelihood_of_gaussian_data_is_the_closed_form(name):
     model = exact_model(name, data)
     x = data.sample(8, torch.Generator().manual_seed(0))
     expected = model.network.log_density(x, model.kernel.t_min)
-    torch.testing.assert_close(log_prob(model, x).nats, expected, atol=1e-4, rtol=0)
-    assert torch.equal(model.log_prob(x), log_prob(model, x).nats)
+    torch.testing.assert_close(model.log_likelihood(x).nats, expected, atol=1e-4, rtol=0)
+    assert torch.equal(model.log_prob(x), model.log_likelihood(x).nats)
 
 
 class Wave(Network):
@@ -78,7 +78,7 @@ def test_the_likelihood_of_any_network_integrates_to_one():
     kernel = zoo.kernel("gaussian", dim=1, t_min=0.05, t_max=20.0)
     model = zoo.FieldModel(kernel, KernelPrior(kernel), Wave(), zoo.solver("heun"), (1,))
     x = torch.linspace(-3, 3, 1201, dtype=DOUBLE)[:, None]
-    mass = log_prob(model, x).nats.exp().sum() * 0.005
+    mass = model.log_likelihood(x).nats.exp().sum() * 0.005
     assert float(mass) == pytest.approx(1, abs=1e-4)
 
 
@@ -86,8 +86,8 @@ def test_hutchinsons_estimate_agrees_within_the_error_it_states():
     data = 0.6 * normal(4, 24)
     model = exact_model("gravity", data, level=0.3)
     x = data.repeat(5, 1) + 0.3 * normal(20, 24, seed=1)
-    exact = log_prob(model, x, exact=True)
-    few, many = (log_prob(model, x, exact=False, probes=k) for k in (4, 32))
+    exact = model.log_likelihood(x, exact=True)
+    few, many = (model.log_likelihood(x, exact=False, probes=k) for k in (4, 32))
     z = (many.nats - exact.nats) / many.standard_error
     assert float(z.abs().max()) < 4
     assert 0.5 < float(z.square().mean()) < 2
@@ -98,26 +98,26 @@ def test_hutchinsons_estimate_agrees_within_the_error_it_states():
 
 def test_high_dimension_takes_the_estimate_unless_told():
     low, high = (exact_model("gaussian", 0.6 * normal(2, d), level=1.0) for d in (16, 17))
-    assert float(log_prob(low, normal(1, 16)).standard_error[0]) == 0
-    assert float(log_prob(high, normal(1, 17), probes=2).standard_error[0]) > 0
-    assert float(log_prob(high, normal(1, 17), exact=True).standard_error[0]) == 0
+    assert float(low.log_likelihood(normal(1, 16)).standard_error[0]) == 0
+    assert float(high.log_likelihood(normal(1, 17), probes=2).standard_error[0]) > 0
+    assert float(high.log_likelihood(normal(1, 17), exact=True).standard_error[0]) == 0
 
 
 def test_a_samples_likelihood_depends_on_the_seed_and_its_number_alone():
     data = 0.6 * normal(4, 20)
     model, x = exact_model("tanh", data, level=0.5), 0.8 * normal(19, 20, seed=1)
-    whole = log_prob(model, x, probes=2, seed=5).nats
-    parts = log_prob(model, x, probes=2, seed=5, batch_size=7).nats
+    whole = model.log_likelihood(x, probes=2, seed=5).nats
+    parts = model.log_likelihood(x, probes=2, seed=5, batch_size=7).nats
     torch.testing.assert_close(parts, whole, atol=1e-8, rtol=0)
-    torch.testing.assert_close(log_prob(model, x[:3], probes=2, seed=5).nats, whole[:3])
-    assert not torch.allclose(log_prob(model, x, probes=2, seed=6).nats, whole, atol=1e-3)
+    torch.testing.assert_close(model.log_likelihood(x[:3], probes=2, seed=5).nats, whole[:3])
+    assert not torch.allclose(model.log_likelihood(x, probes=2, seed=6).nats, whole, atol=1e-3)
 
 
 def test_a_solver_that_drops_samples_and_one_that_does_not_agree():
     data = 0.6 * normal(4, 18)
     model, x = exact_model("gaussian", data, level=0.3), data + 0.3 * normal(4, 18, seed=1)
-    adaptive = log_prob(model, x, probes=3)
-    fixed = log_prob(model, x, probes=3, solver="torchdiffeq-rk4", steps=150)
+    adaptive = model.log_likelihood(x, probes=3)
+    fixed = model.log_likelihood(x, probes=3, solver="torchdiffeq-rk4", steps=150)
     torch.testing.assert_close(adaptive.nats, fixed.nats, atol=2e-3, rtol=0)
     assert adaptive.nfe > 0
     assert fixed.nfe == 600
@@ -126,9 +126,9 @@ def test_a_solver_that_drops_samples_and_one_that_does_not_agree():
 def test_no_gradient_is_kept_and_inference_mode_does_not_matter():
     data = 0.6 * normal(3, 2)
     model = exact_model("gravity", data, level=0.5)
-    plain = log_prob(model, data)
+    plain = model.log_likelihood(data)
     with torch.inference_mode():
-        inside = log_prob(model, data.clone())
+        inside = model.log_likelihood(data.clone())
     assert torch.equal(plain.nats, inside.nats)
     assert not plain.nats.requires_grad
     assert all(p.grad is None for p in model.parameters())
@@ -161,7 +161,7 @@ def test_bits_of_uniform_images_are_eight_per_dimension():
     kernel = zoo.kernel("gaussian", dim=16, t_min=0.5)
     law = GaussianMixture.diagonal(torch.zeros(1, 1, 4, 4), 100.0)
     model = zoo.exact(kernel, law, prior=ExactPrior(kernel, law))
-    result = log_prob(model, images())
+    result = model.log_likelihood(images())
     x = dequantise(images())
     density = model.network.log_density(x, 0.5)
     torch.testing.assert_close(result.nats, density + 16 * math.log(2 / 255), atol=1e-4, rtol=0)
@@ -230,7 +230,7 @@ def test_a_network_in_single_precision_encodes_and_decodes(name):
 def test_wrong_input_is_told(x, options, text):
     model = exact_model("gaussian", normal(3, 2), level=0.5)
     with pytest.raises(ZooError, match=text):
-        log_prob(model, x, **options)
+        model.log_likelihood(x, **options)
 
 
 def test_a_solver_that_asks_a_state_for_a_velocity_is_told():
@@ -242,7 +242,7 @@ def test_a_solver_that_asks_a_state_for_a_velocity_is_told():
 
     model = exact_model("gaussian", normal(3, 2), level=0.5)
     with pytest.raises(ZooError, match="asks for more than times and levels of the kernel"):
-        log_prob(model, torch.zeros(2, 2), solver=Asks())
+        model.log_likelihood(torch.zeros(2, 2), solver=Asks())
 
 
 def test_images_are_integers():
@@ -254,5 +254,5 @@ def test_images_are_integers():
 
 def test_no_data_have_no_likelihood():
     model = exact_model("gaussian", normal(3, 2), level=0.5)
-    assert log_prob(model, torch.zeros(0, 2)).nats.shape == (0,)
+    assert model.log_likelihood(torch.zeros(0, 2)).nats.shape == (0,)
     assert dequantise(torch.zeros(0, 1, 2, 2, dtype=torch.uint8)).shape == (0, 1, 2, 2)

@@ -24,7 +24,7 @@ FIXED = [
 
 @pytest.fixture
 def unchecked(monkeypatch):
-    monkeypatch.setattr("zoo_solvers.walk.all_finite", lambda x: True)
+    monkeypatch.setattr("zoo.interfaces.solver.all_finite", lambda x: True)
 
 
 def walk(kernel, solver, device):
@@ -51,7 +51,7 @@ def test_this_test_would_see_a_look(solver, unchecked):
 
 def test_the_ends_alone_are_looked_at(monkeypatch):
     looks = []
-    monkeypatch.setattr("zoo_solvers.walk.all_finite", lambda x: looks.append(x) or True)
+    monkeypatch.setattr("zoo.interfaces.solver.all_finite", lambda x: looks.append(x) or True)
     walk("gravity", "exp-abm3", "meta")
     assert len(looks) == 2
 

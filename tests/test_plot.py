@@ -165,62 +165,31 @@ def test_densities_of_nothing_or_of_different_dimensions_are_refused():
 def test_trajectories_of_an_exact_field_end_on_its_points(kernel):
     data = plot.plane_points("three-points")
     model = zoo.exact(build(kernel, 2), data)
-    walked = plot.walk(model, 30, steps=40)
-    distance, nearest = torch.cdist(walked.samples.double(), data).min(dim=1)
+    drawn = model.trajectory(30, steps=40, seed=0)
+    distance, nearest = torch.cdist(drawn.samples.double(), data).min(dim=1)
     assert distance.max() < 1e-3
     assert set(nearest.tolist()) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("steps", [1, 5])
-def test_a_walk_ends_where_sample_does(steps):
-    model = images()
-    walked = plot.walk(model, 3, steps=steps, seed=4)
-    assert torch.allclose(walked.samples, model.sample(3, steps=steps, seed=4), atol=1e-6)
-    assert walked.x.shape == (steps, 3, 1, 8, 8)
-    assert walked.t[0] == model.kernel.t_max
-    assert (walked.t.diff() < 0).all()
-    if steps > 1:
-        assert float(walked.t[-1]) == pytest.approx(model.kernel.t_min)
-    size = walked.x[0, 1].square().mean().sqrt()
-    assert float(walked.rms[0, 1]) == pytest.approx(float(size))
-
-
-def test_a_walk_of_a_kernel_that_is_not_affine():
+def test_a_trajectory_is_denoised_at_every_state_where_the_kernel_allows_it():
     model = points(kernel="gravity")
+    assert plot.denoise_along(model, model.trajectory(2, steps=3)).shape == (3, 2, 2)
     exact = zoo.exact(build("psi-warped", 2), plot.plane_points("three-points"))
-    walked = plot.walk(exact, 4, steps=30)
-    assert torch.allclose(walked.samples, exact.sample(4, steps=30, seed=0), atol=1e-5)
     with pytest.raises(ZooError, match="not affine"):
-        plot.denoise_along(exact, walked)
-    assert plot.denoise_along(model, plot.walk(model, 2, steps=3)).shape == (3, 2, 2)
+        plot.denoise_along(exact, exact.trajectory(4, steps=30))
 
 
-@pytest.mark.parametrize(("n", "steps", "name"), [(0, 5, "n"), (-1, 5, "n"), (3, 0, "steps")])
-def test_a_walk_of_nothing_is_refused(n, steps, name):
-    with pytest.raises(ZooError, match=rf"^{name} = .*at least 1"):
-        plot.walk(points(), n, steps=steps)
-
-
-@pytest.mark.parametrize("steps", [1, 4])
-def test_a_walk_that_is_not_finite_is_told(steps):
-    model = points()
-    for parameter in model.network.parameters():
-        torch.nn.init.constant_(parameter, math.nan)
-    with pytest.raises(ZooError, match="not finite at t = "):
-        plot.walk(model, 2, steps=steps)
-
-
-def test_the_picture_of_a_walk_in_the_plane():
+def test_the_picture_of_a_trajectory_in_the_plane():
     axes = style.new_figure(5, 4).add_subplot()
     data = plot.plane_points("two-moons")
-    walked = plot.walk(zoo.exact(build("flow", 2), data), 7, steps=12)
-    plane.draw_trajectories(axes, walked, "title", data)
+    drawn = zoo.exact(build("flow", 2), data).trajectory(7, steps=12, seed=0)
+    plane.draw_trajectories(axes, drawn, "title", data)
     (paths,) = axes.collections
     assert len(paths.get_segments()) == 7 * 12
-    assert sorted(set(paths.get_array().tolist())) == sorted(walked.t.tolist())
+    assert sorted(set(paths.get_array().tolist())) == sorted(drawn.t[:-1].tolist())
     behind, dots = axes.get_lines()
     assert np.allclose(np.stack(behind.get_data(), 1), data)
-    assert np.allclose(np.stack(dots.get_data(), 1), walked.samples)
+    assert np.allclose(np.stack(dots.get_data(), 1), drawn.samples)
     assert all(low < point < high for point, (low, high) in _limits(axes, data))
 
 
@@ -231,17 +200,17 @@ def _limits(axes, data):
 
 def test_strips_of_images_alternate_state_and_denoised_and_end_in_the_sample():
     model = images()
-    walked = plot.walk(model, 2, steps=12, seed=1)
-    denoised = plot.denoise_along(model, walked)
-    tiles = film.film(walked, denoised, columns=4)
+    drawn = model.trajectory(2, steps=12, seed=1)
+    denoised = plot.denoise_along(model, drawn)
+    tiles = film.film(drawn, denoised, columns=4)
     assert tiles.shape == (4, 5, 1, 8, 8)
     assert film.chosen(12, 4).tolist() == [0, 4, 7, 11]
     assert torch.allclose(tiles[3, 1], denoised[4, 1].float().clamp(-1, 1))
     for row in range(4):
-        assert torch.equal(tiles[row, -1], walked.samples[row // 2])
-    noise = walked.x[0, 0] / walked.rms[0, 0] * walked.samples[0].square().mean().sqrt()
+        assert torch.equal(tiles[row, -1], drawn.samples[row // 2])
+    noise = drawn.x[0, 0] / drawn.rms[0, 0] * drawn.samples[0].square().mean().sqrt()
     assert torch.allclose(tiles[0, 0], noise.float().clamp(-1, 1), atol=1e-6)
-    assert film.film(walked, None).shape == (2, 10, 1, 8, 8)
+    assert film.film(drawn, None).shape == (2, 10, 1, 8, 8)
 
 
 def test_the_page_of_a_model_of_images():
@@ -252,10 +221,10 @@ def test_the_page_of_a_model_of_images():
     )
     assert strips.get_title(loc="left") == "tiny: from the prior to data, seed 0"
     assert [label.get_text() for label in strips.get_xticklabels()][-1] == "sample"
-    walked = plot.walk(images(), 2, steps=6)
+    expected = images().trajectory(2, steps=6, seed=0)
     drawn = np.stack([line.get_ydata() for line in size.get_lines()[1:]], axis=1)
-    assert np.allclose(drawn, walked.rms)
-    assert size.get_xlim() == (float(walked.t.max()), float(walked.t.min()))
+    assert np.allclose(drawn, expected.rms[:-1])
+    assert size.get_xlim() == (float(expected.t[0]), float(expected.t[-2]))
 
 
 def test_one_step_and_one_sample_are_a_picture_too():

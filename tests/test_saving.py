@@ -37,12 +37,15 @@ def test_a_model_put_together_by_hand_survives_saving(tmp_path, make, solver):
 def test_options_are_written(tmp_path):
     kernel = zoo.kernel("gravity", dim=2, t_max=33.0)
     network = zoo.network("mlp", shape=(2,), kernel=kernel, width=8, sigma_data=0.3)
-    prior, solver = zoo.prior("gravity", kernel), zoo.solver("heun", rho=5.0)
+    prior, solver = (
+        zoo.prior("gravity", kernel),
+        zoo.solver("heun", grid={"use": "edm", "rho": 5.0}),
+    )
     folder = zoo.FieldModel(kernel, prior, network, solver, (2,)).save_pretrained(tmp_path / "m")
     config = read_config(folder)
     assert config.kernel.encode() == {"use": "gravity", "t_max": 33.0}
     assert config.network.encode() == {"use": "mlp", "width": 8, "sigma_data": 0.3}
-    assert config.solver.encode() == {"use": "heun", "rho": 5.0}
+    assert config.solver.encode() == {"use": "heun", "grid": {"use": "edm", "rho": 5.0}}
     assert config.requires == (f"fieldzoo>={zoo.__version__}",)
     loaded = zoo.load(folder)
     assert (loaded.kernel.t_max, loaded.network.sigma_data) == (33.0, 0.3)

@@ -24,7 +24,7 @@ SELF_SIMILAR = (
 
 RANDOM_LEVEL = ("gravity", "pfgmpp-128", "tanh", "exp")
 # The grid for data without shape, docs/solvers.md.
-WIDE = {"pivot": 0.07, "width": 2.0}
+WIDE = {"grid": {"use": "focus", "pivot": 0.07, "width": 2.0}}
 
 
 @cache

@@ -5,18 +5,20 @@ import math
 import pytest
 import torch
 from kernel_cases import build as kernel_of
+from tiny_models import images
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_solvers.churn import HeunChurn
 from zoo_solvers.heun import Heun
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
-from zoo.sampling.rng import keys, normal
+from zoo.models.lift import lift
+from zoo.sampling.rng import seed_for, step_noise
 
 STD = 0.5
 
 
-def gaussian_data(kernel, share=None, seen=None):
+def gaussian_data(kernel, share=None, seen=None, noise=None):
     """Return the exact flow of N(0, STD^2 I) where sample i has level share[i] times typical."""
 
     def denoise(x, t):
@@ -26,7 +28,7 @@ def gaussian_data(kernel, share=None, seen=None):
         sigma = sigma if share is None else sigma * over(share, x)
         return alpha * STD**2 * x / (alpha**2 * STD**2 + sigma**2)
 
-    return Flow(kernel, denoise, dtype=torch.float64)
+    return Flow(kernel, denoise, dtype=torch.float64, noise=noise)
 
 
 def start(kernel, n, share=1.0):
@@ -95,15 +97,61 @@ def test_churn_keeps_the_law_while_the_state_tells_its_level(least, gaussian_pos
 
 
 @pytest.mark.parametrize("case", ["gaussian", "gravity"])
-def test_a_samples_noise_is_its_own_in_any_batch(case):
+def test_the_noise_of_a_sample_is_that_of_its_row(case):
     kernel = kernel_of(case, 7)
     x = start(kernel, 6)
-    solver = HeunChurn(s_churn=20)
-    together = decode(solver, kernel, x)
-    again = decode(solver, kernel, x.flip(0)).flip(0)
-    alone = torch.cat([decode(solver, kernel, one) for one in x.split(1)])
+    noise = torch.randn(40, 6, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def walk(rows):
+        flow = gaussian_data(kernel, noise=lambda i: noise[i][rows])
+        solver = HeunChurn(s_churn=20)
+        return solver.integrate(flow, x[rows], kernel.t_max, kernel.t_min, steps=40)
+
+    together = walk(slice(None))
+    again = walk(torch.arange(6).flip(0)).flip(0)
+    alone = torch.cat([walk(slice(i, i + 1)) for i in range(6)])
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(together, again, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "gravity", "lifted"])
+def test_a_models_sample_depends_on_seed_and_number_alone(kernel):
+    model = images(kernel="gaussian" if kernel == "lifted" else kernel)
+    model = lift(model, "gravity") if kernel == "lifted" else model
+    options = {"seed": 1, "steps": 6, "solver": HeunChurn(s_churn=20)}
+    whole = model.sample(40, batch_size=40, **options)
+    assert torch.equal(model.sample(40, batch_size=16, **options), whole)
+    assert torch.equal(model.sample(10, first=30, **options), whole[30:])
+    assert not torch.equal(model.sample(40, **{**options, "seed": 2}), whole)
+    plain = model.sample(40, **{**options, "solver": Heun()})
+    assert not torch.allclose(whole, plain, atol=1e-2)
+
+
+def test_a_flow_without_noise_of_its_own_draws_the_same_at_the_same_step():
+    kernel = kernel_of("gaussian", 4)
+    x = start(kernel, 5)
+    flow = gaussian_data(kernel)
+    assert torch.equal(flow.noise(3, x), flow.noise(3, x))
+    assert not torch.equal(flow.noise(3, x), flow.noise(4, x))
+    assert flow.noise(3, x.float()).dtype == torch.float32
+    solver = HeunChurn(s_churn=20)
+    assert torch.equal(decode(solver, kernel, x), decode(solver, kernel, x))
+
+
+def test_a_lifted_state_gets_no_noise_in_its_level():
+    lifted = lift(images(kernel="gaussian"), "gravity")
+    flow = lifted.flow(noise=lambda i: torch.ones(2, 1, 8, 8)).carrying(lifted.shape)
+    noise = flow.noise(0, torch.zeros(2, 65, dtype=torch.float64))
+    assert noise.dtype == torch.float64
+    assert torch.equal(noise, torch.ones_like(noise).index_fill(1, torch.tensor(64), 0.0))
+
+
+@pytest.mark.parametrize("case", ["gaussian", "gravity"])
+def test_evaluations_are_two_a_step_under_every_kernel(case):
+    kernel, solver = kernel_of(case, 4), HeunChurn(s_churn=20)
+    flow = gaussian_data(kernel)
+    solver.integrate(flow, start(kernel, 2), kernel.t_max, kernel.t_min, steps=9)
+    assert flow.nfe == solver.evaluations(9) == 18
 
 
 @pytest.mark.parametrize("case", ["gaussian", "vp-cosine", "flow", "gravity"])
@@ -156,17 +204,13 @@ def test_wrong_options_are_named(option, value):
         HeunChurn(**{option: value})
 
 
-def test_own_noise_is_normal_and_independent():
-    x = start(GaussianKernel(dim=301), 400)
-    key = keys(x)
-    assert len(set(key.tolist())) == 400
-    draws = torch.stack([normal(key, i, x) for i in range(3)])
+def test_the_noise_of_steps_is_normal_and_independent():
+    draws = torch.stack([step_noise((301,), 5, i, 0, 400) for i in range(3)])
     assert draws.shape == (3, 400, 301)
-    ends = draws.flatten().sort().values
-    uniform = torch.special.ndtr(ends)
-    even = (torch.arange(len(ends)) + 0.5) / len(ends)
+    uniform = torch.special.ndtr(draws.double().flatten().sort().values)
+    even = (torch.arange(len(uniform)) + 0.5) / len(uniform)
     # Kolmogorov and Smirnov: exceeded once in a thousand times.
-    assert float((uniform - even).abs().max()) * math.sqrt(len(ends)) < 1.95
+    assert float((uniform - even).abs().max()) * math.sqrt(len(uniform)) < 1.95
     pairs = [(draws[0], draws[1]), (draws[1], draws[2]), (draws[:, 1:], draws[:, :-1])]
     pairs += [(draws[..., 1:], draws[..., :-1]), (draws[..., :150], draws[..., 151:])]
     for a, b in pairs:
@@ -174,9 +218,9 @@ def test_own_noise_is_normal_and_independent():
         assert abs(float(correlation)) < 4.5 / math.sqrt(a.numel())
 
 
-def test_keys_tell_starts_apart_by_one_bit_and_by_place():
-    x = torch.zeros(4, 3, dtype=torch.float64)
-    x[1, 0] = 5e-324
-    x[2, 1] = 5e-324
-    x[3, 0] = -0.0
-    assert len(set(keys(x).tolist())) == 4
+def test_seeds_of_different_keys_differ():
+    """Also where numpy's SeedSequence alone would pad or split them alike."""
+    keys = [(0, 0), (0, 0, 0), (0, 1), (1, 0), (1, 0, 0), (2**32, 0), (2**32, 0, 0), (0, 1, 0)]
+    keys += [(-1, 0), (5 * 2**32 + 7, 3), (7, 5, 3)]
+    assert len({seed_for(*key) for key in keys}) == len(keys)
+    assert seed_for(3, 1, 2) == seed_for(3, 1, 2)

@@ -13,8 +13,8 @@ from zoo_gaussian.vp import VPKernel
 from zoo_gravity.kernel import GravityKernel
 from zoo_radial.closed import ExpKernel, TanhKernel
 from zoo_solvers import zoo_solvers
-from zoo_solvers.exponential import AB2, ABM3, DDIM
-from zoo_solvers.linear import is_scalar, own_share
+from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
+from zoo_solvers.multistep import DDIM, ExpAB2, ExpABM3
 from zoo_solvers.rk4 import RK4
 
 from zoo.interfaces import Flow, over
@@ -89,7 +89,7 @@ def test_measured_order_is_the_declared_order_on_every_kernel(kind, name):
 
 
 def test_only_kernels_whose_velocity_is_the_marginals_are_scalar():
-    assert {kind for kind, kernel in KERNELS.items() if not is_scalar(kernel)} == {"rotating"}
+    assert {kind for kind, kernel in KERNELS.items() if not has_linear_part(kernel)} == {"rotating"}
 
 
 class Unaffine(GaussianKernel):
@@ -104,7 +104,7 @@ def test_a_field_that_is_not_affine_gets_the_same_steps_from_the_field_itself():
         return (x - predict(x, t)) / over(t, x)
 
     x = start(plain)
-    for solver in (ABM3(), DDIM()):
+    for solver in (ExpABM3(), DDIM()):
         expected = solver.integrate(flow(plain), x, 80.0, 0.002, steps=20)
         got = solver.integrate(flow(unaffine, field, "field"), x, 80.0, 0.002, steps=20)
         torch.testing.assert_close(got, expected)
@@ -138,7 +138,7 @@ def test_a_random_level_is_read_off_the_sample(kernel):
     noise = noise / noise.square().mean(dim=1, keepdim=True).sqrt()
     half = torch.tensor(0.5, dtype=torch.float64)
     top, bottom = (share * float(kernel.level(t)) for t in (kernel.t_max, kernel.t_min))
-    got = ABM3().integrate(
+    got = ExpABM3().integrate(
         flow(kernel, gaussian_data(kernel, share)),
         noise * torch.hypot(top, half),
         kernel.t_max,
@@ -148,21 +148,21 @@ def test_a_random_level_is_read_off_the_sample(kernel):
     assert float((got - noise * torch.hypot(bottom, half)).abs().max()) < 2e-3
 
 
-def test_own_share_is_the_level_over_the_typical_one():
+def test_a_level_ratio_is_the_level_over_the_typical_one():
     kernel = GravityKernel(dim=784)
     x_0 = torch.zeros(2, 784, dtype=torch.float64)
     x = x_0 + kernel.t_max * torch.ones_like(x_0) * torch.tensor([[1.0], [3.0]])
-    share = own_share(kernel, x, x_0, kernel.t_max)
+    ratio = level_ratio(typical_noise(kernel, kernel.t_max), x, x_0)
     expected = torch.tensor([1.0, 3.0], dtype=torch.float64) / float(kernel.level(1.0))
-    torch.testing.assert_close(share, expected)
-    assert own_share(GaussianKernel(dim=784), x, x_0, 80.0) is None
+    torch.testing.assert_close(ratio, expected)
+    assert typical_noise(GaussianKernel(dim=784), 80.0) is None
 
 
 def test_a_single_point_is_exact_for_ddim_and_order_two():
     kernel, point = VPKernel(dim=4), torch.tensor([[1.0, -0.5, 0.2, 0.0]], dtype=torch.float64)
     noise = start(kernel, 1)
     (a0, s0), (a1, s1) = (kernel.marginal(t) for t in (kernel.t_max, kernel.t_min))
-    for solver in (DDIM(), AB2(), ABM3()):
+    for solver in (DDIM(), ExpAB2(), ExpABM3()):
         got = solver.integrate(
             flow(kernel, lambda x, t: point),
             a0 * point + s0 * noise,
@@ -185,7 +185,7 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(name, kind):
 
 
 def test_a_plan_is_kept_for_its_own_kernel_only():
-    solver, x = ABM3(), start(KERNELS["gaussian"])
+    solver, x = ExpABM3(), start(KERNELS["gaussian"])
     other = GaussianKernel(dim=4, t_max=40.0)
     first = solver.integrate(flow(KERNELS["gaussian"]), x, 40.0, 0.01, steps=9)
     second = solver.integrate(flow(other), x, 40.0, 0.01, steps=9)

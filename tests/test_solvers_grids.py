@@ -7,17 +7,13 @@ import torch
 from zoo_flow.flow import FlowKernel
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
-from zoo_solvers import grids
 from zoo_solvers.heun import Heun
 
 from zoo.errors import ZooError
+from zoo.interfaces.grids import build_grid as grid
 
 KERNEL = GaussianKernel(dim=4)
 FLOW = FlowKernel(dim=4)
-
-
-def grid(name):
-    return grids.named(name, rho=7.0, pivot=3.0, width=0.5)
 
 
 ALL_GRIDS = ["angle", "edm", "focus", "log", "log-time", "radius", "time", [50.0, 3.0, 1.0, 0.1]]
@@ -50,7 +46,7 @@ def test_the_edm_grid_is_edms():
     assert times == pytest.approx(expected, rel=1e-12)
 
 
-def test_kernels_share_a_grid_in_noise_level():
+def test_kernels_ratio_a_grid_in_noise_level():
     gravity = GravityKernel(dim=784)
     times = grid("focus").times(gravity, gravity.t_max, gravity.t_min, 17)
     expected = grid("focus").times(KERNEL, 80.0, 0.002, 17)
@@ -61,20 +57,20 @@ def test_an_unknown_grid_is_an_error_with_a_suggestion():
     with pytest.raises(ZooError, match="did you mean 'log-time'"):
         Heun(grid="logtime")
     with pytest.raises(ZooError, match="rho = -1"):
-        Heun(rho=-1)
+        Heun(grid={"use": "edm", "rho": -1})
     with pytest.raises(ZooError, match="decrease strictly"):
         Heun(grid=[80.0, 90.0])
     with pytest.raises(ZooError, match="at least two"):
         Heun(grid=[80.0])
-    for grid in (5, None):
-        with pytest.raises(ZooError, match=f"grid = {grid}; expected a name or a list"):
-            Heun(grid=grid)
+    for wrong in (5, None):
+        with pytest.raises(ZooError, match=f"grid = {wrong}; expected a name or a list"):
+            Heun(grid=wrong)
 
 
 @pytest.mark.parametrize("name", ALL_GRIDS)
-def test_a_share_lays_the_grid_in_the_samples_own_level(name):
-    share = torch.tensor([0.3, 1.0, 5.0], dtype=torch.float64)
-    times = grid(name).times(KERNEL, 80.0, 0.002, 9, share)
+def test_a_level_ratio_lays_the_grid_in_the_samples_own_level(name):
+    ratio = torch.tensor([0.3, 1.0, 5.0], dtype=torch.float64)
+    times = grid(name).times(KERNEL, 80.0, 0.002, 9, ratio)
     assert times.shape == (10, 3)
     assert (times[0] == 80.0).all()
     assert (times[-1] == 0.002).all()

@@ -1,10 +1,10 @@
-"""The frame of walks on which every sample has its own time and its own step."""
+"""The frame of solvers under which every sample has its own time and its own step."""
 
 from itertools import pairwise
 
 import pytest
 import torch
-from zoo_solvers.own_steps import OwnSteps, Walk
+from zoo_solvers.adaptive import AdaptiveSolver, SamplesUnderWay
 
 import zoo
 from zoo.errors import ZooError
@@ -16,25 +16,25 @@ T_FROM, T_TO = 8.0, 1.0
 LONGEST = torch.tensor([7.0, 1.0, 0.5, 0.125], dtype=torch.float64)
 
 
-class Grows(Walk):
+class Grows(SamplesUnderWay):
     """x <- x (1 + h) where h <= the sample's longest step; the step is halved where it is not."""
 
-    def __init__(self, flow, x, way, step, longest):
-        super().__init__(way, step)
+    def __init__(self, flow, x, total, step, longest):
+        super().__init__(total, step)
         self.flow, self.x, self.longest, self.rows = flow, x, longest, []
 
     def time(self):
-        return T_TO + self.left
+        return T_TO + self.remaining
 
     def state(self):
         return self.x
 
     def advance(self):
         self.rows.append(self.flow.rows.tolist())
-        h = torch.minimum(self.step, self.left)
+        h = torch.minimum(self.step, self.remaining)
         accepted = h <= self.longest
         self.x = torch.where(accepted[:, None], self.x * (1 + h)[:, None], self.x)
-        self.left = torch.where(accepted, self.left - h, self.left)
+        self.remaining = torch.where(accepted, self.remaining - h, self.remaining)
         self.step = torch.where(accepted, self.step, h / 2)
 
     def keep(self, some):
@@ -42,7 +42,7 @@ class Grows(Walk):
         self.x, self.longest = self.x[some], self.longest[some]
 
 
-class Plain(OwnSteps):
+class Plain(AdaptiveSolver):
     order, name, tolerance, cost = 1, "plain", "tol", 3
 
     def __init__(self, max_evaluations=1000, longest=LONGEST):
@@ -50,8 +50,8 @@ class Plain(OwnSteps):
         self.longest = longest
 
     def start(self, flow, x, ends, steps, scale):
-        way = torch.full((len(x),), ends[0] - ends[1], dtype=x.dtype)
-        self.under_way = Grows(flow, x, way, way / steps, self.longest)
+        total = torch.full((len(x),), ends[0] - ends[1], dtype=x.dtype)
+        self.under_way = Grows(flow, x, total, total / steps, self.longest)
         return self.under_way
 
 
@@ -143,12 +143,12 @@ def test_a_sample_that_is_lost_on_the_way_has_not_arrived():
     class Lost(Grows):
         def advance(self):
             super().advance()
-            self.left = self.left * torch.tensor([1.0, torch.nan])[: len(self.left)]
+            self.remaining = self.remaining * torch.tensor([1.0, torch.nan])[: len(self.remaining)]
 
     class Loses(Plain):
         def start(self, flow, x, ends, steps, scale):
-            way = torch.full((len(x),), ends[0] - ends[1], dtype=torch.float64)
-            return Lost(flow, x, way, way / 8, torch.full_like(way, 7.0))
+            total = torch.full((len(x),), ends[0] - ends[1], dtype=torch.float64)
+            return Lost(flow, x, total, total / 8, torch.full_like(total, 7.0))
 
     x = torch.ones(2, 2, dtype=torch.float64)
     with pytest.raises(ZooError, match="plain's step underflows"):

@@ -134,7 +134,7 @@ def test_nothing_in_a_walk_waits_for_an_accelerator(name, kernel):
     x = torch.empty(3, 4, dtype=torch.float64, device="meta")
     with pytest.raises(RuntimeError, match="meta"):
         float(x.sum())
-    end = build(name).walk(flow, x, built.t_max, built.t_min, 5, lambda i, t, x: None)
+    end = build(name)._integrate(flow, x, built.t_max, built.t_min, 5, lambda i, t, x: None)
     assert end.is_meta
     assert end.shape == x.shape
     assert flow.nfe >= 5

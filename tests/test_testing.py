@@ -15,6 +15,7 @@ from zoo_gravity.kernel import GravityKernel
 from zoo_radial.closed import TanhKernel
 from zoo_radial.psi import psi_kernel
 from zoo_solvers.euler import Euler
+from zoo_solvers.heun import Heun
 
 import zoo
 from zoo.errors import PluginError, ZooError
@@ -374,10 +375,11 @@ class Boastful(Euler):
 class Overshooting(Euler):
     """Looks at the field a little below the end."""
 
-    def steps_along(self, flow, x, times, after):
-        end = super().steps_along(flow, x, times, after)
-        if times[-1] < times[0]:
-            flow.field(end, times[-1] * (1 - 1e-7))
+    stages = 2
+
+    def step(self, flow, x, t, t_next):
+        end = super().step(flow, x, t, t_next)
+        flow.field(end, t_next * (1 - 1e-7))
         return end
 
 
@@ -404,6 +406,14 @@ def test_a_wrong_solver_fails_the_right_check(solver, expected):
     if expected == {"order"}:
         assert "the order measured is 0.99" in found["order"]
         assert "declared 2" in found["order"]
+
+
+def test_evaluations_that_are_not_declared_fail_the_check():
+    class Understated(Heun):
+        stages = 1
+
+    with pytest.raises(CheckFailure, match="80 steps take 160 evaluations; declared 80"):
+        solvers.order(Understated())
 
 
 # The statistics have to be able to fail, and to pass

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import images
-from zoo_solvers.exponential import ABM3
+from zoo_solvers.multistep import ExpABM3
 
 import zoo
 from zoo.cli import main
@@ -40,7 +40,7 @@ def test_a_tuned_grid_is_better_on_samples_that_it_has_not_seen(model):
     tuned = optimise_grid(model, steps=9, n=48, rounds=60)
     assert tuned.after < 0.7 * tuned.before
     assert len(tuned.levels) == tuned.steps == 9
-    assert isinstance(tuned.solver, ABM3)
+    assert isinstance(tuned.solver, ExpABM3)
     assert tuned.solver.part.options["grid"] == list(tuned.levels)
     times = tuned.solver.grid.times(model.kernel, 80.0, 0.002, 8)
     torch.testing.assert_close(times, torch.tensor(tuned.levels, dtype=torch.float64))
@@ -58,7 +58,7 @@ def test_the_search_repeats_itself(model):
         ({"n": 0}, "n = 0"),
         ({"rounds": 0}, "rounds = 0"),
         ({"solver": "torchdiffeq-rk4"}, "no option 'grid'"),
-        ({"solver": "exp-adaptive"}, "does not walk a grid"),
+        ({"solver": "exp-adaptive"}, "exp-adaptive chooses its own steps"),
     ],
 )
 def test_what_cannot_be_tuned_is_told(model, options, message):
@@ -69,7 +69,7 @@ def test_what_cannot_be_tuned_is_told(model, options, message):
 def test_a_solver_without_a_name_is_told():
     points = torch.eye(3, 2, dtype=torch.float64)
     with pytest.raises(ZooError, match="no name"):
-        optimise_grid(zoo.exact("gaussian", points, solver=ABM3()), steps=5)
+        optimise_grid(zoo.exact("gaussian", points, solver=ExpABM3()), steps=5)
 
 
 def test_a_tuned_model_is_saved_with_its_grid(tmp_path):

@@ -30,8 +30,8 @@ def error_context(where: object) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text in one line."""
-    return " ".join(str(error).split())
+    """Return an error's text in one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

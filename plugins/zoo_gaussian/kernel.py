@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import SelfSimilarKernel, randn
-from zoo.interfaces.isotropic import floating
+from zoo.interfaces import SelfSimilarKernel, floating, randn
 from zoo_gaussian import chi
 
 
 class GaussianKernel(SelfSimilarKernel):
     """p_t(x_t | x_0) = N(x_0, t^2 I); the noise level is t itself, in [0.002, 80] by default."""
 
+    gaussian = True
     random_level = False
 
     def __init__(self, *, dim: int, t_min: float = 0.002, t_max: float = 80.0) -> None:

@@ -6,62 +6,46 @@ corrected by the trapezoidal rule once the second slope is known, so no evaluati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from zoo.interfaces import Flow
-from zoo_solvers import grids
-from zoo_solvers.coefficients import Classical, Line, bashforth, corrected, moulton
-from zoo_solvers.linear import evaluation, field_along
-from zoo_solvers.multistep import Multistep, Value
+from zoo_solvers.linear import Evaluation, drift_and_gain, evaluation, no_linear_part
+from zoo_solvers.multistep import (
+    Multistep,
+    Weights,
+    adams_bashforth,
+    adams_moulton,
+    predict_correct,
+)
 
 
-class Adams(Multistep):
-    """Weights of dx/du = t f(x, t), u = log t; f = pull x + push V, V one evaluation.
-
-    Options:
-        grid, rho, pivot, width: as for the exponential solvers; "edm" by default.
-    """
-
-    def __init__(
-        self,
-        *,
-        grid: str | Sequence[float] = "edm",
-        rho: float = 7.0,
-        pivot: float = 3.0,
-        width: float = 0.5,
-    ) -> None:
-        super().__init__(grids.named(grid, rho=rho, pivot=pivot, width=width))
-
-    def value(self, flow: Flow) -> Value:
-        """Return V, which f is a sum of x and of; its factors are in the weights."""
-        return evaluation(flow)
-
-    def line(self, flow: Flow, times: Tensor, share: Tensor | None) -> Line:
-        """Return the clock log t, with dx/du = t f(x, t) as a sum of x and V."""
-        del share
-        field = field_along(flow, times.tolist())
-        pull, push = (times * torch.tensor(v, dtype=times.dtype) for v in (field.pull, field.push))
-        return Classical(times.log(), pull, push)
-
-
-class AB2(Adams):
-    """Two values."""
+class AB2(Multistep):
+    """Two values of dx/du = t f(x, t), u = log t."""
 
     order = 2
 
-    def table(self, line: Line) -> Tensor:
-        """Return the weights of the slopes at i, i - 1."""
-        return corrected(line, bashforth(line, 2), moulton(line, 2), until=1)
+    def evaluation(self, flow: Flow) -> Evaluation:
+        """Return V of f = drift x + gain V; the factors are in the weights."""
+        return evaluation(flow)
+
+    def weights(self, flow: Flow, times: Tensor, ratio: Tensor | None) -> Weights:
+        """Return the weights of the states and of V; of one state if drift is 0."""
+        del ratio
+        part = no_linear_part(times.log())
+        predictor, corrector = adams_bashforth(part, self.order), adams_moulton(part, 2)
+        slopes = predict_correct(part, predictor, corrector, until=1)
+        factors = [drift_and_gain(flow.kernel, t) for t in times.tolist()]
+        drift, gain = times * torch.tensor(factors, dtype=times.dtype).T
+        states, values = slopes.clone(), slopes
+        for back in range(self.order):
+            states[back:, back] *= drift[: part.steps - back]
+            values[back:, back] *= gain[: part.steps - back]
+        states[:, 0] += 1
+        return Weights(states if drift.any() else states[:, :1], values)
 
 
-class AB3(Adams):
-    """Three values."""
+class AB3(AB2):
+    """Three values of dx/du = t f(x, t), u = log t."""
 
     order = 3
-
-    def table(self, line: Line) -> Tensor:
-        """Return the weights of the slopes at i, i - 1, i - 2."""
-        return corrected(line, bashforth(line, 3), moulton(line, 2), until=1)

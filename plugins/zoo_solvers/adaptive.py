@@ -1,161 +1,187 @@
-"""Adaptive exponential Adams: one evaluation a step, and a step size of each sample's own.
+"""Adaptive integration in which every sample has its own time and its own step.
 
-A step of the clock (`clock`) predicts x' from the last three values of the denoiser, evaluates it
-there, and corrects with four, each integrated exactly against the linear part (`coefficients`).
-The two results measure the error
+No sample depends on its neighbours: each tries a step of its own size and leaves the batch when it
+has arrived. The variable of the steps is log level with its sign turned, up to a cap: with
+psi = asinh(scale alpha / sigma), alpha and sigma those of the kernel's linear part,
 
-    err = rms(corrected - predicted) / (tol scale)
+    tau = log(sinh psi + scale / LEVEL_CAP)
 
-in units of the data, at every noise level: errors of much noise decide which image comes out, and
-count for as much as those of little. A step is accepted where err <= 1; the next is
-
-    h clamp(0.8 err^(-1/k) (err_before / err)^(1/2k), 0.2, 2),   k = values known + 1
-
-A rejected step costs its one evaluation.
-
-Sources: Adams methods of variable step, Hairer, Norsett and Wanner, Solving ODEs I, section
-III.5; exponential ones, Hochbruck and Ostermann, Acta Numerica 19 (2010) 209; the controller,
-Gustafsson, ACM TOMS 17 (1991) 533.
+A leaf says what is known of a sample on its way, how a step is tried, and what it costs.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
-from zoo.interfaces import Flow, over
-from zoo_solvers.checks import positive
-from zoo_solvers.clock import LONGEST_STEP, Clock
-from zoo_solvers.coefficients import Exponential
-from zoo_solvers.linear import denoiser, own_share
-from zoo_solvers.multistep import Value
-from zoo_solvers.own_steps import OwnSteps, Walk
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Flow, Solver, StepCallback
+from zoo.interfaces.checks import all_finite, check_integer, check_positive
+from zoo.interfaces.grids import LEVEL_CAP
+from zoo_solvers.linear import has_linear_part, marginal, scale_of
 
-# How many values predict; the corrector has one more.
-VALUES = 3
-# The first step, of one value alone, is at most this long: it is the one most easily rejected.
-FIRST_STEP = 0.1
-# An error measured as zero says nothing of the next.
-_LEAST_ERROR, _ROUNDING = 1e-3, 1e-9
+# Where the field is flat an error estimate sees nothing coming: no step of tau is longer.
+LONGEST_STEP = 1.5
+# A step below this fraction of the total is lost in rounding.
+LEAST_STEP = 1e-10
 
 
-class _Walk(Walk):
-    """Samples with the last VALUES of the denoiser, newest first.
+class LogLevel:
+    """The variable tau of B samples, each at its own level.
+
+    `remaining`, shape (B',), is what some samples have left of tau and `index`, shape (B',), which
+    samples of the batch they are.
 
     Args:
-        value: the denoiser.
-        clock: of the walk.
-        x: states at its start, (samples, *).
-        d: the denoiser's values there, (samples, *).
-        steps: bounds the first step, by the whole way / steps.
-        tol: error allowed per step, in units of the data's scale.
+        kernel: of the ODE.
+        ratio: each sample's own level over the typical one, (B,); None where t determines it.
+        x: the samples (B, *), for their number, dtype and device.
+        ends: t where the integration begins, and where it ends.
+        scale: standard deviation of the data, in data units.
+
+    Attributes:
+        total: what every sample has to go, (B,).
+        scale: of the data.
+        shift: scale / LEVEL_CAP.
+        sign: 1 where t decreases, -1 where it grows.
     """
 
     def __init__(
-        self, value: Value, clock: Clock, x: Tensor, d: Tensor, steps: int, tol: float
+        self,
+        kernel: FieldKernel,
+        ratio: Tensor | None,
+        x: Tensor,
+        ends: tuple[float, float],
+        scale: float,
     ) -> None:
-        super().__init__(clock.way, (clock.way / steps).clamp(max=FIRST_STEP))
-        self._value, self._clock, self._tol = value, clock, tol
-        self._x, self._values = x, [d] * VALUES
-        # What the clock had left where the values are, (VALUES, B); how many are known, (B,).
-        self._lefts = self.left.expand(VALUES, -1)
-        self._known = torch.ones(len(x), dtype=torch.long, device=x.device)
-        self._error = torch.ones_like(self.left)  # of the last accepted step, (B,)
+        self._kernel, self.scale, self.shift = kernel, scale, scale / LEVEL_CAP
+        self._ratio = x.new_ones(len(x)) if ratio is None else ratio
+        t_from, self._to = ends
+        self._low, self._high = sorted(ends)
+        alpha, sigma = marginal(kernel, x.new_tensor(ends)[:, None])
+        tau = (scale * alpha / (sigma * self._ratio) + self.shift).log()
+        self._end = tau[1]
+        self.total = (tau[0] - tau[1]).abs()
+        self.sign = 1.0 if self._to < t_from else -1.0
 
+    def sinh_psi(self, remaining: Tensor, index: Tensor) -> Tensor:
+        """Return sinh psi = scale / level, the sample's own, shape (B',)."""
+        tau = self._end[index] - self.sign * remaining
+        return (tau.exp() - self.shift).clamp(min=0.0)
+
+    def time(self, remaining: Tensor, index: Tensor) -> Tensor:
+        """Return t, shape (B',), never outside the interval."""
+        level = self.scale / (self.sinh_psi(remaining, index) * self._ratio[index])
+        if has_linear_part(self._kernel):
+            level = self._kernel.time_at(level).to(remaining)
+        return torch.where(remaining > 0, level.clamp(self._low, self._high), self._to)
+
+    def marginal(self, remaining: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return alpha and the sample's own sigma, shapes (B',)."""
+        alpha, sigma = marginal(self._kernel, self.time(remaining, index))
+        return alpha, sigma * self._ratio[index]
+
+
+class SamplesUnderWay(ABC):
+    """The samples that have not arrived, B' of all that started.
+
+    Attributes:
+        total: what every sample of the batch has to go, in the variable of the steps, (B,).
+        index: which samples these are, (B',).
+        remaining: what they have left to go, (B',).
+        step: to try next, (B',).
+    """
+
+    def __init__(self, total: Tensor, step: Tensor) -> None:
+        self.total, self.remaining, self.step = total, total, step
+        self.index = torch.arange(len(total), device=total.device)
+
+    @abstractmethod
     def time(self) -> Tensor:
-        """Return t of each sample, (B,)."""
-        return self._clock.time(self.left, self.place)
+        """Return t of each sample, (B',), never outside the interval."""
 
+    @abstractmethod
     def state(self) -> Tensor:
-        """Return x of each sample, (B, *)."""
-        return self._x
+        """Return x of each sample, (B', *)."""
 
+    @abstractmethod
     def advance(self) -> None:
         """Try one step of every sample; those whose error is too large stay and step shorter."""
-        x, clock = self._x, self._clock
-        # A step that all but arrives arrives: what rounding would leave of the way is no step.
-        h = torch.where(self.step * (1 + _ROUNDING) >= self.left, self.left, self.step)
-        lefts = torch.cat([(self.left - h)[None], self._lefts])
-        shrink, predictor, corrector = _weights(clock, lefts, self.place, self._known)
-        ahead = over(shrink, x) * x
-        best = ahead.clone()
-        for k, known in enumerate(self._values):
-            ahead.addcmul_(known, over(predictor[k], x))
-            best.addcmul_(known, over(corrector[k + 1], x))
-        d = self._value(ahead, clock.time(lefts[0], self.place))
-        best.addcmul_(d, over(corrector[0], x))
-        error = (best - ahead).flatten(1).square().mean(dim=1).sqrt() / (self._tol * clock.scale)
-        accepted = error <= 1
-        moved = accepted.reshape(-1, *(1,) * (x.ndim - 1))
-        self._x = torch.where(moved, best, x)
-        shifted = [d, *self._values[:-1]]
-        self._values = [torch.where(moved, *v) for v in zip(shifted, self._values, strict=True)]
-        self._lefts = torch.where(accepted, lefts[:-1], self._lefts)
-        self.left = self._lefts[0]
-        self.step = (h * self._growth(error)).clamp(max=LONGEST_STEP)
-        self._error = torch.where(accepted, error.clamp(min=_LEAST_ERROR), self._error)
-        self._known = (self._known + accepted).clamp(max=VALUES)
-
-    def _growth(self, error: Tensor) -> Tensor:
-        """Return by how much the step changes, (B,); it never grows where it was rejected."""
-        power = 1 / (1 + self._known.to(error))
-        best = 0.8 * error**-power * (self._error / error) ** (power / 2)
-        best = best.nan_to_num(0.2).clamp(0.2, 2.0)
-        return torch.where(error <= 1, best, best.clamp(max=0.8))
 
     def keep(self, some: Tensor) -> None:
-        """Go on with `some` of the samples alone, (B,) of bool."""
-        super().keep(some)
-        self._x, self._values = self._x[some], [v[some] for v in self._values]
-        self._lefts = self._lefts[:, some]
-        self._known, self._error = self._known[some], self._error[some]
+        """Go on with `some` of the samples alone, (B',) of bool."""
+        self.index, self.remaining = self.index[some], self.remaining[some]
+        self.step = self.step[some]
 
 
-class Adaptive(OwnSteps):
-    """Adaptive, per sample; `steps` only bounds the first step, by the whole way / steps.
+class AdaptiveSolver(Solver):
+    """A solver with a step size of each sample's own.
 
-    Options:
-        tol: error allowed per step, root mean square over coordinates, in units of `scale`.
-        max_evaluations: bound on a sample's evaluations; running into it is an error.
-        scale: standard deviation of the data, in data units; by default the model's sigma_data.
+    Attributes:
+        name: of the solver, for errors.
+        tolerance: the option to raise where the error allowed is too small, for errors.
+        cost: evaluations that a step takes, accepted or not; the start takes one.
     """
 
-    order, cost = VALUES + 1, 1
-    name, tolerance = "exp-adaptive", "tol"
+    name: str
+    tolerance: str
+    cost: int
 
-    def __init__(
-        self, *, tol: float = 5e-3, max_evaluations: int = 10_000, scale: float | None = None
-    ) -> None:
-        super().__init__(max_evaluations, scale)
-        self._tol = positive("tol", tol)
+    def __init__(self, max_evaluations: int, scale: float | None) -> None:
+        self._max_evaluations = check_integer("max_evaluations", max_evaluations, 1)
+        self._scale = None if scale is None else check_positive("scale", scale)
 
+    @abstractmethod
     def start(
         self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, scale: float
-    ) -> Walk:
-        """Return the walk before its first step; one evaluation, the denoiser there."""
-        value = denoiser(flow)
-        d = value(x, ends[0])
-        clock = Clock(flow.kernel, own_share(flow.kernel, x, d, ends[0]), x, ends, scale)
-        return _Walk(value, clock, x, d, steps, self._tol)
+    ) -> SamplesUnderWay:
+        """Return the samples x before their first step; `scale` is that of the data."""
 
+    def _integrate(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
+    ) -> Tensor:
+        """Return x at t_to; the callback's t is that of the sample furthest behind.
 
-def _weights(
-    clock: Clock, left: Tensor, place: Tensor, known: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sigma'/sigma (B,), and the weights of predictor and corrector, of the newest first.
+        Raises:
+            ZooError: a sample's step underflows, or its evaluations run out; t is named.
+        """
+        try:
+            return self._advance_all(flow, x, (t_from, t_to), steps, callback)
+        finally:
+            flow.rows = None
 
-    Shapes (VALUES, B) and (VALUES + 1, B); `left` is that of the step's end and of the values,
-    (VALUES + 1, B), of which each sample has `known`.
-    """
-    nodes = len(left)
-    alpha, sigma = (
-        v.reshape(nodes, -1).flip(0) for v in clock.marginal(left.flatten(), place.repeat(nodes))
-    )
-    predictor, corrector = left.new_zeros(nodes - 1, len(place)), left.new_zeros(left.shape)
-    for k in range(int(known.min()), int(known.max()) + 1):
-        line = Exponential(alpha[-k - 1 :], sigma[-k - 1 :], clock.scale)
-        have = known == k
-        for table, first in ((predictor, 0), (corrector, 1)):
-            fit = line.weights(range(first, -VALUES, -1))[-1]
-            table.copy_(torch.where(have, fit, table))
-    return sigma[-1] / sigma[-2], predictor, corrector
+    def _advance_all(
+        self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, callback: StepCallback
+    ) -> Tensor:
+        samples = self.start(flow, x, ends, steps, scale_of(flow, self._scale))
+        if not all_finite(samples.step):
+            raise ZooError(f"{self.name} cannot start: the field at t = {ends[0]:g} is not finite")
+        taken = 0
+        while len(samples.index):
+            self._check(samples, 1 + self.cost * taken)
+            flow.rows = samples.index
+            samples.advance()
+            x = x.index_copy(0, samples.index, samples.state())
+            last = samples.remaining.argmax()
+            callback(taken, float(samples.time().detach()[last]), x)
+            under_way = ~(samples.remaining <= 0)  # what is lost has not arrived
+            if not bool(under_way.all()):
+                samples.keep(under_way)
+            taken += 1
+        return x
+
+    def _check(self, samples: SamplesUnderWay, evaluations: int) -> None:
+        lost = ~(samples.step >= LEAST_STEP * samples.total[samples.index])
+        if bool(lost.any()):
+            raise ZooError(
+                f"{self.name}'s step underflows at t = {float(samples.time()[lost][0]):g}: the "
+                f"field there is not finite, or too rough; raise {self.tolerance}"
+            )
+        if evaluations + self.cost > self._max_evaluations:
+            t = float(samples.time()[samples.remaining.argmax()])
+            raise ZooError(
+                f"{self.name} has used {evaluations} of max_evaluations = {self._max_evaluations} "
+                f"at t = {t:g}; raise it, or raise {self.tolerance}"
+            )

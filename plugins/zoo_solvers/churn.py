@@ -5,13 +5,13 @@
 
 then Heun's step from s^ on; s is the noise level sigma / alpha, for kernels of random level the
 sample's own. Old errors are forgotten with the old noise. Source: EDM, arXiv:2206.00364,
-algorithm 2. The level never leaves the walk: where it starts there is no churn.
+algorithm 2. The level never leaves the interval: at its start there is no churn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -19,11 +19,10 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow
-from zoo.interfaces.solver import StepCallback
-from zoo.sampling.rng import keys, normal
-from zoo_solvers.checks import positive
+from zoo.interfaces.checks import check_positive
+from zoo.interfaces.grids import GridSpec
 from zoo_solvers.heun import Heun
-from zoo_solvers.linear import is_scalar, own_share
+from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
 
 _LARGEST_GAMMA = math.sqrt(2) - 1
 
@@ -35,17 +34,17 @@ class HeunChurn(Heun):
     state tells its own noise level, which every sample keeps (other isotropic kernels are close to
     that in many dimensions). It does above the data's spread: there `s_min` of twice their standard
     deviation keeps the law, while churn down to 0 makes distances from the mean of Gaussian data
-    vary 1.7 times as much (PFGM++, 784 dimensions, s_churn = 40, 100 steps). A sample's noise
-    depends on its starting point alone. Kernels of random level cost one evaluation more.
+    vary 1.7 times as much (PFGM++, 784 dimensions, s_churn = 40, 100 steps). The noise is
+    `Flow.noise`: a model's sample i gets noise that depends on (seed, i) alone.
 
     Options:
         s_churn: amount of noise, all steps together; EDM's own sampling takes 0 to 80.
         s_min, s_max: noise levels between which there is churn, in data units.
         s_noise: standard deviation of the new noise; EDM takes 1 to 1.007.
-        grid, rho, pivot, width: as for `heun`.
+        grid: as for `heun`.
 
     Raises:
-        ZooError: an option out of range; walking, a kernel without one noise level per sample.
+        ZooError: an option out of range; integrating, a kernel without one noise level per sample.
     """
 
     def __init__(
@@ -55,43 +54,37 @@ class HeunChurn(Heun):
         s_min: float = 0.0,
         s_max: float = math.inf,
         s_noise: float = 1.0,
-        grid: str | Sequence[float] = "edm",
-        rho: float = 7.0,
-        pivot: float = 3.0,
-        width: float = 0.5,
+        grid: GridSpec = "edm",
     ) -> None:
-        super().__init__(grid=grid, rho=rho, pivot=pivot, width=width)
+        super().__init__(grid=grid)
         for name, value in (("s_churn", s_churn), ("s_min", s_min)):
             if value != 0:
-                positive(name, value)
+                check_positive(name, value)
         if not s_max > s_min:
             raise ZooError(f"s_max = {s_max!r}; expected a level above s_min = {s_min!r}")
         self._churn, self._least, self._most = float(s_churn), float(s_min), float(s_max)
-        self._noise = positive("s_noise", s_noise)
+        self._noise = check_positive("s_noise", s_noise)
 
-    def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
-        """Return x at times[-1]."""
+    def states(self, flow: Flow, x: Tensor, times: list[float]) -> Iterator[Tensor]:
+        """Yield the state after every step, shape (B, *)."""
         if not self._churn or times[-1] > times[0]:
-            return super().steps_along(flow, x, times, after)
-        kernel = flow.kernel
-        if not is_scalar(kernel):
+            yield from super().states(flow, x, times)
+            return
+        if not has_linear_part(flow.kernel):
             raise ZooError(
-                f"heun-churn adds noise of one level per sample, which {type(kernel).__name__} "
-                "does not have; use heun"
+                f"heun-churn adds noise of one level per sample, which {type(flow.kernel).__name__}"
+                " does not have; use heun"
             )
-        key, share = keys(x), None
-        if kernel.random_level:
-            share = own_share(kernel, x, flow.denoise(x, times[0]), times[0])
+        typical, here, ratio = typical_noise(flow.kernel, times[0]), None, None
+        if typical is not None:
+            here = flow.denoise(x, times[0])  # the first step's evaluation
+            ratio = level_ratio(typical, x, here)
         raised = self._raised(flow, times)
         for i, (t, t_next) in enumerate(pairwise(times)):
             if raised[i] > t:
-                x = self._add(flow, x, (t, raised[i]), share, normal(key, i, x))
-
-            def told(_: int, t: float, x: Tensor, i: int = i) -> None:
-                after(i, t, x)
-
-            x = self.some_steps(flow, x, [raised[i], t_next], len(times) - 1, told)
-        return x
+                x = self._add_noise(flow, x, (t, raised[i]), ratio, flow.noise(i, x))
+            x, here = self.step(flow, x, raised[i], t_next, here), None
+            yield x
 
     def _raised(self, flow: Flow, times: list[float]) -> list[float]:
         """Return the times to which the steps go up before they go down."""
@@ -104,8 +97,8 @@ class HeunChurn(Heun):
             for raised, t, churn in zip(up.tolist(), times, churned.tolist(), strict=False)
         ]
 
-    def _add(
-        self, flow: Flow, x: Tensor, rise: tuple[float, float], share: Tensor | None, noise: Tensor
+    def _add_noise(
+        self, flow: Flow, x: Tensor, rise: tuple[float, float], ratio: Tensor | None, noise: Tensor
     ) -> Tensor:
         """Return x with noise added from the level of rise[0] to that of rise[1]."""
         at = torch.tensor(rise, dtype=torch.float64, device=x.device)
@@ -113,4 +106,4 @@ class HeunChurn(Heun):
         keep = alpha[1] / alpha[0]
         amount = (sigma[1].square() - (keep * sigma[0]).square()).clamp(min=0).sqrt()
         amount = amount * self._noise
-        return flow.noised(x, keep, amount if share is None else amount * share, noise)
+        return flow.noised(x, keep, amount if ratio is None else amount * ratio, noise)

@@ -12,24 +12,168 @@ from __future__ import annotations
 
 import math
 import warnings
-from abc import abstractmethod
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import Flow
-from zoo.interfaces.solver import StepCallback
-from zoo_solvers.checks import count, positive
-from zoo_solvers.walk import CheckedSolver
+from zoo.errors import ZooError, did_you_mean
+from zoo.interfaces import FieldKernel, Flow, Solver, StepCallback
+from zoo.interfaces.checks import check_integer, check_positive
+
+
+class Method(NamedTuple):
+    """A method's order, its evaluations per step where they are fixed, and its own options."""
+
+    order: int
+    stages: int | None
+    options: dict[str, float]
+
+
+_ADAPTIVE = {"rtol": 1e-4, "atol": 1e-4, "max_steps": 10_000}
+METHODS = {
+    "euler": Method(1, 1, {}),
+    "midpoint": Method(2, 2, {}),
+    "heun2": Method(2, 2, {}),
+    "heun3": Method(3, 3, {}),
+    "rk4": Method(4, 4, {}),  # the 3/8 rule
+    "explicit_adams": Method(4, None, {}),
+    "implicit_adams": Method(4, None, {"rtol": 1e-6, "max_iterations": 50}),
+    "adaptive_heun": Method(2, None, _ADAPTIVE),
+    "fehlberg2": Method(2, None, _ADAPTIVE),
+    "bosh3": Method(3, None, _ADAPTIVE),
+    "dopri5": Method(5, None, _ADAPTIVE),
+    "dopri8": Method(8, None, _ADAPTIVE),
+    "scipy_solver": Method(12, None, _ADAPTIVE),  # LSODA, of orders up to 12
+}
+# torchdiffeq's own default, order 11, is stable only for steps below a thousandth in log t.
+_MAX_ORDER = {"explicit_adams": 5, "implicit_adams": 4}
+
+
+class TorchDiffEq(Solver):
+    """A method of torchdiffeq: of equal steps in log t, or adaptive with one step for the batch.
+
+    euler, midpoint, heun2, heun3, rk4, explicit_adams and implicit_adams take equal steps;
+    adaptive_heun, fehlberg2, bosh3, dopri5, dopri8 and scipy_solver (LSODA, on the CPU; the
+    callback is called once, at the end) take `steps` for the first step alone.
+
+    Options:
+        method: torchdiffeq's name of it.
+        rtol, atol: tolerances of the root mean square error over the batch, per step, of adaptive
+            methods, 1e-4 by default; rtol of implicit_adams is the relative change at which its
+            corrector's iteration stops, 1e-6 by default.
+        max_steps: of adaptive methods, 10,000 by default; an error follows, rather than a run
+            without end.
+        max_iterations: of implicit_adams' corrector, each one evaluation; 50 by default.
+
+    Raises:
+        ZooError: there is no such method, it has no such option, or a value is out of range.
+    """
+
+    def __init__(
+        self,
+        method: str = "dopri5",
+        *,
+        rtol: float | None = None,
+        atol: float | None = None,
+        max_steps: int | None = None,
+        max_iterations: int | None = None,
+    ) -> None:
+        if method not in METHODS:
+            raise ZooError(f"torchdiffeq has no method {method!r}: {did_you_mean(method, METHODS)}")
+        self.method = method
+        self.order, self._stages, defaults = METHODS[method]
+        self.couples_samples = bool(defaults)  # a tolerance is met by the batch as a whole
+        self._adaptive = defaults is _ADAPTIVE
+        tolerances = {"rtol": rtol, "atol": atol}
+        counts = {"max_steps": max_steps, "max_iterations": max_iterations}
+        given = {k: v for k, v in (tolerances | counts).items() if v is not None}
+        for name in given:
+            if name not in defaults:
+                hint = did_you_mean(name, defaults) if defaults else "it takes none"
+                raise ZooError(f"torchdiffeq's {method} has no option {name!r}; {hint}")
+        for name, value in given.items():
+            if name in counts:
+                check_integer(name, value, 1)  # type: ignore[arg-type]
+            else:
+                check_positive(name, value)
+        self._options = defaults | given
+
+    def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
+        """Return steps + 1 times, equally spaced in log t.
+
+        Raises:
+            ZooError: the method chooses its own steps.
+        """
+        if self._adaptive:
+            return super().times(kernel, t_from, t_to, steps)
+        s = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+        times = t_from * (s * math.log(t_to / t_from)).exp()
+        times[-1] = t_to
+        return times
+
+    def evaluations(self, steps: int) -> int:
+        """Return the number of evaluations of so many steps.
+
+        Raises:
+            ZooError: the method chooses its own steps, or iterates.
+        """
+        return super().evaluations(steps) if self._stages is None else self._stages * steps
+
+    def _integrate(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
+    ) -> Tensor:
+        from torchdiffeq import odeint
+
+        slope = _LogTime(flow, t_from, t_to, callback)
+        if self.method != "scipy_solver":  # it reports no steps
+            name = "callback_accept_step" if self._adaptive else "callback_step"
+            setattr(slope, name, slope.step_begins)
+        ends = torch.tensor([0.0, 1.0], dtype=x.dtype, device=x.device)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", "Functional iteration did not converge")
+                arguments = self._arguments(steps, x)
+                path: Tensor = odeint(slope, x, ends, method=self.method, **arguments)
+        except (AssertionError, UserWarning) as error:
+            raise self._gave_up(slope.reached, str(error)) from error
+        if len(path) != 2:
+            raise self._gave_up(slope.reached, "no more progress")
+        callback(max(slope.taken, 0), t_to, path[-1])
+        return path[-1]
+
+    def _arguments(self, steps: int, x: Tensor) -> dict[str, Any]:
+        """Return what odeint is given: options, rtol, atol."""
+        given, options = self._options, dict[str, Any]()
+        if self.method == "scipy_solver":
+            options["solver"] = "LSODA"
+        elif self._adaptive:
+            options["first_step"], options["max_num_steps"] = 1 / steps, given["max_steps"]
+            options["step_t"] = torch.ones(1, dtype=x.dtype, device=x.device)
+        else:
+            nodes = torch.linspace(0, 1, steps + 1, dtype=x.dtype, device=x.device)
+            options["grid_constructor"] = lambda *_: nodes
+        if self.method in _MAX_ORDER:
+            options["max_order"] = _MAX_ORDER[self.method]
+        if "max_iterations" in given:
+            options["max_iters"] = given["max_iterations"]
+        if "rtol" not in given:
+            return {"options": options}
+        return {"options": options, "rtol": given["rtol"], "atol": given.get("atol", given["rtol"])}
+
+    def _gave_up(self, t: float, why: str) -> ZooError:
+        return ZooError(
+            f"torchdiffeq's {self.method} gave up after t = {t:g} ({why.splitlines()[0]}); "
+            "use more steps or a larger rtol"
+        )
 
 
 class _LogTime:
     """dx/ds as torchdiffeq calls it, and its callbacks turned into the zoo's."""
 
-    def __init__(self, flow: Flow, t_from: float, t_to: float, after: StepCallback) -> None:
-        self._flow, self._from, self._after = flow, t_from, after
+    def __init__(self, flow: Flow, t_from: float, t_to: float, callback: StepCallback) -> None:
+        self._flow, self._from, self._callback = flow, t_from, callback
         self._log_ratio = math.log(t_to / t_from)
         self._low, self._high = min(t_from, t_to), max(t_from, t_to)
         self.taken, self.reached = -1, t_from
@@ -43,186 +187,14 @@ class _LogTime:
         del ds
         if self.taken >= 0:
             self.reached = self._from * math.exp(float(s) * self._log_ratio)
-            self._after(self.taken, self.reached, x)
+            self._callback(self.taken, self.reached, x)
         self.taken += 1
 
 
-class TorchDiffEq(CheckedSolver):
-    """One of torchdiffeq's methods, named by `method` in a subclass."""
-
-    method: str
-    # Which of torchdiffeq's callbacks announces a step; "" for none.
-    _announces: str
-
-    @abstractmethod
-    def _arguments(self, steps: int, x: Tensor) -> dict[str, Any]:
-        """Return what odeint is given: options, rtol, atol."""
-
-    def walk(
-        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
-    ) -> Tensor:
-        """Return x at t_to."""
-        from torchdiffeq import odeint
-
-        slope = _LogTime(flow, t_from, t_to, after)
-        if self._announces:
-            setattr(slope, self._announces, slope.step_begins)
-        ends = torch.tensor([0.0, 1.0], dtype=x.dtype, device=x.device)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("error", "Functional iteration did not converge")
-                arguments = self._arguments(steps, x)
-                path: Tensor = odeint(slope, x, ends, method=self.method, **arguments)
-        except (AssertionError, UserWarning) as error:
-            raise self._gave_up(slope.reached, str(error)) from error
-        if len(path) != 2:
-            raise self._gave_up(slope.reached, "no more progress")
-        after(max(slope.taken, 0), t_to, path[-1])
-        return path[-1]
-
-    def _gave_up(self, t: float, why: str) -> ZooError:
-        return ZooError(
-            f"torchdiffeq's {self.method} gave up after t = {t:g} ({why.splitlines()[0]}); "
-            "use more steps or a larger rtol"
-        )
-
-
-class FixedStep(TorchDiffEq):
-    """Equal steps in log t; `order` is the method's own."""
-
-    _announces = "callback_step"
-
-    def _arguments(self, steps: int, x: Tensor) -> dict[str, Any]:
-        nodes = torch.linspace(0, 1, steps + 1, dtype=x.dtype, device=x.device)
-        return {"options": {"grid_constructor": lambda *_: nodes}}
-
-
-class Euler(FixedStep):
-    """Euler."""
-
-    method, order = "euler", 1
-
-
-class Midpoint(FixedStep):
-    """The explicit midpoint rule."""
-
-    method, order = "midpoint", 2
-
-
-class Heun2(FixedStep):
-    """Heun's method of order 2."""
-
-    method, order = "heun2", 2
-
-
-class Heun3(FixedStep):
-    """Heun's method of order 3."""
-
-    method, order = "heun3", 3
-
-
-class RK4(FixedStep):
-    """The 3/8 rule of order 4, three thirds of a step and its end."""
-
-    method, order = "rk4", 4
-
-
-class ExplicitAdams(FixedStep):
-    """Adams-Bashforth of order 4, started by Runge-Kutta.
-
-    torchdiffeq's own default, order 11, is stable only for steps below a thousandth in log t.
-    """
-
-    method, order = "explicit_adams", 4
-
-    def _arguments(self, steps: int, x: Tensor) -> dict[str, Any]:
-        arguments = super()._arguments(steps, x)
-        arguments["options"]["max_order"] = self.order + 1
-        return arguments
-
-
-class ImplicitAdams(FixedStep):
-    """Adams-Bashforth-Moulton of order 4; its corrector iterates until the batch converges.
-
-    Options:
-        rtol: relative change at which the corrector's iteration stops.
-        max_iterations: of the corrector, each one evaluation.
-    """
-
-    method, order, couples_samples = "implicit_adams", 4, True
-
-    def __init__(self, *, rtol: float = 1e-6, max_iterations: int = 50) -> None:
-        self._rtol = positive("rtol", rtol)
-        self._iterations = count("max_iterations", max_iterations)
-
-    def _arguments(self, steps: int, x: Tensor) -> dict[str, Any]:
-        arguments = super()._arguments(steps, x)
-        arguments["options"] |= {"max_order": self.order, "max_iters": self._iterations}
-        return {**arguments, "rtol": self._rtol, "atol": self._rtol}
-
-
-class Adaptive(TorchDiffEq):
-    """An embedded pair with one step size for the whole batch; `steps` sets the first step.
-
-    Options:
-        rtol, atol: tolerances of the root mean square error over the batch, per step.
-        max_steps: an error follows, rather than a run without end.
-    """
-
-    couples_samples = True
-    _announces = "callback_accept_step"
-
-    def __init__(self, *, rtol: float = 1e-4, atol: float = 1e-4, max_steps: int = 10_000) -> None:
-        self._rtol, self._atol = positive("rtol", rtol), positive("atol", atol)
-        self._max_steps = count("max_steps", max_steps)
-
-    def _arguments(self, steps: int, x: Tensor) -> dict[str, Any]:
-        options = {
-            "first_step": 1 / steps,
-            "max_num_steps": self._max_steps,
-            "step_t": torch.ones(1, dtype=x.dtype, device=x.device),
-        }
-        return {"options": options, "rtol": self._rtol, "atol": self._atol}
-
-
-class AdaptiveHeun(Adaptive):
-    """Heun with an embedded Euler."""
-
-    method, order = "adaptive_heun", 2
-
-
-class Fehlberg2(Adaptive):
-    """Fehlberg's pair of orders 2 and 1."""
-
-    method, order = "fehlberg2", 2
-
-
-class Bosh3(Adaptive):
-    """Bogacki and Shampine's pair of orders 3 and 2."""
-
-    method, order = "bosh3", 3
-
-
-class Dopri5(Adaptive):
-    """Dormand and Prince's pair of orders 5 and 4."""
-
-    method, order = "dopri5", 5
-
-
-class Dopri8(Adaptive):
-    """Dormand and Prince's pair of orders 8 and 7."""
-
-    method, order = "dopri8", 8
-
-
-class ScipySolver(Adaptive):
-    """SciPy's LSODA on the CPU: Adams or BDF, of orders up to 12, as stiffness asks.
-
-    The callback is called once, at the end: SciPy reports no steps.
-    """
-
-    method, order, _announces = "scipy_solver", 12, ""
-
-    def _arguments(self, steps: int, x: Tensor) -> dict[str, Any]:
-        del steps, x
-        return {"options": {"solver": "LSODA"}, "rtol": self._rtol, "atol": self._atol}
+def __getattr__(name: str) -> partial[TorchDiffEq]:
+    """Return `TorchDiffEq` with one method: the target of the component torchdiffeq-rk4 is rk4."""
+    if name not in METHODS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    bound = partial(TorchDiffEq, name)
+    bound.__doc__ = TorchDiffEq.__doc__
+    return bound

@@ -1,11 +1,11 @@
 """Dormand-Prince 5(4) with a step size of its own for every sample.
 
-It runs in coordinates where the ODE is bounded and smooth (`charts`). A step of size h is
+It runs in coordinates where the ODE is bounded and smooth (`coordinates`). A step of size h is
 accepted where
 
     err = rms((y5 - y4) / (atol + rtol max(|y|, |y5|))) <= 1,   h <- h clamp(0.9 err^(-1/5), 0.2, 5)
 
-Each sample has its own time, h and err (`own_steps`). The pair: Dormand and Prince, J. Comput.
+Each sample has its own time, h and err (`adaptive`). The pair: Dormand and Prince, J. Comput.
 Appl. Math. 6 (1980) 19; the controller: Hairer, Norsett and Wanner, Solving ODEs I, section II.4.
 """
 
@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import Flow, over
-from zoo_solvers.charts import Chart, chart_for
-from zoo_solvers.checks import positive
-from zoo_solvers.clock import LONGEST_STEP
-from zoo_solvers.own_steps import OwnSteps, Walk
+from zoo.interfaces.checks import check_positive
+from zoo_solvers.adaptive import LONGEST_STEP, AdaptiveSolver, SamplesUnderWay
+from zoo_solvers.coordinates import Coordinates, coordinates_of
 
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 WEIGHTS = (
@@ -46,40 +45,46 @@ def per_sample_rms(x: Tensor) -> Tensor:
     return x.flatten(1).square().mean(dim=1).sqrt()
 
 
-class _Walk(Walk):
-    """Samples as y with its slope at their times, (B, *) each, in the coordinates of a chart."""
+class _Samples(SamplesUnderWay):
+    """Samples as y with its slope at their times, (B, *) each."""
 
     def __init__(
-        self, chart: Chart, y: Tensor, slope: Tensor, step: Tensor, rtol: float, atol: float
+        self,
+        coordinates: Coordinates,
+        y: Tensor,
+        slope: Tensor,
+        step: Tensor,
+        rtol: float,
+        atol: float,
     ) -> None:
-        super().__init__(chart.way, step)
-        self._chart, self._y, self._slope = chart, y, slope
-        self._rtol, self._atol = rtol, atol / chart.unit
+        super().__init__(coordinates.total, step)
+        self._coordinates, self._y, self._slope = coordinates, y, slope
+        self._rtol, self._atol = rtol, atol / coordinates.unit
 
     def time(self) -> Tensor:
         """Return t of each sample, (B,)."""
-        return self._chart.time(self.left, self.place)
+        return self._coordinates.time(self.remaining, self.index)
 
     def state(self) -> Tensor:
         """Return x of each sample, (B, *)."""
-        return self._chart.leave(self._y, self.left, self.place)
+        return self._coordinates.to_x(self._y, self.remaining, self.index)
 
     def advance(self) -> None:
         """Try one step of every sample; those whose error is too large stay and step shorter."""
-        y, left = self._y, self.left
-        h = torch.minimum(self.step, left)
+        y, remaining = self._y, self.remaining
+        h = torch.minimum(self.step, remaining)
         wide = over(h, y)
         slopes, ahead = [self._slope], y
         for node, weights in zip(NODES, WEIGHTS, strict=True):
             ahead = y + wide * combine(weights, slopes)
-            slopes.append(self._chart.slope(ahead, left - node * h, self.place))
+            slopes.append(self._coordinates.slope(ahead, remaining - node * h, self.index))
         scale = self._atol + self._rtol * torch.maximum(y.abs(), ahead.abs())
         error = per_sample_rms(wide * combine(ERROR, slopes) / scale)
         accepted = error <= 1
         moved = accepted.reshape(wide.shape)
         self._y = torch.where(moved, ahead, y)
         self._slope = torch.where(moved, slopes[-1], self._slope)
-        self.left = torch.where(accepted, left - h, left)
+        self.remaining = torch.where(accepted, remaining - h, remaining)
         growth = (0.9 * error**-0.2).nan_to_num(0.2).clamp(0.2, 5.0)
         self.step = (h * growth).clamp(max=LONGEST_STEP)
 
@@ -89,8 +94,8 @@ class _Walk(Walk):
         self._y, self._slope = self._y[some], self._slope[some]
 
 
-class Dopri5(OwnSteps):
-    """Adaptive, per sample; `steps` only sets the first step, the whole way / steps.
+class Dopri5(AdaptiveSolver):
+    """Adaptive, per sample; `steps` only sets the first step, the whole interval / steps.
 
     Options:
         rtol, atol: tolerances per step, relative and in data units.
@@ -110,12 +115,12 @@ class Dopri5(OwnSteps):
         scale: float | None = None,
     ) -> None:
         super().__init__(max_evaluations, scale)
-        self._rtol, self._atol = positive("rtol", rtol), positive("atol", atol)
+        self._rtol, self._atol = check_positive("rtol", rtol), check_positive("atol", atol)
 
     def start(
         self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, scale: float
-    ) -> Walk:
-        """Return the walk before its first step; one evaluation, the slope there."""
-        chart, y, slope = chart_for(flow, x, *ends, scale)
-        step = (chart.way / steps).clamp(max=LONGEST_STEP)
-        return _Walk(chart, y, slope, step, self._rtol, self._atol)
+    ) -> SamplesUnderWay:
+        """Return the samples before their first step; one evaluation, the slope there."""
+        coordinates, y, slope = coordinates_of(flow, x, *ends, scale)
+        step = (coordinates.total / steps).clamp(max=LONGEST_STEP)
+        return _Samples(coordinates, y, slope, step, self._rtol, self._atol)

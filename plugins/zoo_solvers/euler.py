@@ -5,28 +5,19 @@ For a self-similar kernel this is DDIM: x' = D + (t'/t) (x - D), arXiv:2010.0250
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from torch import Tensor
 
-from zoo.interfaces import Flow
-from zoo.interfaces.solver import StepCallback
-from zoo_solvers.linear import field_along
-from zoo_solvers.plan import mix
-from zoo_solvers.walk import GridSolver, held
+from zoo.interfaces import Flow, GridSolver
+from zoo_solvers.linear import combine, drift_and_gain, evaluation
 
 
 class Euler(GridSolver):
-    """Forward Euler in t."""
+    """Forward Euler in t; f = drift x + gain V."""
 
     order = 1
 
-    def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
-        """Return x at times[-1]."""
-        field = field_along(flow, times)
-        for i, (t, t_next) in enumerate(pairwise(times)):
-            h, value = t_next - t, field.value(x, t)
-            x = held(x, value, len(times) - 1)
-            x = mix([x], [1 + h * field.pull[i]], [value], [h * field.push[i]])
-            after(i, t_next, x)
-        return x
+    def step(self, flow: Flow, x: Tensor, t: float, t_next: float) -> Tensor:
+        """Return x + h (drift x + gain V), shape (B, *)."""
+        h = t_next - t
+        drift, gain = drift_and_gain(flow.kernel, t)
+        return combine([x], [1 + h * drift], [evaluation(flow)(x, t)], [h * gain])

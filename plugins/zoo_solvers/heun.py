@@ -8,41 +8,30 @@ algorithm, from t_min to 0, is the model's final denoising, so N = 18 there is 1
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from torch import Tensor
 
-from zoo.interfaces import Flow
-from zoo.interfaces.solver import StepCallback
-from zoo_solvers.linear import field_along
-from zoo_solvers.plan import mix
-from zoo_solvers.walk import GridSolver, held
+from zoo.interfaces import Flow, GridSolver
+from zoo_solvers.linear import combine, drift_and_gain, evaluation
 
 
 class Heun(GridSolver):
-    """Heun's trapezoidal method in t."""
+    """Heun's trapezoidal method in t; f = drift x + gain V."""
 
-    order = 2
+    order, stages = 2, 2
 
-    def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
-        """Return x at times[-1]."""
-        return self.some_steps(flow, x, times, len(times) - 1, after)
-
-    def some_steps(
-        self, flow: Flow, x: Tensor, times: list[float], steps: int, after: StepCallback
+    def step(
+        self, flow: Flow, x: Tensor, t: float, t_next: float, here: Tensor | None = None
     ) -> Tensor:
-        """Return x at times[-1], which are of a walk of so many steps."""
-        field = field_along(flow, times)
-        for i, (t, t_next) in enumerate(pairwise(times)):
-            h, (pull, pull_next) = t_next - t, field.pull[i : i + 2]
-            push, push_next = field.push[i : i + 2]
-            grow, add = 1 + h * pull, h * push
-            here = field.value(x, t)
-            x = held(x, here, steps)
-            ahead = field.value(mix([x], [grow], [here], [add]), t_next)
-            # x + h (d + d~) / 2 with d = pull x + push V and x~ = grow x + add V.
-            shrink = 1 + h / 2 * (pull + pull_next * grow)
-            weights = [h / 2 * (push + pull_next * add), h / 2 * push_next]
-            x = mix([x], [shrink], [here, ahead], weights)
-            after(i, t_next, x)
-        return x
+        """Return the state at t_next, shape (B, *); `here` is V(x, t) where it is known already."""
+        evaluate = evaluation(flow)
+        drift, gain = drift_and_gain(flow.kernel, t)
+        drift_next, gain_next = drift_and_gain(flow.kernel, t_next)
+        h = t_next - t
+        grow, add = 1 + h * drift, h * gain
+        here = evaluate(x, t) if here is None else here
+        ahead = evaluate(combine([x], [grow], [here], [add]), t_next)
+        # x + h (d + d~) / 2 with d = drift x + gain V and x~ = grow x + add V.
+        on_x = 1 + h / 2 * (drift + drift_next * grow)
+        return combine(
+            [x], [on_x], [here, ahead], [h / 2 * (gain + drift_next * add), h / 2 * gain_next]
+        )

@@ -1,141 +1,124 @@
-"""The linear part of a kernel's ODE, and what is left of the field without it."""
+"""The linear part of a kernel's ODE, at a time and integrated along a grid.
+
+For most kernels the velocity is linear in x and in the denoiser D = E[x_0 | x_t],
+
+    dx/dt = drift(t) x + gain(t) D(x, t),
+    drift = d log(sigma)/dt,   gain = d alpha/dt - alpha drift
+
+with (alpha, sigma) = kernel.marginal(t): Gaussian paths and self-similar kernels. Dividing by sigma
+leaves d(x/sigma) = D d(alpha/sigma), so over a step from sigma to sigma'
+
+    x' = (sigma'/sigma) x + sigma' integral of D d(alpha/sigma)
+
+without error. Only D has to be interpolated. For any other kernel D := x - t f and
+(alpha, sigma) = (1, t) fulfil the same equations, since any ODE is dx/dt = (x - D) / t.
+
+A sample of a kernel whose level is random (gravity) has its own sigma, a constant multiple of the
+kernel's typical one: its level ratio.
+
+Source: exponential integrators, Hochbruck and Ostermann, Acta Numerica 19 (2010) 209.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from itertools import islice
 from weakref import WeakKeyDictionary
 
 import torch
+from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
 from zoo.interfaces import FieldKernel, Flow, over
-from zoo_solvers.plan import Number, mix
+from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO
 
-# Bounds on a sample's own noise level over the kernel's typical one.
-LEAST_SHARE, LARGEST_SHARE = 1e-3, 1e3
+# One for all samples, or one per sample: times (B,), coefficients (B, 1, ...).
+Number = float | Tensor
+Evaluation = Callable[[Tensor, Number], Tensor]
 
-_SCALAR: WeakKeyDictionary[FieldKernel, bool] = WeakKeyDictionary()
-# The factors of the last walk on each kernel: batches of one size share them.
-_FACTORS: WeakKeyDictionary[FieldKernel, tuple[list[float], list[float], list[float]]] = (
-    WeakKeyDictionary()
-)
-# The factors of the field by time, of solvers that ask for one at a time.
-_AT_TIME: WeakKeyDictionary[FieldKernel, dict[float, tuple[float, float]]] = WeakKeyDictionary()
-_MOST_TIMES, _MOST_NUMBERS = 4096, 2**18
+# By kernel: drift and gain at the times that were asked for.
+_KNOWN: WeakKeyDictionary[FieldKernel, dict[float, tuple[float, float]]] = WeakKeyDictionary()
+_LINEAR: WeakKeyDictionary[FieldKernel, bool] = WeakKeyDictionary()
+_MOST_TIMES = 4096
+# Of the derivative that shows whether a kernel is linear: relative step and error allowed.
 _STEP, _TOLERANCE = 1e-4, 1e-4
 
+# Gauss points and weights of the interval from 0 to 1.
+_POINTS, _WEIGHTS = (torch.from_numpy(v) / 2 for v in leggauss(12))
+_POINTS += 0.5
+# Places of the nodes before the first: far from all others, and from each other.
+_FAR = torch.tensor([2e30, 1e30], dtype=torch.float64)
+# Offsets of nodes in the order of the Newton polynomials.
+_NEAREST_FIRST = (0, 1, -1, -2)
+_ZERO = torch.zeros(())
 
-def is_scalar(kernel: FieldKernel) -> bool:
-    """Tell whether x_t / sigma - x_0 alpha / sigma is constant on conditional trajectories.
 
-    Then dx/dt = (sigma'/sigma) x + (alpha' - alpha sigma'/sigma) D with D = E[x_0 | x_t] and
-    (alpha, sigma) = kernel.marginal(t). It holds for Gaussian paths and self-similar kernels; a
-    kernel may be affine without it (noise that rotates), so the velocity itself is asked.
+# At one time
+
+
+def has_linear_part(kernel: FieldKernel) -> bool:
+    """Return whether dx/dt = drift x + gain D with drift and gain those of `kernel.marginal`.
+
+    A kernel may be affine in x_0 without it (noise that rotates): its velocity is asked.
     """
-    if not kernel.affine:
-        return False
-    if kernel not in _SCALAR:
-        _SCALAR[kernel] = _probe(kernel)
-    return _SCALAR[kernel]
+    if kernel not in _LINEAR:
+        _LINEAR[kernel] = kernel.affine and _agrees_with_marginal(kernel)
+    return _LINEAR[kernel]
 
 
-def _probe(kernel: FieldKernel) -> bool:
+def _agrees_with_marginal(kernel: FieldKernel) -> bool:
     t = math.sqrt(kernel.t_min * kernel.t_max)
     around = torch.tensor([t * (1 - _STEP), t, t * (1 + _STEP)], dtype=torch.float64)
     alpha, sigma = (v.double().cpu() for v in kernel.marginal(around))
-    growth = float((sigma[2] - sigma[0]) / sigma[1]) / (2 * _STEP * t)
-    drift = float(alpha[2] - alpha[0]) / (2 * _STEP * t) - float(alpha[1]) * growth
+    drift = float((sigma[2] - sigma[0]) / sigma[1]) / (2 * _STEP * t)
+    gain = float(alpha[2] - alpha[0]) / (2 * _STEP * t) - float(alpha[1]) * drift
     generator = torch.Generator().manual_seed(0)
     x_0, x_t = torch.randn(2, 1, kernel.dim, generator=generator, dtype=torch.float64)
-    expected = growth * x_t + drift * x_0
+    expected = drift * x_t + gain * x_0
     error = (kernel.velocity(x_t, x_0, t) - expected).abs().max()
     return bool(error <= _TOLERANCE * expected.abs().max())
 
 
-def denoiser(flow: Flow) -> Callable[[Tensor, float | Tensor], Tensor]:
-    """Return D(x, t), the slowly varying part of the field, shape (B, *).
-
-    E[x_0 | x_t] where the linear part is the marginal's; else x - t f, since any ODE can be
-    written dx/dt = (x - D) / t.
-    """
-    if is_scalar(flow.kernel):
-        return flow.denoise
-
-    def left_over(x: Tensor, t: float | Tensor) -> Tensor:
-        return x - over(t, x) * flow.field(x, t)
-
-    return left_over
+def drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
+    """Return the factors of x and of `evaluation` in dx/dt at t; (0, 1) without a linear part."""
+    known = _KNOWN.get(kernel)
+    if known is None:
+        known = _KNOWN.setdefault(kernel, {})
+    if t not in known:
+        if len(known) >= _MOST_TIMES:
+            known.clear()
+        known[t] = _drift_and_gain(kernel, t) if has_linear_part(kernel) else (0.0, 1.0)
+    return known[t]
 
 
-@dataclass(frozen=True)
-class Field:
-    """dx/dt = pull x + push V(x, t) at the nodes of a walk, V one evaluation.
-
-    Attributes:
-        value: V, the denoiser, or the field itself with pull 0 and push 1.
-        pull, push: one number per node.
-    """
-
-    value: Callable[[Tensor, Number], Tensor]
-    pull: list[float]
-    push: list[float]
+def _drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
+    zero = torch.zeros(1, kernel.dim, dtype=torch.float64)
+    drift, gain = kernel.velocity(zero + 1, zero, t), kernel.velocity(zero, zero + 1, t)
+    return float(drift[0, 0]), float(gain[0, 0])
 
 
-def evaluation(flow: Flow) -> Callable[[Tensor, Number], Tensor]:
-    """Return V: the denoiser where the ODE has a linear part without it, else the field itself."""
-    return flow.denoise if is_scalar(flow.kernel) else flow.field
+def evaluation(flow: Flow) -> Evaluation:
+    """Return V(x, t) of dx/dt = drift x + gain V: the denoiser, or the field itself, (B, *)."""
+    return flow.denoise if has_linear_part(flow.kernel) else flow.field
 
 
-def field_along(flow: Flow, times: list[float]) -> Field:
-    """Return the field at given times with its two factors worked out beforehand.
-
-    A step is then a sum of x and V with known weights: fewer passes over the state than forming
-    the velocity and adding it.
-    """
-    value = evaluation(flow)
-    if not is_scalar(flow.kernel):
-        return Field(value, [0.0] * len(times), [1.0] * len(times))
-    kept = _FACTORS.get(flow.kernel)
-    if kept is None or kept[0] != times:
-        kept = (times, *_factors(flow.kernel, times))
-        _FACTORS[flow.kernel] = kept
-    return Field(value, kept[1], kept[2])
-
-
-def slope(flow: Flow) -> Callable[[Tensor, float], Tensor]:
+def field(flow: Flow, x: Tensor, t: float) -> Tensor:
     """Return dx/dt at (x, t), shape (B, *), its linear part by numbers that are worked out once."""
-    if not is_scalar(flow.kernel):
-        return flow.field
-    known = _AT_TIME.setdefault(flow.kernel, {})
-
-    def field(x: Tensor, t: float) -> Tensor:
-        if t not in known:
-            if len(known) >= _MOST_TIMES:
-                known.clear()
-            (pull,), (push,) = _factors(flow.kernel, [t])
-            known[t] = pull, push
-        pull, push = known[t]
-        return mix([x], [pull], [flow.denoise(x, t)], [push])
-
-    return field
+    drift, gain = drift_and_gain(flow.kernel, t)
+    return combine([x], [drift], [evaluation(flow)(x, t)], [gain])
 
 
-def _factors(kernel: FieldKernel, times: list[float]) -> tuple[list[float], list[float]]:
-    pull, push = list[float](), list[float]()
-    # A velocity has all coordinates, of which one tells: not of all times at once.
-    at_once = max(1, _MOST_NUMBERS // kernel.dim)
-    for t in torch.split(torch.tensor(times, dtype=torch.float64), at_once):
-        zero = torch.zeros(len(t), kernel.dim, dtype=torch.float64)
-        pull += kernel.velocity(zero + 1, zero, t)[:, 0].tolist()
-        push += kernel.velocity(zero, zero + 1, t)[:, 0].tolist()
-    return pull, push
+def denoiser(flow: Flow) -> Evaluation:
+    """Return D(x, t), (B, *): E[x_0 | x_t], or x - t f where there is no linear part."""
+    if has_linear_part(flow.kernel):
+        return flow.denoise
+    return lambda x, t: x - over(t, x) * flow.field(x, t)
 
 
 def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (alpha, sigma) of the linear part that `denoiser` leaves, like t."""
-    if not is_scalar(kernel):
+    """Return (alpha, sigma) that belong to `denoiser`, like t."""
+    if not has_linear_part(kernel):
         return torch.ones_like(t), t
     alpha, sigma = kernel.marginal(t)
     return alpha.to(t), sigma.to(t)
@@ -143,24 +126,170 @@ def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
 
 def typical_noise(kernel: FieldKernel, t: float) -> float | None:
     """Return the typical |x - D| at t; None where t determines every sample's level."""
-    if not (kernel.random_level and is_scalar(kernel)):
+    if not (kernel.random_level and has_linear_part(kernel)):
         return None
     return float(kernel.level(t)) * math.sqrt(kernel.dim)
 
 
-def own_share(kernel: FieldKernel, x: Tensor, d: Tensor, t: float) -> Tensor | None:
-    """Return each sample's noise level over the typical one, (B,); None where t determines it."""
-    typical = typical_noise(kernel, t)
-    return None if typical is None else share_of(typical, x, d)
-
-
-def share_of(typical: float, x: Tensor, d: Tensor) -> Tensor:
+def level_ratio(typical: float, x: Tensor, d: Tensor) -> Tensor:
     """Return each sample's noise level over the typical one, (B,), float64.
 
     |x - D| / sqrt(dim) is the sample's level, to a relative 1 / sqrt(2 dim); along the ODE of a
     self-similar kernel it stays proportional to t, since the sample keeps its quantile.
+
+    Args:
+        typical: the typical |x - D|, see `typical_noise`.
+        x: states (B, *).
+        d: the denoiser there, (B, *).
     """
     # With the digits of D: the level that is read off x has fewer.
     noise = (x.to(d.dtype) - d).flatten(1)
     size: Tensor = torch.linalg.vector_norm(noise, dim=1).to(torch.float64)
-    return (size / typical).clamp(LEAST_SHARE, LARGEST_SHARE)
+    return (size / typical).clamp(LEAST_RATIO, LARGEST_RATIO)
+
+
+def scale_of(flow: Flow, given: float | None) -> float:
+    """Return the standard deviation of the data: as given, the model's own, or EDM's 0.5."""
+    return given or flow.sigma_data or 0.5
+
+
+# Along a grid
+
+
+class LinearPart:
+    """The linear part of an ODE, integrated over every step of a grid.
+
+        x_{i+1} = decay_i x_i + factor_{i+1} integral of V density du
+
+    Args:
+        u: the variable of the integral at the nodes, (steps + 1,) or (steps + 1, B), float64.
+        factor: the integrating factor at the nodes, like u.
+        density: a function of u, multiplies V under the integral.
+        place: a function of u, the variable of the polynomials that interpolate V.
+
+    Attributes:
+        steps: number of steps.
+        decay: factor_{i+1} / factor_i, shape (steps, ...).
+    """
+
+    def __init__(
+        self,
+        u: Tensor,
+        factor: Tensor,
+        density: Callable[[Tensor], Tensor],
+        place: Callable[[Tensor], Tensor],
+    ) -> None:
+        self.steps, self.decay = len(u) - 1, factor[1:] / factor[:-1]
+        points, weights = (v.to(u).reshape(-1, *(1,) * u.ndim) for v in (_POINTS, _WEIGHTS))
+        inside = torch.lerp(u[:-1], u[1:], points)
+        # Weight and place of every Gauss point of every step, shape (points, steps, ...).
+        self._measure = density(inside) * (weights * ((u[1:] - u[:-1]) * factor[1:]))
+        self._inside = place(inside)
+        # Places of the nodes, after two that do not exist, shape (2 + steps + 1, ...).
+        far = _FAR.to(u).reshape(2, *(1,) * (u.ndim - 1)).expand(2, *u.shape[1:])
+        self._nodes = torch.cat([far, place(u)])
+        self._integrals: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+
+    def weights(self, offsets: Sequence[int]) -> Tensor:
+        """Return the weight of V at node i + offset in step i, of offsets -2 to 1.
+
+        V is the polynomial through these nodes. Shape (steps, len(offsets), ...). The weights are
+        right for the Newton polynomials 1, p - p_0, (p - p_0) (p - p_1), ... of the place p, p_j
+        that of a node. The first steps use the nodes that exist: those that do not are so far away
+        that their weights vanish.
+        """
+        order = sorted(offsets, key=_NEAREST_FIRST.index)
+        nodes = [self._nodes[2 + offset :][: self.steps] for offset in order]
+        columns = [self._integral((*order[:k],))[1] for k in range(len(order))]
+        # So far integrals of the polynomials. p - p_j, a factor of those after the j-th, is taken
+        # out of their weights, the last first: the weights of a step sum to the integral of 1.
+        for j in reversed(range(len(nodes) - 1)):
+            for k in range(j + 1, len(nodes)):
+                columns[k] = columns[k] / (nodes[k] - nodes[j])
+                columns[j] = columns[j] - columns[k]
+        return torch.stack([columns[order.index(offset)] for offset in offsets], dim=1)
+
+    def _integral(self, roots: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return the product of (p - p_j), j the offsets `roots`, at the Gauss points; integrated.
+
+        Kept: a predictor and its corrector have most of them in common.
+        """
+        if roots not in self._integrals:
+            basis = self._measure
+            if roots:
+                node = self._nodes[2 + roots[-1] :][: self.steps]
+                basis = self._integral(roots[:-1])[0] * (self._inside - node)
+            self._integrals[roots] = basis, basis.sum(dim=0)
+        return self._integrals[roots]
+
+
+def exponential_part(alpha: Tensor, sigma: Tensor, scale: float) -> LinearPart:
+    """Return the linear part that `denoiser` leaves, along nodes of such (alpha, sigma).
+
+    D is interpolated in w = 1 / sqrt(1 + (level/scale)^2) = tanh psi, psi = asinh(scale alpha /
+    sigma), in which it is smooth at both ends: it moves like w while noise is left to go and like
+    w^2 at the end. For data N(0, scale^2 I) D is linear in w, for a single point constant: two
+    nodes are exact for both. In log level, with scale -> 0, the methods are DPM-Solver++
+    (arXiv:2211.01095) and UniPC (arXiv:2302.04867).
+
+    Args:
+        alpha: signal scale at the nodes, (steps + 1, ...).
+        sigma: noise scale at the nodes, the sample's own where its level is random.
+        scale: standard deviation of the data, in data units.
+    """
+
+    def density(psi: Tensor) -> Tensor:
+        return psi.cosh() / scale  # d(alpha/sigma) / dpsi
+
+    def place(psi: Tensor) -> Tensor:
+        return (-2 * psi).sigmoid()  # (1 - tanh psi) / 2, without cancellation
+
+    return LinearPart((scale * alpha / sigma).asinh(), sigma, density, place)
+
+
+def no_linear_part(u: Tensor) -> LinearPart:
+    """Return x' = x + integral of V du: V = dx/du is interpolated in u itself."""
+    return LinearPart(u, torch.ones_like(u), torch.ones_like, lambda u: u)
+
+
+# The sum that is a step
+
+
+def combine(
+    states: Sequence[Tensor],
+    on_states: Sequence[Number],
+    values: Sequence[Tensor],
+    on_values: Sequence[Number],
+    work: Tensor | None = None,
+) -> Tensor:
+    """Return the sum of weights times states and of weights times values, a new tensor (B, *).
+
+    The sum of the values is formed in their dtype, since they have no more digits, and added in
+    the states'. Weights of what is not there yet, early on a grid, are left out. `work`, like a
+    value and of another dtype than the states, is overwritten.
+    """
+    dtype = states[0].dtype
+    if values[0].dtype != dtype and min(len(on_values), len(values)) == 1:
+        total = values[0].to(dtype, copy=True).mul_(on_values[0])
+    else:
+        total = _scaled(values[0], on_values[0], work)
+        for value, weight in zip(islice(values, 1, None), on_values[1:], strict=False):
+            _add(total, value, weight)
+        total = total.to(dtype)
+    for state, weight in zip(states, on_states, strict=False):
+        _add(total, state, weight)
+    return total
+
+
+def _scaled(value: Tensor, weight: Number, out: Tensor | None) -> Tensor:
+    if isinstance(weight, Tensor):
+        return torch.mul(value, weight, out=out)
+    # Not value * weight: torch first makes a tensor of the number, and casts it.
+    return torch.add(_ZERO, value, alpha=weight, out=out)
+
+
+def _add(total: Tensor, value: Tensor, weight: Number) -> None:
+    if isinstance(weight, Tensor):
+        total.addcmul_(value, weight)
+    else:
+        total.add_(value, alpha=weight)

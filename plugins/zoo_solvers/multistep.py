@@ -1,118 +1,334 @@
-"""One evaluation a step: x_{i+1} is a sum of the last states and the last values."""
+"""Linear multistep methods, exponential: the linear part exact, the denoiser D interpolated.
+
+    x_{i+1} = sum_j a_ij x_{i-j} + sum_j b_ij D_{i-j},   one evaluation of D a step
+
+`LinearPart` gives the weights of Adams' formulas along a grid; they are worked out once and kept
+for the next batch. A sample whose noise level is random has a grid and weights of its own, which
+depend on one number, its level ratio, and are read off a table.
+"""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from zoo.interfaces import FieldKernel, Flow
-from zoo.interfaces.solver import StepCallback
-from zoo_solvers.coefficients import Line, Weights
-from zoo_solvers.grids import Grid
-from zoo_solvers.ladder import Ladder
-from zoo_solvers.linear import share_of
-from zoo_solvers.plan import Number, Plan, make_plan, mix
-from zoo_solvers.walk import FEW_STEPS, CheckedSolver, held
+from zoo.interfaces import Flow, GridSolver
+from zoo.interfaces.checks import check_positive
+from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, GridSpec, ShortStart
+from zoo.interfaces.solver import FEW_STEPS
+from zoo_solvers.linear import (
+    Evaluation,
+    LinearPart,
+    Number,
+    combine,
+    denoiser,
+    exponential_part,
+    level_ratio,
+    marginal,
+    scale_of,
+    typical_noise,
+)
 
-Value = Callable[[Tensor, Number], Tensor]
+# Intervals of the table by level ratio, equally wide in its logarithm: 1/32.
+INTERVALS = 442
+_LEAST = math.log(LEAST_RATIO)
+_WIDTH = (math.log(LARGEST_RATIO) - _LEAST) / INTERVALS
+
+
+class Weights(NamedTuple):
+    """The weights a_ij of the states and b_ij of the values, newest first, (steps, count, ...)."""
+
+    states: Tensor
+    values: Tensor
+
+
+class Step(NamedTuple):
+    """One step: its ends and its weights; one number for all samples, or one per sample."""
+
+    t: Number
+    t_next: Number
+    states: Sequence[Number]
+    values: Sequence[Number]
 
 
 @dataclass
-class _Known:
-    """What is kept of the last walk, for one of the same kernel and key."""
+class _Kept:
+    """What batches of one model share; the last is kept."""
 
-    kernel: FieldKernel
-    key: tuple[float, float, int, float | None]
-    plan: Plan
-    typical: float | None
-    ladder: Ladder | None = None
+    times: list[float]
+    sigma_data: float | None
+    typical: float | None  # noise, where samples have levels of their own
+    steps: list[Step] | None = None
+    table: LevelTable | None = None
 
 
-class Tabulated(CheckedSolver):
-    """A method given by a grid, the line along it, and a table of weights.
+class Multistep(GridSolver):
+    """A leaf says what is evaluated, and which weights the evaluations get."""
 
-    The state of a walk of at most 64 steps has the digits of the values, float32 for most networks:
-    what it loses is of the order of what they have lost, and far less than the steps' own error.
-    """
-
-    def __init__(self, grid: Grid) -> None:
-        self.grid = grid
-        self._known: _Known | None = None
+    _kept: _Kept | None = None
 
     @abstractmethod
-    def value(self, flow: Flow) -> Value:
-        """Return the function of (x, t) whose values the weights multiply; one evaluation."""
+    def evaluation(self, flow: Flow) -> Evaluation:
+        """Return the function V of (x, t) whose values are weighted; one evaluation."""
 
     @abstractmethod
-    def line(self, flow: Flow, times: Tensor, share: Tensor | None) -> Line:
-        """Return the line along times, shape (steps + 1,), or (steps + 1, B) with a share."""
+    def weights(self, flow: Flow, times: Tensor, ratio: Tensor | None) -> Weights:
+        """Return the weights along times, (steps + 1,), or (steps + 1, B) with level ratios."""
 
-    @abstractmethod
-    def table(self, line: Line) -> Tensor:
-        """Return the weights of the slopes in every step, shape (steps, count, ...)."""
-
-    def typical(self, kernel: FieldKernel, t: float) -> float | None:
-        """Return the typical |x - value| at t where samples walk by levels of their own."""
-        del kernel, t
+    def typical(self, flow: Flow, t: float) -> float | None:
+        """Return the typical noise at t where samples have grids of their own; None where not."""
+        del flow, t
         return None
 
-    def plan(
-        self, flow: Flow, x: Tensor, value: Tensor, t_from: float, t_to: float, steps: int
-    ) -> Plan:
-        """Return the plan of a walk from x, with `value` there; what all walks share is kept."""
-        kernel, ends = flow.kernel, (t_from, t_to, steps)
-        key, known = (*ends, flow.sigma_data), self._known
-        if known is None or known.kernel is not kernel or known.key != key:
-            times = self.grid.times(kernel, *ends)
-            nominal = times.tolist()
-            plan = make_plan(nominal, nominal, self._weights(flow, times, None), x, value)
-            self._known = known = _Known(kernel, key, plan, self.typical(kernel, t_from))
-        if known.typical is None:
-            return known.plan
-
-        share = share_of(known.typical, x, value)
-        times_of = partial(self.grid.times, kernel, *ends)
-        # Many steps work out the weights of their own samples: few for each of their evaluations.
-        if steps > FEW_STEPS or share.requires_grad:
-            # Where the state is lost its times are sound and its weights are not: it stays lost.
-            times = times_of(share.nan_to_num(1.0))
-            weights = self._weights(flow, times, share)
-        else:
-            if known.ladder is None or known.ladder.device != share.device:
-                known.ladder = Ladder(times_of, partial(self._weights, flow), share.device)
-            times, weights = known.ladder.open(share)
-        return make_plan(flow.moments(times), known.plan.nominal, weights, x, value)
-
-    def _weights(self, flow: Flow, times: Tensor, share: Tensor | None) -> Weights:
-        line = self.line(flow, times, share)
-        return line.weights_by(self.table(line))
-
-
-class Multistep(Tabulated):
-    """The walk itself; a leaf says of what, along what, and with what weights."""
-
-    def walk(
-        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, after: StepCallback
-    ) -> Tensor:
-        """Return x at t_to."""
-        value = self.value(flow)
-        latest = value(x, t_from)
-        x = held(x, latest, steps)
-        plan = self.plan(flow, x, latest, t_from, t_to, steps)
-        states = deque([x], maxlen=len(plan.states[0]))
-        values = deque([latest], maxlen=len(plan.values[0]))
+    def states(self, flow: Flow, x: Tensor, times: list[float]) -> Iterator[Tensor]:
+        """Yield the state after every step, shape (B, *)."""
+        evaluate = self.evaluation(flow)
+        newest = evaluate(x, times[0])
+        steps = self.steps(flow, x, newest, times)
+        states = deque([x], maxlen=len(steps[0].states))
+        values = deque([newest], maxlen=len(steps[0].values))
         # Not where it would become the state itself; accelerators keep freed memory by themselves.
-        reuse = latest.dtype != x.dtype and x.device.type == "cpu"
-        work = torch.empty_like(latest) if reuse and not latest.requires_grad else None
-        for i in range(steps):
+        reuse = newest.dtype != x.dtype and x.device.type == "cpu"
+        work = torch.empty_like(newest) if reuse and not newest.requires_grad else None
+        for i, step in enumerate(steps):
             if i:
-                values.appendleft(value(states[0], plan.times[i]))
-            states.appendleft(mix(states, plan.states[i], values, plan.values[i], work))
-            after(i, plan.nominal[i + 1], states[0])
-        return states[0]
+                values.appendleft(evaluate(states[0], step.t))
+            states.appendleft(combine(states, step.states, values, step.values, work))
+            yield states[0]
+
+    def steps(self, flow: Flow, x: Tensor, value: Tensor, times: list[float]) -> list[Step]:
+        """Return the steps along a grid from states x, (B, *), with evaluations `value` there."""
+        kept = self._kept
+        if kept is None or kept.times is not times or kept.sigma_data != flow.sigma_data:
+            kept = _Kept(times, flow.sigma_data, self.typical(flow, times[0]))
+            self._kept = kept
+        if kept.typical is None:
+            if kept.steps is None:
+                weights = self.weights(flow, torch.tensor(times, dtype=torch.float64), None)
+                kept.steps = _steps(times, weights, x, value)
+            return kept.steps
+
+        ratio = level_ratio(kept.typical, x, value)
+        count = len(times) - 1
+        times_of = partial(self.grid.times, flow.kernel, times[0], times[-1], count)
+        # Many steps work out the weights of their own samples: few for each of their evaluations.
+        if count > FEW_STEPS or ratio.requires_grad:
+            # Where the state is lost its times are sound and its weights are not: it stays lost.
+            own = times_of(ratio.nan_to_num(1.0))
+            weights = self.weights(flow, own, ratio)
+        else:
+            if kept.table is None or kept.table.device != ratio.device:
+                kept.table = LevelTable(times_of, partial(self.weights, flow), ratio.device)
+            own, weights = kept.table.look_up(ratio)
+        return _steps(flow.prepare_times(own), weights, x, value)
+
+
+def _steps(times: Sequence[Number], weights: Weights, state: Tensor, value: Tensor) -> list[Step]:
+    """Return steps whose weights multiply states and values like these."""
+    rows = zip(_rows(weights.states, state), _rows(weights.values, value), strict=True)
+    return [Step(times[i], times[i + 1], *row) for i, row in enumerate(rows)]
+
+
+def _rows(table: Tensor, like: Tensor) -> Sequence[Sequence[Number]]:
+    """Return what multiplies tensors like `like`, (B, *), in every step: floats, or (B, 1, ...)."""
+    steps, count, *batch = table.shape
+    if not batch:
+        rows: list[list[Number]] = table.tolist()
+        return rows
+    flat = table.to(like.dtype).reshape(steps * count, *batch, *(1,) * (like.ndim - 1)).unbind()
+    return [flat[i : i + count] for i in range(0, len(flat), count)]
+
+
+# Adams' formulas
+
+
+def adams_bashforth(part: LinearPart, order: int) -> Tensor:
+    """Return the weights of the values at i, i - 1, ... in step i, shape (steps, order, ...)."""
+    return part.weights(range(0, -order, -1))
+
+
+def adams_moulton(part: LinearPart, order: int) -> Tensor:
+    """Return the weights of the values at i + 1, i, ... in step i, shape (steps, order, ...)."""
+    return part.weights(range(1, 1 - order, -1))
+
+
+def predict_correct(part: LinearPart, predictor: Tensor, corrector: Tensor, until: int) -> Tensor:
+    """Return the weights of the values at i, i - 1, ... of predictor and corrector together.
+
+    Step i ends at a prediction; once the value there is known the corrector would move it by
+    delta_i = corrector_i - predictor_i, weights of the values at i + 1, i, ... Step i + 1 starts
+    from the corrected point, so its weights gain decay delta_i: the corrected points need never
+    be formed, and the corrector costs neither an evaluation nor a pass over the state. It is
+    applied to the first `until` steps; the last step's prediction stands. Both tables may be
+    written over.
+    """
+    count = min(until, part.steps - 1)
+    table = _widened(predictor, corrector.shape[1])
+    delta = _widened(corrector[:count], table.shape[1])
+    delta[:, 1:] -= table[:count, :-1]
+    table[1 : count + 1].addcmul_(part.decay[1 : count + 1, None], delta)
+    return table
+
+
+def _widened(table: Tensor, width: int) -> Tensor:
+    """Return table, (steps, count, ...), with columns of 0 up to width, if any are missing."""
+    missing = width - table.shape[1]
+    if missing <= 0:
+        return table
+    return torch.cat([table, table.new_zeros(len(table), missing, *table.shape[2:])], dim=1)
+
+
+# The exponential methods
+
+
+class Exponential(Multistep):
+    """The values are those of the denoiser D; a leaf writes `value_weights`.
+
+    Options:
+        grid: "focus", uniform in asinh(log(level / pivot) / width); "edm", in level^(1/rho);
+            "angle", in atan(level / pivot); "log", in log level; "radius", in level; "log-time",
+            in log t; "time", in t. With options {"use": "focus", "pivot": 0.07, "width": 2}; by
+            default pivot is 3, width 0.5 and rho 7. Or a list of decreasing noise levels.
+        scale: standard deviation of the data, in data units; by default the model's sigma_data.
+    """
+
+    def __init__(self, *, grid: GridSpec = "focus", scale: float | None = None) -> None:
+        super().__init__(grid=grid)
+        self._scale = None if scale is None else check_positive("scale", scale)
+
+    @abstractmethod
+    def value_weights(self, part: LinearPart) -> Tensor:
+        """Return the weights of D_i, D_{i-1}, ... in step i, shape (steps, count, ...)."""
+
+    def evaluation(self, flow: Flow) -> Evaluation:
+        """Return the denoiser."""
+        return denoiser(flow)
+
+    def weights(self, flow: Flow, times: Tensor, ratio: Tensor | None) -> Weights:
+        """Return the weights along times; of states only that of the last, its decay."""
+        alpha, sigma = marginal(flow.kernel, times)
+        own = sigma if ratio is None else sigma * ratio
+        part = exponential_part(alpha, own, scale_of(flow, self._scale))
+        return Weights(part.decay[:, None], self.value_weights(part))
+
+    def typical(self, flow: Flow, t: float) -> float | None:
+        """Return the typical |x - D| at t where the level of a sample is random."""
+        return typical_noise(flow.kernel, t)
+
+
+class DDIM(Exponential):
+    """Exponential Euler: D constant over a step. DDIM, arXiv:2010.02502, for any kernel."""
+
+    order = 1
+
+    def value_weights(self, part: LinearPart) -> Tensor:
+        """Return the weights of D_i."""
+        return adams_bashforth(part, 1)
+
+
+class ExpAB2(Exponential):
+    """Exponential Adams-Bashforth of two values; DPM-Solver++(2M), arXiv:2211.01095, at scale 0."""
+
+    order = 2
+
+    def value_weights(self, part: LinearPart) -> Tensor:
+        """Return the weights of D_i, D_{i-1}; the first step is corrected once D_1 is known."""
+        return predict_correct(part, adams_bashforth(part, 2), adams_moulton(part, 2), until=1)
+
+
+class ExpAB3(Exponential):
+    """Exponential Adams-Bashforth of three values; the first step is corrected afterwards."""
+
+    order = 3
+
+    def value_weights(self, part: LinearPart) -> Tensor:
+        """Return the weights of D_i, D_{i-1}, D_{i-2}."""
+        return predict_correct(part, adams_bashforth(part, 3), adams_moulton(part, 2), until=1)
+
+
+class ExpABM3(Exponential):
+    """Exponential Adams-Bashforth-Moulton: two values predict, three correct.
+
+    The corrector uses the evaluation that the next step needs anyway (PEC, as in UniPC,
+    arXiv:2302.04867), so a step costs one evaluation.
+    """
+
+    order = 3
+
+    def value_weights(self, part: LinearPart) -> Tensor:
+        """Return the weights of D_i, D_{i-1}, D_{i-2}."""
+        predictor, corrector = adams_bashforth(part, 2), adams_moulton(part, 3)
+        return predict_correct(part, predictor, corrector, until=part.steps)
+
+
+class ExpABM4(Exponential):
+    """Exponential Adams-Bashforth-Moulton: three values predict, four correct, as in `ExpABM3`.
+
+    Better than that where steps are short against what the denoiser does: by 20 evaluations or so.
+    A grid by name gets a start that is worth the order; a list of levels is taken as it is.
+    """
+
+    order = 4
+
+    def __init__(self, *, grid: GridSpec = "focus", scale: float | None = None) -> None:
+        super().__init__(grid=grid, scale=scale)
+        if isinstance(grid, str | Mapping):
+            self.grid = ShortStart(self.grid)
+
+    def value_weights(self, part: LinearPart) -> Tensor:
+        """Return the weights of D_i, D_{i-1}, D_{i-2}, D_{i-3}."""
+        predictor, corrector = adams_bashforth(part, 3), adams_moulton(part, 4)
+        return predict_correct(part, predictor, corrector, until=part.steps)
+
+
+# Steps of samples with levels of their own
+
+
+class LevelTable:
+    """Times and weights by level ratio, worked out for all ratios at once.
+
+    The ratios are cut into intervals, equally wide in their logarithm. Samples in one interval are
+    evaluated at the same times, those of its middle. Their weights at these times are right for a
+    ratio at either end of the interval, and linear in its logarithm between.
+
+    Args:
+        times_of: from ratios (B,) to times, (steps + 1, B).
+        weights_of: from times, and ratios that need not be those of the times, to weights.
+        device: where the ratios are.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        times_of: Callable[[Tensor], Tensor],
+        weights_of: Callable[[Tensor, Tensor], Weights],
+        device: torch.device,
+    ) -> None:
+        self.device = device
+        number = torch.arange(INTERVALS, dtype=torch.float64, device=device)
+        low, middle, high = ((_LEAST + _WIDTH * (number + part)).exp() for part in (0, 0.5, 1))
+        times = times_of(middle)
+        ends = weights_of(times, low), weights_of(times, high)
+        self._steps, self._states = ends[0].states.shape[:2]
+        # A row per interval: its times, the weights at its low end, and those at its high end.
+        weights = [torch.cat(end, dim=1).flatten(0, 1) for end in ends]
+        self._rows = torch.cat([times, *weights]).T.contiguous()
+
+    def look_up(self, ratio: Tensor) -> tuple[Tensor, Weights]:
+        """Return the times, (steps + 1, B), and the weights of samples with ratios (B,)."""
+        position = (ratio.log() - _LEAST) / _WIDTH
+        # A ratio that is not a number gets an interval, and weights that are no numbers either.
+        number = position.long().clamp_(0, INTERVALS - 1)
+        rows = self._rows.index_select(0, number).T
+        times, ends = rows[: self._steps + 1], rows[self._steps + 1 :]
+        low, high = ends[: len(ends) // 2], ends[len(ends) // 2 :]
+        table = torch.lerp(low, high, position - number).reshape(self._steps, -1, len(ratio))
+        return times, Weights(table[:, : self._states], table[:, self._states :])

@@ -10,32 +10,25 @@ The middle of a step in u is the geometric mean of its times.
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from zoo.interfaces import Flow
-from zoo.interfaces.solver import StepCallback
-from zoo_solvers.linear import slope
-from zoo_solvers.walk import GridSolver
+from zoo.interfaces import Flow, GridSolver
+from zoo_solvers.linear import field
 
 
 class RK4(GridSolver):
     """Runge and Kutta's method in log t."""
 
-    order = 4
+    order, stages = 4, 4
 
-    def steps_along(self, flow: Flow, x: Tensor, times: list[float], after: StepCallback) -> Tensor:
-        """Return x at times[-1]."""
-        field = slope(flow)
-        for i, (t, t_next) in enumerate(pairwise(times)):
-            h, middle = math.log(t_next / t), math.sqrt(t * t_next)
-            k1 = field(x, t)
-            k2 = field(torch.add(x, k1, alpha=h / 2 * t), middle)
-            k3 = field(torch.add(x, k2, alpha=h / 2 * middle), middle)
-            k4 = field(torch.add(x, k3, alpha=h * middle), t_next)
-            inner = (k2 + k3).mul_(2 * middle).add_(k1, alpha=t).add_(k4, alpha=t_next)
-            x = torch.add(x, inner, alpha=h / 6)
-            after(i, t_next, x)
-        return x
+    def step(self, flow: Flow, x: Tensor, t: float, t_next: float) -> Tensor:
+        """Return the state at t_next, shape (B, *); the slopes f are those of k by t."""
+        h, middle = math.log(t_next / t), math.sqrt(t * t_next)
+        f1 = field(flow, x, t)
+        f2 = field(flow, torch.add(x, f1, alpha=h / 2 * t), middle)
+        f3 = field(flow, torch.add(x, f2, alpha=h / 2 * middle), middle)
+        f4 = field(flow, torch.add(x, f3, alpha=h * middle), t_next)
+        inner = (f2 + f3).mul_(2 * middle).add_(f1, alpha=t).add_(f4, alpha=t_next)
+        return torch.add(x, inner, alpha=h / 6)

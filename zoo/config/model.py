@@ -7,13 +7,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 from zoo.config.decode import explain, known_keys
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError
 
 MAX_CONFIG_BYTES = 1_000_000
 MAX_STEPS = 100_000
+# Of a model that does not name its own number of solver steps.
+DEFAULT_STEPS = 18
 
 Positive = Annotated[int, Meta(ge=1, le=2**31)]
 
@@ -66,16 +69,26 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     kernel: Part
     prior: Part
     network: Part
-    solver: Part
+    solver: SolverPart
     weights: Weights = Weights()
     requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
     training: dict[str, Any] = field(default_factory=dict)
     lifted_from: Part | None = None
 
+    def __post_init__(self) -> None:
+        """Take a solver that is written as any other part."""
+        if not isinstance(self.solver, SolverPart):
+            force_setattr(self, "solver", SolverPart.of(self.solver))
+
+    @property
+    def steps(self) -> int:
+        """Number of solver steps, as `FieldModel.sample` counts them."""
+        return DEFAULT_STEPS if self.solver.steps is None else self.solver.steps
+
 
 def _decode_hook(kind: type, value: Any) -> Any:
-    if kind is Part:
-        return Part.decode(value)
+    if issubclass(kind, Part):
+        return kind.decode(value)
     raise TypeError(f"cannot decode {kind}")
 
 
@@ -105,9 +118,9 @@ def parse_config(raw: bytes, where: str) -> Config:
     return config
 
 
-def check_steps(solver: Part, where: str) -> None:
-    """Raise ZooError unless the solver's option "steps", if it has it, is 1 to MAX_STEPS."""
-    steps = solver.options.get("steps", 1)
+def check_steps(solver: SolverPart, where: str) -> None:
+    """Raise ZooError unless the number of steps, if one is written, is 1 to MAX_STEPS."""
+    steps = solver.encode().get("steps", 1)
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MAX_STEPS:
         raise ZooError(f"{where}: solver.steps = {steps!r}; expected 1 to {MAX_STEPS}")
 
@@ -116,6 +129,3 @@ def dump_config(config: Config) -> bytes:
     """Return config.json's text for `config`."""
     raw = msgspec.json.encode(config, enc_hook=_encode_hook)
     return msgspec.json.format(raw, indent=2) + b"\n"
-
-
-DEFAULT_STEPS = 18

@@ -40,3 +40,30 @@ class Part:
 
     def __repr__(self) -> str:
         return f"Part({self.encode()!r})"
+
+
+class SolverPart(Part):
+    """A solver with the model's number of steps, written among its options.
+
+    {"use": "heun", "steps": 18, "grid": "log"}: `options` are the solver's own, without "steps".
+
+    Attributes:
+        steps: number of steps, as `FieldModel.sample` counts them; None if none is written.
+    """
+
+    __slots__ = ("_written", "steps")
+
+    def __init__(self, use: str, options: Options | None = None, steps: int | None = None) -> None:
+        # In the order in which they were written, so that they are written so again.
+        self._written = dict(options or {}) | ({} if steps is None else {"steps": steps})
+        self.steps: int | None = self._written.get("steps")
+        super().__init__(use, {k: v for k, v in self._written.items() if k != "steps"})
+
+    def encode(self) -> Options:
+        """Return the mapping that `decode` reads."""
+        return {"use": self.use, **self._written}
+
+    @classmethod
+    def of(cls, solver: Part, steps: int | None = None) -> SolverPart:
+        """Return a solver's part with a number of steps."""
+        return cls(solver.use, solver.options, steps)

@@ -28,8 +28,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from zoo.config.decode import _check_plain
-from zoo.config.model import check_steps
-from zoo.config.part import Part
+from zoo.config.model import DEFAULT_STEPS, check_steps
+from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError, did_you_mean
 from zoo.files import as_path
 
@@ -149,7 +149,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     kernel: Part
     prior: Part
     network: Part
-    solver: Part = field(default_factory=lambda: Part("heun", {"steps": 18}))
+    solver: SolverPart = field(default_factory=lambda: SolverPart("heun", steps=DEFAULT_STEPS))
     train: TrainPlan = TrainPlan()
     card: CardPlan = CardPlan()
     license: Name = "apache-2.0"
@@ -175,7 +175,7 @@ def from_dict(raw: dict[str, Any], where: str) -> Recipe:
     if isinstance(kernel, dict) and isinstance(kernel.get("use"), str):
         raw = {"prior": {"use": kernel["use"]}, **raw}
     try:
-        recipe = msgspec.convert(raw, Recipe, dec_hook=lambda _, value: Part.decode(value))
+        recipe = msgspec.convert(raw, Recipe, dec_hook=lambda kind, value: kind.decode(value))
     except msgspec.ValidationError as error:
         raise ZooError(f"{where}: {_explain(str(error), raw)}") from error
     check_steps(recipe.solver, where)

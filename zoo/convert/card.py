@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from zoo.config.model import Config
-from zoo.folder.card import END, FACTS, scalar
+from zoo.folder.card import END, FACTS
 
 _NON_COMMERCIAL = "cc-by-nc-sa-4.0"
 
@@ -27,7 +29,7 @@ def converted_card(name: str, file: str, config: Config, licence: str) -> str:
         "pipeline_tag: unconditional-image-generation",
         "tags:",
         *(f"- {tag}" for tag in ("field-diffusion", "ode", config.kernel.use)),
-        f"model_name: {scalar(name)}",
+        f"model_name: {json.dumps(name)}",
         "---",
         "",
         f"# {name}",

@@ -13,7 +13,7 @@ import msgspec
 from torch import Tensor
 
 from zoo.config.model import Config, Data
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.convert.card import converted_card
 from zoo.convert.modules import attributes, class_name, state_dict
 from zoo.convert.score_sde import averaged, is_checkpoint, renamed
@@ -26,8 +26,10 @@ from zoo.folder.card import LICENCE
 from zoo.folder.read import describe, reading
 from zoo.folder.weights import network_with, read_weights
 from zoo.host import build
-from zoo.host.build import kernel_of, network_of, prior_of, solver_of
+from zoo.host.build import network_of
 from zoo.host.requirements import requirements
+from zoo.interfaces import FieldKernel, Network
+from zoo.models.assemble import assemble
 from zoo.models.model import FieldModel
 
 # EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
@@ -107,7 +109,7 @@ def convert(
         kernel=kernel,
         prior=prior,
         network=network,
-        solver=Part("heun", {"steps": steps}),
+        solver=SolverPart("heun", steps=steps),
         training={"converted_from": {"file": path.name, "sha256": source.sha256}},
     )
     card = converted_card(folder.resolve().name, path.name, config, licence or contents.licence)
@@ -124,22 +126,15 @@ def _kernel(degrees: float | None) -> Part:
 
 
 def _model(config: Config, state: Mapping[str, Tensor], card: str, where: str) -> FieldModel:
-    kernel = kernel_of(config.kernel, config.data.dim)
     tensors = {f"backbone.{name}": tensor for name, tensor in state.items()}
-    network = network_with(
-        lambda: network_of(config.network, config.data.shape, kernel), tensors, where
-    )
-    model = FieldModel(
-        kernel,
-        prior_of(config.prior, kernel),
-        network,
-        solver_of(config.solver),
-        config.data.shape,
-        config=config,
-        card=card,
-    )
-    model.config = msgspec.structs.replace(config, requires=requirements(config))
-    return model
+
+    def network(kernel: FieldKernel) -> Network:
+        return network_with(
+            lambda: network_of(config.network, config.data.shape, kernel), tensors, where
+        )
+
+    config = msgspec.structs.replace(config, requires=requirements(config))
+    return assemble(config, network, card=card)
 
 
 def read(path: Path, side: int | None = None) -> Contents:

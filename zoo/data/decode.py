@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -20,25 +21,25 @@ GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 
 
-class ImageFile(Protocol):
-    """An image file.
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that is still encoded.
 
     Attributes:
-        name: its name in errors.
+        name: what errors call it.
+        source: where it lies, or the bytes of the file.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    def open(self) -> BinaryIO | Path:
-        """Return its bytes as a stream, or its path."""
+    name: str
+    source: Path | bytes
 
 
 @contextmanager
 def opened(file: ImageFile) -> Iterator[Image.Image]:
     """Open an image file; every failure is a ZooError that names it."""
     try:
-        with Image.open(file.open()) as image:
+        source = file.source
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.mode not in GREY | COLOUR:
                 raise ZooError(
                     f"{file.name}: pixels of mode {image.mode}; expected 8 bits per channel"
@@ -47,8 +48,7 @@ def opened(file: ImageFile) -> Iterator[Image.Image]:
     except ZooError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
-        reason = one_line(error) or type(error).__name__
-        raise ZooError(f"{file.name}: not a readable image: {reason}") from error
+        raise ZooError(f"{file.name}: not a readable image: {one_line(error)}") from error
 
 
 def _is_grey(file: ImageFile) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from zoo.data.decode import decode_all
+from zoo.data.decode import ImageFile, decode_all
 from zoo.data.images import Images
 from zoo.data.request import SPLITS, Request
 from zoo.errors import ZooError
@@ -55,22 +54,6 @@ def _check_classes(test: Iterable[str], train: Iterable[str], folder: Path) -> N
         )
 
 
-@dataclass(frozen=True)
-class File:
-    """An image file on disk."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """Its name in errors."""
-        return str(self.path)
-
-    def open(self) -> Path:
-        """Return its path."""
-        return self.path
-
-
 def load_folder(request: Request) -> Images:
     """Return the images in a folder, of one size, 8 bits per channel.
 
@@ -99,7 +82,7 @@ def load_folder(request: Request) -> Images:
     labels = [names.index(name) for name, files in found.items() for _ in files]
     files = flat or [path for files in found.values() for path in files]
     return Images(
-        decode_all([File(path) for path in files], request.size),
+        decode_all([ImageFile(str(path), path) for path in files], request.size),
         torch.tensor(labels) if found else None,
         len(names) if found else 0,
         name=root.resolve().name,

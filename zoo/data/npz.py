@@ -35,8 +35,7 @@ def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np
     except ZooError:
         raise
     except Exception as error:  # a broken archive raises nearly anything out of zip and numpy
-        reason = one_line(error) or type(error).__name__
-        raise ZooError(f"{path}: cannot be read as .npz: {reason}") from error
+        raise ZooError(f"{path}: cannot be read as .npz: {one_line(error)}") from error
 
 
 def _choose(

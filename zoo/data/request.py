@@ -1,19 +1,15 @@
-"""The request to a data source, and the folders where named data sets are looked for."""
+"""A request to a data source: reference, split and size."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from platformdirs import user_cache_dir
 
 from zoo.errors import ZooError, did_you_mean
 from zoo.files import as_path
 
 SPLITS = ("train", "test")
-VARIABLE = "ZOO_DATA"
 
 
 class NoSplit(ZooError):
@@ -56,7 +52,7 @@ class Request:
             raise NoSplit(f"{self.ref}: there is no {self.split} split, only train")
 
     def missing(self, what: str) -> ZooError:
-        """Return the error that `path` is not a `what` ("file" or "folder"), with a close name."""
+        """Return the error that `path` is no such `what`, with the closest name in its folder."""
         if self.path.exists():
             kind = "folder" if self.path.is_dir() else "file"
             return ZooError(f"{self.ref}: {self.path} is a {kind}, expected a {what}")
@@ -66,10 +62,3 @@ class Request:
         close = did_you_mean(self.path.name, siblings)
         there = close if close.startswith("did") else f"{self.path.parent} holds no such name"
         return ZooError(f"{self.ref}: no such {what}; {there}")
-
-
-def data_folders(name: str) -> list[Path]:
-    """Return the folders that may hold the data set `name`, in $ZOO_DATA and the user's cache."""
-    chosen = os.environ.get(VARIABLE)
-    roots = [Path(chosen).expanduser()] if chosen else []
-    return [root / name for root in (*roots, Path(user_cache_dir("zoo")) / "data")]

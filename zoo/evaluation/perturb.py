@@ -12,7 +12,6 @@ from zoo.errors import ZooError
 from zoo.interfaces import Flow, Solver
 from zoo.interfaces.solver import StepCallback
 from zoo.models.model import FieldModel
-from zoo.sampling.rng import keys, normal
 
 
 def check_noise(amount: float) -> None:
@@ -32,11 +31,11 @@ class NoisySolver(Solver):
 
         x <- x + amount sigma(t) n,   n ~ N(0, I)
 
-    sigma(t) is the kernel's noise level (median radius over sqrt d), so an amount means the same
-    for every kernel. Each step is integrated separately, so a multistep method restarts at each;
-    with amount 0 a one-step method returns exactly its result without noise. The noise of a sample
-    depends on its starting point alone, not on the batch. Coordinates of the state after the first
-    `kernel.dim`, such as the level of a lifted sample, get no noise.
+    sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
+    to every kernel. Each step is integrated on its own, so a multistep method starts anew at each;
+    with amount 0 a one-step method gives exactly what it gives undisturbed. The noise is
+    `Flow.noise`: sample i of a model gets noise that depends on (seed, i) alone. The level that a
+    lifted sample carries in its state is left as it is.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
@@ -62,28 +61,17 @@ class NoisySolver(Solver):
         steps: int,
         callback: StepCallback | None = None,
     ) -> Tensor:
-        """Return x at t_to with noise added between steps; see `Solver.integrate`."""
-        key, times = keys(x), self._times(flow, x, t_from, t_to, steps)
+        """Return x at t_to, disturbed on the way; arguments as for the solver's own."""
+        times = self.solver.times(flow.kernel, t_from, t_to, steps).tolist()
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
                 _, sigma = flow.kernel.marginal(torch.tensor(end, dtype=torch.float64))
-                noise = normal(key, i, x)
-                noise.flatten(1)[:, flow.kernel.dim :] = 0
+                noise = flow.noise(i, x)
                 x = x + self.amount * float(sigma) * noise
             if callback is not None:
                 callback(i, end, x)
         return x
-
-    def _times(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> list[float]:
-        """Return the solver's grid, seen by letting it walk a field that costs nothing."""
-        times = [t_from]
-        still = Flow(flow.kernel, lambda y, *_: torch.zeros_like(y))
-        self.solver.integrate(
-            still, x[:1], t_from, t_to, steps=steps, callback=lambda _i, t, _x: times.append(t)
-        )
-        times[-1] = t_to
-        return times
 
 
 def quantised(model: FieldModel, bits: int) -> FieldModel:

@@ -79,11 +79,9 @@ def evaluate_setting(
 
 def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Estimate:
     """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation)."""
-    from zoo.models.likelihood import log_prob
-
     images = reference.images[:BITS_IMAGES]
     pixels = ((images + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
-    return from_mean(log_prob(model, pixels, seed=seed).bits_per_dim)
+    return from_mean(model.log_likelihood(pixels, seed=seed).bits_per_dim)
 
 
 def _ignore(_: object) -> None:

@@ -55,7 +55,7 @@ def sweep(model: FieldModel, solvers: Sequence[str], budgets: Sequence[int]) -> 
     for name in solvers:
         solver = model.solver_called(name)
         for budget in budgets:
-            steps = steps_for(model.kernel, solver, budget)
+            steps = steps_for(solver, budget)
             settings.append(Setting(name, steps, evaluations(model, solver, steps)))
     return [*dict.fromkeys(settings)]
 

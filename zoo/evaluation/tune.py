@@ -1,4 +1,4 @@
-"""A time grid made for one model: found offline, by walking its own trajectories.
+"""A time grid made for one model: found offline, by its own trajectories.
 
 A grid of N levels s_0 > ... > s_{N-1} is bent by a few numbers theta_k,
 
@@ -20,20 +20,20 @@ from itertools import pairwise
 
 import msgspec
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError
 from zoo.folder.card_edit import rewrite_facts
 from zoo.folder.results import without_solver
 from zoo.folder.weights import count_parameters
 from zoo.host.build import solver as build_solver
-from zoo.interfaces import Flow, Solver
+from zoo.interfaces import Solver
+from zoo.interfaces.checks import check_integer
 from zoo.models.accurate import accurate_solver
 from zoo.models.model import FieldModel
-from zoo.sampling.arguments import classes_in_turn, step_count, whole
+from zoo.sampling.arguments import classes_in_turn, step_count
 
 # Tolerance of the trajectories that count as converged.
 _CONVERGED = 1e-5
@@ -48,8 +48,8 @@ class Tuned:
     """A solver with a grid of its own.
 
     Attributes:
-        solver: that walks it.
-        steps: that it was made for, as `sample` counts them.
+        solver: with that grid.
+        steps: that the grid was made for, as `sample` counts them.
         levels: of the grid, decreasing, `steps` of them, in data units.
         before: error of the solver's grid as it was, on samples kept aside.
         after: error of the new grid, on the same.
@@ -121,11 +121,8 @@ def optimise_grid(
     if part is None:
         raise ZooError("the model's solver has no name; give solver = the name of one")
     part = Part(part) if isinstance(part, str) else part
-    steps, n, rounds = (
-        step_count(steps, model.steps, 3),
-        whole("n", n, 1),
-        whole("rounds", rounds, 1),
-    )
+    steps = step_count(steps, model.steps, 3)
+    n, rounds = check_integer("n", n, 1), check_integer("rounds", rounds, 1)
     levels = _levels(model, build_solver(part.use, **part.options), steps)
     samples = _Samples(model, n, seed)
 
@@ -169,20 +166,16 @@ def _search(objective: Callable[[np.ndarray], float], rounds: int) -> np.ndarray
 
 
 def _levels(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
-    """Return the levels of the solver's own grid, seen by letting it walk a field that is free."""
-    kernel, times = model.kernel, [model.kernel.t_max]
-    still = Flow(kernel, lambda y, *_: torch.zeros_like(y), model.network.predicts)
-    solver.integrate(
-        still,
-        torch.ones(1, *model.shape, dtype=torch.float64),
-        kernel.t_max,
-        kernel.t_min,
-        steps=steps - 1,
-        callback=lambda _i, t, _x: times.append(t),
-    )
-    levels = kernel.level(torch.tensor(times, dtype=torch.float64)).clamp(max=_TOP).numpy()
-    if len(levels) != steps or any(b >= a for a, b in pairwise(levels)):
-        raise ZooError(f"{type(solver).__name__} does not walk a grid of given steps")
+    """Return the noise levels of the solver's own grid, `steps` of them.
+
+    Raises:
+        ZooError: the solver chooses its own steps, or its grid does not go down in level.
+    """
+    kernel = model.kernel
+    times = solver.times(kernel, kernel.t_max, kernel.t_min, steps - 1)
+    levels: np.ndarray = kernel.level(times).clamp(max=_TOP).numpy()
+    if any(b >= a for a, b in pairwise(levels)):
+        raise ZooError(f"{type(solver).__name__} has no grid of decreasing noise levels")
     return levels
 
 
@@ -195,10 +188,9 @@ def adopt(model: FieldModel, tuned: Tuned) -> None:
     assert part is not None
     model.solver = tuned.solver
     config = model.config or model.describe()
-    options = {**part.options, "steps": tuned.steps}
     model.config = msgspec.structs.replace(
         config,
-        solver=Part(part.use, options),
+        solver=SolverPart.of(part, tuned.steps),
         training=without_solver(config.training, part.use),
     )
     if model.card:

@@ -30,15 +30,15 @@ class DamagedFile(ZooError):
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Tell in one line that the disk, or a lack of rights, keeps `path` from being read."""
+    """Turn the error of a disk that refuses to have `path` read into a ZooError."""
     try:
         yield
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def read_config(folder: Path) -> Config:
-    """Return the folder's config.json.
+def read_config(folder: Path, where: str = "") -> Config:
+    """Return the folder's config.json; errors begin with `where`, by default the file's path.
 
     Raises:
         ZooError: it is absent, too large, malformed or cannot be read.
@@ -49,8 +49,8 @@ def read_config(folder: Path) -> Config:
             raise ZooError(f"{folder} is not a model folder: it has no {CONFIG}")
         size = path.stat().st_size
         if size > MAX_CONFIG_BYTES:
-            raise ZooError(f"{path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
-        return parse_config(path.read_bytes(), str(path))
+            raise ZooError(f"{where or path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
+        return parse_config(path.read_bytes(), where or str(path))
 
 
 def read_card(folder: Path) -> str:
@@ -83,8 +83,8 @@ def describe(path: Path) -> WeightFile:
         return WeightFile(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def check_file(path: Path, expected: WeightFile) -> None:
-    """Compare a weight file with what config.json says of it.
+def check_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
+    """Compare a weight file with the size and sha256 that `source` gives it.
 
     The sha256 is computed once for a file in a given state and the verdict recorded in the cache.
 
@@ -93,23 +93,24 @@ def check_file(path: Path, expected: WeightFile) -> None:
         DamagedFile: of another size, or of another content.
     """
     if not path.is_file():
-        raise ZooError(f"{path} is missing; config.json lists it with {expected.size} bytes")
+        raise ZooError(f"{path} is missing; {source} lists it with {expected.size} bytes")
     stat = path.stat()
     if stat.st_size != expected.size:
-        raise DamagedFile(path, f"{stat.st_size} bytes, config.json says {expected.size}")
+        raise DamagedFile(path, f"{stat.st_size} bytes, {source} says {expected.size}")
     if not _stamp(path, expected).exists():
-        verify_file(path, expected)
+        verify_file(path, expected, source)
 
 
-def verify_file(path: Path, expected: WeightFile) -> None:
+def verify_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
     """Compute a weight file's sha256, whatever was found before, and record the verdict.
 
     Raises:
         ZooError: it cannot be read.
-        DamagedFile: it is not what config.json says.
+        DamagedFile: it is not what `source` says.
     """
     with reading(path):
-        stamp, actual = _stamp(path, expected), describe(path)
+        stamp = _stamp(path, expected)
+        actual = describe(path)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
         stamp.unlink(missing_ok=True)
         if actual == expected:
@@ -118,7 +119,7 @@ def verify_file(path: Path, expected: WeightFile) -> None:
     if actual != expected:
         raise DamagedFile(
             path,
-            f"sha256 {actual.sha256[:12]}..., config.json says {expected.sha256[:12]}...: "
+            f"sha256 {actual.sha256[:12]}..., {source} says {expected.sha256[:12]}...: "
             "it was changed or damaged",
         )
 

@@ -6,10 +6,14 @@ title, samples, classes, seeds, solver, steps, nfe) and "metrics", name -> [valu
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 EVALUATION = "evaluation"
+# Of the Hub's tasks.
+TASK = "unconditional-image-generation"
 
 TITLES = {
     "frechet": "Frechet distance",
@@ -68,46 +72,29 @@ def _conditions(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key, kind in _KINDS.items() if isinstance(entry.get(key), kind)}
 
 
-def model_index(name: str, training: dict[str, Any], dataset: str = "") -> list[str]:
-    """Return the lines of the front matter's `model-index`, none where nothing was measured.
+def eval_results(training: dict[str, Any], dataset: str = "") -> list[EvalResult]:
+    """Return the figures as the Hub's client writes them into a card's `model-index`.
 
     Args:
-        name: of the model.
-        training: of its config.json.
+        training: of config.json.
         dataset: the data's id on the Hub, where it has one.
     """
-    lines: list[str] = []
-    for entry in entries(training):
-        lines += [
-            "  - task:",
-            "      type: unconditional-image-generation",
-            "    dataset:",
-            f"      type: {_text(dataset or entry['data'])}",
-            f"      name: {_text(entry['data'])}",
-            f"      split: {_text(entry['split'])}",
-            "    metrics:",
-        ]
-        for metric, (value, low, high) in entry["metrics"].items():
-            named = f"{_title(metric)}, {entry['title']}"
-            facts = json.dumps(_conditions(entry))[1:-1]
-            lines += [
-                f"    - type: {_text(metric)}",
-                f"      value: {_number(value)}",
-                f"      name: {_text(named)}",
-                f"      args: {{{facts}, interval_95: [{_number(low)}, {_number(high)}]}}",
-            ]
-    return ["model-index:", f"- name: {_text(name)}", "  results:", *lines] if lines else []
+    from huggingface_hub import EvalResult
 
-
-def _number(value: float) -> str:
-    """Return a number that YAML reads as one: it takes 1e-05 for text, 1.0e-05 not."""
-    text = json.dumps(value)
-    return text if "." in text else text.replace("e", ".0e")
-
-
-def _text(value: object) -> str:
-    """Return text as a YAML scalar; JSON's strings are YAML's."""
-    return json.dumps(str(value), ensure_ascii=False)
+    return [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=dataset or str(entry["data"]),
+            dataset_name=str(entry["data"]),
+            dataset_split=str(entry["split"]),
+            metric_type=metric,
+            metric_name=f"{_title(metric)}, {entry['title']}",
+            metric_value=value,
+            metric_args={**_conditions(entry), "interval_95": [low, high]},
+        )
+        for entry in entries(training)
+        for metric, (value, low, high) in entry["metrics"].items()
+    ]
 
 
 def table(training: dict[str, Any]) -> list[str]:

@@ -149,10 +149,8 @@ def network_with(
     needs numbers while it is built, or keeps tensors outside its state, is built for real.
     """
     limit = 4 * len(tensors) + 1000
-    network = None
-    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where):
-        network = build()
-    if network is not None:  # out of the block: its modes make every call slow
+    network = _on_meta(build, limit, where)
+    if network is not None:
         _check(network, tensors, where)
         network.load_state_dict(tensors, assign=True)
         if not _keeps_meta(network):
@@ -165,14 +163,28 @@ def network_with(
 
 
 def untrained_parameters(config: Config, where: str) -> int:
-    """Return how many numbers the network of a config trains; it is built without any.
+    """Return how many numbers the network of a config trains; no weights are needed.
 
     Raises:
         ZooError: a part cannot be built.
     """
     kernel = kernel_of(config.lifted_from or config.kernel, config.data.dim)
-    with torch.device("meta"), _Unset(), _at_most(_MOST_TENSORS, where):
-        return count_parameters(network_of(config.network, config.data.shape, kernel))
+
+    def build() -> Network:
+        return network_of(config.network, config.data.shape, kernel)
+
+    network = _on_meta(build, _MOST_TENSORS, where)
+    if network is None:
+        with _at_most(_MOST_TENSORS, where):
+            network = build()
+    return count_parameters(network)
+
+
+def _on_meta(build: Callable[[], Network], limit: int, where: str) -> Network | None:
+    """Return build() on the meta device, None if the network needs numbers while it is built."""
+    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where):
+        return build()
+    return None
 
 
 def _keeps_meta(network: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import zoo
 from zoo.config.model import MAX_CONFIG_BYTES, Config, Data
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError
 from zoo.foreign.schedule import levels, prediction
 
@@ -143,7 +143,7 @@ def translate(unet: Mapping[str, Any], scheduler: Mapping[str, Any], where: str)
         kernel=Part("gaussian", {"t_min": sigmas[0], "t_max": sigmas[-1]}),
         prior=Part("gaussian"),
         network=Part("diffusers", network),
-        solver=Part("heun", {"steps": _STEPS}),
+        solver=SolverPart("heun", steps=_STEPS),
         requires=REQUIRES,
         training={"trained_elsewhere": where},
     )

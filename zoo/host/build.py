@@ -136,6 +136,8 @@ def _build(
     """Return target(*given, **named, **options), checked before and after the call."""
     found = find(kind, name)
     target = target_of(found)
+    if kind == "solvers":
+        options = _with_grid_as_part(found, target, options)
     _check_options(found, target, options)
     try:
         built = target(*given, **named, **options)
@@ -179,6 +181,20 @@ def target_of(found: Found) -> Callable[..., object]:
     return target  # type: ignore[no-any-return]
 
 
+def _with_grid_as_part(
+    found: Found, target: Callable[..., object], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return options in which the grid has its own, as old config.json files do not."""
+    from zoo.interfaces.grids import OLD_OPTIONS, from_old_options
+
+    known = options_of(found, target)
+    if known is None or known.others or "grid" not in known.named:
+        return options
+    if not (options.keys() - known.named.keys()) & OLD_OPTIONS:
+        return options
+    return from_old_options(options, known.named["grid"].default)
+
+
 def _check_options(found: Found, target: Callable[..., object], options: dict[str, Any]) -> None:
     """Compare options with the target's signature, so that a wrong one is told before the call."""
     known = options_of(found, target)
@@ -218,11 +234,4 @@ def network_of(part: Part, shape: Sequence[int], kernel: FieldKernel) -> Network
 
 def solver_of(part: Part) -> Solver:
     """Return the solver, as `zoo.solver` builds it; raises what that raises."""
-    plain, _ = without_steps(part)
-    return solver(plain.use, **_options(plain))
-
-
-def without_steps(solver: Part) -> tuple[Part, dict[str, Any]]:
-    """Return a solver without the option "steps", and {"steps": n}, which is the model's, or {}."""
-    steps = {k: v for k, v in solver.options.items() if k == "steps"}
-    return Part(solver.use, {k: v for k, v in solver.options.items() if k != "steps"}), steps
+    return solver(part.use, **_options(part))

@@ -1,10 +1,10 @@
-"""Pulling: the files of a model, and no others, from the Hub into its cache on this disk."""
+"""Fetch the files of a model, and no others, from the Hub into its cache on this disk."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights
+from zoo.config.model import MAX_CONFIG_BYTES, WeightFile, Weights
 from zoo.errors import ZooError
 from zoo.folder.read import CARD, CONFIG, MAX_CARD_BYTES, DamagedFile, check_file, read_config
 from zoo.host.requirements import check_requirements
@@ -40,7 +40,7 @@ def pull_repository(
             return adopt_repository(snapshot)
         snapshot.warn_about_code()
         folder = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent
-        config = _config(snapshot, folder)
+        config = read_config(folder, f"{snapshot.name} is not a model of the zoo: {CONFIG}")
         check_requirements(config, snapshot.name)
         if config.weights.repo is None:
             _fetch_weights(snapshot, config.weights.files)
@@ -59,16 +59,8 @@ def pull_weights(weights: Weights, access: Access) -> list[Path]:
         return _fetch_weights(Snapshot(weights.repo, weights.revision, access), weights.files)
 
 
-def _config(snapshot: Snapshot, folder: Path) -> Config:
-    try:
-        return read_config(folder)
-    except ZooError as error:
-        reason = str(error).removeprefix(f"{folder / CONFIG}: ")
-        raise ZooError(f"{snapshot.name} is not a model of the zoo: {CONFIG}: {reason}") from error
-
-
 def _fetch_weights(snapshot: Snapshot, files: dict[str, WeightFile]) -> list[Path]:
-    """Fetch and check; a file that is not what it should be is dropped and fetched once more."""
+    """Fetch and check; a file that differs from config.json is dropped and fetched once more."""
     return [_fetch_one(snapshot, name, expected) for name, expected in files.items()]
 
 
@@ -81,19 +73,13 @@ def _fetch_one(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
             if snapshot.access.local_files_only:
                 raise
     _compare_with_listing(snapshot, name, expected)
-    # What differs from a config that is right: another's wrong one costs nobody a good file.
+    # Only now, when the Hub agrees with config.json: a wrong config.json costs nobody a good file.
     snapshot.forget(name)
-    path = snapshot.fetch(name, limit=expected.size)
-    try:
-        check_file(path, expected)
-    except DamagedFile as error:
-        snapshot.forget(name)
-        raise ZooError(f"{snapshot.name}: {name}: {error.reason}; it was not kept") from error
-    return path
+    return snapshot.fetch_checked(name, expected, limit=expected.size)
 
 
 def _compare_with_listing(snapshot: Snapshot, name: str, expected: WeightFile) -> None:
-    """Refuse, before a byte is fetched, a file that the Hub itself says is another one."""
+    """Refuse, before a byte is fetched, a file of which the Hub lists another size or sha256."""
     entry = snapshot.listing.get(name)
     if entry is None:
         raise ZooError(f"{snapshot.name} has no {name}, which its {CONFIG} lists")
@@ -104,5 +90,5 @@ def _compare_with_listing(snapshot: Snapshot, name: str, expected: WeightFile) -
     if entry.lfs is not None and entry.lfs.sha256 != expected.sha256:
         raise ZooError(
             f"{snapshot.name}: {name} has sha256 {entry.lfs.sha256[:12]}..., {CONFIG} says "
-            f"{expected.sha256[:12]}...: tell its owner, the two are not of one model"
+            f"{expected.sha256[:12]}...: the two are not of one model, write to its owner"
         )

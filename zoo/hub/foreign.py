@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, WeightFile
 from zoo.errors import ZooError
-from zoo.folder.read import CONFIG, DamagedFile, check_file
+from zoo.folder.read import CONFIG
 from zoo.foreign.adopt import adopt, is_made, place, settings_of
 from zoo.foreign.diffusers import INDEX, is_diffusers
 from zoo.hub.snapshot import Snapshot
@@ -44,23 +44,13 @@ def adopt_repository(snapshot: Snapshot) -> Path:
     """
 
     def fetch(name: str, limit: int) -> Path:
-        path = snapshot.fetch(name, limit=limit)
-        entry = snapshot.listing[name]
-        if entry.lfs is not None:
-            _check(snapshot, name, path, WeightFile(entry.lfs.size, entry.lfs.sha256))
-        return path
+        lfs = snapshot.listing[name].lfs if name in snapshot.listing else None
+        if lfs is None:
+            return snapshot.fetch(name, limit=limit)
+        expected = WeightFile(lfs.size, lfs.sha256)
+        return snapshot.fetch_checked(name, expected, limit=limit, source="the Hub")
 
     return adopt(snapshot.listing, fetch, _name(snapshot), _place(snapshot))
-
-
-def _check(snapshot: Snapshot, name: str, path: Path, expected: WeightFile) -> None:
-    """Compare a large file with what the Hub says of it; one that differs is dropped."""
-    try:
-        check_file(path, expected)
-    except DamagedFile as error:
-        snapshot.forget(name)
-        reason = error.reason.replace("config.json says", "the Hub says")
-        raise ZooError(f"{snapshot.name}: {name}: {reason}; it was not kept") from error
 
 
 def _name(snapshot: Snapshot) -> str:

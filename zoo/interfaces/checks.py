@@ -1,14 +1,16 @@
-"""What every public method of a kernel refuses: shapes that do not fit, times outside its range."""
+"""What components refuse: options out of range, radii and times that do not fit."""
 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterable
 from numbers import Real
 
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, did_you_mean
 from zoo.numerics import LogJet
 
 
@@ -31,6 +33,69 @@ def check_number(name: str, value: Tensor | float) -> None:
         raise ZooError(
             f"{name} is {describe_value(value)}; expected a number or a tensor of numbers"
         )
+
+
+def check_integer(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number as an int.
+
+    Raises:
+        ZooError: it is none, less than `least`, or more than `most`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or (least is not None and number < least):
+        wanted = "a whole number" if least is None else f"a whole number of at least {least}"
+        raise ZooError(f"{name} = {value!r}; expected {wanted}")
+    if most is not None and number > most:
+        raise ZooError(f"{name} = {value!r}; expected a whole number of at most {most}")
+    return number
+
+
+def check_real(
+    name: str,
+    value: float,
+    expected: str = "a finite number",
+    *,
+    least: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """Return a finite number in [least, below) as a float.
+
+    Raises:
+        ZooError: it is not; the message says what was `expected`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        number = math.nan
+    else:
+        number = float(value)
+    if not (math.isfinite(number) and least <= number < below):
+        raise ZooError(f"{name} = {value!r}; expected {expected}")
+    return number
+
+
+def check_positive(name: str, value: float, below: float = math.inf) -> float:
+    """Return a number in (0, below) as a float.
+
+    Raises:
+        ZooError: it is not a positive, finite number, or not below the limit.
+    """
+    limit = "" if below == math.inf else f" below {below:g}"
+    least = math.nextafter(0.0, 1.0)
+    return check_real(name, value, f"a positive number{limit}", least=least, below=below)
+
+
+def check_choice(name: str, value: str, known: Iterable[str]) -> str:
+    """Return the value.
+
+    Raises:
+        ZooError: it is not one of those known; the message says which is close, or all.
+    """
+    names = [*known]
+    if value not in names:
+        raise ZooError(f"{name} = {value!r}; {did_you_mean(str(value), names)}")
+    return value
 
 
 def check_radial(name: str, value: Tensor, t: Tensor | float, most: float = math.inf) -> None:

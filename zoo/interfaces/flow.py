@@ -9,18 +9,30 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces.checks import all_finite
-from zoo.interfaces.kernel import FieldKernel, over
+from zoo.interfaces.kernel import FieldKernel, over, randn
 from zoo.interfaces.network import Predicts
 
 # (x, t) -> prediction, or (x, t, labels) where the flow has labels.
 Predict = Callable[..., Tensor]
+# number of the step -> N(0, I), shape (B, *)
+StepNoise = Callable[[int], Tensor]
 
 
 class Flow:
     """The ODE dx/dt = field(x, t) of one kernel and one predictor.
 
-    States are float64, or have the digits of `denoise` where a solver walks in few steps; the
-    predictor sees them in its own dtype. This is the one place where they are cast to it.
+    States are float64, or `state_dtype` where a solver takes few steps; the predictor sees them in
+    its own dtype. This is the one place where they are cast to it.
+
+    Args:
+        kernel: the field kernel.
+        predict: the network as a function of (x, t), or of (x, t, labels).
+        predicts: "denoised" for E[x_0 | x_t], "field" for dx/dt.
+        dtype: of the predictor.
+        labels: class numbers (B,), or None.
+        sigma_data: standard deviation of the data, in data units; None where it is not known.
+        noise: for stochastic solvers, noise(step) -> N(0, I), (B, *); a pure function, such that a
+            sample's noise is its own in any batch. None for one that knows the batch alone.
 
     Attributes:
         kernel: the field kernel.
@@ -40,15 +52,17 @@ class Flow:
         dtype: torch.dtype = torch.float32,
         labels: Tensor | None = None,
         sigma_data: float | None = None,
+        noise: StepNoise | None = None,
     ) -> None:
         self.kernel, self.nfe, self.guard = kernel, 0, False
         self.labels, self.sigma_data = labels, sigma_data
+        self._noise = noise
         self.rows: Tensor | None = None
         self._predict, self._predicts, self._dtype = predict, predicts, dtype
         # By the identity of a time: the time itself, so that it stays its own, and as shown.
-        self._moments: dict[int, tuple[Tensor, Tensor]] = {}
+        self._prepared: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def moments(self, times: Tensor) -> list[Tensor]:
+    def prepare_times(self, times: Tensor) -> list[Tensor]:
         """Return times (n, B) as n times (B,) to evaluate at, checked and cast in one pass.
 
         Any other time is checked and cast when it is used.
@@ -59,7 +73,7 @@ class Flow:
         self._check_time(times)
         rows = [*times.unbind()]
         shown = times.to(self._dtype).unbind()
-        self._moments = {id(t): (t, cast) for t, cast in zip(rows, shown, strict=True)}
+        self._prepared = {id(t): (t, cast) for t, cast in zip(rows, shown, strict=True)}
         return rows
 
     def predict(self, x: Tensor, t: Tensor | float) -> Tensor:
@@ -69,7 +83,7 @@ class Flow:
         """
         given = () if self.labels is None else (self._labels_of(self.labels),)
         shown = x.to(self._dtype, copy=True)
-        known = self._moments.get(id(t))
+        known = self._prepared.get(id(t))
         at = _at(t, self._dtype, x.device) if known is None else known[1]
         return self._predict(shown, at, *given)
 
@@ -77,7 +91,7 @@ class Flow:
         return labels if self.rows is None else labels[self.rows]
 
     def _evaluate(self, x: Tensor, t: Tensor | float) -> Tensor:
-        if id(t) not in self._moments:
+        if id(t) not in self._prepared:
             self._check_time(t)
         self.nfe += 1
         out = self.predict(x, t)
@@ -93,6 +107,25 @@ class Flow:
                 self.kernel.check_time(t)
         elif not isinstance(t, Tensor) or t.device.type == "cpu":
             self.kernel.check_time(t)
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """The dtype of `denoise`, in which a state of few steps loses nothing by comparison.
+
+        float64 where the predictor gives the field itself: small steps of it are summed.
+        """
+        short = self._predicts == "denoised" and self._dtype.itemsize <= 4
+        return torch.float32 if short else torch.float64
+
+    def noise(self, step: int, like: Tensor) -> Tensor:
+        """Return N(0, I) for one step of a stochastic solver, shape, dtype and device of `like`.
+
+        The same step gives the same numbers. A flow that was given no noise draws them from a
+        generator whose seed is the number of the step.
+        """
+        if self._noise is None:
+            return randn(like.shape, like, torch.Generator().manual_seed(step))
+        return self._noise(step).to(like)
 
     def noised(self, x: Tensor, keep: Tensor, amount: Tensor, noise: Tensor) -> Tensor:
         """Return the state keep x + amount noise, noise ~ N(0, I) like x; numbers or (B,)."""

@@ -1,20 +1,41 @@
-"""The solver: walks the ODE dx/dt = f(x, t), in either direction."""
+"""The solver: integrates the ODE dx/dt = f(x, t), in either direction.
+
+`Solver.integrate` checks what it is given and what comes out. `GridSolver` adds the loop over a
+grid of times: the author of a fixed-step method writes one step.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import ABC
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from zoo.config.part import Part
+from zoo.errors import ZooError
+from zoo.interfaces.checks import all_finite, check_integer
 from zoo.interfaces.flow import Flow
+from zoo.interfaces.grids import Grid, GridSpec, build_grid
+from zoo.interfaces.kernel import FieldKernel
+from zoo.numerics.memory import keep_freed_memory
 
+# (number of the step, time reached, state there)
 StepCallback = Callable[[int, float, Tensor], None]
+
+# More steps than these are small ones: their state is float64, whatever the network's digits.
+FEW_STEPS = 64
+# Per step and relative to t: times nearer to each other than this may be the same number. One Euler
+# step is then right to rounding.
+_SAME_TIME = 1e-14
 
 
 class Solver(ABC):
     """A numerical method. A component is called as component(**options).
+
+    A leaf writes `_integrate`, and finds its arguments checked; or, for a method of fixed steps,
+    derives from `GridSolver` and writes `step`.
 
     Attributes:
         order: global order of convergence in the number of steps.
@@ -26,7 +47,6 @@ class Solver(ABC):
     order: int
     couples_samples: bool = False
 
-    @abstractmethod
     def integrate(
         self,
         flow: Flow,
@@ -37,9 +57,158 @@ class Solver(ABC):
         steps: int,
         callback: StepCallback | None = None,
     ) -> Tensor:
-        """Return x at t_to, shape (B, *), having started at t_from; float64 in, float64 out.
+        """Return x at t_to, shape (B, *), float64; steps = 0 or t_from = t_to returns x.
 
-        Never evaluates the field outside the interval between t_from and t_to. `steps` is the
-        number of steps; adaptive methods take it as a hint. `callback(i, t, x)` is called after
-        each step, with x in the digits that the solver holds it in.
+        Never evaluates the field outside the interval between t_from and t_to.
+
+        Args:
+            flow: the ODE.
+            x: the state at t_from, shape (B, *); it is left as it was.
+            t_from: the time of x, within the kernel's times.
+            t_to: the time of the result, before or after t_from.
+            steps: number of steps; adaptive methods take it as a hint.
+            callback: called as callback(i, t, x) after step i, with x in the dtype that the
+                solver holds it in.
+
+        Raises:
+            ZooError: steps is negative or not a whole number, a time lies outside the kernel's
+                interval, x is not finite, or the state ceases to be (the message names t).
         """
+        steps = check_integer("steps", steps, 0)
+        try:
+            t_from, t_to = float(t_from), float(t_to)
+        except (TypeError, ValueError) as error:
+            raise ZooError(f"t = {t_from!r} to {t_to!r}; expected two numbers") from error
+        flow.kernel.check_time(t_from)
+        flow.kernel.check_time(t_to)
+        if not all_finite(x):
+            raise ZooError(f"x is not finite at t = {t_from:g}, where the solver starts")
+        keep_freed_memory()
+        x = x.to(torch.float64)
+        if steps == 0 or t_from == t_to or not len(x):
+            return x
+        callback = callback or _nothing
+        if abs(t_to - t_from) <= _SAME_TIME * steps * max(abs(t_from), abs(t_to)):
+            end = x + (t_to - t_from) * flow.field(x, t_from)
+            callback(0, t_to, end)
+        else:
+            end = self._integrate(flow, x, t_from, t_to, steps, callback)
+        if not all_finite(end):
+            self._explain(flow, x, t_from, t_to, steps)
+        return end.to(torch.float64)
+
+    def _integrate(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
+    ) -> Tensor:
+        """Return x at t_to, of any float dtype; x is finite float64, t_from != t_to, steps >= 1."""
+        raise NotImplementedError(f"{type(self).__name__} has no method _integrate")
+
+    def _explain(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> None:
+        """Integrate again, checking every evaluation, to say at which t the state was lost."""
+
+        def check(i: int, t: float, x: Tensor) -> None:
+            del i
+            if not all_finite(x):
+                raise ZooError(f"the state is not finite at t = {t:g}; use more steps")
+
+        guard, flow.guard = flow.guard, True
+        try:
+            self._integrate(flow, x, t_from, t_to, steps, check)
+        finally:
+            flow.guard = guard
+        raise ZooError(f"the state was not finite between t = {t_from:g} and t = {t_to:g}")
+
+    def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
+        """Return the times that `integrate` steps through, float64, shape (steps + 1,).
+
+        Where the noise level of a sample is random, these are the times of a typical sample.
+
+        Raises:
+            ZooError: the solver chooses its own steps.
+        """
+        del kernel, t_from, t_to, steps
+        raise ZooError(f"{self._name} chooses its own steps: it has no grid of times")
+
+    def evaluations(self, steps: int) -> int:
+        """Return the number of field evaluations (NFE) of `integrate` with so many steps.
+
+        Raises:
+            ZooError: the solver chooses its own steps.
+        """
+        del steps
+        raise ZooError(f"{self._name} chooses its own steps: its evaluations are not fixed")
+
+    @property
+    def _name(self) -> str:
+        return self.part.use if self.part else type(self).__name__
+
+
+class GridSolver(Solver):
+    """A fixed-step method on a grid of times; a leaf writes `step`.
+
+    Options:
+        grid: "edm", uniform in level^(1/rho); "focus", in asinh(log(level / pivot) / width);
+            "angle", in atan(level / pivot); "log", in log level; "radius", in level; "log-time",
+            in log t; "time", in t. With options {"use": "edm", "rho": 5}, or {"use": "focus",
+            "pivot": 0.07, "width": 2}; by default rho is 7, pivot 3 and width 0.5. Or a list of
+            decreasing noise levels.
+
+    Attributes:
+        stages: evaluations of the field per step.
+        grid: the grid.
+    """
+
+    stages: int = 1
+    grid: Grid
+
+    def __init__(self, *, grid: GridSpec = "edm") -> None:
+        self.grid = build_grid(grid)
+        self._last: tuple[FieldKernel, tuple[float, float, int], list[float]] | None = None
+
+    def step(self, flow: Flow, x: Tensor, t: float, t_next: float) -> Tensor:
+        """Return the state at t_next, shape (B, *), from x at t, which is left as it was."""
+        raise NotImplementedError(f"{type(self).__name__} has no method step")
+
+    def states(self, flow: Flow, x: Tensor, times: list[float]) -> Iterator[Tensor]:
+        """Yield the state after every step, shape (B, *), from x at times[0].
+
+        A method that remembers earlier steps overrides this instead of `step`.
+        """
+        for t, t_next in pairwise(times):
+            x = self.step(flow, x, t, t_next)
+            yield x
+
+    def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
+        """Return the times that `integrate` steps through, float64, shape (steps + 1,)."""
+        return self.grid.times(kernel, t_from, t_to, steps)
+
+    def evaluations(self, steps: int) -> int:
+        """Return the number of field evaluations (NFE) of `integrate` with so many steps."""
+        return self.stages * steps
+
+    def _integrate(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
+    ) -> Tensor:
+        ends = (t_from, t_to, steps)
+        # The times of the last call are kept: batches of one model share them.
+        if self._last is None or self._last[0] is not flow.kernel or self._last[1] != ends:
+            self._last = (flow.kernel, ends, self.times(flow.kernel, *ends).tolist())
+        times = self._last[2]
+        x = cast_state(flow, x, steps)
+        for i, state in enumerate(self.states(flow, x, times)):
+            callback(i, times[i + 1], state)
+            x = state
+        return x
+
+
+def cast_state(flow: Flow, x: Tensor, steps: int) -> Tensor:
+    """Return x in the dtype of a state that so many steps move: `flow.state_dtype` for few.
+
+    What it loses there is of the order of what the network's output has lost, and far less than the
+    error of the steps. Many small steps are summed in float64.
+    """
+    return x.to(flow.state_dtype) if steps <= FEW_STEPS else x
+
+
+def _nothing(i: int, t: float, x: Tensor) -> None:
+    """Stand in for a callback that was not given."""

@@ -8,18 +8,19 @@ import msgspec
 import torch
 
 from zoo.config.model import Config
-from zoo.config.part import Part
+from zoo.config.part import Part, SolverPart
 from zoo.device import parse_device
 from zoo.errors import ZooError, error_context
 from zoo.folder.read import CONFIG, read_card, read_config
 from zoo.folder.weights import network_with, read_weights
 from zoo.host.build import kernel as build_kernel
-from zoo.host.build import kernel_of, network_of, prior_of, solver_of, without_steps
+from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.host.registry import find
 from zoo.host.requirements import check_requirements
 from zoo.hub.access import Access
-from zoo.interfaces import Network
-from zoo.models.lift import default_prior, lift
+from zoo.interfaces import FieldKernel, Network
+from zoo.models.assemble import assemble
+from zoo.models.lift import lift
 from zoo.models.locate import folder_of, resolve, weight_paths
 from zoo.models.model import FieldModel
 
@@ -82,26 +83,18 @@ def load_folder(
     if solver is not None:
         config = _with_solver(config, solver)
     trained = _as_trained(config)
-    with error_context(folder / CONFIG):
-        own = kernel_of(trained.kernel, config.data.dim)
-        prior = default_prior(own) if config.lifted_from else prior_of(config.prior, own)
-        walk = solver_of(config.solver)
-    tensors = read_weights(weight_paths(home, config.weights, access))
-
-    def untrained() -> Network:
-        with error_context(folder / CONFIG):
-            return network_of(config.network, config.data.shape, own)
-
-    network = network_with(untrained, tensors, str(folder))
     where = parse_device(device) if isinstance(device, str) else device
-    model = FieldModel(
-        kernel=own,
-        prior=prior,
-        network=network.to(device=where or "cpu", dtype=dtype or torch.float32),
-        solver=walk,
-        shape=config.data.shape,
-        config=trained,
-    )
+
+    def network(own: FieldKernel) -> Network:
+        def untrained() -> Network:
+            with error_context(folder / CONFIG):
+                return network_of(config.network, config.data.shape, own)
+
+        tensors = read_weights(weight_paths(home, config.weights, access))
+        built = network_with(untrained, tensors, str(folder))
+        return built.to(device=where or "cpu", dtype=dtype or torch.float32)
+
+    model = assemble(trained, network, file=folder / CONFIG)
     if as_saved and config.lifted_from:
         with error_context(folder / CONFIG):
             target = kernel_of(config.kernel, config.data.dim)
@@ -122,8 +115,7 @@ def _with_solver(config: Config, name: str) -> Config:
     find("solvers", name)
     if name == config.solver.use:
         return config
-    _, steps = without_steps(config.solver)
-    other = Part(name, steps)
+    other = SolverPart(name, steps=config.solver.steps)
     solver_of(other)  # here its error is not of config.json
     return msgspec.structs.replace(config, solver=other)
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, IsotropicKernel
+from zoo.interfaces.checks import check_integer
 from zoo.interfaces.radial import directions
 from zoo.numerics import betainc, solve_increasing
-from zoo.sampling.arguments import whole
 
 # What EDM's own prior stands at on CIFAR-10, rounded up.
 ENOUGH = 0.15
@@ -91,14 +91,14 @@ def mixing(
         or not (0 < radius < math.inf)
     ):
         raise ZooError(f"radius = {radius!r}; expected a positive number, the norm of a data point")
-    draws = whole("draws", draws, 2)
+    draws = check_integer("draws", draws, 2)
     t = kernel.t_max if t is None else float(t)
     kernel.check_time(t)
     if isinstance(kernel, IsotropicKernel) and _falls(kernel, t):
         return Mixing(_integrated(kernel, radius, t), 0.0, t, radius)
-    share = _drawn(kernel, radius, t, draws, generator or torch.Generator().manual_seed(0))
-    error = float(share.std()) / math.sqrt(draws)
-    return Mixing(float(share.mean()), error, t, radius)
+    terms = _drawn(kernel, radius, t, draws, generator or torch.Generator().manual_seed(0))
+    error = float(terms.std()) / math.sqrt(draws)
+    return Mixing(float(terms.mean()), error, t, radius)
 
 
 def mixing_time(kernel: IsotropicKernel, radius: float, tolerance: float = ENOUGH) -> float:
@@ -120,8 +120,8 @@ def mixing_time(kernel: IsotropicKernel, radius: float, tolerance: float = ENOUG
     start, one = torch.tensor(math.log(kernel.t_max), dtype=torch.float64), torch.ones(())
 
     def fall(log_t: Tensor) -> Tensor:
-        share = _integrated(kernel, radius, float(log_t.exp()))
-        return torch.tensor(tolerance - share, dtype=torch.float64)
+        variation = _integrated(kernel, radius, float(log_t.exp()))
+        return torch.tensor(tolerance - variation, dtype=torch.float64)
 
     log_t = solve_increasing(
         fall, start - 20, start + 20, at_low=-one.double(), at_high=one.double(), tolerance=1e-9
@@ -150,19 +150,19 @@ def _integrated(kernel: IsotropicKernel, radius: float, t: float) -> float:
     weight = weight / weight.sum()
     q = inside + (1 - inside) * torch.sigmoid(2 * angle)
     r = kernel.radial_icdf(q.clamp(max=1 - 2.0**-53), t)
-    share = betainc(0.5, (kernel.dim - 1) / 2, (half / r).square().clamp(max=1.0))
-    return inside + (1 - inside) * float((weight * share).sum())
+    outside = betainc(0.5, (kernel.dim - 1) / 2, (half / r).square().clamp(max=1.0))
+    return inside + (1 - inside) * float((weight * outside).sum())
 
 
 def _drawn(
     kernel: FieldKernel, radius: float, t: float, draws: int, generator: torch.Generator
 ) -> Tensor:
     """Return max(0, 1 - p_t(x | x_0) / p_t(x | 0)) for draws of x, x_0 in random directions."""
-    shares = []
+    terms = []
     for start in range(0, draws, _CHUNK):
         zero = torch.zeros(min(_CHUNK, draws - start), kernel.dim, dtype=torch.float64)
         x_0 = radius * directions(zero, generator)
         x = kernel.sample(zero, t, generator)
         gap = kernel.log_density(x, x_0, t) - kernel.log_density(x, zero, t)
-        shares.append(-torch.expm1(gap.clamp(max=0.0)))
-    return torch.cat(shares)
+        terms.append(-torch.expm1(gap.clamp(max=0.0)))
+    return torch.cat(terms)

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import math
 import tempfile
 from pathlib import Path
-from typing import Any, Self
 
-import msgspec
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
-from zoo.config.model import DEFAULT_STEPS, Config, Data
-from zoo.config.part import Part
 from zoo.errors import ZooError
 from zoo.folder.picture import drawable
-from zoo.folder.write import write_folder
 from zoo.host.build import solver as build_solver
-from zoo.host.build import without_steps
-from zoo.host.requirements import requirements
 from zoo.hub.publish import check_repository, publish
-from zoo.interfaces import FieldKernel, Flow, Network, PriorSampler, Solver
-from zoo.interfaces.checks import all_finite
-from zoo.interfaces.flow import Predict
-from zoo.interfaces.solver import StepCallback
+from zoo.interfaces import Flow, PriorSampler, Solver
+from zoo.interfaces.checks import all_finite, check_integer
+from zoo.interfaces.flow import StepNoise
 from zoo.models.accurate import accurate_solver
-from zoo.sampling.arguments import class_numbers, seed_from, step_count, whole
-from zoo.sampling.batching import fixed_batch_size, fixed_size_batches, in_batches
-from zoo.sampling.precision import autocast_predict, shown_dtype
-from zoo.sampling.rng import GROUP, starting_points, whole_groups
+from zoo.models.guidance import conditioned
+from zoo.models.likelihood import LogLikelihood, log_likelihood
+from zoo.models.parts import ModelParts
+from zoo.models.trajectory import (
+    Batch,
+    Trajectory,
+    integrate_to_data,
+    join_batches,
+    progress_bar,
+)
+from zoo.sampling.arguments import class_numbers, seed_from, step_count
+from zoo.sampling.batching import fixed_batch_size, in_batches
+from zoo.sampling.precision import shown_dtype
+from zoo.sampling.rng import GROUP, starting_points, step_noise, whole_groups
 
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
 _BATCH_COORDINATES = 786_432
@@ -38,9 +37,11 @@ _BATCH_COORDINATES = 786_432
 _PICTURE_SEED = 0
 _PICTURE_IMAGES = 16
 _PICTURE_POINTS = 500
+# Each step of a likelihood is right to this, relative and absolute: by the field's dtype.
+_FINE, _COARSE = 1e-7, 1e-5
 
 
-class FieldModel(nn.Module):
+class FieldModel(ModelParts):
     """An ODE generative model: dx/dt = f(x, t) from the prior at t_max down to data.
 
     The network is put into evaluation mode: samples never see dropout.
@@ -49,7 +50,7 @@ class FieldModel(nn.Module):
         kernel: the field kernel, decides how data spreads into noise.
         prior: the prior sampler, where the ODE starts.
         network: learns the denoiser E[x_0 | x_t], or the field.
-        solver: walks the ODE.
+        solver: integrates the ODE.
         shape: of one sample, (C, H, W) or (d,).
         config: the model folder's config.json, None for parts put together by hand.
         card: the model card's text.
@@ -58,52 +59,19 @@ class FieldModel(nn.Module):
         ZooError: parts that do not fit each other.
     """
 
-    def __init__(
+    def flow(
         self,
-        kernel: FieldKernel,
-        prior: PriorSampler,
-        network: Network,
-        solver: Solver,
-        shape: tuple[int, ...],
-        *,
-        config: Config | None = None,
-        card: str = "",
-    ) -> None:
-        super().__init__()
-        if math.prod(shape) != kernel.dim:
-            raise ZooError(
-                f"shape {tuple(shape)} has {math.prod(shape)} coordinates, the kernel {kernel.dim}"
-            )
-        self.kernel, self.prior, self.solver = kernel, prior, solver
-        self.network, self.shape = network, tuple(shape)
-        self.config, self.card = config, card
-        self.eval()
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+    ) -> Flow:
+        """Return the model's ODE, for a solver.
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next((p.device for p in self.network.parameters()), torch.device("cpu"))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The network's own dtype."""
-        return next((p.dtype for p in self.network.parameters()), torch.float64)
-
-    @property
-    def range(self) -> tuple[float, float] | None:
-        """Range of the data, to which samples are clamped; [-1, 1] for images, None for none."""
-        if self.config is not None:
-            return self.config.data.range
-        return (-1.0, 1.0) if len(self.shape) == 3 else None
-
-    @property
-    def steps(self) -> int:
-        """Default number of solver steps."""
-        configured = self.config.solver.options.get("steps") if self.config else None
-        return DEFAULT_STEPS if configured is None else int(configured)
-
-    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> Flow:
-        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
+        Args:
+            labels: class numbers (B,), or None.
+            guidance: as for `sample`.
+            noise: of stochastic solvers, see `Flow`.
+        """
         predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype)
         return Flow(
             self.kernel,
@@ -112,9 +80,9 @@ class FieldModel(nn.Module):
             dtype=shown_dtype(self.dtype),
             labels=labels,
             sigma_data=self.network.sigma_data,
+            noise=noise,
         )
 
-    @torch.inference_mode()
     def sample(
         self,
         n: int = 1,
@@ -146,8 +114,7 @@ class FieldModel(nn.Module):
             generator: draws the seed from a torch.Generator instead.
             batch_size: samples at a time, on the CPU rounded up to whole batches of a fixed size
                 (zoo.sampling.batching); None for about 800,000 coordinates. Where a batch does not
-                fit into an accelerator's
-                memory, it and those after it are halved.
+                fit into an accelerator's memory, it and those after it are halved.
             labels: class number for all, or (n,) class numbers, -1 for "no class".
             guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
             prior: another prior sampler.
@@ -158,57 +125,93 @@ class FieldModel(nn.Module):
         Raises:
             ZooError: a value out of range, or a state that became non-finite; names t.
         """
-        walk = self._solver(solver)
-        n, steps = whole("n", n, 1), step_count(steps, self.steps)
-        seed, first = seed_from(seed, generator), whole("first", first, 0)
-        low, high = whole_groups(first, n) if walk.couples_samples else (first, first + n)
+        return self.trajectory(
+            n,
+            steps=steps,
+            solver=solver,
+            seed=seed,
+            generator=generator,
+            batch_size=batch_size,
+            labels=labels,
+            guidance=guidance,
+            prior=prior,
+            progress=progress,
+            first=first,
+            keep=False,
+        ).samples
+
+    @torch.inference_mode()
+    def trajectory(
+        self,
+        n: int = 1,
+        *,
+        steps: int | None = None,
+        solver: Solver | str | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        batch_size: int | None = None,
+        labels: int | Tensor | None = None,
+        guidance: float = 1.0,
+        prior: PriorSampler | None = None,
+        progress: bool = False,
+        first: int = 0,
+        keep: bool = True,
+    ) -> Trajectory:
+        """Draw n samples and keep their states x_t after every step of the solver.
+
+        The samples are those of `sample`, to the last bit; arguments and errors are the same too.
+        With keep = False no states are kept.
+        """
+        solver = self._solver(solver)
+        n, steps = check_integer("n", n, 1), step_count(steps, self.steps)
+        seed, first = seed_from(seed, generator), check_integer("first", first, 0)
+        low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n
         label = class_numbers(labels, self.network.labels, guidance, n, before, after)
-        sizes = self._batch_sizes(walk, batch_size)
-        start = self.prior if prior is None else prior
-        with _bar(n, steps, progress) as bar:
+        prior = self.prior if prior is None else prior
+        with progress_bar(n, steps, progress) as bar:
 
-            def draw(a: int, b: int) -> Tensor:
-                x = starting_points(start, self.shape, seed, a, b).to(self.device)
-                part = None if label is None else label[a - low : b - low].to(self.device)
-                tell = _moving(bar, b - a) if progress else None
-                return self._walk(walk, self.flow(part, guidance), x, steps, tell).float().cpu()
+            def draw(a: int, b: int) -> Batch:
+                x = starting_points(prior, self.shape, seed, a, b).to(self.device)
+                own = None if label is None else label[a - low : b - low].to(self.device)
 
-            out = torch.cat([*in_batches(draw, low, high, *sizes)])[before : before + n]
-        return out if self.range is None else out.clamp_(*self.range)
+                def noise(step: int) -> Tensor:
+                    return step_noise(self.shape, seed, step, a, b)
+
+                flow, state = self._start(self.flow(own, guidance, noise), x)
+                batch = Batch()
+                if keep:
+                    batch.add(self.kernel.t_max, self._samples_in(state))
+
+                def after_step(_: int, t: float, state: Tensor) -> None:
+                    bar.update(b - a)
+                    if keep and t > 0:
+                        batch.add(t, self._samples_in(state))
+
+                observed = after_step if progress or keep else None
+                end = integrate_to_data(solver, flow, state, steps, observed)
+                return batch.finish(self._samples_in(end), flow.nfe)
+
+            batches = [*in_batches(draw, low, high, *self._batch_sizes(solver, batch_size))]
+        rows = slice(before, before + n)
+        samples = torch.cat([batch.end for batch in batches])[rows]
+        samples = samples if self.range is None else samples.clamp_(*self.range)
+        return join_batches(batches, rows, samples)
+
+    def _start(self, flow: Flow, x: Tensor) -> tuple[Flow, Tensor]:
+        """Return the ODE that a solver integrates for samples, and its state at x_T."""
+        return flow, x
+
+    def _samples_in(self, state: Tensor) -> Tensor:
+        """Return x, shape (B, *shape), of a state of that ODE."""
+        return state
 
     def _batch_sizes(self, solver: Solver, asked: int | None) -> tuple[int, int]:
         """Return how many samples at a time, and how many at least."""
         default = max(1, _BATCH_COORDINATES // self.kernel.dim)
-        size = default if asked is None else whole("batch_size", asked, 1)
-        tile = fixed_batch_size(self.kernel.dim) if self.device.type == "cpu" else 1
-        return (GROUP, GROUP) if solver.couples_samples else (-(-size // tile) * tile, tile)
-
-    def _walk(
-        self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None
-    ) -> Tensor:
-        """Return data from x_T: the solver down to t_min, then the step to 0, told as any other."""
-        kernel = self.kernel
-
-        def walk() -> Tensor:
-            y = (
-                solver.integrate(
-                    flow, x, kernel.t_max, kernel.t_min, steps=steps - 1, callback=callback
-                )
-                if steps > 1
-                else x
-            )
-            t = kernel.t_min if steps > 1 else kernel.t_max
-            return flow.denoise(y, t) if kernel.affine else y - t * flow.field(y, t)
-
-        y = walk()
-        if callback is not None:
-            callback(steps - 1, 0.0, y)
-        if not all_finite(y):
-            flow.guard = True  # walk once more, checking every evaluation, to name the time
-            walk()
-            raise ZooError("the samples are not finite")
-        return y
+        size = default if asked is None else check_integer("batch_size", asked, 1)
+        least = fixed_batch_size(self.kernel.dim) if self.device.type == "cpu" else 1
+        return (GROUP, GROUP) if solver.couples_samples else (-(-size // least) * least, least)
 
     def _solver(self, solver: Solver | str | None) -> Solver:
         if solver is None:
@@ -246,6 +249,55 @@ class FieldModel(nn.Module):
             raise ZooError(f"t has shape {tuple(t.shape)}; expected a number or ({len(x)},)")
         return self.flow()
 
+    def log_likelihood(
+        self,
+        x_0: Tensor,
+        *,
+        exact: bool | None = None,
+        probes: int = 8,
+        steps: int | None = None,
+        solver: Solver | str | None = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+    ) -> LogLikelihood:
+        """Return log p_0(x_0) by the ODE's change of variables, with its error and bits per dim.
+
+        Args:
+            x_0: data (n, *shape); floats for a density in data units, integers 0..255 for images,
+                which are dequantised uniformly into a bound on their log probability.
+            exact: the divergence exactly, or by Hutchinson's estimate; None for exact up to 16
+                coordinates.
+            probes: random vectors per sample, at least 2 so that the error can be stated.
+            steps: of the solver; a hint to the default one, which is adaptive.
+            solver: a solver or the name of one; by default dopri5, at a tolerance of 1e-7 for a
+                float64 field and 1e-5 for a float32 network.
+            seed: of probes and dequantisation; sample i depends on (seed, i) alone.
+            batch_size: samples at a time.
+
+        Raises:
+            ZooError: data of the wrong shape or not finite, or an option out of range.
+        """
+        if tuple(x_0.shape[1:]) != self.shape:
+            raise ZooError(f"x_0 has shape {tuple(x_0.shape)}; expected (n, *{self.shape})")
+        if solver is None:
+            tolerance = _FINE if self.dtype == torch.float64 else _COARSE
+            solver = accurate_solver(self.dtype, tolerance)
+        return log_likelihood(
+            self.flow(),
+            self.prior,
+            x_0,
+            solver=accurate_solver(self.dtype, tolerance)
+            if solver is None
+            else self._solver(solver),
+            steps=step_count(steps, self.steps),
+            value_range=self.config.data.range if self.config else (-1.0, 1.0),
+            exact=exact,
+            probes=probes,
+            seed=seed,
+            batch_size=batch_size,
+            device=self.device,
+        )
+
     def log_prob(
         self,
         x_0: Tensor,
@@ -255,24 +307,8 @@ class FieldModel(nn.Module):
         steps: int | None = None,
         seed: int = 0,
     ) -> Tensor:
-        """Return log p_0(x_0) in nats, shape (n,), float64: the ODE's change of variables.
-
-        `zoo.models.likelihood.log_prob` takes the same arguments and more, and returns the standard
-        error and bits per dimension too.
-
-        Args:
-            x_0: data (n, *shape); integers 0..255 are images, dequantised uniformly.
-            exact: exact divergence or Hutchinson's estimate; None for exact up to 16 coordinates.
-            probes: random vectors per sample of the estimate.
-            steps: a hint to the adaptive solver.
-            seed: of probes and dequantisation.
-
-        Raises:
-            ZooError: data of the wrong shape or not finite, or an option out of range.
-        """
-        from zoo.models.likelihood import log_prob
-
-        return log_prob(self, x_0, exact=exact, probes=probes, steps=steps, seed=seed).nats
+        """Return log p_0(x_0) in nats, shape (n,), float64; see `log_likelihood`."""
+        return self.log_likelihood(x_0, exact=exact, probes=probes, steps=steps, seed=seed).nats
 
     def _check_batch(self, x: Tensor) -> None:
         if tuple(x.shape[1:]) != self.shape:
@@ -295,107 +331,23 @@ class FieldModel(nn.Module):
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        return self._move(x_0, self.kernel.t_min, self.kernel.t_max, steps, solver)
+        return self._integrate(x_0, self.kernel.t_min, self.kernel.t_max, steps, solver)
 
     @torch.inference_mode()
     def decode(
         self, x_T: Tensor, *, steps: int | None = None, solver: Solver | str | None = None
     ) -> Tensor:
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
-        return self._move(x_T, self.kernel.t_max, self.kernel.t_min, steps, solver)
+        return self._integrate(x_T, self.kernel.t_max, self.kernel.t_min, steps, solver)
 
-    def _move(
+    def _integrate(
         self, x: Tensor, t_from: float, t_to: float, steps: int | None, solver: Solver | str | None
     ) -> Tensor:
         self._check_batch(x)
         steps = step_count(steps, self.steps)
-        walk = accurate_solver(self.dtype) if solver is None else self._solver(solver)
+        method = accurate_solver(self.dtype) if solver is None else self._solver(solver)
         x = x.to(self.device, torch.float64)
-        return walk.integrate(self.flow(), x, t_from, t_to, steps=steps)
-
-    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
-        """Write the model folder: card, config.json, model.safetensors; whole or not at all.
-
-        Args:
-            folder: where to; replaced if there.
-            dtype: of the weights on disk, e.g. torch.float16; None as they are.
-
-        Raises:
-            ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so
-                that its name is not known; its options cannot be written as JSON; a disk that
-                refuses.
-        """
-        return self.write(Path(folder), dtype=dtype)
-
-    def write(
-        self,
-        folder: Path,
-        *,
-        name: str = "",
-        dtype: torch.dtype | None = None,
-        samples: Tensor | None = None,
-        caption: str = "samples",
-    ) -> Path:
-        """Write the model folder; arguments and errors as for `zoo.folder.write.write_folder`."""
-        return write_folder(
-            folder,
-            self.describe(),
-            self._saved_network(),
-            self.card,
-            name=name,
-            dtype=dtype,
-            samples=samples,
-            caption=caption,
-        )
-
-    def _saved_network(self) -> Network:
-        """Return the network whose weights are saved."""
-        return self.network
-
-    def describe(self) -> Config:
-        """Return config.json of the model with the parts that it has now; no weights are listed.
-
-        Raises:
-            ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so
-                that its name and options are not known; or its options cannot be written as JSON.
-        """
-        known = self.config
-        if known is None:
-            config = Config(
-                format=1,
-                data=Data(self.shape, range=self.range, labels=self.network.labels),
-                kernel=self._part("kernel"),
-                prior=self._part("prior"),
-                network=self._part("network"),
-                solver=self._part("solver"),
-            )
-            return msgspec.structs.replace(config, requires=requirements(config))
-        solver, steps = without_steps(known.solver)
-        if (known.kernel, known.prior, solver) == (
-            self.kernel.part,
-            self.prior.part,
-            self.solver.part,
-        ):
-            return known
-        own = self._part("solver")
-        config = msgspec.structs.replace(
-            known,
-            kernel=self._part("kernel"),
-            prior=self._part("prior"),
-            solver=Part(own.use, {**own.options, **steps}),
-        )
-        return msgspec.structs.replace(config, requires=requirements(config))
-
-    def _part(self, kind: str) -> Part:
-        """Return name and options of the model's kernel, prior, network or solver."""
-        part: Part | None = getattr(self, kind).part
-        if part is None:
-            raise ZooError(f"the {kind} has no name to save; build it with zoo.{kind}(name, ...)")
-        try:
-            json.dumps(part.options, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ZooError(f"the {kind}'s options are not JSON: {error}") from error
-        return part
+        return method.integrate(self.flow(), x, t_from, t_to, steps=steps)
 
     def push_to_hub(
         self,
@@ -425,52 +377,3 @@ class FieldModel(nn.Module):
                 create_pr=create_pr,
                 keep_picture=True,
             )
-
-    def compile(self, *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]
-        """Let torch.compile make the network's code at its first call; return the model.
-
-        Arguments are those of torch.compile: mode="reduce-overhead" records CUDA graphs too. On the
-        CPU, where batches are cut into tiles of one size, one compilation serves all of them.
-        """
-        self._compiled().compile(*args, **kwargs)
-        return self
-
-    def _compiled(self) -> nn.Module:
-        """Return the module that `compile` works on."""
-        return self.network
-
-    def extra_repr(self) -> str:
-        """Return the parts that are not modules."""
-        kinds = (type(p).__name__ for p in (self.kernel, self.prior, self.solver))
-        return ", ".join(kinds) + f", shape={self.shape}"
-
-
-def _bar(n: int, steps: int, shown: bool) -> tqdm:  # type: ignore[type-arg]
-    """Return a bar of n samples' steps, quiet unless shown on a terminal."""
-    off = None if shown else True
-    return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=off)
-
-
-def _moving(bar: tqdm, samples: int) -> StepCallback:  # type: ignore[type-arg]
-    """Return a callback that moves the bar by a step of so many samples."""
-
-    def tell(_i: int, _t: float, _x: Tensor) -> None:
-        bar.update(samples)
-
-    return tell
-
-
-def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
-    """Return the network, whose weights are of `dtype`, as a function of (x, t), or (x, t, labels).
-
-    It is guided by the labels, evaluated in tiles, and shown x and t in `shown_dtype(dtype)`.
-    """
-
-    def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        both = torch.cat([labels, torch.full_like(labels, -1)])
-        twice = t if t.ndim == 0 else torch.cat([t, t])
-        conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
-        return plain + guidance * (conditional - plain)
-
-    size = max(fixed_batch_size(dim), network.tile)
-    return fixed_size_batches(autocast_predict(network if guidance == 1.0 else guided, dtype), size)

@@ -23,7 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, IsotropicKernel, Network, SelfSimilarKernel, over
+from zoo.interfaces import (
+    FieldKernel,
+    IsotropicKernel,
+    Network,
+    SelfSimilarKernel,
+    check_positive,
+    over,
+)
 
 FEATURES = 3
 _NODES = 16
@@ -113,8 +120,7 @@ class Preconditioned(Network):
         sigma_data: float = 0.5,
     ) -> None:
         super().__init__()
-        if not 0 < sigma_data < math.inf:
-            raise ZooError(f"sigma_data = {sigma_data}; expected a positive number")
+        check_positive("sigma_data", sigma_data)
         if kernel.random_level and not isinstance(kernel, IsotropicKernel):
             raise ZooError(
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "

@@ -6,7 +6,7 @@ from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
 from zoo.numerics.logjet import LogJet
 from zoo.numerics.roots import solve_increasing
 from zoo.numerics.scaled import Scaled
-from zoo.numerics.special import betainc, gammainc, log_gamma_ratio
+from zoo.numerics.special import betainc, gammainc, log_gamma_ratio, on_cpu
 
 __all__ = [
     "Expression",
@@ -22,5 +22,6 @@ __all__ = [
     "log_gamma_ratio",
     "log_value",
     "occurring",
+    "on_cpu",
     "solve_increasing",
 ]

@@ -5,11 +5,12 @@ Functions return matplotlib.figure.Figure and touch no global state; `write_png`
     import zoo
     from zoo.plotting import trajectories, write_png
 
-    write_png(trajectories(zoo.load("gravity-fashion-mnist")), Path("walk.png"))
+    write_png(trajectories(zoo.load("gravity-fashion-mnist")), Path("trajectories.png"))
 
-What is drawn can be had as numbers: `trace`, `density`, `radial_laws`, `walk`.
+What is drawn can be had as numbers: `trace`, `density`, `radial_laws`, `FieldModel.trajectory`.
 """
 
+from zoo.plotting.film import denoise_along
 from zoo.plotting.line_picture import draw_field_lines
 from zoo.plotting.lines import FieldLines, density, trace
 from zoo.plotting.pages import comparison, field_lines, kernel_page, radial_densities, trajectories
@@ -17,12 +18,10 @@ from zoo.plotting.plane import draw_trajectories
 from zoo.plotting.png import check_png, write_png
 from zoo.plotting.points import line_points, plane_points
 from zoo.plotting.radial import RadialLaw, draw_radial_densities, radial_law, radial_laws
-from zoo.plotting.walks import Walk, denoise_along, walk
 
 __all__ = [
     "FieldLines",
     "RadialLaw",
-    "Walk",
     "check_png",
     "comparison",
     "denoise_along",
@@ -39,6 +38,5 @@ __all__ = [
     "radial_laws",
     "trace",
     "trajectories",
-    "walk",
     "write_png",
 ]

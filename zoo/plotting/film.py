@@ -1,4 +1,4 @@
-"""Walks of images: strips of x_t and of E[x_0 | x_t] along the steps, and how large x_t is."""
+"""Trajectories of images: strips of x_t and E[x_0 | x_t] along the steps, and the size of x_t."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from torch import Tensor
 
 from zoo.folder.picture import grid
 from zoo.interfaces import FieldKernel
+from zoo.models.model import FieldModel
+from zoo.models.trajectory import Trajectory
 from zoo.plotting.style import INK, PALETTE, QUIET, tidy
-from zoo.plotting.walks import Walk
 
 # States shown of each sample; the sample itself follows.
 COLUMNS = 9
@@ -22,20 +23,32 @@ def chosen(count: int, columns: int = COLUMNS) -> Tensor:
     return torch.linspace(0, count - 1, min(columns, count)).round().long()
 
 
-def film(walked: Walk, denoised: Tensor | None, columns: int = COLUMNS) -> Tensor:
+def film(drawn: Trajectory, denoised: Tensor | None, columns: int = COLUMNS) -> Tensor:
     """Return the tiles of the strips, (rows, columns + 1, C, H, W) in [-1, 1].
 
     Sample i has row 2 i, its states x_t, and row 2 i + 1, E[x_0 | x_t]; one row where there is no
-    `denoised`, (S, n, C, H, W). States with a root mean square above that of the sample are
+    `denoised`, (S - 1, n, C, H, W). States with a root mean square above that of the sample are
     scaled down to it, so that noise shows as noise. The last column is the sample.
     """
-    at = chosen(len(walked.t), columns)
-    ends = walked.samples.double()
-    size = walked.rms[at] / ends.flatten(1).square().mean(dim=1).sqrt().clamp(min=1e-3)
-    states = walked.x[at] / size.clamp(min=1)[:, :, None, None, None]
+    at = chosen(len(drawn.t) - 1, columns)
+    ends = drawn.samples.double()
+    size = drawn.rms[at] / ends.flatten(1).square().mean(dim=1).sqrt().clamp(min=1e-3)
+    states = drawn.x[at] / size.clamp(min=1)[:, :, None, None, None]
     strips = [states] if denoised is None else [states, denoised[at]]
     tiles = torch.stack([torch.cat([strip, ends[None]]) for strip in strips], dim=2)
     return tiles.transpose(0, 1).transpose(1, 2).flatten(0, 1).float().clamp(-1, 1)
+
+
+@torch.inference_mode()
+def denoise_along(model: FieldModel, drawn: Trajectory) -> Tensor:
+    """Return E[x_0 | x_t] at every state of a trajectory but the last, shape (S - 1, n, *shape).
+
+    Raises:
+        ZooError: the kernel's velocity is not affine in x_0.
+    """
+    flow = model.flow()
+    pairs = zip(drawn.x[:-1].to(model.device), drawn.t[:-1].tolist(), strict=True)
+    return torch.stack([flow.denoise(x, t) for x, t in pairs]).cpu()
 
 
 def sample_colour(i: int) -> str:
@@ -43,9 +56,9 @@ def sample_colour(i: int) -> str:
     return PALETTE[i % len(PALETTE)]
 
 
-def draw_film(axes: Axes, walked: Walk, denoised: Tensor | None, title: str) -> None:
-    """Draw the strips of a walk of images; arguments as for `film`."""
-    tiles = film(walked, denoised)
+def draw_film(axes: Axes, drawn: Trajectory, denoised: Tensor | None, title: str) -> None:
+    """Draw the strips of a trajectory of images; arguments as for `film`."""
+    tiles = film(drawn, denoised)
     rows, columns = tiles.shape[:2]
     axes.imshow(
         grid(tiles.flatten(0, 1), columns=columns),
@@ -53,7 +66,7 @@ def draw_film(axes: Axes, walked: Walk, denoised: Tensor | None, title: str) -> 
         interpolation="nearest" if tiles.shape[4] < _LARGE else "antialiased",
         aspect=tiles.shape[3] / tiles.shape[4],
     )
-    times = [f"{t:.2g}" for t in walked.t[chosen(len(walked.t))].tolist()]
+    times = [f"{t:.2g}" for t in drawn.t[chosen(len(drawn.t) - 1)].tolist()]
     axes.set_xticks([i + 0.5 for i in range(columns)], [*times, "sample"])
     kinds = ["$x_t$"] if denoised is None else ["$x_t$", r"$E[x_0 \mid x_t]$"]
     axes.set_yticks([i + 0.5 for i in range(rows)], kinds * (rows // len(kinds)))
@@ -65,14 +78,14 @@ def draw_film(axes: Axes, walked: Walk, denoised: Tensor | None, title: str) -> 
         label.set_color(sample_colour(row // len(kinds)))
 
 
-def draw_size(axes: Axes, walked: Walk, kernel: FieldKernel) -> None:
+def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
     """Draw the root mean square of each sample's x_t over t; dotted, the kernel's typical one."""
-    t = walked.t
+    t = drawn.t[:-1]
     alpha, sigma = kernel.marginal(t)
-    data = walked.samples.double().square().mean().sqrt()
+    data = drawn.samples.double().square().mean().sqrt()
     typical = ((alpha * data).square() + sigma.square()).sqrt()
     axes.plot(t, typical, color=QUIET, lw=1.2, ls=":", label="typical of the kernel")
-    for i, one in enumerate(walked.rms.T):
+    for i, one in enumerate(drawn.rms[:-1].T):
         axes.plot(t, one, color=sample_colour(i), lw=1.2)
     axes.legend(loc="upper right", frameon=False, fontsize=8)
     axes.set_xscale("log")

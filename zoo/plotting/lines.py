@@ -54,7 +54,7 @@ def trace(
 ) -> FieldLines:
     """Return the field lines of the points `data`, (N, 1), under a kernel of dim 1.
 
-    They are walked from t_min with Runge and Kutta's method in log t, to the time where noise is
+    They start at t_min and go, by Runge and Kutta's method in log t, to the time where noise is
     REACH times as wide as the data.
 
     Args:
@@ -133,5 +133,5 @@ def _quantiles(kernel: FieldKernel, point: Tensor, count: int) -> Tensor:
     total = mass.cumsum(0) - mass / 2
     q = (torch.arange(count, dtype=torch.float64) + 0.5) / count * mass.sum()
     right = torch.searchsorted(total, q).clamp(1, _NODES - 1)
-    share = (q - total[right - 1]) / (total[right] - total[right - 1])
-    return torch.lerp(x[right - 1], x[right], over(share, x[right]))
+    fraction = (q - total[right - 1]) / (total[right] - total[right - 1])
+    return torch.lerp(x[right - 1], x[right], over(fraction, x[right]))

@@ -12,13 +12,12 @@ from zoo.folder.picture import drawable
 from zoo.interfaces import FieldKernel
 from zoo.models.exact import exact
 from zoo.models.model import FieldModel
-from zoo.plotting.film import draw_film, draw_size
+from zoo.plotting.film import denoise_along, draw_film, draw_size
 from zoo.plotting.line_picture import draw_field_lines
 from zoo.plotting.plane import draw_trajectories
 from zoo.plotting.points import line_points
 from zoo.plotting.radial import draw_radial_densities
 from zoo.plotting.style import PALETTE, new_figure
-from zoo.plotting.walks import denoise_along, walk
 
 # dim -> the kernel at that dim.
 Build = Callable[[int], FieldKernel]
@@ -92,12 +91,13 @@ def kernel_page(
         raise ZooError(f"data has shape {tuple(data.shape)}; expected points of the plane, (N, 2)")
     _check_count(n, MOST_POINTS)
     name, build = next(iter(builds.items()))
-    walked = walk(exact(build(2), data.double()), n, steps=steps, seed=seed, progress=progress)
+    model = exact(build(2), data.double())
+    drawn = model.trajectory(n, steps=steps, seed=seed, progress=progress)
     figure = new_figure(12.4, 3.9)
     lines, radial, plane = figure.subplots(1, 3, width_ratios=(1.15, 1.0, 1.12))
     draw_field_lines(lines, build(1), line_points(), title=_lines_of(name), progress=progress)
     draw_radial_densities(radial, {key: each(dim) for key, each in builds.items()})
-    draw_trajectories(plane, walked, "exact ODE from the prior to data", data)
+    draw_trajectories(plane, drawn, "exact ODE from the prior to data", data)
     return figure
 
 
@@ -162,18 +162,18 @@ def trajectories(
     usual, most = (4, MOST_IMAGES) if images else (64, MOST_POINTS)
     n = usual if n is None else n
     _check_count(n, most)
-    walked = walk(model, n, steps=steps, seed=seed, progress=progress)
+    drawn = model.trajectory(n, steps=steps, seed=seed, progress=progress)
     title = f"{name}: from the prior to data, seed {seed}".removeprefix(": ")
     if not images:
         figure = new_figure(5.6, 4.6)
-        draw_trajectories(figure.add_subplot(), walked, title)
+        draw_trajectories(figure.add_subplot(), drawn, title)
         return figure
-    denoised = denoise_along(model, walked) if model.kernel.affine else None
+    denoised = denoise_along(model, drawn) if model.kernel.affine else None
     rows = n if denoised is None else 2 * n
     figure = new_figure(8.0, 0.6 + 0.66 * rows + 2.0)
     strips, size = figure.subplots(2, 1, height_ratios=(0.6 + 0.66 * rows, 2.0))
-    draw_film(strips, walked, denoised, title)
-    draw_size(size, walked, model.kernel)
+    draw_film(strips, drawn, denoised, title)
+    draw_size(size, drawn, model.kernel)
     return figure
 
 

@@ -8,8 +8,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
 from torch import Tensor
 
+from zoo.models.trajectory import Trajectory
 from zoo.plotting.style import FAINT, INK, TIMES, tidy
-from zoo.plotting.walks import Walk
 
 # The picture shows this many times the width of where the trajectories end.
 WINDOW = 1.9
@@ -17,29 +17,30 @@ WINDOW = 1.9
 _DECADES = 100.0
 
 
-def draw_trajectories(axes: Axes, walked: Walk, title: str, data: Tensor | None = None) -> None:
-    """Draw a walk in the plane, coloured by t; the dots are where it ends.
+def draw_trajectories(
+    axes: Axes, drawn: Trajectory, title: str, data: Tensor | None = None
+) -> None:
+    """Draw a trajectory in the plane, coloured by t; the dots are its samples.
 
     Args:
         axes: to draw on; its figure gets a bar of the times.
-        walked: of a model with shape (2,).
+        drawn: of a model with shape (2,).
         title: of the axes.
         data: points of the data set, (N, 2), drawn faintly behind.
     """
-    ends = walked.samples.double()
-    # The last step goes from t_min to t = 0.
-    paths = torch.cat([walked.x, ends[None]]).transpose(0, 1)
+    ends = drawn.samples.double()
+    paths, t = drawn.x.transpose(0, 1), drawn.t[:-1]
     segments = torch.stack([paths[:, :-1], paths[:, 1:]], dim=2)
     shown = ends if data is None else data
     middle = (shown.amax(dim=0) + shown.amin(dim=0)) / 2
     half = WINDOW * float((shown - middle).abs().max() or 1.0)
     if data is not None:
         axes.plot(data[:, 0], data[:, 1], ".", color=FAINT, ms=3.2, mew=0, zorder=0)
-    inside = ((walked.x - middle).abs() <= half).all(dim=2).any(dim=1)
-    latest = float(walked.t[inside].max()) if bool(inside.any()) else float(walked.t.max())
+    inside = ((drawn.x[:-1] - middle).abs() <= half).all(dim=2).any(dim=1)
+    latest = float(t[inside].max()) if bool(inside.any()) else float(t.max())
     lines = LineCollection(
         list(segments.flatten(0, 1).numpy()),
-        array=walked.t.expand(len(paths), -1).flatten().numpy(),
+        array=t.expand(len(paths), -1).flatten().numpy(),
         cmap=TIMES,
         norm=LogNorm(latest / _DECADES, latest, clip=True),
         lw=1.0,

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 
 import torch
 from torch import Tensor
 
 from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
-
-
-def whole(name: str, value: int, least: int | None = None, most: int | None = None) -> int:
-    """Return a whole number as an int.
-
-    Raises:
-        ZooError: it is none, less than `least`, or more than `most`.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or (least is not None and number < least):
-        wanted = "a whole number" if least is None else f"a whole number of at least {least}"
-        raise ZooError(f"{name} = {value!r}; expected {wanted}")
-    if most is not None and number > most:
-        raise ZooError(f"{name} = {value!r}; expected a whole number of at most {most}")
-    return number
+from zoo.interfaces.checks import check_integer
 
 
 def step_count(steps: int | None, default: int, least: int = 1) -> int:
@@ -36,7 +18,7 @@ def step_count(steps: int | None, default: int, least: int = 1) -> int:
     Raises:
         ZooError: it is not a whole number from `least` to 100,000.
     """
-    return whole("steps", default if steps is None else steps, least, MAX_STEPS)
+    return check_integer("steps", default if steps is None else steps, least, MAX_STEPS)
 
 
 def seed_from(seed: int | None, generator: torch.Generator | None) -> int:
@@ -48,7 +30,7 @@ def seed_from(seed: int | None, generator: torch.Generator | None) -> int:
     if seed is not None and generator is not None:
         raise ZooError("give seed or generator, not both")
     if seed is not None:
-        return whole("seed", seed)
+        return check_integer("seed", seed)
     device = generator.device if generator is not None else "cpu"
     return int(torch.randint(2**63 - 1, (), generator=generator, device=device))
 

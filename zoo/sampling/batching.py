@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -48,10 +48,12 @@ def fixed_size_batches(predict: Predict, size: int) -> Predict:
     return tiled
 
 
-Draw = Callable[[int, int], Tensor]
+Drawn = TypeVar("Drawn")
 
 
-def in_batches(draw: Draw, first: int, last: int, size: int, least: int) -> Iterator[Tensor]:
+def in_batches(
+    draw: Callable[[int, int], Drawn], first: int, last: int, size: int, least: int
+) -> Iterator[Drawn]:
     """Yield draw(a, b) for batches a..b-1 of `size` rows that cover first..last-1, in order.
 
     Where a batch does not fit into an accelerator's memory, it and those after it are halved, in
@@ -63,32 +65,15 @@ def in_batches(draw: Draw, first: int, last: int, size: int, least: int) -> Iter
     while first < last:
         end = min(first + size, last)
         try:
-            rows = draw(first, end)
+            drawn = draw(first, end)
         except torch.OutOfMemoryError:
             if size <= least:
                 raise
-            rows = None  # go on outside: the exception holds what was allocated
-        if rows is None:
+            drawn = None  # go on outside: the exception holds what was allocated
+        if drawn is None:
             size = max(least, min(size, end - first) // (2 * least) * least)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             continue
-        yield rows
+        yield drawn
         first = end
-
-
-# The largest block that raises glibc's thresholds (M_MMAP_THRESHOLD_MAX is 32 MiB), less a page for
-# what malloc adds to it.
-_LARGEST = 2**25 - 4096
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Let the allocator keep what tensors on the CPU free; once per process.
-
-    glibc gives freed memory back to the system as soon as there is more of it than twice the
-    largest block that it has seen freed, and the system clears every page that it hands out again:
-    that cost more than a solver's own arithmetic, and 4 % of a training step. One large block,
-    never written, is taken and freed for it to have seen (mallopt(3), M_MMAP_THRESHOLD).
-    """
-    torch.empty(_LARGEST, dtype=torch.uint8)

@@ -26,6 +26,7 @@ KERNEL_LAWS = {
     "quantiles": "radial",
     "concentration": "spread",
     "levels": "spread",
+    "declarations": "declared",
     "sampling": "draws",
     "transport": "draws",
     "shares": "draws",

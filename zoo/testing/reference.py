@@ -16,20 +16,23 @@ VARIANCE = 0.25
 class ReferenceKernel(FieldKernel):
     """N(x_0, t^2 I), t in [0.002, 80]."""
 
+    affine_path = True
+    gaussian = True
+
     def __init__(self, *, dim: int) -> None:
         super().__init__(dim=dim, t_min=0.002, t_max=80.0)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log N(x_t; x_0, t^2 I), shape (B,)."""
         t = torch.as_tensor(t).double()
         square = ((x_t - x_0) / over(t, x_t)).flatten(1).square().sum(dim=1)
         return (-square / 2 - self.dim * (0.5 * math.log(2 * math.pi) + t.log())).to(x_t.dtype)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return (x_t - x_0) / t, shape (B, *)."""
         return (x_t - x_0) / over(t, x_t)
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_0 + t n, shape (B, *)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import CheckFailure
-from zoo.interfaces import Flow, Solver
+from zoo.interfaces import Flow, GridSolver, Solver
 from zoo.testing.numerics import normal
 from zoo.testing.reference import VARIANCE, ReferenceKernel, denoiser, flow_map
 
@@ -56,11 +56,19 @@ def _run(solver: Solver, ends: tuple[float, float], steps: int) -> tuple[float, 
         end = solver.integrate(flow, x, *ends, steps=steps)
     if end.shape != x.shape or end.dtype != torch.float64:
         raise CheckFailure(f"the result is {end.dtype} of shape {tuple(end.shape)}; expected x's")
+    if isinstance(solver, GridSolver) and flow.nfe != solver.evaluations(steps):
+        raise CheckFailure(
+            f"{steps} steps take {flow.nfe} evaluations; declared {solver.evaluations(steps)}, "
+            f"by stages = {solver.stages}"
+        )
     return float((end - exact).abs().max() / exact.abs().max()), flow.nfe
 
 
 def order(solver: Solver) -> None:
-    """The error falls with the steps at the declared order; that of adaptive solvers is small."""
+    """The error falls with the steps as `order` says; adaptive solvers keep it small.
+
+    A step of a `GridSolver` takes `stages` evaluations.
+    """
     for direction, ends in _ENDS.items():
         runs = [_run(solver, ends, steps) for steps in _STEPS]
         errors = [error for error, _ in runs]

@@ -11,8 +11,8 @@ from torch import Tensor
 from zoo.config.model import Config, Data
 from zoo.errors import ZooError
 from zoo.folder.picture import drawable
-from zoo.host.build import prior_of, solver_of
 from zoo.host.requirements import requirements
+from zoo.models.assemble import assemble
 from zoo.models.model import FieldModel
 from zoo.sampling.arguments import classes_in_turn
 from zoo.train.progress import hours, last_loss
@@ -51,14 +51,7 @@ def model_of(trainer: Trainer) -> FieldModel:
             "outcome": outcome,
         },
     )
-    return FieldModel(
-        kernel=trainer.kernel,
-        prior=prior_of(recipe.prior, trainer.kernel),
-        network=network,
-        solver=solver_of(recipe.solver),
-        shape=data.shape,
-        config=config,
-    )
+    return assemble(config, network, kernel=trainer.kernel)
 
 
 def shown(model: FieldModel) -> Tensor:

@@ -22,7 +22,7 @@ from zoo.config.recipe import Recipe, differences, from_dict
 from zoo.data import Images
 from zoo.errors import ZooError, one_line
 from zoo.interfaces import FieldKernel, Network
-from zoo.sampling.batching import keep_freed_memory
+from zoo.numerics.memory import keep_freed_memory
 from zoo.train import checkpoint
 from zoo.train import progress as progress_log
 from zoo.train.batch import Batch, Draws, step_seed

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
-from zoo.interfaces.flow import Predict
+from zoo.interfaces.flow import Predict, StepNoise
+from zoo.models.guidance import conditioned
 from zoo.models.lift.network import LiftedNetwork, level_rate
-from zoo.models.model import conditioned
 from zoo.sampling.precision import shown_dtype
 
 
@@ -27,9 +27,11 @@ class AugmentedFlow(Flow):
         dtype: of the denoiser.
         labels: class numbers (B,), or None.
         sigma_data: standard deviation of the data.
+        noise: of stochastic solvers, see `Flow`; (B, *shape), without the level.
     """
 
     kernel: IsotropicKernel
+    state_dtype = torch.float64
 
     def __init__(
         self,
@@ -41,8 +43,11 @@ class AugmentedFlow(Flow):
         dtype: torch.dtype,
         labels: Tensor | None = None,
         sigma_data: float | None = None,
+        noise: StepNoise | None = None,
     ) -> None:
-        super().__init__(kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data)
+        super().__init__(
+            kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data, noise=noise
+        )
         self.high, self.shape = high, shape
         self._known: tuple[Tensor, Tensor] | None = None
 
@@ -54,23 +59,24 @@ class AugmentedFlow(Flow):
             x' = m + (x - m) high / sigma
 
         is on level `high` what the ODE makes of x. Since dx/dsigma = (x - D) / sigma whatever
-        the kernel, the walk from there is that of a sample with level `high` at t_max. The network
-        is asked for m at x high / sigma: once, for this is the walk's first evaluation, D(x', high)
-        = m up to O(|m| sigma_data^2 / high^2). Samples below `high` start as they are.
+        the kernel, the trajectory from there is that of a sample with level `high` at t_max. The
+        network is asked for m at x high / sigma: once, for this is the first evaluation of the
+        trajectory, D(x', high) = m up to O(|m| sigma_data^2 / high^2). Samples below `high` start
+        as they are.
         """
         flat = x.flatten(1)
         sigma = flat.square().mean(dim=1).sqrt().clamp(min=torch.finfo(x.dtype).tiny)
         level = sigma.clamp(max=self.high)
-        share = over(level / sigma, x)
-        d = self._ask(share * x, level, self.kernel.t_max, guard=True)
-        x = share * x + (1 - share) * d
+        ratio = over(level / sigma, x)
+        d = self._ask(ratio * x, level, self.kernel.t_max, guard=True)
+        x = ratio * x + (1 - ratio) * d
         state = torch.cat([x.flatten(1), level[:, None]], dim=1)
         self._known = (state, d)
         return state
 
     def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return (x, sigma), shapes (B, *shape) and (B,)."""
-        return state[:, :-1].reshape(-1, *self.shape), state[:, -1]
+        return split_level(state, self.shape)
 
     def _ask(self, x: Tensor, level: Tensor, t: Tensor | float, guard: bool) -> Tensor:
         self.nfe += 1
@@ -91,6 +97,11 @@ class AugmentedFlow(Flow):
         d = known[1] if known and at_start else self._ask(x, level, t, self.guard)
         return x, d, level, torch.as_tensor(t, dtype=torch.float64, device=x.device)
 
+    def noise(self, step: int, like: Tensor) -> Tensor:
+        """Return N(0, I) for the samples of a step and 0 for their levels, (B, d + 1)."""
+        samples = super().noise(step, self.unpack(like)[0])
+        return torch.cat([samples.flatten(1), like.new_zeros(len(like), 1)], dim=1)
+
     def noised(self, x: Tensor, keep: Tensor, amount: Tensor, noise: Tensor) -> Tensor:
         """Return the state with noise added: variances add, so the level goes to the hypotenuse."""
         moved = super().noised(x, keep, amount, noise)
@@ -109,6 +120,11 @@ class AugmentedFlow(Flow):
         return torch.cat([d.flatten(1), torch.zeros_like(level)[:, None]], dim=1)
 
 
+def split_level(state: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return (x, sigma), shapes (B, *shape) and (B,), of a state (x, sigma), (B, d + 1)."""
+    return state[:, :-1].reshape(-1, *shape), state[:, -1]
+
+
 class LiftedFlow(Flow):
     """The ODE of (x, t) alone, and the denoiser by level for whoever knows the level."""
 
@@ -119,6 +135,7 @@ class LiftedFlow(Flow):
         labels: Tensor | None,
         guidance: float,
         dtype: torch.dtype,
+        noise: StepNoise | None = None,
     ) -> None:
         predict = conditioned(network, guidance, kernel.dim, dtype)
         super().__init__(
@@ -128,6 +145,7 @@ class LiftedFlow(Flow):
             dtype=shown_dtype(dtype),
             labels=labels,
             sigma_data=network.sigma_data,
+            noise=noise,
         )
         self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
         self._high = network.denoiser.high
@@ -142,5 +160,9 @@ class LiftedFlow(Flow):
             raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
         parts = (self.kernel, self._by_level, self._high, shape)
         return AugmentedFlow(
-            *parts, dtype=self._dtype, labels=self.labels, sigma_data=self.sigma_data
+            *parts,
+            dtype=self._dtype,
+            labels=self.labels,
+            sigma_data=self.sigma_data,
+            noise=self._noise,
         )

@@ -6,15 +6,15 @@ import msgspec
 from torch import Tensor, nn
 
 from zoo.config.model import Config
-from zoo.config.part import Part
+from zoo.config.part import SolverPart
 from zoo.errors import ZooError
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import prior as build_prior
 from zoo.host.requirements import requirements
 from zoo.interfaces import FieldKernel, Flow, KernelPrior, Network, PriorSampler, Solver
-from zoo.interfaces.solver import StepCallback
+from zoo.interfaces.flow import StepNoise
 from zoo.models.lift.denoiser import GaussianDenoiser
-from zoo.models.lift.flow import LiftedFlow
+from zoo.models.lift.flow import LiftedFlow, split_level
 from zoo.models.lift.network import LiftedNetwork
 from zoo.models.model import FieldModel
 
@@ -30,7 +30,7 @@ class LiftedModel(FieldModel):
         source: the model whose denoiser it is.
         kernel: the kernel to run.
         prior: where the ODE starts.
-        solver: walks the ODE.
+        solver: integrates the ODE.
 
     Raises:
         ZooError: the source's kernel is not Gaussian, or `kernel` neither isotropic nor Gaussian,
@@ -59,7 +59,7 @@ class LiftedModel(FieldModel):
         solver = self.solver.part
         if solver is None or None in parts.values():
             return None
-        solver = Part(solver.use, {**solver.options, "steps": self._steps})
+        solver = SolverPart.of(solver, self._steps)
         config = msgspec.structs.replace(config, solver=solver, **parts)
         return msgspec.structs.replace(config, requires=requirements(config))
 
@@ -73,18 +73,23 @@ class LiftedModel(FieldModel):
         """Default number of solver steps, that of the model that was lifted."""
         return self._steps
 
-    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> LiftedFlow:
-        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
-        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype)
+    def flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+    ) -> LiftedFlow:
+        """Return the model's ODE, for a solver; arguments as for `FieldModel.flow`."""
+        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype, noise)
 
-    def _walk(
-        self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None
-    ) -> Tensor:
+    def _start(self, flow: Flow, x: Tensor) -> tuple[Flow, Tensor]:
         if not self.kernel.random_level or not isinstance(flow, LiftedFlow):
-            return super()._walk(solver, flow, x, steps, callback)
+            return super()._start(flow, x)
         augmented = flow.augmented(self.shape)
-        state = super()._walk(solver, augmented, augmented.start(x), steps, callback)
-        return augmented.unpack(state)[0]
+        return augmented, augmented.start(x)
+
+    def _samples_in(self, state: Tensor) -> Tensor:
+        return split_level(state, self.shape)[0] if self.kernel.random_level else state
 
     def _compiled(self) -> nn.Module:
         return self.network.denoiser.network

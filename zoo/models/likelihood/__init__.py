@@ -7,15 +7,13 @@ dimension the divergence is exact, the trace of the Jacobian by one backward pas
 in high dimension it is Hutchinson's estimate mean_k e_k . (df/dx) e_k with random signs e_k kept
 along the trajectory, so that each k estimates the whole integral and their spread gives the error.
 
-    from zoo.models.likelihood import log_prob
-
-    result = log_prob(model, images)
+    result = model.log_likelihood(images)
     result.nats, result.standard_error, result.bits_per_dim, result.note
 
 Sources: FFJORD, arXiv:1810.01367, section 3.1; score SDE, arXiv:2011.13456, appendix D.2.
 """
 
 from zoo.models.likelihood.dequantise import dequantise
-from zoo.models.likelihood.estimate import LogLikelihood, log_prob
+from zoo.models.likelihood.estimate import LogLikelihood, log_likelihood
 
-__all__ = ["LogLikelihood", "dequantise", "log_prob"]
+__all__ = ["LogLikelihood", "dequantise", "log_likelihood"]

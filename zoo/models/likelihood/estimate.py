@@ -1,4 +1,4 @@
-"""log_prob: the log likelihood of data, with the error of its estimate."""
+"""The log likelihood of data along an ODE, with the error of its estimate."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.host.build import solver as build_solver
-from zoo.interfaces import Solver
-from zoo.models.accurate import accurate_solver
+from zoo.interfaces import Flow, PriorSampler, Solver
+from zoo.interfaces.checks import all_finite, check_integer
 from zoo.models.likelihood.dequantise import LEVELS, dequantise
 from zoo.models.likelihood.flow import FlowWithDivergence
 from zoo.models.likelihood.traces import ExactTrace, HutchinsonTrace, random_signs
-from zoo.models.model import FieldModel
-from zoo.sampling.arguments import whole
 from zoo.sampling.rng import PROBES, seed_for
 
 # Up to this many coordinates the divergence is exact unless the caller says otherwise.
 EXACT_UP_TO = 16
 DEFAULT_PROBES = 8
-# Each step of the default solver is right to this, relative and absolute: by the field's dtype.
-FINE, COARSE = 1e-7, 1e-5
 # Numbers per batch: one sample of an image model holds a network's whole graph.
 _BATCH_COORDINATES = 2**18
 
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """What `log_prob` found.
+    """The log likelihood of some data.
 
     Attributes:
         nats: log density per sample in data units, or log probability of integer images, (n,).
@@ -54,90 +49,83 @@ class LogLikelihood:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def log_prob(
-    model: FieldModel,
+def log_likelihood(
+    flow: Flow,
+    prior: PriorSampler,
     x_0: Tensor,
     *,
+    solver: Solver,
+    steps: int,
+    value_range: tuple[float, float] | None = None,
     exact: bool | None = None,
     probes: int = DEFAULT_PROBES,
-    steps: int | None = None,
-    solver: Solver | str | None = None,
     seed: int = 0,
     batch_size: int | None = None,
+    device: torch.device | None = None,
 ) -> LogLikelihood:
-    """Return the log likelihood of data under a model.
+    """Return the log likelihood of data under an ODE and a prior.
+
+        log p_0(x_0) = log p_T(x_T) + integral_0^T div f_t(x_t) dt
 
     Args:
-        model: any kernel, prior and network.
+        flow: the ODE.
+        prior: the law of x_T.
         x_0: data (n, *shape); floats for a density in data units, integers 0..255 for images,
             which are dequantised uniformly into a bound on their log probability.
+        solver: any that steps by the field alone.
+        steps: of the solver.
+        value_range: what the integers 0 and 255 become; None where data are no images.
         exact: the divergence exactly, or by Hutchinson's estimate; None for exact up to 16
             coordinates.
         probes: random vectors per sample, at least 2 so that the error can be stated.
-        steps: of the solver; a hint to the default one, which is adaptive.
-        solver: a solver or the name of one; by default dopri5, at a tolerance of 1e-7 for a
-            float64 field and 1e-5 for a float32 network.
         seed: of probes and dequantisation; sample i depends on (seed, i) alone.
         batch_size: samples at a time.
+        device: of the flow; that of x_0 by default.
 
     Raises:
-        ZooError: data of the wrong shape or not finite, or an option out of range.
+        ZooError: data that are not finite, or an option out of range.
     """
-    probes = whole("probes", probes, 2)
-    dim = model.kernel.dim
+    kernel, device = flow.kernel, device or x_0.device
+    dim = kernel.dim
+    probes = check_integer("probes", probes, 2)
     size = max(1, _BATCH_COORDINATES // dim)
-    size = size if batch_size is None else whole("batch_size", batch_size, 1)
-    x_0, volume, note = _densities_of(model, x_0, seed)
-    walk = _solver(solver, model)
+    size = size if batch_size is None else check_integer("batch_size", batch_size, 1)
+    x_0, volume, note = _densities_of(x_0, value_range, seed)
     exact = dim <= EXACT_UP_TO if exact is None else exact
     signs = None if exact else random_signs(len(x_0), probes, dim, seed_for(seed, PROBES))
-    estimates, nfe = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)], 0
+    estimates = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)]
     for first in range(0, len(x_0), size):
         part = slice(first, first + size)
-        trace = ExactTrace() if signs is None else HutchinsonTrace(signs[part].to(model.device))
-        flow = FlowWithDivergence(model.flow(), model.shape, trace)
-        start = flow.pack(x_0[part].clone().to(model.device, torch.float64))
-        end = walk.integrate(
-            flow, start, model.kernel.t_min, model.kernel.t_max, steps=steps or model.steps
-        )
-        x_T, integral = flow.unpack(end)
-        estimates.append((integral + model.prior.log_density(x_T)[:, None] + volume).cpu())
-        nfe += flow.nfe
+        trace = ExactTrace() if signs is None else HutchinsonTrace(signs[part].to(device))
+        augmented = FlowWithDivergence(flow, tuple(x_0.shape[1:]), trace)
+        start = augmented.pack(x_0[part].clone().to(device, torch.float64))
+        end = solver.integrate(augmented, start, kernel.t_min, kernel.t_max, steps=steps)
+        x_T, integral = augmented.unpack(end)
+        estimates.append((integral + prior.log_density(x_T)[:, None] + volume).cpu())
     columns = torch.cat(estimates)
     if exact:
         error, how = torch.zeros(len(columns), dtype=torch.float64), "exact divergence"
     else:
         error = columns.std(dim=1) / math.sqrt(probes)
         how = f"Hutchinson's estimate, {probes} probes"
-    return LogLikelihood(columns.mean(dim=1), error, dim, nfe, f"{note}; {how}")
+    return LogLikelihood(columns.mean(dim=1), error, dim, flow.nfe, f"{note}; {how}")
 
 
-def _densities_of(model: FieldModel, x_0: Tensor, seed: int) -> tuple[Tensor, float, str]:
-    """Return points whose log density is asked for, what to add to it, and what that makes it.
+def _densities_of(
+    x_0: Tensor, value_range: tuple[float, float] | None, seed: int
+) -> tuple[Tensor, float, str]:
+    """Return points, what to add to their log density, and what the sum is, in words.
 
     Raises:
-        ZooError: data of the wrong shape or not finite, or integers where there is no range.
+        ZooError: data that are not finite, or integers where there is no range.
     """
-    if tuple(x_0.shape[1:]) != model.shape:
-        raise ZooError(f"x_0 has shape {tuple(x_0.shape)}; expected (n, *{model.shape})")
     if x_0.is_floating_point():
-        if not bool(x_0.isfinite().all()):
+        if not all_finite(x_0):
             raise ZooError("x_0 is not finite")
         return x_0, 0.0, "log density in data units"
-    low, high = _value_range(model)
-    volume = model.kernel.dim * math.log((high - low) / (LEVELS - 1))
-    note = "lower bound of the log probability of 8-bit images, uniformly dequantised"
-    return dequantise(x_0, seed=seed, value_range=(low, high)), volume, note
-
-
-def _solver(solver: Solver | str | None, model: FieldModel) -> Solver:
-    if solver is None:
-        return accurate_solver(model.dtype, FINE if model.dtype == torch.float64 else COARSE)
-    return build_solver(solver) if isinstance(solver, str) else solver
-
-
-def _value_range(model: FieldModel) -> tuple[float, float]:
-    ends = model.config.data.range if model.config else (-1.0, 1.0)
-    if ends is None:
+    if value_range is None:
         raise ZooError("x_0 holds integers, but the model's data are not images with a range")
-    return ends
+    low, high = value_range
+    volume = math.prod(x_0.shape[1:]) * math.log((high - low) / (LEVELS - 1))
+    note = "lower bound of the log probability of 8-bit images, uniformly dequantised"
+    return dequantise(x_0, seed=seed, value_range=value_range), volume, note

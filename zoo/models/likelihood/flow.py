@@ -14,7 +14,7 @@ from zoo.models.likelihood.traces import Trace
 
 
 class AugmentedKernel(FieldKernel):
-    """What a solver may know of the ODE of a larger state: its times and levels, nothing else."""
+    """The times and levels of the kernel, which is all that a solver may ask of a larger state."""
 
     affine = False
 
@@ -31,17 +31,18 @@ class AugmentedKernel(FieldKernel):
         return self._kernel.time_at(level)
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        """Refuse: see the class.
+        """Refuse what the class does not offer.
 
         Raises:
             ZooError: always.
         """
         raise ZooError(
             "this solver asks for more than times and levels of the kernel, which is all that the "
-            "state of a likelihood has; take one that walks by the field alone, such as dopri5"
+            "state of a likelihood has; take one that steps by the field alone, such as dopri5"
         )
 
     log_density = velocity = sample = _refuse
+    _log_density = _velocity = _sample = _refuse
 
 
 class FlowWithDivergence(Flow):
@@ -65,19 +66,19 @@ class FlowWithDivergence(Flow):
         """Return the time derivative of the state x, shape (B, d + columns)."""
         flow = self._flow
         flow.guard, flow.rows = self.guard, self.rows
-        place = torch.arange(len(x), device=x.device) if self.rows is None else self.rows
+        rows = torch.arange(len(x), device=x.device) if self.rows is None else self.rows
         with torch.enable_grad():
             point = self.unpack(x)[0].detach().flatten(1).requires_grad_()
             slope = flow.field(point.reshape(-1, *self._shape), t).flatten(1)
             self.nfe = flow.nfe
 
-            def pull(v: Tensor) -> Tensor:
+            def product_with(v: Tensor) -> Tensor:
                 if not slope.requires_grad:
                     return torch.zeros_like(point)
                 (product,) = torch.autograd.grad(slope, point, v, retain_graph=True)
                 return product
 
-            divergence = self._trace(pull, point, place)
+            divergence = self._trace(product_with, point, rows)
         return torch.cat([slope.detach(), divergence.detach()], dim=1)
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:

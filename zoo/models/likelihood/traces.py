@@ -10,6 +10,9 @@ from torch import Tensor
 
 from zoo.sampling.rng import GROUP, by_group
 
+# v -> v . (df/dx), both (B, d)
+Product = Callable[[Tensor], Tensor]
+
 
 class Trace(ABC):
     """The divergence of a field from products of its Jacobian with vectors."""
@@ -17,11 +20,13 @@ class Trace(ABC):
     columns: int
 
     @abstractmethod
-    def __call__(self, pull: Callable[[Tensor], Tensor], like: Tensor, place: Tensor) -> Tensor:
+    def __call__(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
         """Return estimates of the trace, (B, columns).
 
-        `pull(v)` is v . (df/dx), for v and results like `like`, (B, d); `place` (B,) numbers the
-        samples.
+        Args:
+            product: product(v) is v . (df/dx), for v and results like `like`.
+            like: (B, d).
+            rows: numbers of the samples, (B,).
         """
 
 
@@ -30,12 +35,12 @@ class ExactTrace(Trace):
 
     columns = 1
 
-    def __call__(self, pull: Callable[[Tensor], Tensor], like: Tensor, place: Tensor) -> Tensor:
+    def __call__(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
         """Return the trace, (B, 1)."""
-        del place
+        del rows
         units = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
-        rows = (pull(unit.expand_as(like))[:, i] for i, unit in enumerate(units))
-        return torch.stack([*rows], dim=1).sum(dim=1, keepdim=True)
+        diagonal = (product(unit.expand_as(like))[:, i] for i, unit in enumerate(units))
+        return torch.stack([*diagonal], dim=1).sum(dim=1, keepdim=True)
 
 
 class HutchinsonTrace(Trace):
@@ -48,10 +53,10 @@ class HutchinsonTrace(Trace):
     def __init__(self, signs: Tensor) -> None:
         self.signs, self.columns = signs, signs.shape[1]
 
-    def __call__(self, pull: Callable[[Tensor], Tensor], like: Tensor, place: Tensor) -> Tensor:
+    def __call__(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
         """Return one estimate per probe, (B, probes)."""
-        signs = self.signs[place].to(like)
-        return torch.stack([(pull(s) * s).sum(dim=1) for s in signs.unbind(1)], dim=1)
+        signs = self.signs[rows].to(like)
+        return torch.stack([(product(s) * s).sum(dim=1) for s in signs.unbind(1)], dim=1)
 
 
 def random_signs(n: int, probes: int, dim: int, seed: int) -> Tensor:

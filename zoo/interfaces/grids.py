@@ -3,28 +3,35 @@
 A grid has steps + 1 times, strictly monotone from exactly t_from to exactly t_to, in either
 direction, uniform in some function of the noise level (data units, EDM's sigma) or of t. In the
 noise level every kernel gets the same grid by radius matching.
+
+A grid is written as its name, "edm"; as its name with options, {"use": "edm", "rho": 5}; or as a
+list of decreasing noise levels.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError, did_you_mean
-from zoo.interfaces import FieldKernel
-from zoo_solvers.checks import positive
-from zoo_solvers.linear import LARGEST_SHARE
+from zoo.interfaces.checks import check_positive
+from zoo.interfaces.kernel import FieldKernel
 
 Map = Callable[[Tensor], Tensor]
+GridSpec = str | Mapping[str, Any] | Sequence[float]
 
 # Interior nodes stay below this level, twice EDM's sigma_max: the level of some kernels is
 # infinite at t_max (flow matching), and above it the field no longer depends on the data.
 LEVEL_CAP = 160.0
+# Bounds on a sample's own noise level over the kernel's typical one.
+LEAST_RATIO, LARGEST_RATIO = 1e-3, 1e3
 
 
 class Grid(ABC):
@@ -37,17 +44,17 @@ class Grid(ABC):
         t_from: float,
         t_to: float,
         steps: int,
-        share: Tensor | None = None,
+        level_ratio: Tensor | None = None,
     ) -> Tensor:
-        """Return times, float64, shape (steps + 1,), or (steps + 1, B) with a share.
+        """Return times, float64, shape (steps + 1,), or (steps + 1, B) with level ratios.
 
-        `share`, shape (B,), is each sample's own noise level over the kernel's typical one,
+        `level_ratio`, shape (B,), is each sample's own noise level over the kernel's typical one,
         for kernels whose level is random: the grid is then laid in the sample's own level.
         """
 
 
 class TimeGrid(Grid):
-    """Uniform in forward(t); `back` is the inverse function. A share does not move it."""
+    """Uniform in forward(t); `back` is the inverse function. A level ratio does not move it."""
 
     def __init__(self, forward: Map, back: Map) -> None:
         self._forward, self._back = forward, back
@@ -58,14 +65,16 @@ class TimeGrid(Grid):
         t_from: float,
         t_to: float,
         steps: int,
-        share: Tensor | None = None,
+        level_ratio: Tensor | None = None,
     ) -> Tensor:
         """Return times uniform in forward(t)."""
         del kernel
         ends = torch.tensor([t_from, t_to], dtype=torch.float64)
-        inside = self._back(between(self._forward(ends), steps)).clamp(*ends.sort()[0])
+        inside = self._back(_between(self._forward(ends), steps)).clamp(*ends.sort()[0])
         times = torch.cat([ends[:1], inside, ends[1:]])
-        return times if share is None else times.to(share)[:, None].expand(-1, len(share))
+        if level_ratio is None:
+            return times
+        return times.to(level_ratio)[:, None].expand(-1, len(level_ratio))
 
 
 class LevelGrid(Grid):
@@ -80,20 +89,21 @@ class LevelGrid(Grid):
         t_from: float,
         t_to: float,
         steps: int,
-        share: Tensor | None = None,
+        level_ratio: Tensor | None = None,
     ) -> Tensor:
         """Return times uniform in forward(level), or in t where all levels are above the cap."""
+        ratio = level_ratio
         ends = torch.tensor([t_from, t_to], dtype=torch.float64)
         levels = kernel.level(ends)
-        flat = float(levels.min()) * (1.0 if share is None else LARGEST_SHARE) >= self._cap
-        if share is not None:
-            ends, levels = (v.to(share)[:, None] for v in (ends, levels))
-            levels = levels * share
+        flat = float(levels.min()) * (1.0 if ratio is None else LARGEST_RATIO) >= self._cap
+        if ratio is not None:
+            ends, levels = (v.to(ratio)[:, None] for v in (ends, levels))
+            levels = levels * ratio
         capped = levels.clamp(max=self._cap)
-        inside = self._back(between(self._forward(capped), steps))
-        times = kernel.time_at(inside if share is None else inside / share)
+        inside = self._back(_between(self._forward(capped), steps))
+        times = kernel.time_at(inside if ratio is None else inside / ratio)
         if flat:  # for some at least
-            times = torch.where(capped[:1] == capped[1:], between(ends, steps), times)
+            times = torch.where(capped[:1] == capped[1:], _between(ends, steps), times)
         ends = ends.expand(2, *times.shape[1:])
         return torch.cat([ends[:1], times, ends[1:]])
 
@@ -114,45 +124,45 @@ class ShortStart(Grid):
         t_from: float,
         t_to: float,
         steps: int,
-        share: Tensor | None = None,
+        level_ratio: Tensor | None = None,
     ) -> Tensor:
         """Return the grid's times, or those of one step less and one more after the first."""
         if steps < 2:
-            return self._grid.times(kernel, t_from, t_to, steps, share)
-        times = self._grid.times(kernel, t_from, t_to, steps - 1, share)
+            return self._grid.times(kernel, t_from, t_to, steps, level_ratio)
+        times = self._grid.times(kernel, t_from, t_to, steps - 1, level_ratio)
         return torch.cat([times[:1], torch.lerp(times[:1], times[1:2], steps**-0.5), times[1:]])
 
 
-def between(ends: Tensor, steps: int) -> Tensor:
+def _between(ends: Tensor, steps: int) -> Tensor:
     """Return the steps - 1 equally spaced points strictly between ends[0] and ends[1]."""
-    share = torch.arange(1, steps, dtype=ends.dtype, device=ends.device) / steps
-    return torch.lerp(ends[:1], ends[1:], share.reshape(-1, *(1,) * (ends.ndim - 1)))
+    fraction = torch.arange(1, steps, dtype=ends.dtype, device=ends.device) / steps
+    return torch.lerp(ends[:1], ends[1:], fraction.reshape(-1, *(1,) * (ends.ndim - 1)))
 
 
-def edm(rho: float) -> Grid:
-    """Return EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5; EDM takes 7."""
-    positive("rho", rho)
+def edm(rho: float = 7.0) -> Grid:
+    """Return EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5."""
+    check_positive("rho", rho)
     return LevelGrid(lambda level: level ** (1 / rho), lambda u: u**rho)
 
 
-def angle(pivot: float) -> Grid:
+def angle(pivot: float = 3.0) -> Grid:
     """Return the grid uniform in atan(level / pivot), densest in log level at the pivot.
 
     The angle between signal and noise: the cosine schedule of arXiv:2102.09672, shifted as in
     arXiv:2301.11093. It spends no steps where only noise, or only data, is left.
     """
-    positive("pivot", pivot)
+    check_positive("pivot", pivot)
     return LevelGrid(lambda level: (level / pivot).atan(), lambda u: pivot * u.tan(), math.inf)
 
 
-def focus(pivot: float, width: float) -> Grid:
+def focus(pivot: float = 3.0, width: float = 0.5) -> Grid:
     """Return the grid uniform in asinh(log(level / pivot) / width).
 
     Steps in log level are shortest at the pivot and grow in proportion to the distance from it,
     beyond `width` nats: dense where data take shape, with tails that a log grid would have.
     """
-    positive("pivot", pivot)
-    positive("width", width)
+    check_positive("pivot", pivot)
+    check_positive("width", width)
     return LevelGrid(
         lambda level: ((level / pivot).log() / width).asinh(),
         lambda u: pivot * (width * u.sinh()).exp(),
@@ -168,18 +178,18 @@ def through(levels: Sequence[float]) -> Grid:
     if len(levels) < 2:
         raise ZooError(f"grid = {list(levels)}; expected at least two noise levels")
     for level in levels:
-        positive("grid level", level)
+        check_positive("grid level", level)
     if any(later >= earlier for earlier, later in pairwise(levels)):
         raise ZooError("grid levels must decrease strictly, from noise to data")
     logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)
     numbers = torch.arange(len(levels), dtype=torch.float64)
     return LevelGrid(
-        lambda level: piecewise(level.log(), logs, numbers),
-        lambda u: piecewise(u, numbers, logs).exp(),
+        lambda level: _piecewise(level.log(), logs, numbers),
+        lambda u: _piecewise(u, numbers, logs).exp(),
     )
 
 
-def piecewise(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
+def _piecewise(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     """Return the piecewise linear function through (knots, values) at x, extended linearly."""
     knots, values = knots.to(x.device), values.to(x.device)
     right = torch.searchsorted(knots, x.contiguous()).clamp(1, len(knots) - 1)
@@ -187,31 +197,65 @@ def piecewise(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     return torch.lerp(values[right - 1], values[right], (x - low) / (high - low))
 
 
-def named(name: str | Sequence[float], *, rho: float, pivot: float, width: float) -> Grid:
-    """Return a grid by name, or through given levels.
+# Uniform in level^(1/rho), atan(level / pivot), asinh(log(level / pivot) / width), log level, the
+# level itself (the sample's distance from its source), log t, and t.
+GRIDS: dict[str, Callable[..., Grid]] = {
+    "edm": edm,
+    "angle": angle,
+    "focus": focus,
+    "log": lambda: LevelGrid(torch.log, torch.exp),
+    "radius": lambda: LevelGrid(torch.clone, torch.clone),
+    "log-time": lambda: TimeGrid(torch.log, torch.exp),
+    "time": lambda: TimeGrid(torch.clone, torch.clone),
+}
 
-    "edm" is uniform in level^(1/rho), "angle" in atan(level / pivot), "focus" in
-    asinh(log(level / pivot) / width), "log" in log level, "radius" in the level itself (the
-    sample's distance from its source), "log-time" in log t, "time" in t.
+
+def build_grid(given: GridSpec | Grid) -> Grid:
+    """Return the grid written as `given`: a name, a name with options, levels; or a Grid as it is.
 
     Raises:
-        ZooError: there is no such grid.
+        ZooError: there is no such grid, it has no such option, or refuses a value.
     """
-    if not isinstance(name, str):
+    if isinstance(given, Grid):
+        return given
+    if isinstance(given, str):
+        given = {"use": given}
+    if not isinstance(given, Mapping):
         try:
-            return through([*name])
+            return through([*given])
         except TypeError:
-            message = f"grid = {name!r}; expected a name or a list of decreasing levels"
+            message = f"grid = {given!r}; expected a name or a list of decreasing levels"
             raise ZooError(message) from None
-    grids: dict[str, Grid] = {
-        "angle": angle(pivot),
-        "edm": edm(rho),
-        "focus": focus(pivot, width),
-        "log": LevelGrid(torch.log, torch.exp),
-        "log-time": TimeGrid(torch.log, torch.exp),
-        "radius": LevelGrid(torch.clone, torch.clone),
-        "time": TimeGrid(torch.clone, torch.clone),
-    }
-    if name not in grids:
-        raise ZooError(f"no grid {name!r}: {did_you_mean(name, grids)}")
-    return grids[name]
+    options = {**given}
+    name = options.pop("use", None)
+    if not isinstance(name, str) or name not in GRIDS:
+        raise ZooError(f"no grid {name!r}: {did_you_mean(str(name), GRIDS)}")
+    known = inspect.signature(GRIDS[name]).parameters
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known) if known else "it takes none"
+            raise ZooError(f"grid {name!r} has no option {option!r}; {hint}")
+    return GRIDS[name](**options)
+
+
+OLD_OPTIONS = {"rho", "pivot", "width"}
+
+
+def from_old_options(options: Mapping[str, Any], default: GridSpec) -> dict[str, Any]:
+    """Return a solver's options with `rho`, `pivot` and `width` moved into its grid.
+
+    They were options of every solver once: {"grid": "edm", "rho": 5} is now written
+    {"grid": {"use": "edm", "rho": 5}}. Those that a grid does not have were ignored.
+
+    Args:
+        options: of a solver, as a config.json has them.
+        default: the grid of the solver, where the options name none.
+    """
+    old = {name: options[name] for name in options if name in OLD_OPTIONS}
+    new = {name: value for name, value in options.items() if name not in old}
+    grid = new.get("grid", default)
+    if isinstance(grid, str) and grid in GRIDS:
+        known = inspect.signature(GRIDS[grid]).parameters
+        own = {name: value for name, value in old.items() if name in known}
+        new["grid"] = {"use": grid, **own} if own else grid
+    return new

@@ -1,0 +1,140 @@
+"""Trajectories: samples of a model at every step from the prior to data.
+
+`integrate_to_data` is the one place that steps a solver through a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from zoo.errors import ZooError
+from zoo.interfaces import Flow, Solver
+from zoo.interfaces.checks import all_finite
+from zoo.interfaces.solver import StepCallback
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """n samples after each of the solver's steps.
+
+    Under a solver that chooses the steps of each sample or batch, t is the time of the sample that
+    is furthest behind: the others are ahead of it, and stay at 0 once they have arrived.
+
+    Attributes:
+        t: times (S,), float64, from t_max down to t_min, and then 0; S = 0 if none were kept.
+        x: states x_t, shape (S, n, *shape), float64, on the CPU; the last are the samples.
+        samples: as `FieldModel.sample` returns them, shape (n, *shape), float32.
+        nfe: evaluations of the network, in the batch that took most.
+    """
+
+    t: Tensor
+    x: Tensor
+    samples: Tensor
+    nfe: int
+
+    @property
+    def rms(self) -> Tensor:
+        """The root mean square coordinate of each state, |x_t| / sqrt(d), shape (S, n)."""
+        return self.x.flatten(2).square().mean(dim=2).sqrt()
+
+
+class Batch:
+    """Samples that are integrated together.
+
+    Attributes:
+        times: of `states`.
+        states: x_t before the end, (B, *shape) each, float64, on the CPU; empty if not kept.
+        end: data (B, *shape), float32, on the CPU.
+        nfe: evaluations of the network.
+    """
+
+    end: Tensor
+    nfe: int
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.states: list[Tensor] = []
+
+    def add(self, t: float, x: Tensor) -> None:
+        """Keep a copy of x_t, shape (B, *shape)."""
+        self.times.append(t)
+        self.states.append(x.to("cpu", torch.float64, copy=True))
+
+    def finish(self, x: Tensor, nfe: int) -> Batch:
+        """Return the batch that ends at data x, shape (B, *shape)."""
+        self.end, self.nfe = x.float().cpu(), nfe
+        return self
+
+
+def join_batches(batches: Sequence[Batch], rows: slice, samples: Tensor) -> Trajectory:
+    """Return the trajectory of some rows of all batches.
+
+    Batches may have taken different numbers of steps: the shorter ones stay where they end.
+
+    Args:
+        batches: in order.
+        rows: which of all their samples.
+        samples: of these rows, (n, *shape), the last state.
+    """
+    nfe = max(batch.nfe for batch in batches)
+    steps = max(len(batch.times) for batch in batches)
+    if not steps:
+        none = torch.empty(0, dtype=torch.float64)
+        return Trajectory(none, none.reshape(0, *samples.shape), samples, nfe)
+    times = torch.zeros(len(batches), steps + 1, dtype=torch.float64)
+    for time, batch in zip(times, batches, strict=True):
+        time[: len(batch.times)] = torch.tensor(batch.times, dtype=torch.float64)
+    states = torch.empty(steps + 1, *samples.shape, dtype=torch.float64)
+    for i in range(steps):
+        at = (b.states[i] if i < len(b.states) else b.end.double() for b in batches)
+        states[i] = torch.cat([*at])[rows]
+    states[-1] = samples
+    return Trajectory(times.amax(dim=0), states, samples, nfe)
+
+
+def integrate_to_data(
+    solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None = None
+) -> Tensor:
+    """Return data from x_T: steps - 1 steps of the solver to t_min, then the step to t = 0.
+
+    The last step is the denoiser at t_min, or Euler's where the kernel's field has none
+    (EDM, arXiv:2206.00364, algorithm 1).
+
+    Args:
+        solver: any.
+        flow: the ODE.
+        x: its state at t_max, shape (B, *).
+        steps: at least 1.
+        callback: called as callback(i, t, x) after every step, the last one at t = 0.
+
+    Raises:
+        ZooError: the state ceased to be finite; names t.
+    """
+    kernel = flow.kernel
+
+    def integrate(callback: StepCallback | None) -> Tensor:
+        y, t = x, kernel.t_max
+        if steps > 1:
+            t = kernel.t_min
+            y = solver.integrate(flow, x, kernel.t_max, t, steps=steps - 1, callback=callback)
+        return flow.denoise(y, t) if kernel.affine else y - t * flow.field(y, t)
+
+    data = integrate(callback)
+    if callback is not None:
+        callback(steps - 1, 0.0, data)
+    if not all_finite(data):
+        flow.guard = True  # once more, checking every evaluation, to name the time
+        integrate(None)
+        raise ZooError("the samples are not finite")
+    return data
+
+
+def progress_bar(n: int, steps: int, shown: bool) -> tqdm[Any]:
+    """Return a bar of n samples' steps, quiet unless shown on a terminal."""
+    return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if shown else True)
