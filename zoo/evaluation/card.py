@@ -40,7 +40,7 @@ def folder_to_write(ref: str) -> Path:
 
 
 def record(report: Report) -> list[dict[str, Any]]:
-    """Return the undisturbed outcomes as config.json keeps them, one mapping per setting."""
+    """Return the outcomes without perturbation for config.json, one mapping per setting."""
     common = {
         "data": report.data["ref"],
         "split": report.data["split"],
@@ -98,8 +98,8 @@ def write(folder: Path, report: Report, network: Network) -> None:
     name = (name_in(card) if card else "") or folder.resolve().name
     written = write_card(name, config, parameters=count_parameters(network))
     try:
-        with NewFolder(folder) as beside:
-            (beside / CARD).write_bytes((refresh(card, written) if card else written).encode())
-            (beside / CONFIG).write_bytes(dump_config(config))
+        with NewFolder(folder) as temporary:
+            (temporary / CARD).write_bytes((refresh(card, written) if card else written).encode())
+            (temporary / CONFIG).write_bytes(dump_config(config))
     except OSError as error:
         raise ZooError(f"cannot write into {folder}: {error.strerror}") from error

@@ -31,11 +31,11 @@ class NoisySolver(Solver):
 
         x <- x + amount sigma(t) n,   n ~ N(0, I)
 
-    sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
-    to every kernel. Each step is integrated on its own, so a multistep method starts anew at each;
-    with amount 0 a one-step method gives exactly what it gives undisturbed. The noise is
-    `Flow.noise`: sample i of a model gets noise that depends on (seed, i) alone. The level that a
-    lifted sample carries in its state is left as it is.
+    sigma(t) is the kernel's noise level (median radius over sqrt d), so an amount means the same
+    for every kernel. Each step is integrated separately, so a multistep method restarts at each;
+    with amount 0 a one-step method returns exactly its result without noise. The noise is
+    `Flow.noise`: for sample i of a model it depends on (seed, i) alone. The level in the state of a
+    lifted sample gets no noise.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
@@ -61,7 +61,7 @@ class NoisySolver(Solver):
         steps: int,
         callback: StepCallback | None = None,
     ) -> Tensor:
-        """Return x at t_to, disturbed on the way; arguments as for the solver's own."""
+        """Return x at t_to with noise added between steps; see `Solver.integrate`."""
         times = self.solver.times(flow.kernel, t_from, t_to, steps).tolist()
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)

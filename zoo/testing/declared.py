@@ -1,4 +1,4 @@
-"""What a kernel declares of itself: that its path is affine, that its law is Gaussian."""
+"""The declarations of a kernel: an affine path, a Gaussian distribution."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, over
 from zoo.testing.numerics import normal, times
 
-# Relative step of the derivatives of alpha and sigma, and errors allowed.
-_STEP, _VELOCITY_WITHIN, _DENSITY_WITHIN = 1e-4, 1e-4, 1e-6
+# Relative step of the derivatives of alpha and sigma, and tolerances.
+_STEP = 1e-4
+_VELOCITY_WITHIN = 1e-4
+_DENSITY_WITHIN = 1e-6
 
 
 def declarations(kernel: FieldKernel) -> None:
