@@ -18,7 +18,7 @@ LOOKING = ("dopri5", "exp-adaptive")
 FIXED = [
     name
     for name in zoo.components("solvers")
-    if name not in LOOKING and not name.startswith("torchdiffeq-")
+    if name not in LOOKING and not name.startswith("torchdiffeq")
 ]
 
 

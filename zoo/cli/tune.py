@@ -1,4 +1,4 @@
-"""`zoo tune NAME`: a time grid made for one model, by walking its own trajectories."""
+"""`zoo tune NAME`: a time grid made for one model, by its own trajectories."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def command(
     )
     part, better = tuned.solver.part, tuned.after < tuned.before
     use = part.use if part is not None else ""
-    # Told and written whatever the other meets: a disk that refuses, a reader that went away.
+    # One is done even where the other fails: the disk is full, or nobody reads the output.
     try:
         if as_json:
             fields = ("steps", "levels", "before", "after")

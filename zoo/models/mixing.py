@@ -1,7 +1,7 @@
 """Is T large enough? The total variation between the laws that two data points have at t = T.
 
 The prior does not know the data. It is as good as p_T(. | 0) and p_T(. | x_0) are alike, for x_0
-as far out as the data reach; their total variation is the share of samples that would have to be
+as far out as the data reach; their total variation is the fraction of samples that would have to be
 moved. EDM's sigma = 80 on CIFAR-10, whose images have a median norm of 27.7, stands at 0.138.
 
     >>> mixing(zoo.kernel("gravity", dim=3072), radius=27.7, t=40.0)

@@ -1,4 +1,4 @@
-"""Samples drawn by several processes, each its share of the numbers 0 ... n - 1.
+"""Samples drawn by several processes, each a part of the numbers 0 ... n - 1.
 
 torchrun --nproc-per-node 2 -m zoo sample NAME -n 64 -o grid.png
 """
@@ -25,7 +25,7 @@ def sample_sharded(
 ) -> Tensor | None:
     """Return model.sample(n, labels=labels, **options) in the first process, None in the others.
 
-    The result is that of one process, to the last bit on the CPU. Shares are whole groups of 16.
+    The result is that of one process, to the last bit on the CPU. Each process draws whole groups of 16.
 
     Args:
         model: the same in every process.

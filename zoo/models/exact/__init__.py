@@ -3,7 +3,7 @@
     f_t(x) = sum_i w_i v(x, x_i, t),   w = softmax_i log G_1(x, x_i, t)
 
 The ground truth for solvers, lifts and trained networks: integrating from the prior lands on the
-sources in the right shares. Source: kexue.fm/archives/9370, section "Green's function".
+sources in the right proportions. Source: kexue.fm/archives/9370, section "Green's function".
 """
 
 from zoo.models.exact.build import exact

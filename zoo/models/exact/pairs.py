@@ -123,12 +123,6 @@ class RowPairs(Pairs):
         return torch.einsum("bc,bc...->b...", weights, by_source)
 
 
-def _is_gaussian_path(kernel: FieldKernel) -> bool:
-    """Return whether the law is that of the path's coefficients, and not a subclass's own."""
-    law = type(kernel).log_density
-    return isinstance(kernel, GaussianPathKernel) and law is GaussianPathKernel.log_density
-
-
 def pair_up(kernel: FieldKernel, x: Tensor, t: Tensor, centre: Tensor, chunk: Chunk) -> Pairs:
     """Return the pairs of a chunk, by distances where the kernel allows it.
 
@@ -141,12 +135,12 @@ def pair_up(kernel: FieldKernel, x: Tensor, t: Tensor, centre: Tensor, chunk: Ch
     """
     if isinstance(kernel, IsotropicKernel):
         return IsotropicPairs(kernel, x, t, centre, chunk)
-    if isinstance(kernel, GaussianPathKernel) and _is_gaussian_path(kernel):
+    if isinstance(kernel, GaussianPathKernel) and kernel.gaussian:
         return GaussianPairs(kernel, x, t, centre, chunk)
     return RowPairs(kernel, x, t, centre, chunk)
 
 
 def elements_per_source(kernel: FieldKernel) -> int:
     """Return how many numbers one pair of `pair_up` takes."""
-    by_distance = isinstance(kernel, IsotropicKernel) or _is_gaussian_path(kernel)
-    return 1 if by_distance else kernel.dim
+    path = isinstance(kernel, GaussianPathKernel) and kernel.gaussian
+    return 1 if path or isinstance(kernel, IsotropicKernel) else kernel.dim

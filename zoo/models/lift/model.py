@@ -102,7 +102,7 @@ class LiftedModel(FieldModel):
 
         Raises:
             ZooError: a part was not built by name, or its options are not JSON, so that config.json
-                cannot tell which it is.
+                cannot name it.
         """
         trained = self._saved_network()
         parts = (self.kernel, self.prior, trained, self.solver, self.shape)
