@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-
-from zoo.recipe import from_dict
-from zoo.train.optimizer import optimizer_of
 from zoo.train.shared_step import SharedStep, dealt
 from zoo.world import ALONE, World, connect
+
+from zoo.recipe import from_dict
+from zoo.training.objective import optimizer_of
 
 STEPS = 3
 

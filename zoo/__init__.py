@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zoo.model import FieldModel
     from zoo.names import list_models
     from zoo.registry import components
+    from zoo.training.run import train
     from zoo.tune import optimise_grid
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _LAZY = {
     "pull": "zoo.hub",
     "push": "zoo.hub",
     "solver": "zoo.build",
+    "train": "zoo.training.run",
 }
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "pull",
     "push",
     "solver",
+    "train",
 ]
 
 

@@ -9,7 +9,6 @@ import torch
 
 from zoo.build import kernel as build_kernel
 from zoo.config import Config, Part
-from zoo.device import parse_device
 from zoo.errors import ZooError, told_of
 from zoo.folder import CONFIG, check_requirements, read_card, read_config
 from zoo.interfaces import Network
@@ -19,6 +18,7 @@ from zoo.model import FieldModel
 from zoo.parts import kernel_of, network_of, prior_of, solver_of, without_steps
 from zoo.refs import Access
 from zoo.registry import find
+from zoo.sampling.distributed import parse_device
 from zoo.weights import network_with, read_weights
 
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from zoo.model import FieldModel
 from zoo.noise import GROUP
-from zoo.world import World
+from zoo.sampling.distributed import DistributedContext
 
 
-def sample_together(
+def sample_sharded(
     model: FieldModel,
-    world: World,
+    context: DistributedContext,
     n: int,
     *,
     labels: int | Tensor | None = None,
@@ -29,7 +29,7 @@ def sample_together(
 
     Args:
         model: the same in every process.
-        world: this process among them.
+        context: this process among them.
         n: number of samples.
         labels: class number for all, or those of all n samples, (n,).
         options: as for `sample`, with a seed.
@@ -38,9 +38,10 @@ def sample_together(
         ZooError: as `sample`.
     """
     groups = -(-n // GROUP)
-    first, last = (min(n, GROUP * (k * groups // world.size)) for k in (world.rank, world.rank + 1))
+    ranks = (context.rank, context.rank + 1)
+    first, last = (min(n, GROUP * (k * groups // context.size)) for k in ranks)
     rows = torch.empty(0, *model.shape)
     if first < last:
         part = labels[first:last] if isinstance(labels, Tensor) else labels
         rows = model.sample(last - first, first=first, labels=part, **options)
-    return world.joined(rows)
+    return context.gather_rows(rows)

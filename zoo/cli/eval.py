@@ -110,21 +110,21 @@ def command(
     from zoo.evaluate.report import write
     from zoo.files import check_place
     from zoo.loading import load
-    from zoo.world import connect
+    from zoo.sampling.distributed import connect
 
     what = f"{ref} under the kernel {kernel}" if kernel else ref
-    with connect(device) as world, world.together():
+    with connect(device) as context, context.errors_from_main():
         if out is not None:
             check_place(out)
         folder = card.folder_to_write(ref) if write_card else None
         chosen = known.named(metrics) if metrics else known.DEFAULT
-        model = world.in_turn(lambda: load(ref, kernel=kernel, device=world.device))
-        reference = world.in_turn(lambda: _reference(model, ref, data, features))
+        model = context.main_process_first(lambda: load(ref, kernel=kernel, device=context.device))
+        reference = context.main_process_first(lambda: _reference(model, ref, data, features))
         job = run.Job(chosen, count, tuple(range(seed, seed + seeds)))
         settings = run.sweep(model, solvers, nfe) or [run.own_setting(model, solver, steps)]
         settings += run.disturbed(settings, noise, bits)
         say, keep = partial(_say, what), partial(_keep, what, out, len(settings) > 1)
-        report = run.evaluate(ref, model, settings, job, reference, say, world, keep)
+        report = run.evaluate(ref, model, settings, job, reference, say, context, keep)
         if report is None:
             return
         # Told and written whatever the other meets: a disk that refuses, a reader that went away.

@@ -41,9 +41,9 @@ def command(
     one found, on samples that the search has not seen. With -o the model is written with the new
     solver as its default.
     """
-    from zoo.device import parse_device
     from zoo.loading import load
     from zoo.new_folder import check_new
+    from zoo.sampling.distributed import parse_device
     from zoo.tune import adopt, optimise_grid
 
     if out is not None:

@@ -27,8 +27,8 @@ from zoo.evaluate.reference import LEVELS, Reference
 from zoo.evaluate.report import Outcome, Report, Setting
 from zoo.evaluate.robust import NoisySolver, check_bits, check_noise, quantised
 from zoo.model import FieldModel
-from zoo.together import sample_together
-from zoo.world import ALONE, World
+from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
+from zoo.together import sample_sharded
 
 GUIDANCE = (1.0, 2.0)
 BITS_IMAGES = 16
@@ -120,7 +120,7 @@ def draw(
     model: FieldModel,
     setting: Setting,
     job: Job,
-    world: World,
+    context: DistributedContext,
     *,
     labels: Tensor | None = None,
     guidance: float = 1.0,
@@ -135,23 +135,27 @@ def draw(
     if setting.bits is not None:
         model = quantised(model, setting.bits)
     for seed in job.seeds:
-        samples = sample_together(
+        samples = sample_sharded(
             model,
-            world,
+            context,
             job.samples,
             steps=setting.steps,
             solver=solver,
             seed=seed,
             labels=labels,
             guidance=guidance,
-            progress=world.first,
+            progress=context.is_main,
         )
         if samples is not None:
             yield samples
 
 
 def outcome(
-    model: FieldModel, setting: Setting, job: Job, reference: Reference, world: World = ALONE
+    model: FieldModel,
+    setting: Setting,
+    job: Job,
+    reference: Reference,
+    context: DistributedContext = SINGLE_PROCESS,
 ) -> tuple[Outcome, list[Samples]]:
     """Return the figures under one setting, and the samples they are of; none but in the first.
 
@@ -159,7 +163,7 @@ def outcome(
     """
     started = time.monotonic()
     labels = balanced_classes(model.network.labels, job.samples)
-    drawn = [samples_of(x, reference) for x in draw(model, setting, job, world, labels=labels)]
+    drawn = [samples_of(x, reference) for x in draw(model, setting, job, context, labels=labels)]
     figures: dict[str, Estimate] = {}
     for name in job.metrics:
         if drawn and name in METRICS:
@@ -181,7 +185,7 @@ def class_accuracy(
     setting: Setting,
     job: Job,
     reference: Reference,
-    world: World = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
     unguided: Sequence[Samples] | None = None,
 ) -> dict[str, Estimate]:
     """Return the share of samples, of the classes in turn, classified as their own, by guidance.
@@ -194,7 +198,7 @@ def class_accuracy(
         if guidance == 1.0 and unguided is not None:
             drawn: Iterable[Tensor] = (samples.images for samples in unguided)
         else:
-            drawn = draw(model, setting, job, world, labels=labels, guidance=guidance)
+            drawn = draw(model, setting, job, context, labels=labels, guidance=guidance)
         hits = [class_hits(x, labels, reference.features, model.range) for x in drawn]
         if len(hits) == 1:
             estimate = from_mean(hits[0])
@@ -217,7 +221,7 @@ def evaluate(
     job: Job,
     reference: Reference,
     say: Callable[[str], None] = _ignore,
-    world: World = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
     keep: Callable[[Report], None] = _ignore,
 ) -> Report | None:
     """Return the report of `model` under each setting; None but in the first process.
@@ -229,20 +233,20 @@ def evaluate(
         job: what to measure.
         reference: what samples are compared with.
         say: hears in the first process what is under way.
-        world: the processes that share the drawing; the first alone measures.
+        context: the processes that share the drawing; the first alone measures.
         keep: is handed in the first process, after each setting, what is found so far.
 
     Raises:
         ZooError: what is asked does not fit the model, as `Job.check` says; what sampling raises.
     """
     job.check(model, reference)
-    if not world.first:
+    if not context.is_main:
         say = keep = _ignore
     measured = settings if set(job.metrics) & {*METRICS} else ()
-    report, unguided = _blank(name, model, job, reference) if world.first else None, None
+    report, unguided = _blank(name, model, job, reference) if context.is_main else None, None
     for setting in measured:
         say(describe(setting, job, model.network.labels))
-        found, drawn = outcome(model, setting, job, reference, world)
+        found, drawn = outcome(model, setting, job, reference, context)
         if report is not None:
             report = structs.replace(report, outcomes=(*report.outcomes, found))
             keep(report)
@@ -250,12 +254,12 @@ def evaluate(
             unguided = drawn
         del drawn  # while the next are drawn
     extra: dict[str, Estimate] = {}
-    if "bits" in job.metrics and world.first:
+    if "bits" in job.metrics and context.is_main:
         say(f"bits per dimension of {BITS_IMAGES} images")
         extra["bits_per_dim"] = bits_per_dim(model, reference)
     if "classes" in job.metrics:
         say(f"class accuracy of {job.samples:,} samples at guidance {GUIDANCE}")
-        extra |= class_accuracy(model, settings[0], job, reference, world, unguided)
+        extra |= class_accuracy(model, settings[0], job, reference, context, unguided)
     return structs.replace(report, model_metrics=extra) if report is not None else None
 
 

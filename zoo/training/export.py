@@ -1,9 +1,8 @@
-"""What a run has come to: its averaged weights as a model, and as a model folder."""
+"""The averaged weights of a run as a model, and as a model folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,19 +14,17 @@ from zoo.model import FieldModel
 from zoo.parts import prior_of, requirements, solver_of
 from zoo.picture import drawable
 from zoo.saving import save_folder
-from zoo.train.progress import hours, last_loss
-
-if TYPE_CHECKING:
-    from zoo.train.loop import Trainer
+from zoo.training.log import hours, last_loss
+from zoo.training.trainer import Trainer
 
 MODEL = "model"
 _SHOWN = 64
 
 
 def model_of(trainer: Trainer) -> FieldModel:
-    """Return the model that the run has come to: its averaged weights, and how they were made."""
+    """Return the model of a run's averaged weights, with the record of its training."""
     recipe, data = trainer.recipe, trainer.data
-    network = trainer.ema.module
+    network = trainer.averaged
     outcome = {
         "images_seen": trainer.step * recipe.train.batch,
         "steps": trainer.step,
@@ -70,7 +67,7 @@ def shown(model: FieldModel) -> Tensor:
 def picture_of(trainer: Trainer, model: FieldModel) -> Tensor | None:
     """Return `shown(model)`; None, and a line in the log, where the model cannot be sampled.
 
-    A run is not to be lost for a picture of weights that lead nowhere, or not yet.
+    A run is not to be lost for a picture of weights whose samples are not finite, or not yet.
     """
     try:
         return shown(model)

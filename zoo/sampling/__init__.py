@@ -1,0 +1,1 @@
+"""What makes sample i its own: random numbers, batching, precision, processes."""
