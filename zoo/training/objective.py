@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ def optimizer_of(network: nn.Module, plan: TrainPlan) -> torch.optim.Optimizer:
     Muon's steps are scaled so that their root mean square is AdamW's (arXiv:2502.16982, section
     2.2): one learning rate serves both, and the parameters that AdamW keeps.
     """
-    common = {"lr": plan.lr, "weight_decay": plan.weight_decay, "betas": plan.betas}
+    common: dict[str, Any] = {"lr": plan.lr, "weight_decay": plan.weight_decay, "betas": plan.betas}
     if plan.optimizer == "adamw":
         return create_optimizer_v2(network, "adamw", fused=True, **common)
     return create_optimizer_v2(

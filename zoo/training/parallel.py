@@ -143,7 +143,7 @@ class FullySharded(SingleProcess):
     """
 
     def __init__(self, network: Network, plan: TrainPlan, context: DistributedContext) -> None:
-        from torch.distributed import init_device_mesh
+        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
         self.context = context
@@ -159,8 +159,9 @@ class FullySharded(SingleProcess):
     @property
     def averaged(self) -> Network:
         """The whole network with the averaged weights, up to date after `gather_averaged`."""
-        assert self._whole is not None, "the main process has it"
-        return self._whole
+        whole: Network | None = self._whole
+        assert whole is not None, "the main process has it"
+        return whole
 
     def gather_averaged(self) -> None:
         """Bring `averaged` up to date; every process has to call this."""
