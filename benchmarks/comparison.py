@@ -26,11 +26,11 @@ from comparison_page import write_page
 from filelock import FileLock
 
 import zoo
-from zoo.evaluate import features
-from zoo.evaluate.reference import open_reference
-from zoo.evaluate.report import Setting, machine, versions
-from zoo.evaluate.run import Job, disturbed, outcome, sweep, training_scores
-from zoo.model import FieldModel
+from zoo.evaluation import features
+from zoo.evaluation.reference import open_reference
+from zoo.evaluation.report import Setting, machine, versions
+from zoo.evaluation.run import Job, disturbed, outcome, sweep, training_scores
+from zoo.models.model import FieldModel
 
 DOCS = Path(__file__).parent.parent / "docs"
 DATA = "fashion-mnist"

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from zoo.evaluate.intervals import from_seeds
+from zoo.evaluation.intervals import from_seeds
 
 Record = dict[str, Any]
 HERO = "gravity-fashion-mnist"

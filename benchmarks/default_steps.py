@@ -26,12 +26,12 @@ from comparison_page import shown, table
 from paired import frechet_ratio
 
 import zoo
-from zoo.evaluate import features
-from zoo.evaluate.intervals import Estimate
-from zoo.evaluate.metrics import Samples
-from zoo.evaluate.reference import Reference, open_reference
-from zoo.evaluate.report import Setting, machine, versions
-from zoo.evaluate.run import Job, outcome, own_setting, sweep
+from zoo.evaluation import features
+from zoo.evaluation.intervals import Estimate
+from zoo.evaluation.metrics import Samples
+from zoo.evaluation.reference import Reference, open_reference
+from zoo.evaluation.report import Setting, machine, versions
+from zoo.evaluation.run import Job, outcome, own_setting, sweep
 
 FILE = Path(__file__).parents[1] / "docs" / "default_steps.json"
 Interval = tuple[float, float, float]

@@ -5,7 +5,7 @@
 
 Trains a small UNet2DModel on digits or Fashion-MNIST as diffusers' own examples do
 (DDPMScheduler.add_noise, mean squared error of epsilon) and saves it by save_pretrained, unless
-FOLDER is there. Then measures, by zoo.evaluate on pixels or garment features, samples of its
+FOLDER is there. Then measures, by zoo.evaluation on pixels or garment features, samples of its
 Gaussian ODE and of gravity, tanh, exp and pfgmpp lifted from it, from the same seed, with as many
 evaluations each. Writes FOLDER.json.
 The ratio is the kernel's Frechet distance over the Gaussian ODE's, with the 95 % interval of the
@@ -28,10 +28,10 @@ from torch.nn.functional import mse_loss
 
 import zoo
 from zoo.data import load
-from zoo.evaluate import features
-from zoo.evaluate.reference import open_reference
-from zoo.evaluate.report import machine, versions
-from zoo.evaluate.run import Job, outcome, sweep, training_scores
+from zoo.evaluation import features
+from zoo.evaluation.reference import open_reference
+from zoo.evaluation.report import machine, versions
+from zoo.evaluation.run import Job, outcome, sweep, training_scores
 
 KERNELS = ("gaussian", "gravity", "tanh", "exp", "pfgmpp")
 METRICS = ("frechet", "kid", "prdc")

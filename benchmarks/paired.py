@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from zoo.evaluate.intervals import Estimate, jackknife
-from zoo.evaluate.metrics import Frechet, Samples
-from zoo.evaluate.reference import Reference
+from zoo.evaluation.intervals import Estimate, jackknife
+from zoo.evaluation.metrics import Frechet, Samples
+from zoo.evaluation.reference import Reference
 
 
 def frechet_ratio(samples: Samples, base: Samples, reference: Reference) -> Estimate:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from zoo.plot.style import colours, new_figure, tidy
+from zoo.plotting.style import colours, new_figure, tidy
 
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = {

@@ -17,7 +17,7 @@ import zoo
 import zoo.data
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, SelfSimilarKernel, Solver
-from zoo.noise import starting_points
+from zoo.sampling.rng import starting_points
 
 STD = 0.5
 CONVERGED_STEPS = 200

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from zoo.memory import keep_freed_memory
+from zoo.sampling.batching import keep_freed_memory
 
 # A run of a candidate; it returns by how much its time is divided, 1 or None for not at all.
 Run = Callable[[], int | None]

@@ -19,7 +19,7 @@ os.environ["COLUMNS"] = "80"
 
 import torch  # noqa: E402
 
-from zoo import plugins  # noqa: E402
+from zoo.host import plugins  # noqa: E402
 
 pytest_plugins = ["hub.fixtures", "environments"]
 

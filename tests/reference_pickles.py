@@ -41,9 +41,9 @@ class Carrying:
         return _reconstruct_persistent_obj, (meta,)
 
 
-def carrying(module, name=None):
+def augmented(module, name=None):
     """Return a module as an object with its own source; torch's containers stay what they are."""
-    inner = {key: child and carrying(child) for key, child in module._modules.items()}
+    inner = {key: child and augmented(child) for key, child in module._modules.items()}
     if isinstance(module, nn.ModuleDict):
         made = nn.ModuleDict()
         made._modules.update(inner)
@@ -56,7 +56,7 @@ def snapshot(backbone, *, wrapper="EDMPrecond", options=None, **attributes):
     """Return the bytes of a network snapshot whose averaged network is `backbone`."""
     top = nn.Module()
     top.model = backbone
-    network = carrying(top, wrapper)
+    network = augmented(top, wrapper)
     network.state |= {"sigma_data": 0.5, "_init_kwargs": options or {}, **attributes}
     network.state["_modules"]["model"].name = "SongUNet"
     package, module = ModuleType("torch_utils"), ModuleType(MODULE)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.augment import LABELS, Changes, geometric
+from zoo.data.augment import LABELS, Changes, geometric
 from zoo.errors import ZooError
 
 

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from tiny_models import images, points
 
 import zoo
-from zoo.card import write_card
-from zoo.card_edit import renew
-from zoo.config import Config, Data, Part, WeightFile, Weights
-from zoo.folder import read_card, read_config
-from zoo.registry import catalogue
+from zoo.config.model import Config, Data, WeightFile, Weights
+from zoo.config.part import Part
+from zoo.folder.card import write_card
+from zoo.folder.card_edit import replace_facts
+from zoo.folder.read import read_card, read_config
+from zoo.folder.weights import count_parameters
+from zoo.host.registry import catalogue
 
 RECIPE = {
     "name": "gravity-digits",
@@ -43,7 +45,7 @@ def trained(**recipe):
 
 @pytest.fixture
 def text():
-    return write_card("gravity-digits", trained(), network=images().network)
+    return write_card("gravity-digits", trained(), parameters=count_parameters(images().network))
 
 
 def matter(text):
@@ -148,7 +150,10 @@ def test_a_model_put_together_by_hand_claims_no_licence_and_no_training(tmp_path
     assert "parameters; data of shape 2." in text
     assert "A field diffusion model of data of shape 2." in text
     assert 'zoo.load("two-moons").sample(16, seed=0)  # (16, 2)' in text
-    assert write_card("two-moons", read_config(folder), network=points().network) == text
+    assert (
+        write_card("two-moons", read_config(folder), parameters=count_parameters(points().network))
+        == text
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,7 +203,7 @@ def test_the_zoos_cards_have_metadata_that_the_hubs_client_takes(folder):
 def test_the_zoos_cards_say_what_config_and_weights_say(folder):
     """Formula, parts, files, training and figures, as they would be written today."""
     card, model = read_card(folder), zoo.load(f"path:{folder}")
-    fresh = write_card(folder.name, read_config(folder), network=model.network)
-    assert renew(card, fresh) == card
+    fresh = write_card(folder.name, read_config(folder), parameters=count_parameters(model.network))
+    assert replace_facts(card, fresh) == card
     assert "](samples.png)" in card
     assert (folder / "samples.png").is_file()

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from zoo.card import END, FACTS, write_card
-from zoo.card_edit import licence_of, refresh, renew
-from zoo.config import Config, Data, Part, WeightFile, Weights
+from zoo.config.model import Config, Data, WeightFile, Weights
+from zoo.config.part import Part
+from zoo.folder.card import END, FACTS, write_card
+from zoo.folder.card_edit import licence_of, refresh, replace_facts
 
 
 def config():
@@ -16,8 +17,10 @@ def config():
 def test_only_the_block_of_facts_is_renewed():
     old = write_card("m", config()).replace("# m\n", "# Mine\n").replace("steps = 18", "steps = 9")
     new = write_card("m", config())
-    assert renew(old, new) == new.replace("# m\n", "# Mine\n")
-    assert renew("---\nlicense: mit\n---\nMine.\n", new) == "---\nlicense: mit\n---\nMine.\n"
+    assert replace_facts(old, new) == new.replace("# m\n", "# Mine\n")
+    assert (
+        replace_facts("---\nlicense: mit\n---\nMine.\n", new) == "---\nlicense: mit\n---\nMine.\n"
+    )
 
 
 @pytest.mark.parametrize("lost", [FACTS, END])

@@ -11,15 +11,15 @@ from evaluation_data import write_npz
 from tiny_models import images
 
 import zoo
-from zoo.card import write_card
 from zoo.cli import main
 from zoo.cli.eval import _shown
 from zoo.errors import ZooError
-from zoo.evaluate.features import build
-from zoo.evaluate.frechet import frechet_distance, gaussian_of
-from zoo.evaluate.intervals import Estimate
-from zoo.evaluate.reference import as_written, open_reference
-from zoo.folder import read_card, read_config
+from zoo.evaluation.features import build
+from zoo.evaluation.frechet import frechet_distance, gaussian_of
+from zoo.evaluation.intervals import Estimate
+from zoo.evaluation.reference import as_written, open_reference
+from zoo.folder.card import write_card
+from zoo.folder.read import read_card, read_config
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_where_the_disk_refuses_the_figures_are_told_all_the_same(evaluated, mon
     def full(*_):
         raise ZooError("cannot write x.json: No space left on device")
 
-    monkeypatch.setattr("zoo.evaluate.report.write", full)
+    monkeypatch.setattr("zoo.evaluation.report.write", full)
     options = ("-n", 20, "--steps", 3, "--metrics", "kid", "-o", "x.json")
     status, out, err = evaluated(*options)
     assert (status, err.count("No space left")) == (1, 2)

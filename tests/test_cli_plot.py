@@ -13,9 +13,9 @@ from PIL import Image
 from tiny_models import images, points
 
 import zoo
-from zoo import plot
+from zoo import plotting as plot
 from zoo.cli.plot import _is_model
-from zoo.plot.png import rendered
+from zoo.plotting.png import rendered
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "kernels.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_models import images, points
 
 import zoo
-from zoo.picture import grid
+from zoo.folder.picture import grid
 
 
 @pytest.fixture

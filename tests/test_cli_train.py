@@ -12,7 +12,7 @@ import pytest
 
 import zoo
 from zoo.cli import main
-from zoo.folder import read_config
+from zoo.folder.read import read_config
 from zoo.training import log
 from zoo.training.trainer import Trainer
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.evaluate.intervals import Estimate
-from zoo.evaluate.report import Outcome, Setting
-from zoo.evaluate.run import Job
+from zoo.evaluation.intervals import Estimate
+from zoo.evaluation.report import Outcome, Setting
+from zoo.evaluation.run import Job
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.config import (
+from zoo.config.model import (
     MAX_CONFIG_BYTES,
     Config,
     Data,
-    Part,
     WeightFile,
     Weights,
     dump_config,
     parse_config,
 )
+from zoo.config.part import Part
 from zoo.errors import ZooError
 
 WHOLE = {

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from zoo import data
-from zoo.augment import flip
+from zoo.data.augment import flip
 from zoo.data.idx import read_idx
 from zoo.errors import ZooError
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import zoo
 from zoo import ZooError
 from zoo.cli import main
-from zoo.hub import pull
+from zoo.models.locate import pull
 from zoo.testing import checks
 
 REPO = "google/ddpm-tiny"

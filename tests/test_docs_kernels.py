@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.diagnostics import mixing
+from zoo.models.mixing import mixing
 from zoo.numerics.expressions import FUNCTIONS
 
 TEXT = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text(encoding="utf-8")

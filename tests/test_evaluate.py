@@ -21,17 +21,16 @@ from tiny_models import images, points
 import zoo
 from zoo.data import load
 from zoo.errors import ZooError
-from zoo.evaluate import card, garments, report
-from zoo.evaluate import features as extractors
-from zoo.evaluate.budget import evaluations, steps_for
-from zoo.evaluate.conditional import class_hits
-from zoo.evaluate.entries import EVALUATION, table
-from zoo.evaluate.garments.train import accuracy, export, train
-from zoo.evaluate.intervals import GROUPS, balanced_classes
-from zoo.evaluate.metrics import Nearest, named, samples_of
-from zoo.evaluate.reference import as_written, open_reference
-from zoo.evaluate.robust import NoisySolver, quantised
-from zoo.evaluate.run import (
+from zoo.evaluation import card, garments, report
+from zoo.evaluation import features as extractors
+from zoo.evaluation.budget import evaluations, steps_for
+from zoo.evaluation.conditional import class_hits
+from zoo.evaluation.garments.train import accuracy, export, train
+from zoo.evaluation.intervals import GROUPS, balanced_classes
+from zoo.evaluation.metrics import Nearest, named, samples_of
+from zoo.evaluation.perturb import NoisySolver, quantised
+from zoo.evaluation.reference import as_written, open_reference
+from zoo.evaluation.run import (
     Job,
     bits_per_dim,
     class_accuracy,
@@ -41,8 +40,9 @@ from zoo.evaluate.run import (
     own_setting,
     sweep,
 )
+from zoo.folder.results import EVALUATION, table
 from zoo.interfaces import Flow
-from zoo.lift import lift
+from zoo.models.lift import lift
 
 CPU = torch.device("cpu")
 
@@ -62,7 +62,7 @@ def test_images_are_rounded_as_a_file_of_8_bits_would():
 
 
 def test_the_shipped_classifier_is_the_one_described_and_small():
-    raw = (files("zoo.evaluate.garments") / "garments.safetensors").read_bytes()
+    raw = (files("zoo.evaluation.garments") / "garments.safetensors").read_bytes()
     about = garments.about()
     net = garments.load_garment_net()
     assert hashlib.sha256(raw).hexdigest() == about["sha256"]
@@ -73,7 +73,7 @@ def test_the_shipped_classifier_is_the_one_described_and_small():
 
 
 def test_a_damaged_classifier_is_refused(monkeypatch):
-    monkeypatch.setattr("zoo.evaluate.garments.network.about", lambda: {"sha256": "0" * 64})
+    monkeypatch.setattr("zoo.evaluation.garments.network.about", lambda: {"sha256": "0" * 64})
     with pytest.raises(ZooError, match="is not what garments"):
         garments.load_garment_net()
 
@@ -238,7 +238,7 @@ def test_a_samples_noise_is_its_own_in_any_batch():
 def test_the_level_that_a_lifted_sample_carries_is_not_disturbed():
     """Its ODE asks nothing of x: it goes down as the time does, whatever becomes of x."""
     lifted, levels = lift(images(kernel="gaussian"), "gravity"), []
-    flow = lifted.flow().carrying(lifted.shape)
+    flow = lifted.flow().augmented(lifted.shape)
     start = flow.start(torch.full((3, 1, 8, 8), 5.0, dtype=torch.float64))
     ends = (lifted.kernel.t_max, lifted.kernel.t_min)
     for solver in (zoo.solver("heun"), NoisySolver(zoo.solver("heun"), 0.5)):
@@ -411,7 +411,7 @@ def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
         seen.append(x)
         return SimpleNamespace(bits_per_dim=torch.linspace(1, 3, len(x)).double())
 
-    monkeypatch.setattr("zoo.likelihood.log_prob", log_prob)
+    monkeypatch.setattr("zoo.models.likelihood.log_prob", log_prob)
     found = bits_per_dim(images(), reference)
     assert torch.equal(seen[0], reference.data.images[:16])
     assert found.value == pytest.approx(2)

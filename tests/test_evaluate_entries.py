@@ -9,13 +9,13 @@ from huggingface_hub import ModelCard
 from test_card import config, trained
 from tiny_models import images
 
-from zoo.card import write_card
 from zoo.errors import ZooError
-from zoo.evaluate import card
-from zoo.evaluate.entries import EVALUATION, entries, table
-from zoo.evaluate.intervals import Estimate
-from zoo.evaluate.report import Outcome, Report, Setting
-from zoo.folder import read_card, read_config
+from zoo.evaluation import card
+from zoo.evaluation.intervals import Estimate
+from zoo.evaluation.report import Outcome, Report, Setting
+from zoo.folder.card import write_card
+from zoo.folder.read import read_card, read_config
+from zoo.folder.results import EVALUATION, entries, table
 
 ENTRY = {
     "data": "fashion-mnist",

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.evaluate.distances import blocks, nearest, radii
-from zoo.evaluate.frechet import Gaussian, frechet_distance, gaussian_of
-from zoo.evaluate.intervals import from_seeds, jackknife, student
-from zoo.evaluate.kid import kernel_distance, mean_kernel, mean_kernel_within
-from zoo.evaluate.manifold import prdc
+from zoo.evaluation.frechet import Gaussian, frechet_distance, gaussian_of
+from zoo.evaluation.intervals import from_seeds, jackknife, student
+from zoo.evaluation.kid import kernel_distance, mean_kernel, mean_kernel_within
+from zoo.evaluation.manifold import blocks, nearest, prdc, radii
 
 
 def normal(*shape, seed=0, dtype=torch.float64):
@@ -141,7 +140,7 @@ def test_the_four_shares_of_one_law_of_a_far_one_and_of_one_mode():
 
 
 def test_blocks_cover_every_pair_once(monkeypatch):
-    monkeypatch.setattr("zoo.evaluate.distances._BLOCK", 20)
+    monkeypatch.setattr("zoo.evaluation.manifold._BLOCK", 20)
     a, b = normal(11, 3), normal(6, 3, seed=1)
     whole = torch.full((11, 6), torch.nan, dtype=torch.float64)
     count = 0

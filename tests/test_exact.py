@@ -11,7 +11,9 @@ from zoo_radial.closed import TanhKernel
 
 import zoo
 from zoo.errors import ZooError
-from zoo.exact_fields import (
+from zoo.host.registry import catalogue
+from zoo.interfaces import KernelPrior
+from zoo.models.exact import (
     ExactDenoiser,
     ExactField,
     ExactPrior,
@@ -19,8 +21,6 @@ from zoo.exact_fields import (
     flow_map,
     network,
 )
-from zoo.interfaces import KernelPrior
-from zoo.registry import catalogue
 
 DOUBLE = torch.float64
 KERNELS = {found.component.name: found.component.example for found in catalogue("kernels").values()}

@@ -6,10 +6,10 @@ from fake_distributions import install
 from tiny_models import points
 
 import zoo
+from zoo.config.recipe import from_dict
 from zoo.errors import ZooError
 from zoo.interfaces import KernelPrior
-from zoo.lift import lift
-from zoo.recipe import from_dict
+from zoo.models.lift import lift
 from zoo.testing import checks
 from zoo.training.export import export, model_of
 from zoo.training.plan import make_plan

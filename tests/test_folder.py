@@ -5,21 +5,22 @@ import os
 
 import pytest
 
-from zoo import folder
-from zoo.config import MAX_CONFIG_BYTES, Config, Data, Part, WeightFile, dump_config
+from zoo.config.model import MAX_CONFIG_BYTES, Config, Data, WeightFile, dump_config
+from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.folder import (
+from zoo.folder import read as folder
+from zoo.folder.read import (
     CARD,
     CONFIG,
     DamagedFile,
     check_file,
-    check_requirements,
     describe,
-    missing_requirements,
     read_card,
     read_config,
     verify_file,
 )
+from zoo.host import requirements
+from zoo.host.requirements import check_requirements, missing_requirements
 
 PART = Part("gravity")
 
@@ -101,13 +102,13 @@ def test_requirements_are_compared_with_what_is_installed():
 
 
 def test_a_prerelease_counts_as_installed(monkeypatch):
-    monkeypatch.setattr(folder.metadata, "version", lambda _: "0.2.dev3")
+    monkeypatch.setattr(requirements.metadata, "version", lambda _: "0.2.dev3")
     assert missing_requirements(config(requires=("zoo-yukawa>=0.1",))) == ()
 
 
 @pytest.mark.parametrize("version", ["not a version", None])
 def test_a_version_that_says_nothing_meets_nothing(monkeypatch, version):
-    monkeypatch.setattr(folder.metadata, "version", lambda _: version)
+    monkeypatch.setattr(requirements.metadata, "version", lambda _: version)
     assert missing_requirements(config(requires=("zoo-yukawa>=0.1",))) == ("zoo-yukawa>=0.1",)
 
 

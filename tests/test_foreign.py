@@ -13,10 +13,10 @@ from click.testing import CliRunner
 import zoo
 from zoo import ZooError
 from zoo.cli import main
-from zoo.config import parse_config
+from zoo.config.model import parse_config
 from zoo.foreign.diffusers import is_diffusers, layout
 from zoo.foreign.schedule import betas, levels, prediction
-from zoo.names import entries, own_folders
+from zoo.models.names import entries, own_folders
 
 UNET = {"_class_name": "UNet2DModel", "sample_size": 8, "in_channels": 3, "out_channels": 3}
 SCHEDULER = {"_class_name": "DDPMScheduler", "num_train_timesteps": 1000}
@@ -39,7 +39,7 @@ def absent(monkeypatch):
             raise metadata.PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr("zoo.folder.metadata.version", without)
+    monkeypatch.setattr("zoo.host.requirements.metadata.version", without)
     monkeypatch.setitem(sys.modules, "diffusers", None)
 
 

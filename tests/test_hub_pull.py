@@ -18,8 +18,8 @@ from starlette.responses import StreamingResponse
 
 import zoo
 from zoo.errors import ZooError
-from zoo.hub import pull
-from zoo.hub.verify import verify
+from zoo.models.locate import pull
+from zoo.models.verify import verify
 
 REPO = "ada/tiny"
 

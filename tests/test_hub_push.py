@@ -16,10 +16,10 @@ import yaml
 from tiny_models import points
 
 import zoo
-from zoo.card import END, FACTS
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.picture import write_samples
+from zoo.folder.card import END, FACTS
+from zoo.folder.picture import write_samples
 
 # The client's own, of how it hands a body to its HTTP library.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -589,7 +589,7 @@ def test_verify_of_what_is_not_here_asks_nobody(hub, capsys):
 def test_the_whole_zoo(hub, saved, tmp_path, monkeypatch, capsys):
     for name in ("gravity-moons", "flow-moons"):
         shutil.copytree(saved, tmp_path / "cards" / name)
-    monkeypatch.setattr("zoo.names.own_folders", lambda: tmp_path / "cards")
+    monkeypatch.setattr("zoo.models.names.own_folders", lambda: tmp_path / "cards")
     hub.store.organisations["ours"] = {"ada"}
     assert run("push", "--all", "--namespace", "ours", "--token", "hf_ada") == 0
     assert len(capsys.readouterr().out.splitlines()) == 2

@@ -18,7 +18,7 @@ from tiny_models import points
 
 import zoo
 from zoo.errors import ZooError
-from zoo.hub import pull
+from zoo.models.locate import pull
 
 MODEL = "model.safetensors"
 SECONDS, BYTES = 10.0, 10**9

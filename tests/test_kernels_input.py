@@ -8,8 +8,8 @@ from kernel_cases import CASES
 
 import zoo
 from zoo.errors import ZooError
+from zoo.host.registry import catalogue
 from zoo.interfaces import IsotropicKernel
-from zoo.registry import catalogue
 
 DOUBLE = torch.float64
 NAMES = [found.component.name for found in catalogue("kernels").values()]

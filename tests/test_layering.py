@@ -11,7 +11,7 @@ from fake_distributions import install_model, run_python
 
 from zoo import hookspecs
 from zoo.cli import COMMANDS
-from zoo.hooks import HOOKS
+from zoo.host.hooks import HOOKS
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = sorted(p for p in (ROOT / "plugins").iterdir() if (p / "__init__.py").is_file())

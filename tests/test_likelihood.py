@@ -9,10 +9,10 @@ from torch import nn
 
 import zoo
 from zoo.errors import ZooError
-from zoo.exact_fields import ExactPrior, GaussianMixture, flow_map
+from zoo.host.registry import catalogue
 from zoo.interfaces import KernelPrior, Network, Solver, over
-from zoo.likelihood import dequantise, log_prob
-from zoo.registry import catalogue
+from zoo.models.exact import ExactPrior, GaussianMixture, flow_map
+from zoo.models.likelihood import dequantise, log_prob
 
 DOUBLE = torch.float64
 KERNELS = {found.component.name: found.component.example for found in catalogue("kernels").values()}

@@ -10,8 +10,8 @@ from fake_distributions import install
 from tiny_models import images, points
 
 import zoo
-from zoo import folder as folders
-from zoo.loading import load_folder
+from zoo.folder import read as folders
+from zoo.models.load import load_folder
 
 
 @pytest.fixture

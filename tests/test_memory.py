@@ -10,7 +10,7 @@ import pytest
 
 SCRIPT = """
 import ctypes, torch
-from zoo.memory import keep_freed_memory
+from zoo.sampling.batching import keep_freed_memory
 
 class Info(ctypes.Structure):  # struct mallinfo2, mallinfo(3)
     _fields_ = [(n, ctypes.c_size_t) for n in (

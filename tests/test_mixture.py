@@ -7,10 +7,10 @@ import torch
 
 import zoo
 from zoo.errors import ZooError
-from zoo.mixture import Mixture
-from zoo.mixture_fit import fit
-from zoo.mixture_skip import MixtureSkip
-from zoo.precondition import Preconditioned
+from zoo.networks.mixture import Mixture
+from zoo.networks.mixture_fit import fit
+from zoo.networks.mixture_skip import MixtureSkip
+from zoo.networks.precondition import Preconditioned
 from zoo.training.noise import LogNormalLevels
 
 DIM, BASIS, COMPONENTS = 12, 3, 5

@@ -11,7 +11,7 @@ from tiny_models import images, points, stir
 import zoo
 from zoo.errors import ZooError
 from zoo.interfaces import IsotropicKernel, KernelPrior, Network
-from zoo.model import FieldModel
+from zoo.models.model import FieldModel
 
 # Fixed steps, a step size per sample, and one for a whole group.
 SOLVERS = {

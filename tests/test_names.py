@@ -6,8 +6,8 @@ import pytest
 from fake_distributions import install_model
 
 import zoo
-from zoo import names
-from zoo.names import UnknownModel, entries, find_model, list_models
+from zoo.models import names
+from zoo.models.names import UnknownModel, entries, find_model, list_models
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import ZooError
-from zoo.new_folder import NewFolder
+from zoo.folder.atomic import NewFolder
 
 
 def fill(path, **files):

@@ -11,7 +11,7 @@ from environments import Environment
 
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.new_plugin import PARTS, write_plugin
+from zoo.scaffold import PARTS, write_plugin
 
 NAMES = ["a", "yukawa2", "twenty-four-signs-and-ok"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import zoo
-from zoo.noise import GROUP, mix, starting_points
+from zoo.sampling.rng import GROUP, seed_for, starting_points
 
 KERNEL = zoo.kernel("gravity", dim=5)
 PRIOR = zoo.prior("gravity", KERNEL)
@@ -50,13 +50,13 @@ def test_groups_are_independent_of_each_other():
 
 
 @given(st.integers(-(2**70), 2**70), st.integers(0, 2**40))
-def test_a_mixed_seed_is_one_that_torch_takes(seed, index):
-    mixed = mix(seed, index)
+def test_a_branch_seed_is_one_that_torch_takes(seed, index):
+    mixed = seed_for(seed, index)
     assert 0 <= mixed < 2**63
-    assert mix(seed, index) == mixed
-    assert mix(seed, index + 1) != mixed
-    assert mix(seed + 1, index) != mixed
+    assert seed_for(seed, index) == mixed
+    assert seed_for(seed, index + 1) != mixed
+    assert seed_for(seed + 1, index) != mixed
 
 
-def test_mixed_seeds_do_not_collide():
-    assert len({mix(seed, index) for seed in range(-50, 50) for index in range(200)}) == 20_000
+def test_branch_seeds_do_not_collide():
+    assert len({seed_for(seed, index) for seed in range(-50, 50) for index in range(200)}) == 20_000

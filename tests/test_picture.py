@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo import picture
 from zoo.errors import ZooError
-from zoo.picture import check_target, default_suffix, drawable, grid, write_samples
+from zoo.folder import picture
+from zoo.folder.picture import check_target, default_suffix, drawable, grid, write_samples
 
 
 def test_tiles_run_row_by_row_with_a_white_line_between():

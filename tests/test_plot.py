@@ -13,10 +13,10 @@ from PIL import Image
 from tiny_models import images, points
 
 import zoo
-from zoo import plot
+from zoo import plotting as plot
 from zoo.errors import ZooError
-from zoo.plot import film, line_picture, lines, pages, plane, png, radial, style
-from zoo.registry import find
+from zoo.host.registry import find
+from zoo.plotting import film, line_picture, lines, pages, plane, png, radial, style
 
 DATA = plot.line_points()
 # Everything in the catalogue that is quick; "map" inverts by bisection and has a slow test.

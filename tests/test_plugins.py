@@ -8,7 +8,7 @@ import pytest
 from fake_distributions import brings, install
 
 import zoo
-from zoo.plugins import plugins, reset
+from zoo.host.plugins import plugins, reset
 
 FIRST_PARTY = {"gravity", "gaussian", "networks", "solvers"}
 

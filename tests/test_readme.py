@@ -13,7 +13,7 @@ from PIL import Image
 
 import zoo
 from zoo.cli import COMMANDS
-from zoo.picture import grid
+from zoo.folder.picture import grid
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo
-from zoo.config import Part
+from zoo.config.part import Part
+from zoo.config.recipe import (
+    Recipe,
+    bundled_recipes,
+    differences,
+    from_dict,
+    load_recipe,
+    parse_recipe,
+)
 from zoo.errors import ZooError
-from zoo.recipe import Recipe, bundled_recipes, differences, from_dict, load_recipe, parse_recipe
 
 MINIMAL = """
 name = "small"
@@ -99,7 +106,7 @@ def test_cifar_recipes_build_edms_network_of_55_7_million_parameters(name):
     """55.7 M, as published; 128 x 9 of them read the augmentation labels."""
     import torch
 
-    from zoo.parts import kernel_of, network_of, prior_of, solver_of
+    from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 
     recipe = load_recipe(name)
     kernel = kernel_of(recipe.kernel, 3 * 32 * 32)
@@ -340,6 +347,8 @@ def test_any_value_anywhere_is_accepted_or_told_in_one_line(path, value):
 
 
 def test_recipes_are_read_without_torch():
-    code = "import sys, zoo.recipe as r; r.load_recipe('gravity-digits'); print(*sys.modules)"
+    code = (
+        "import sys, zoo.config.recipe as r; r.load_recipe('gravity-digits'); print(*sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "timm"} & set(run.stdout.split())

@@ -4,7 +4,7 @@ import pytest
 from fake_distributions import brings, install
 
 import zoo
-from zoo.registry import catalogue, find, model_folders
+from zoo.host.registry import catalogue, find, model_folders
 
 KINDS = ("kernels", "priors", "networks", "solvers")
 

@@ -13,12 +13,11 @@ from environments import ROOT
 from tiny_models import images, points
 
 import zoo
-from zoo.batches import in_batches
 from zoo.errors import ZooError
 from zoo.interfaces import Network
-from zoo.lift import lift
-from zoo.model import FieldModel
-from zoo.tiles import tile_size
+from zoo.models.lift import lift
+from zoo.models.model import FieldModel
+from zoo.sampling.batching import fixed_batch_size, in_batches
 
 # Fixed steps, one step size for a whole group, steps per sample.
 SOLVERS = {"heun": {}, "torchdiffeq-bosh3": {"rtol": 0.3, "atol": 0.3}, "dopri5": {"rtol": 0.05}}
@@ -154,7 +153,7 @@ def test_sampling_goes_on_with_smaller_batches_and_the_same_samples(monkeypatch)
         parts = (kernel, zoo.prior("gaussian", kernel), network, zoo.solver("heun"), (2,))
         return FieldModel(*parts).sample(40, seed=0, steps=2, batch_size=32), network
 
-    monkeypatch.setattr("zoo.model.tile_size", lambda dim: 4)
+    monkeypatch.setattr("zoo.models.model.fixed_batch_size", lambda dim: 4)
     plenty, _ = sampled(40)
     scarce, network = sampled(8)
     assert torch.equal(plenty, scarce)
@@ -234,7 +233,7 @@ def test_compiled_code_may_give_every_answer_in_the_same_memory(fresh_compiler, 
     if under:
         plain, compiled = lift(plain, under), lift(compiled, under)
     # One tile, whose answer is not put together from several.
-    options = {"n": tile_size(2), "seed": 0, "steps": 5, "solver": solver}
+    options = {"n": fixed_batch_size(2), "seed": 0, "steps": 5, "solver": solver}
     a, b = (model.sample(**options) for model in (plain, compiled))
     torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 

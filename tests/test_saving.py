@@ -10,10 +10,9 @@ from safetensors import SafetensorError
 from tiny_models import images, points
 
 import zoo
-from zoo import saving
 from zoo.errors import ZooError
-from zoo.folder import read_config
-from zoo.saving import save_folder
+from zoo.folder import write as saving
+from zoo.folder.read import read_config
 
 
 def files(folder):
@@ -51,7 +50,7 @@ def test_options_are_written(tmp_path):
 
 def test_a_card_shows_no_picture_that_is_not_beside_it(tmp_path):
     line = "![samples](samples.png)"
-    drawn = save_folder(images(), tmp_path / "drawn", samples=torch.zeros(1, 1, 8, 8))
+    drawn = images().write(tmp_path / "drawn", samples=torch.zeros(1, 1, 8, 8))
     assert line in (drawn / "README.md").read_text()
     again = zoo.load(drawn).save_pretrained(tmp_path / "again")
     assert files(again) == ["README.md", "config.json", "model.safetensors"]
@@ -98,7 +97,7 @@ def test_saving_again_replaces_the_models_files_and_leaves_others(tmp_path):
 
 def test_samples_become_the_cards_picture(tmp_path):
     model = images()
-    folder = save_folder(model, tmp_path / "m", name="gravity-x", samples=model.sample(4, steps=2))
+    folder = model.write(tmp_path / "m", name="gravity-x", samples=model.sample(4, steps=2))
     assert (folder / "samples.png").read_bytes().startswith(b"\x89PNG")
     card = (folder / "README.md").read_text()
     assert "![samples](samples.png)" in card
@@ -108,7 +107,7 @@ def test_samples_become_the_cards_picture(tmp_path):
 
 def test_a_card_shows_no_picture_that_is_not_there(tmp_path):
     model = images()
-    first = save_folder(model, tmp_path / "a", samples=model.sample(4, steps=2))
+    first = model.write(tmp_path / "a", samples=model.sample(4, steps=2))
     loaded = zoo.load(first)
     again = loaded.save_pretrained(first)
     assert "](samples.png)" in (again / "README.md").read_text()

@@ -11,7 +11,7 @@ from zoo_solvers.heun import Heun
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, over
-from zoo.own_noise import keys, normal
+from zoo.sampling.rng import keys, normal
 
 STD = 0.5
 

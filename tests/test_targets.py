@@ -5,8 +5,8 @@ import sys
 import pytest
 from fake_distributions import brings, install
 
-from zoo.plugins import plugins
-from zoo.targets import missing_targets
+from zoo.host.plugins import plugins
+from zoo.host.targets import missing_targets
 
 MODULE = """
     import numpy as renamed

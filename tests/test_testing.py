@@ -18,8 +18,8 @@ from zoo_solvers.euler import Euler
 
 import zoo
 from zoo.errors import PluginError, ZooError
+from zoo.host.plugins import plugins
 from zoo.interfaces import FieldKernel, KernelPrior, Network, SelfSimilarKernel, over, randn
-from zoo.plugins import plugins
 from zoo.testing import CheckFailure, checks, networks, priors, solvers
 from zoo.testing import listing as listing_module
 from zoo.testing.listing import KERNEL_LAWS, NETWORK_LAWS, PRIOR_LAWS, SOLVER_LAWS

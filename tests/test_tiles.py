@@ -5,7 +5,7 @@ import torch
 from tiny_models import stir
 
 import zoo
-from zoo.tiles import in_tiles, tile_size
+from zoo.sampling.batching import fixed_batch_size, fixed_size_batches
 
 NETWORKS = {
     "mlp": ((3,), {"width": 24, "blocks": 2, "labels": 4}),
@@ -33,7 +33,7 @@ def batch(shape, n=37):
 def test_a_row_depends_on_itself_alone(name):
     shape, plain = network(name)
     x, t, labels = batch(shape)
-    tiled = in_tiles(plain, 8)
+    tiled = fixed_size_batches(plain, 8)
     whole = tiled(x, t, labels)
     torch.testing.assert_close(whole, plain(x, t, labels), rtol=1e-4, atol=1e-5)
     for n in (1, 5, 8, 36):
@@ -48,7 +48,7 @@ def test_a_row_depends_on_itself_alone(name):
 def test_one_time_for_all_is_the_same_as_one_each():
     shape, plain = network("unet")
     x, _, _ = batch(shape)
-    tiled = in_tiles(plain, 8)
+    tiled = fixed_size_batches(plain, 8)
     one = tiled(x, torch.tensor(0.7))
     assert torch.equal(tiled(x, torch.full((len(x),), 0.7)), one)
     assert torch.equal(tiled(x[:1], torch.tensor([0.7])), one[:1])
@@ -61,7 +61,7 @@ def test_every_evaluation_has_the_same_size():
         seen.append(len(x))
         return x * t
 
-    tiled = in_tiles(spy, 4)
+    tiled = fixed_size_batches(spy, 4)
     for n in (1, 4, 6, 11):
         assert tiled(torch.ones(n, 2), torch.tensor(2.0)).tolist() == [[2.0, 2.0]] * n
     assert set(seen) == {4}
@@ -70,12 +70,12 @@ def test_every_evaluation_has_the_same_size():
 
 def test_gradients_pass_through():
     x = torch.randn(5, 2, requires_grad=True)
-    in_tiles(lambda x, t: x**2 * t, 4)(x, torch.tensor(3.0)).sum().backward()
+    fixed_size_batches(lambda x, t: x**2 * t, 4)(x, torch.tensor(3.0)).sum().backward()
     torch.testing.assert_close(x.grad, 6 * x.detach())
 
 
 def test_small_data_gets_large_tiles_and_large_images_go_alone():
-    sizes = [tile_size(d) for d in (1, 2, 64, 784, 3072, 12_288, 200_000)]
+    sizes = [fixed_batch_size(d) for d in (1, 2, 64, 784, 3072, 12_288, 200_000)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] <= 512
     assert sizes[3] == 16

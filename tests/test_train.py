@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 
 import zoo
+from zoo.config.recipe import from_dict
 from zoo.errors import ZooError
-from zoo.recipe import from_dict
 from zoo.training import checkpoint, log
 from zoo.training import trainer as trainers
 from zoo.training.batch import step_seed

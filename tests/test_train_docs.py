@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from zoo.cli import main
+from zoo.config.recipe import CardPlan, DataPlan, TrainPlan
 from zoo.data import SOURCES
-from zoo.recipe import CardPlan, DataPlan, TrainPlan
 
 TEXT = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.M | re.S)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.recipe import load_recipe
+from zoo.config.recipe import load_recipe
 from zoo.training import checkpoint, log
 from zoo.training.plan import make_plan
 from zoo.training.start import start

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import zoo
+from zoo.config.recipe import from_dict
 from zoo.data import Images
 from zoo.errors import ZooError
-from zoo.recipe import from_dict
 from zoo.training.export import export
 from zoo.training.plan import make_plan
 from zoo.training.prepare import copy_weights
@@ -107,7 +107,7 @@ def test_a_network_that_fits_itself_sees_the_data_before_the_first_step(tmp_path
     def fit(self, x, labels=None):
         seen.append((x, labels))
 
-    monkeypatch.setattr("zoo.precondition.Preconditioned.fit", fit)
+    monkeypatch.setattr("zoo.networks.precondition.Preconditioned.fit", fit)
     run(tmp_path, steps=4).save()
     ((x, labels),) = seen
     assert tuple(x.shape[1:]) == (1, 8, 8)

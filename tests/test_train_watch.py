@@ -13,7 +13,7 @@ from test_train import begin, recipe, same, weights
 import zoo
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.model import FieldModel
+from zoo.models.model import FieldModel
 from zoo.training import checkpoint, log
 from zoo.training.callbacks import BEST, Validation
 from zoo.training.export import export

@@ -1,4 +1,4 @@
-"""zoo.tune: grids that are found, kept and written."""
+"""zoo.evaluation.tune: grids that are found, kept and written."""
 
 import json
 from dataclasses import replace
@@ -11,13 +11,13 @@ from tiny_models import images
 from zoo_solvers.exponential import ABM3
 
 import zoo
-from zoo.card import write_card
 from zoo.cli import main
-from zoo.config import Part, dump_config
+from zoo.config.model import dump_config
+from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.folder import read_card, read_config
-from zoo.saving import describe_parts
-from zoo.tune import adopt, bend, optimise_grid
+from zoo.evaluation.tune import adopt, bend, optimise_grid
+from zoo.folder.card import write_card
+from zoo.folder.read import read_card, read_config
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_tuned_model_forgets_what_its_old_grid_was_worth():
     common = {"data": "x", "split": "test", "features": "pixels", "title": "pixels", "metrics": {}}
     heun, old = common | {"solver": "heun"}, common | {"solver": "exp-abm3"}
     training = {"outcome": {"steps": 3}, "evaluation": [old, heun, common]}
-    model.config = msgspec.structs.replace(describe_parts(model), training=training)
+    model.config = msgspec.structs.replace(model.describe(), training=training)
     adopt(model, optimise_grid(model, solver="exp-abm3", steps=4, n=2, rounds=3))
     assert model.config.training == {"outcome": {"steps": 3}, "evaluation": [heun]}
     adopt(model, optimise_grid(model, solver=Part("heun"), steps=4, n=2, rounds=3))
@@ -140,7 +140,9 @@ def test_the_card_speaks_of_the_new_solver_and_not_of_old_results(tuned_by, tmp_
 
 
 def test_a_folder_of_something_else_is_refused_before_the_search(tuned_by, tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.tune.optimise_grid", lambda *_, **__: pytest.fail("searched"))
+    monkeypatch.setattr(
+        "zoo.evaluation.tune.optimise_grid", lambda *_, **__: pytest.fail("searched")
+    )
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").touch()
     status, out, err = tuned_by("-o", tmp_path / "out")
@@ -152,7 +154,7 @@ def test_where_the_disk_refuses_the_grid_is_told_all_the_same(tuned_by, tmp_path
     def full(*_, **__):
         raise ZooError("cannot write out: No space left on device")
 
-    monkeypatch.setattr("zoo.saving.save_weights", full)
+    monkeypatch.setattr("zoo.folder.write.save_weights", full)
     for more in ((), ("--json",)):
         status, out, err = tuned_by("-o", tmp_path / "out", *more)
         assert (status, "No space left" in err) == (1, True)
@@ -166,7 +168,7 @@ def test_a_grid_that_is_no_better_is_told_and_not_written(tuned_by, tmp_path, mo
     def worse(*args, **options):
         return replace(search(*args, **options), after=9.0)
 
-    monkeypatch.setattr("zoo.tune.optimise_grid", worse)
+    monkeypatch.setattr("zoo.evaluation.tune.optimise_grid", worse)
     status, out, err = tuned_by("-o", tmp_path / "out", *more)
     assert (status, "levels" in out) == (1, True)
     assert "no grid better than" in err

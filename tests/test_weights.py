@@ -10,8 +10,8 @@ from torch import nn
 
 import zoo
 from zoo.errors import PluginError, ZooError
+from zoo.folder.weights import network_with, read_weights, save_weights
 from zoo.interfaces import Network
-from zoo.weights import network_with, read_weights, save_weights
 
 
 class Line(Network):

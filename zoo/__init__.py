@@ -11,60 +11,32 @@ A model is four plain parts: a field kernel (how data spreads into noise), a pri
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from zoo.__about__ import __version__
 from zoo.errors import PluginError, ZooError
 from zoo.hookspecs import Component, hookimpl
 
-if TYPE_CHECKING:
-    from zoo.build import kernel, network, prior, solver
-    from zoo.exact_fields import exact
-    from zoo.hub import pull, push
-    from zoo.loading import load
-    from zoo.model import FieldModel
-    from zoo.names import list_models
-    from zoo.registry import components
-    from zoo.training.run import train
-    from zoo.tune import optimise_grid
-
-__version__ = "0.1.0"
-
 # Public names that are imported only when asked for, so that `import zoo` stays free of torch.
+# Their types are in __init__.pyi.
 _LAZY = {
-    "FieldModel": "zoo.model",
-    "components": "zoo.registry",
-    "exact": "zoo.exact_fields",
-    "kernel": "zoo.build",
-    "list_models": "zoo.names",
-    "load": "zoo.loading",
-    "network": "zoo.build",
-    "optimise_grid": "zoo.tune",
-    "prior": "zoo.build",
-    "pull": "zoo.hub",
-    "push": "zoo.hub",
-    "solver": "zoo.build",
+    "FieldModel": "zoo.models.model",
+    "components": "zoo.host.registry",
+    "exact": "zoo.models.exact",
+    "kernel": "zoo.host.build",
+    "lift": "zoo.models.lift",
+    "list_models": "zoo.models.names",
+    "load": "zoo.models.load",
+    "network": "zoo.host.build",
+    "optimise_grid": "zoo.evaluation.tune",
+    "prior": "zoo.host.build",
+    "pull": "zoo.models.locate",
+    "push": "zoo.models.push",
+    "solver": "zoo.host.build",
     "train": "zoo.training.run",
 }
 
-__all__ = [
-    "Component",
-    "FieldModel",
-    "PluginError",
-    "ZooError",
-    "components",
-    "exact",
-    "hookimpl",
-    "kernel",
-    "list_models",
-    "load",
-    "network",
-    "optimise_grid",
-    "prior",
-    "pull",
-    "push",
-    "solver",
-    "train",
-]
+__all__ = ["Component", "PluginError", "ZooError", "__version__", "hookimpl", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

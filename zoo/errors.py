@@ -16,13 +16,18 @@ class PluginError(ZooError):
 
 
 @contextmanager
-def told_of(where: object) -> Iterator[None]:
+def error_context(where: object) -> Iterator[None]:
     """Begin the line of a ZooError from inside the block with what it is of, such as a file."""
     try:
         yield
     except ZooError as error:
         kind = PluginError if isinstance(error, PluginError) else ZooError
         raise kind(f"{where}: {error}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text in one line."""
+    return " ".join(str(error).split())
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

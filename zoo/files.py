@@ -66,3 +66,11 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder; no for what cannot be a path at all."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long for the file system, say
+        return False

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import over, randn
-from zoo.interfaces.checks import check_arguments
+from zoo.interfaces.kernel import check_arguments
 from zoo.numerics import broadcast
 from zoo_flow.covariance import Covariance, CovarianceLike
 from zoo_flow.flow import FIRST_TIME, FlowKernel

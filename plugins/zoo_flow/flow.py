@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import GaussianPathKernel, over
-from zoo.interfaces.checks import check_arguments
 from zoo.interfaces.isotropic import LEVEL_RANGE
+from zoo.interfaces.kernel import check_arguments
 from zoo.interfaces.path import PathCoefficients
 
 # t / (1 - t) is EDM's sigma_min here.

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, over, randn
-from zoo.interfaces.checks import check_arguments
+from zoo.interfaces.kernel import check_arguments
 from zoo.numerics import broadcast, derivative, formula
 from zoo_flow.inverse import elementwise_inverse, jacobian, newton_inverse
 

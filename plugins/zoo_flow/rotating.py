@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import over
-from zoo.interfaces.checks import check_arguments
+from zoo.interfaces.kernel import check_arguments
 from zoo_flow.anisotropic import AnisotropicKernel
 from zoo_flow.covariance import CovarianceLike
 from zoo_flow.flow import FIRST_TIME

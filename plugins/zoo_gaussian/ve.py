@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import IsotropicKernel, over, randn
-from zoo.interfaces.checks import check_arguments, check_radial
-from zoo.interfaces.kernel import moved
+from zoo.interfaces.checks import check_radial
+from zoo.interfaces.kernel import check_arguments, moved
 from zoo.numerics import FormulaLike, LogJet, formula, jet, solve_increasing
 from zoo_gaussian import chi
 from zoo_gaussian.schedules import check_increasing

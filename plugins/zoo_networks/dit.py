@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel
-from zoo.precondition import Preconditioned
+from zoo.networks.precondition import Preconditioned
 from zoo_networks.embedding import Conditioning
 from zoo_networks.options import check_options
 

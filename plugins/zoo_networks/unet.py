@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel
-from zoo.mixture import Mixture
-from zoo.mixture_skip import MixtureSkip
-from zoo.precondition import Preconditioned
+from zoo.networks.mixture import Mixture
+from zoo.networks.mixture_skip import MixtureSkip
+from zoo.networks.precondition import Preconditioned
 from zoo_networks.embedding import Conditioning
 from zoo_networks.options import check_options
 
@@ -189,8 +189,8 @@ def unet(
         labels: number of classes, 0 for none.
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.
-        components: centres of the mixture that replaces EDM's skip connection (zoo.mixture), 0 for
-            none.
+        components: centres of the mixture that replaces EDM's skip connection
+            (zoo.networks.mixture), 0 for none.
         basis: principal components that it lives in.
         groups: kinds of images that it tells apart, each with components and basis of its own; the
             classes where there are labels.

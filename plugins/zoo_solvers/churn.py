@@ -20,7 +20,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import Flow
 from zoo.interfaces.solver import StepCallback
-from zoo.own_noise import keys, normal
+from zoo.sampling.rng import keys, normal
 from zoo_solvers.checks import positive
 from zoo_solvers.heun import Heun
 from zoo_solvers.linear import is_scalar, own_share

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoo.arguments import whole
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
-from zoo.memory import keep_freed_memory
+from zoo.sampling.arguments import whole
+from zoo.sampling.batching import keep_freed_memory
 from zoo_solvers import grids
 
 # A walk of more steps adds small ones: its state is float64, whatever the network's answers are.

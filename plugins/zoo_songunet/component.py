@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, over
-from zoo.precondition import Preconditioned
+from zoo.networks.precondition import Preconditioned
 from zoo_songunet.layers import Fourier, Positional
 from zoo_songunet.network import SongUNet
 
@@ -109,8 +109,8 @@ def ddpmpp(
     """Build DDPM++: positional embedding of the noise level, 2x2 mean pooling, nearest upsampling.
 
     The defaults are EDM's for 3x32x32 images, 55.7 M parameters; 64x64 takes multipliers
-    (1, 2, 2, 2). The level is preconditioned as zoo.precondition does, which under the Gaussian
-    kernel is EDM's own way; under PFGM++, at sigma = t / sqrt D as in its paper.
+    (1, 2, 2, 2). The level is preconditioned as zoo.networks.precondition does, which under the
+    Gaussian kernel is EDM's own way; under PFGM++, at sigma = t / sqrt D as in its paper.
 
     Args:
         shape: (C, H, H), H divisible by 2 per further resolution.

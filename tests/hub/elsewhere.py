@@ -9,10 +9,10 @@ import torch
 
 NAME, DRAW = "gravity-fashion-mnist", {"seed": 3, "steps": 4}
 _CODE = """
-import json, pathlib, sys, torch, zoo, zoo.names
+import json, pathlib, sys, torch, zoo, zoo.models.names
 from zoo import ZooError
 name, draw, refs, out = json.loads(sys.argv[1])
-zoo.names.own_folders = lambda: pathlib.Path("no-such-folder")
+zoo.models.names.own_folders = lambda: pathlib.Path("no-such-folder")
 assert name not in zoo.list_models()
 for index, (ref, token) in enumerate(refs):
     try:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from zoo.build import target_of
 from zoo.cli.output import echo_json, echo_table, warn_of_broken_plugins
-from zoo.hooks import KINDS
-from zoo.options import options_of, told_of
-from zoo.registry import Found, catalogue, find
+from zoo.host.build import target_of
+from zoo.host.hooks import KINDS
+from zoo.host.options import documentation, options_of
+from zoo.host.registry import Found, catalogue, find
 
 
 @click.command()
@@ -62,7 +62,8 @@ def _tell(item: Found, as_json: bool) -> None:
             for name, p in named.items()
         }
         echo_json(
-            _facts(item.component.name, item) | {"options": known, "docstring": told_of(target)}
+            _facts(item.component.name, item)
+            | {"options": known, "docstring": documentation(target)}
         )
         return
     click.echo(f"{item.component.name}: {item.component.summary}")
@@ -74,7 +75,7 @@ def _tell(item: Found, as_json: bool) -> None:
         echo_table(("option", "default"), rows)
     else:
         click.echo("it tells no options" if options is None else "it takes no options")
-    if text := told_of(target):
+    if text := documentation(target):
         click.echo(f"\n{text}")
 
 

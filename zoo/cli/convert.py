@@ -23,7 +23,7 @@ def command(
     kernel; PFGM++'s networks need theirs.
     """
     from zoo.convert import convert
-    from zoo.folder import read_config
+    from zoo.folder.read import read_config
 
     folder = convert(file, out, degrees=degrees, side=side, licence=licence)
     kernel = read_config(folder).kernel

@@ -16,10 +16,10 @@ from zoo.cli.ranges import COUNT, STEPS
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo.evaluate.intervals import Estimate
-    from zoo.evaluate.reference import Reference
-    from zoo.evaluate.report import Outcome, Report, Setting
-    from zoo.model import FieldModel
+    from zoo.evaluation.intervals import Estimate
+    from zoo.evaluation.reference import Reference
+    from zoo.evaluation.report import Outcome, Report, Setting
+    from zoo.models.model import FieldModel
 
 
 def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> list[float]:
@@ -105,11 +105,11 @@ def command(
     several processes share the sampling; the first measures.
     """
     _check_usage(solvers, nfe, alone=bool(solver or steps), lifted=bool(kernel), card=write_card)
-    from zoo.evaluate import card, run
-    from zoo.evaluate import metrics as known
-    from zoo.evaluate.report import write
+    from zoo.evaluation import card, run
+    from zoo.evaluation import metrics as known
+    from zoo.evaluation.report import write
     from zoo.files import check_place
-    from zoo.loading import load
+    from zoo.models.load import load
     from zoo.sampling.distributed import connect
 
     what = f"{ref} under the kernel {kernel}" if kernel else ref
@@ -155,7 +155,7 @@ def _say(what: str, line: str) -> None:
 
 def _keep(what: str, out: Path | None, sweep: bool, found: Report) -> None:
     """Lose no setting to what the next ones meet, nor the next ones to a full disk."""
-    from zoo.evaluate.report import write
+    from zoo.evaluation.report import write
 
     if sweep:
         _say(what, _figures(found.outcomes[-1]))
@@ -168,8 +168,8 @@ def _keep(what: str, out: Path | None, sweep: bool, found: Report) -> None:
 
 def _reference(model: FieldModel, ref: str, data: str | None, features: str | None) -> Reference:
     """Return what samples are compared with: as given, else what suits the model."""
-    from zoo.evaluate import features as extractors
-    from zoo.evaluate.reference import open_reference
+    from zoo.evaluation import features as extractors
+    from zoo.evaluation.reference import open_reference
 
     named = features or extractors.default(model.shape)
     kind = extractors.build(named, model.shape, model.device)
@@ -178,7 +178,7 @@ def _reference(model: FieldModel, ref: str, data: str | None, features: str | No
 
 def _data_of(model: FieldModel, ref: str) -> str:
     """Return the reference of the data that the model was trained on."""
-    from zoo.recipe import recorded
+    from zoo.config.recipe import recorded
 
     config = model.config
     recipe = recorded(config.training) if config else None
@@ -193,7 +193,7 @@ def _data_of(model: FieldModel, ref: str) -> str:
 def _tell(what: str, report: Report, as_json: bool) -> None:
     """Print the figures of a model, as plain tables or as JSON."""
     if as_json:
-        from zoo.evaluate.report import plain
+        from zoo.evaluation.report import plain
 
         echo_json(plain(report))
         return

@@ -8,7 +8,7 @@ import click
 
 from zoo.cli.output import echo_json, echo_table, megabytes, shape, warn_of_broken_plugins
 from zoo.errors import ZooError, did_you_mean
-from zoo.names import ModelEntry, entries
+from zoo.models.names import ModelEntry, entries
 
 
 def _size(entry: ModelEntry) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.new_plugin import LICENCES, PARTS, write_plugin
+from zoo.scaffold import LICENCES, PARTS, write_plugin
 
 
 @click.command()

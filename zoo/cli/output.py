@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from zoo.plugins import plugins
+from zoo.host.plugins import plugins
 
 
 def echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

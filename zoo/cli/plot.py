@@ -83,7 +83,7 @@ def command(
     ending = "-plot.png" if models else ".png"
     target = out or Path("-".join(stem(name) for name in names) + ending)
 
-    from zoo.plot import check_png, write_png
+    from zoo.plotting import check_png, write_png
 
     check_png(target)
     if subject is _MODEL:
@@ -98,22 +98,22 @@ def command(
 
 
 def _model(name: str, device: str, **asked: Any) -> Figure:
-    from zoo.loading import load
-    from zoo.plot import trajectories
+    from zoo.models.load import load
+    from zoo.plotting import trajectories
     from zoo.sampling.distributed import parse_device
 
     return trajectories(load(name, device=parse_device(device)), name=name, progress=True, **asked)
 
 
 def _several(names: tuple[str, ...], dim: int) -> Figure:
-    from zoo.plot import comparison
+    from zoo.plotting import comparison
 
     return comparison({name: _builder(name) for name in names}, dim=dim, progress=True)
 
 
 def _one(name: str, options: tuple[str, ...], data: str | None, asked: dict[str, int]) -> Figure:
-    from zoo.plot import kernel_page, plane_points
-    from zoo.registry import components
+    from zoo.host.registry import components
+    from zoo.plotting import kernel_page, plane_points
 
     builders = {name: _builder(name, dict(map(_option, options)))}
     if _REFERENCE in components("kernels"):
@@ -123,8 +123,8 @@ def _one(name: str, options: tuple[str, ...], data: str | None, asked: dict[str,
 
 def _builder(name: str, options: dict[str, Any] | None = None) -> Callable[[int], FieldKernel]:
     """Return the kernel as a function of dim, with `options`, or else those of its example."""
-    from zoo.build import kernel
-    from zoo.registry import find
+    from zoo.host.build import kernel
+    from zoo.host.registry import find
 
     chosen = options or dict(find("kernels", name).component.example)
     return lambda dim: kernel(name, dim=dim, **chosen)
@@ -147,8 +147,8 @@ def _is_model(name: str, kind: str | None) -> bool:
     Raises:
         ZooError: it is both and `kind` does not say which, or it is close to a kernel's alone.
     """
-    from zoo.names import entries, list_models
-    from zoo.registry import catalogue
+    from zoo.host.registry import catalogue
+    from zoo.models.names import entries, list_models
 
     if kind is not None:
         return kind == "model"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from zoo.cli.output import echo_json, echo_table
-from zoo.names import broken_models
-from zoo.plugins import PluginRecord, plugins
-from zoo.targets import missing_targets
+from zoo.host.plugins import PluginRecord, plugins
+from zoo.host.targets import missing_targets
+from zoo.models.names import broken_models
 
 
 def _brings(record: PluginRecord) -> str:

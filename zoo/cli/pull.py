@@ -18,6 +18,6 @@ import click
 )
 def command(ref: str, revision: str | None, token: str | None, cache_dir: Path | None) -> None:
     """Fetch and check the files of the model REF (owner/name on the Hub, or a name of the zoo)."""
-    from zoo.hub import pull
+    from zoo.models.locate import pull
 
     click.echo(pull(ref, revision=revision, token=token, cache_dir=cache_dir))

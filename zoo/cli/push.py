@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zoo.errors import ZooError
-from zoo.names import OWN, entries
+from zoo.models.names import OWN, entries
 
 
 @click.command()
@@ -28,7 +28,7 @@ def command(
     token: str | None,
 ) -> None:
     """Publish the model NAME (or ./folder) as the Hub repository REPO (owner/name)."""
-    from zoo.hub import push
+    from zoo.models.push import push
 
     if create_pr and revision is not None:
         raise click.UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo.config import MAX_STEPS
+from zoo.config.model import MAX_STEPS
 
 COUNT = click.IntRange(min=1)
 STEPS = click.IntRange(1, MAX_STEPS)

@@ -64,10 +64,10 @@ def command(
         raise click.UsageError("--guidance follows a class; name it with --label")
     import torch
 
-    from zoo.loading import load
-    from zoo.picture import check_target, default_suffix, write_samples
+    from zoo.folder.picture import check_target, default_suffix, write_samples
+    from zoo.models.load import load
+    from zoo.models.sharded import sample_sharded
     from zoo.sampling.distributed import connect
-    from zoo.together import sample_sharded
 
     with connect(device) as context, context.errors_from_main():
         precision = getattr(torch, dtype)

@@ -8,12 +8,14 @@ import shlex
 import click
 
 from zoo.cli.output import echo_json, megabytes
-from zoo.config import Config, Part, dump_config
+from zoo.config.model import Config, dump_config
+from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.folder import missing_requirements, read_card, read_config
+from zoo.folder.read import read_card, read_config
 from zoo.foreign.diffusers import folder_is_diffusers
-from zoo.names import ModelEntry, find_model
-from zoo.refs import Local, Name, parse_ref
+from zoo.host.requirements import missing_requirements
+from zoo.models.names import ModelEntry, find_model
+from zoo.models.refs import Local, Name, parse_ref
 
 
 def _entry(ref: str) -> ModelEntry:

@@ -29,7 +29,7 @@ def command(
     config.json and model.safetensors, ready for `zoo sample` and `zoo push`. Several processes
     train together under `torchrun --nproc-per-node K -m zoo train RECIPE`.
     """
-    from zoo.recipe import load_recipe
+    from zoo.config.recipe import load_recipe
     from zoo.sampling.distributed import connect
     from zoo.training.plan import make_plan
 

@@ -8,7 +8,7 @@ import click
 
 from zoo.cli.output import echo_json
 from zoo.cli.ranges import COUNT
-from zoo.config import MAX_STEPS
+from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
 
 _STEPS = click.IntRange(3, MAX_STEPS)
@@ -41,10 +41,10 @@ def command(
     one found, on samples that the search has not seen. With -o the model is written with the new
     solver as its default.
     """
-    from zoo.loading import load
-    from zoo.new_folder import check_new
+    from zoo.evaluation.tune import adopt, optimise_grid
+    from zoo.folder.atomic import check_new
+    from zoo.models.load import load
     from zoo.sampling.distributed import parse_device
-    from zoo.tune import adopt, optimise_grid
 
     if out is not None:
         check_new(out)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zoo.card import END, FACTS, scalar
-from zoo.config import Config
+from zoo.config.model import Config
+from zoo.folder.card import END, FACTS, scalar
 
 _NON_COMMERCIAL = "cc-by-nc-sa-4.0"
 

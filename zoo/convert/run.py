@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 from torch import Tensor
 
-from zoo import build
-from zoo.card import LICENCE
-from zoo.config import Config, Data, Part
+from zoo.config.model import Config, Data
+from zoo.config.part import Part
 from zoo.convert.card import converted_card
 from zoo.convert.modules import attributes, class_name, state_dict
 from zoo.convert.score_sde import averaged, is_checkpoint, renamed
@@ -23,10 +22,13 @@ from zoo.convert.torch_file import read_torch, state_of
 from zoo.convert.trained import trained_as
 from zoo.convert.unpickler import Inert, read_pickle
 from zoo.errors import ZooError
-from zoo.folder import describe, reading
-from zoo.model import FieldModel
-from zoo.parts import kernel_of, network_of, prior_of, requirements, solver_of
-from zoo.weights import network_with, read_weights
+from zoo.folder.card import LICENCE
+from zoo.folder.read import describe, reading
+from zoo.folder.weights import network_with, read_weights
+from zoo.host import build
+from zoo.host.build import kernel_of, network_of, prior_of, solver_of
+from zoo.host.requirements import requirements
+from zoo.models.model import FieldModel
 
 # EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
 _SIGMA_MIN, _SIGMA_MAX = 0.002, 80.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.config import Part
+from zoo.config.part import Part
 from zoo.errors import ZooError
 
 _STEM = re.compile(r"enc\.(\d+)x\1_conv\.weight\Z")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 # Numbers that a tensor may repeat; more would fill the memory from a file of some bytes.
 MOST_REPEATED = 2**20
@@ -29,7 +29,7 @@ def read_torch(path: Path) -> Any:
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         named = re.search(r"GLOBAL ([\w.]+)", text)
         asks = f" ({named[1]})" if named else ""
         raise ZooError(

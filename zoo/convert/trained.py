@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from zoo.config import Part
+from zoo.config.part import Part
 from zoo.errors import ZooError
 
 # Of images in [-1, 1]: VP from t = 1e-3 to 1, VE from 0.01 to 50 in [0, 1].

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from zoo.convert.torch_file import MOST_REPEATED
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 # Objects that are described and not built: modules of torch, arrays, the persistent classes that
 # carry their own source, and the dictionary that they keep their options in.
@@ -176,5 +176,5 @@ def read_pickle(file: IO[bytes], where: Path | str) -> Any:
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise ZooError(f"{where} is not a pickle that can be read: {reason}") from error

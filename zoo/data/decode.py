@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
@@ -47,7 +47,7 @@ def opened(file: ImageFile) -> Iterator[Image.Image]:
     except ZooError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise ZooError(f"{file.name}: not a readable image: {reason}") from error
 
 

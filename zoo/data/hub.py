@@ -23,7 +23,7 @@ from zoo.data.decode import decode_all
 from zoo.data.fetch import fetch
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, one_line
 from zoo.hub.client import Unreachable
 
 OPTIONS = ("config", "image", "label", "test", "train")
@@ -97,7 +97,7 @@ def load_hub(request: Request) -> Images:
     except Unreachable as error:
         raise ZooError(f"{request.ref}: {error}") from error
     except Exception as error:  # a hundred ways: no such name, split or network, a broken file
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise ZooError(f"{request.ref}, split {split!r}: cannot be loaded: {reason}") from error
     return _images(request, table, options, name)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.data.images import BYTE, Images, check_finite, check_labels
 from zoo.data.request import Request
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 DATA_KEYS = ("x", "images", "arr_0")
 LABEL_KEYS = ("y", "labels")
@@ -35,7 +35,7 @@ def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np
     except ZooError:
         raise
     except Exception as error:  # a broken archive raises nearly anything out of zip and numpy
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise ZooError(f"{path}: cannot be read as .npz: {reason}") from error
 
 

@@ -16,23 +16,23 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo.config import MAX_CONFIG_BYTES, Weights, dump_config
+from zoo.config.model import MAX_CONFIG_BYTES, Weights, dump_config
 from zoo.convert.torch_file import read_torch, state_of
-from zoo.errors import ZooError
-from zoo.folder import (
+from zoo.errors import ZooError, one_line
+from zoo.folder.atomic import NewFolder
+from zoo.folder.read import (
     CARD,
     CONFIG,
     MAX_CARD_BYTES,
     WEIGHTS,
     cache_folder,
     check_file,
-    check_requirements,
     describe,
     read_config,
 )
+from zoo.folder.weights import read_weights
 from zoo.foreign.diffusers import INDEX, check_index, layout, translate
-from zoo.new_folder import NewFolder
-from zoo.weights import read_weights
+from zoo.host.requirements import check_requirements
 
 # (name of a file, most bytes) -> where it is on this disk, fetched if it was not.
 Fetch = Callable[[str, int], Path]
@@ -118,7 +118,7 @@ def _writing(target: Path) -> Iterator[None]:
             shutil.rmtree(target, ignore_errors=True)  # what is left of one
         yield
     except (OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ZooError(f"cannot write {target}: {reason}; set ZOO_CACHE to another one") from error
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.config import MAX_CONFIG_BYTES, Config, Data, Part
+from zoo.config.model import MAX_CONFIG_BYTES, Config, Data
+from zoo.config.part import Part
 from zoo.errors import ZooError
 from zoo.foreign.schedule import levels, prediction
 

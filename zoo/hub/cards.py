@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from zoo.card import FACTS, write_card
-from zoo.card_edit import cut, licence_of, refresh, renew
-from zoo.folder import PICTURE, read_card, read_config
-from zoo.hub.named import namespace
+from zoo.folder.card import write_card
+from zoo.folder.card_edit import cut, licence_of, refresh, replace_facts
+from zoo.folder.read import PICTURE, read_card, read_config
+from zoo.folder.weights import untrained_parameters
+from zoo.hub.client import namespace
 from zoo.hub.published import Published
-from zoo.loading import load
 
 
 def card_for(there: Published, folder: Path) -> str:
@@ -36,19 +36,11 @@ def _own(folder: Path, name: str, licence: str) -> str:
     if licence_of(card) not in ("", "unknown"):
         licence = licence_of(card)
     # Weights elsewhere are not fetched only to be counted.
-    network = None if config.weights.repo else load(f"path:{folder}").network
-    fresh = write_card(name, config, network=network, picture=picture, licence=licence)
+    counted = 0 if config.weights.repo else untrained_parameters(config, str(folder))
+    fresh = write_card(name, config, parameters=counted, picture=picture, licence=licence)
     if not cut(card)[1]:
         return refresh(card, fresh) if card else fresh
-    return renew(card, fresh) if network else card
-
-
-def with_picture(card: str, caption: str) -> str:
-    """Return the card with the picture above its facts, captioned; as it is if it shows one."""
-    shown = f"![{caption}]({PICTURE})"
-    if f"]({PICTURE})" in card or FACTS not in card:
-        return card.replace(f"![samples]({PICTURE})", shown)
-    return card.replace(FACTS, f"{shown}\n\n{FACTS}", 1)
+    return replace_facts(card, fresh) if counted else card
 
 
 def _loaded_as(card: str, ref: str) -> str:

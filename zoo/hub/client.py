@@ -27,7 +27,7 @@ from huggingface_hub.utils.tqdm import (
     enable_progress_bars,
 )
 
-from zoo import __version__
+from zoo.__about__ import __version__
 from zoo.errors import ZooError
 
 LIBRARY = "fieldzoo"
@@ -72,7 +72,7 @@ def connect(token: str | None = None) -> HfApi:
 
 
 @contextmanager
-def one_line(repo: str, revision: str | None = None) -> Iterator[None]:
+def hub_errors(repo: str, revision: str | None = None) -> Iterator[None]:
     """Turn whatever the client raises about `repo` into a ZooError of one line.
 
     Raises:
@@ -186,3 +186,11 @@ def _reason(error: HfHubHTTPError) -> str:
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
+NAMESPACE = "fieldzoo"
+
+
+def namespace() -> str:
+    """Return the Hub namespace that zoo names live in: $ZOO_HUB_NAMESPACE or the zoo's own."""
+    return os.environ.get("ZOO_HUB_NAMESPACE") or NAMESPACE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.config import MAX_CONFIG_BYTES, WeightFile
+from zoo.config.model import MAX_CONFIG_BYTES, WeightFile
 from zoo.errors import ZooError
-from zoo.folder import CONFIG, DamagedFile, check_file
+from zoo.folder.read import CONFIG, DamagedFile, check_file
 from zoo.foreign.adopt import adopt, is_made, place, settings_of
 from zoo.foreign.diffusers import INDEX, is_diffusers
 from zoo.hub.snapshot import Snapshot

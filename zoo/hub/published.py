@@ -7,10 +7,10 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
 
-from zoo import __version__
-from zoo.config import MAX_CONFIG_BYTES, Config, parse_config
+from zoo.__about__ import __version__
+from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG, MAX_CARD_BYTES
+from zoo.folder.read import CARD, CONFIG, MAX_CARD_BYTES
 from zoo.hub.client import LIBRARY, endpoint
 
 

@@ -11,12 +11,12 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile, RepoSibling
 
-from zoo import __version__
+from zoo.__about__ import __version__
 from zoo.errors import ZooError
-from zoo.folder import CARD, CONFIG
+from zoo.folder.read import CARD, CONFIG
 from zoo.foreign.diffusers import FILES
+from zoo.hub.access import Access
 from zoo.hub.client import LIBRARY, connect, endpoint
-from zoo.refs import Access
 
 # Files that could bring code to run; never fetched for a model of the zoo.
 _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".so", ".dll", ".sh"}
@@ -40,7 +40,7 @@ class Snapshot:
 
     Raises:
         ZooError: what the revision is called or stands for is impossible.
-        Exception: as huggingface_hub's client raises it; see `one_line`.
+        Exception: as huggingface_hub's client raises it; see `hub_errors`.
     """
 
     def __init__(self, repo: str, revision: str | None, access: Access) -> None:
@@ -78,7 +78,7 @@ class Snapshot:
                     files[entry.path] = sized
         return files
 
-    def tell_of_code(self) -> None:
+    def warn_about_code(self) -> None:
         """Log which files of the listing, if it was asked for, are left alone since code is."""
         files = vars(self).get("listing", ())
         if left := sorted(f for f in files if PurePosixPath(f).suffix.lower() in _CODE):

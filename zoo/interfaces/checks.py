@@ -4,50 +4,12 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.numerics import LogJet
-
-if TYPE_CHECKING:
-    from zoo.interfaces.kernel import FieldKernel
-
-
-def check_arguments(
-    kernel: FieldKernel, t: Tensor | float, x_0: Tensor, x_t: Tensor | None = None
-) -> None:
-    """Raise ZooError unless x_0 (and x_t) are (B, *) with kernel.dim coordinates and t fits them.
-
-    A batch of one broadcasts. Times on an accelerator are not looked at: that would wait for it.
-    """
-    for name, x in (("x_0", x_0),) if x_t is None else (("x_0", x_0), ("x_t", x_t)):
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            raise ZooError(f"{name} is {_told(x)}; expected a tensor of floating-point numbers")
-        if x.ndim < 2 or math.prod(x.shape[1:]) != kernel.dim:
-            raise ZooError(
-                f"{name} has shape {tuple(x.shape)}; expected (B, ...) with {kernel.dim} "
-                f"coordinates per sample, the dim of {type(kernel).__name__}"
-            )
-    count = len(x_0)
-    if x_t is not None:
-        if x_t.shape[1:] != x_0.shape[1:] or (len(x_t) != count and 1 not in (len(x_t), count)):
-            raise ZooError(
-                f"x_t has shape {tuple(x_t.shape)} and x_0 {tuple(x_0.shape)}; "
-                "expected equal shapes"
-            )
-        count = max(count, len(x_t)) if count and len(x_t) else 0
-    if not isinstance(t, Tensor):
-        kernel.check_time(t)
-        return
-    one = t.numel() == 1
-    if not one and t.shape != (count,):
-        raise ZooError(f"t has shape {tuple(t.shape)}; expected a scalar or ({count},)")
-    check_number("t", t)
-    if t.device.type == "cpu" and (one or count):
-        kernel.check_time(float(t.detach()) if one else t.detach())
 
 
 def all_finite(x: Tensor) -> bool:
@@ -59,14 +21,6 @@ def all_finite(x: Tensor) -> bool:
     return math.isfinite(float(x.detach().sum())) or bool(x.isfinite().all())
 
 
-def check_other(other: FieldKernel, t: Tensor | float) -> None:
-    """Raise ZooError unless `other` is a kernel, of which t is a time or are times."""
-    if not hasattr(other, "check_time"):
-        raise ZooError(f"other is {_told(other)}; expected a FieldKernel")
-    if not isinstance(t, Tensor) or (t.device.type == "cpu" and t.numel()):
-        other.check_time(t)
-
-
 def check_number(name: str, value: Tensor | float) -> None:
     """Raise ZooError unless `value` is a real number, or a tensor of such."""
     if isinstance(value, Tensor):
@@ -74,7 +28,9 @@ def check_number(name: str, value: Tensor | float) -> None:
     else:
         sound = isinstance(value, Real) and not isinstance(value, bool)
     if not sound:
-        raise ZooError(f"{name} is {_told(value)}; expected a number or a tensor of numbers")
+        raise ZooError(
+            f"{name} is {describe_value(value)}; expected a number or a tensor of numbers"
+        )
 
 
 def check_radial(name: str, value: Tensor, t: Tensor | float, most: float = math.inf) -> None:
@@ -87,7 +43,9 @@ def check_radial(name: str, value: Tensor, t: Tensor | float, most: float = math
     if isinstance(value, LogJet) or isinstance(t, LogJet):
         return
     if not isinstance(value, Tensor) or not value.is_floating_point():
-        raise ZooError(f"{name} is {_told(value)}; expected a tensor of floating-point numbers")
+        raise ZooError(
+            f"{name} is {describe_value(value)}; expected a tensor of floating-point numbers"
+        )
     check_number("t", t)
     _check_between(name, value, most)
     if not isinstance(t, Tensor):
@@ -117,7 +75,7 @@ def _check_between(name: str, value: Tensor, most: float) -> None:
         raise ZooError(f"{name} = {high if high > most else low:g}; expected {kind}")
 
 
-def _told(value: object) -> str:
+def describe_value(value: object) -> str:
     """Return what a value is, in a word: "int32", "a list", "'1'"."""
     if isinstance(value, Tensor):
         return str(value.dtype).removeprefix("torch.")

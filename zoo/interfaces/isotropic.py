@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces.checks import check_arguments, check_other, check_radial
-from zoo.interfaces.kernel import FieldKernel, moved, over
+from zoo.interfaces.checks import check_radial
+from zoo.interfaces.kernel import FieldKernel, check_arguments, check_other, moved, over
 from zoo.interfaces.radial import (
     directions,
     invert_cdf,

@@ -15,9 +15,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from zoo.config import Part
+from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.interfaces.checks import check_number, check_other
+from zoo.interfaces.checks import check_number, describe_value
 
 
 def over(t: Tensor | float, x: Tensor) -> Tensor:
@@ -175,3 +175,47 @@ class FieldKernel(ABC):
                 f"t = {low if low < self.t_min or low != low else high:g} is outside "
                 f"[{self.t_min:g}, {self.t_max:g}], the times of {type(self).__name__}"
             )
+
+
+def check_arguments(
+    kernel: FieldKernel, t: Tensor | float, x_0: Tensor, x_t: Tensor | None = None
+) -> None:
+    """Raise ZooError unless x_0 (and x_t) are (B, *) with kernel.dim coordinates and t fits them.
+
+    A batch of one broadcasts. Times on an accelerator are not looked at: that would wait for it.
+    """
+    for name, x in (("x_0", x_0),) if x_t is None else (("x_0", x_0), ("x_t", x_t)):
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise ZooError(
+                f"{name} is {describe_value(x)}; expected a tensor of floating-point numbers"
+            )
+        if x.ndim < 2 or math.prod(x.shape[1:]) != kernel.dim:
+            raise ZooError(
+                f"{name} has shape {tuple(x.shape)}; expected (B, ...) with {kernel.dim} "
+                f"coordinates per sample, the dim of {type(kernel).__name__}"
+            )
+    count = len(x_0)
+    if x_t is not None:
+        if x_t.shape[1:] != x_0.shape[1:] or (len(x_t) != count and 1 not in (len(x_t), count)):
+            raise ZooError(
+                f"x_t has shape {tuple(x_t.shape)} and x_0 {tuple(x_0.shape)}; "
+                "expected equal shapes"
+            )
+        count = max(count, len(x_t)) if count and len(x_t) else 0
+    if not isinstance(t, Tensor):
+        kernel.check_time(t)
+        return
+    one = t.numel() == 1
+    if not one and t.shape != (count,):
+        raise ZooError(f"t has shape {tuple(t.shape)}; expected a scalar or ({count},)")
+    check_number("t", t)
+    if t.device.type == "cpu" and (one or count):
+        kernel.check_time(float(t.detach()) if one else t.detach())
+
+
+def check_other(other: FieldKernel, t: Tensor | float) -> None:
+    """Raise ZooError unless `other` is a kernel, of which t is a time or are times."""
+    if not hasattr(other, "check_time"):
+        raise ZooError(f"other is {describe_value(other)}; expected a FieldKernel")
+    if not isinstance(t, Tensor) or (t.device.type == "cpu" and t.numel()):
+        other.check_time(t)

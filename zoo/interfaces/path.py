@@ -18,8 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.interfaces.checks import check_arguments
-from zoo.interfaces.kernel import FieldKernel, over, randn
+from zoo.interfaces.kernel import FieldKernel, check_arguments, over, randn
 
 
 class PathCoefficients(NamedTuple):

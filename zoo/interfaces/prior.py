@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from zoo.config import Part
+from zoo.config.part import Part
 from zoo.interfaces.kernel import FieldKernel
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from zoo.config import Part
+from zoo.config.part import Part
 from zoo.interfaces.flow import Flow
 
 StepCallback = Callable[[int, float, Tensor], None]

@@ -1,5 +1,6 @@
 """Numerics that kernels share: logarithmic derivatives, special functions, roots, expressions."""
 
+from zoo.numerics import rules as _rules  # noqa: F401  fills in what a LogJet can do
 from zoo.numerics.derivatives import jet, log_value
 from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
 from zoo.numerics.forward import broadcast, derivative

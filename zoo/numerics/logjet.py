@@ -110,9 +110,11 @@ class LogJet:
         return power(other, self)
 
 
-def _rule(name: str) -> Callable[..., LogJet]:
-    from zoo.numerics.rules import RULES
+# Name of a function of torch -> its rule; `zoo.numerics.rules` fills it in.
+RULES: dict[str, Callable[..., LogJet]] = {}
 
+
+def _rule(name: str) -> Callable[..., LogJet]:
     if name not in RULES:
         raise UnsupportedError(name)
     return RULES[name]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.numerics import logjet
-from zoo.numerics.logjet import LogJet, UnsupportedError, chain
+from zoo.numerics.logjet import RULES, LogJet, UnsupportedError, chain
 from zoo.numerics.scaled import Scaled
 from zoo.numerics.special import betainc, gammainc, log_beta
 
@@ -120,7 +119,7 @@ def _betainc(a: Any, b: Any, x: LogJet) -> LogJet:
     return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(log))
 
 
-RULES: dict[str, Callable[..., LogJet]] = {
+RULES |= {
     "add": logjet.add,
     "arctan": _atan,
     "atan": _atan,

@@ -1,1 +1,1 @@
-"""What makes sample i its own: random numbers, batching, precision, processes."""
+"""What makes sample i its own: random numbers, batches, precision, processes."""

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 T = TypeVar("T")
 # torchrun ends all processes once one has ended: the main one needs time to print its error.
@@ -142,7 +142,7 @@ def parse_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.ones(1, device=device).item()  # "meta" and the like hold no numbers
     except Exception as error:  # every backend that is missing raises another type
-        reason = " ".join(str(error).split()).split(". ")[0]
+        reason = one_line(error).split(". ")[0]
         raise ZooError(f"device {name!r} is not available here: {reason}") from error
     return device
 

@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from zoo.exact_fields import exact
-from zoo.exact_fields.pairs import elements_per_source
 from zoo.interfaces import FieldKernel, IsotropicKernel, KernelPrior
+from zoo.models.exact import exact
+from zoo.models.exact.pairs import elements_per_source
 from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import (
     SIGMAS,

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo import build
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.hookspecs import Component
-from zoo.plugins import PluginRecord, plugins, tell
+from zoo.host import build
+from zoo.host.plugins import PluginRecord, describe_error, plugins
 from zoo.testing.failure import CheckFailure
 
 Check = Callable[[], None]
@@ -139,7 +139,7 @@ def _check(name: str, module: str, law: str, make: Callable[[], Any]) -> Check:
         except CheckFailure as failure:
             raise CheckFailure(f"{name}: {failure}") from None
         except Exception as error:
-            raise CheckFailure(f"{name}: {tell(error)}") from error
+            raise CheckFailure(f"{name}: {describe_error(error)}") from error
 
     check.__name__ = check.__qualname__ = name
     return check

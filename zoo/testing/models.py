@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from zoo.arguments import classes_in_turn
 from zoo.errors import ZooError
-from zoo.folder import CARD, check_requirements, read_config
-from zoo.loading import load_folder
-from zoo.locate import resolve, weight_paths
-from zoo.refs import Access
+from zoo.folder.read import CARD, read_config
+from zoo.host.requirements import check_requirements
+from zoo.hub.access import Access
+from zoo.models.load import load_folder
+from zoo.models.locate import resolve, weight_paths
+from zoo.sampling.arguments import classes_in_turn
 from zoo.testing.calls import require_equal, require_shape
 from zoo.testing.failure import CheckFailure
 

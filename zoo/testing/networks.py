@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.arguments import classes_in_turn
 from zoo.errors import ZooError
 from zoo.interfaces import Network
+from zoo.sampling.arguments import classes_in_turn
 from zoo.testing.calls import require_equal, require_shape
 from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal

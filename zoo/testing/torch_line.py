@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 
-from zoo.plugins import LIMIT_VARIABLE, PluginRecord
+from zoo.host.plugins import LIMIT_VARIABLE, PluginRecord
 from zoo.testing.failure import CheckFailure
 
 HEAVY = ("torch", "timm", "diffusers", "huggingface_hub", "scipy", "numpy", "matplotlib")
 _PROGRAM = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from zoo.plugins import plugins
+from zoo.host.plugins import plugins
 broken = [record.cause for record in plugins() if record.error is not None]
 print(json.dumps([broken, [name for name in json.loads(sys.argv[2]) if name in sys.modules]]))
 """

@@ -17,22 +17,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.augment import flip, geometric
+from zoo.config.recipe import Recipe
 from zoo.data import Images
-from zoo.exact_fields.network import ExactDenoiser, ExactField
+from zoo.data.augment import flip, geometric
 from zoo.interfaces import FieldKernel, Network
 from zoo.interfaces.network import Predicts
-from zoo.recipe import Recipe
+from zoo.models.exact.network import ExactDenoiser, ExactField
+from zoo.sampling.rng import seed_for
 from zoo.training.noise import NoiseDistribution
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
-    """Return a seed of its own for each (seed, step, stream), by a splitmix64 round."""
-    z = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + stream * 0x94D049BB133111EB
-    z %= 2**64
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
-    return (z ^ (z >> 31)) % 2**63
+    """Return a seed of its own for each (seed, step, stream); step -1 is before the first."""
+    return seed_for(seed, step + 1, stream)
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Batch:
         t: times, (B,).
         target: x_0 or the conditional velocity, (B, *shape).
         labels: class numbers, -1 where hidden, (B,); or None.
-        augment: how the images were augmented, (B, zoo.augment.LABELS); or None.
+        augment: how the images were augmented, (B, zoo.data.augment.LABELS); or None.
     """
 
     x_t: Tensor

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 
 FORMAT = 3
 _KEYS = {"recipe", "data", "step"}
@@ -31,7 +31,7 @@ def write_atomic(path: Path, state: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or one_line(error)
         kept = "; the checkpoint before it is intact" if path.exists() else ""
         raise ZooError(f"cannot write checkpoint {path}: {reason}{kept}") from error
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo.arguments import classes_in_turn
-from zoo.config import Config, Data
+from zoo.config.model import Config, Data
 from zoo.errors import ZooError
-from zoo.model import FieldModel
-from zoo.parts import prior_of, requirements, solver_of
-from zoo.picture import drawable
-from zoo.saving import save_folder
+from zoo.folder.picture import drawable
+from zoo.host.build import prior_of, solver_of
+from zoo.host.requirements import requirements
+from zoo.models.model import FieldModel
+from zoo.sampling.arguments import classes_in_turn
 from zoo.training.log import hours, last_loss
 from zoo.training.trainer import Trainer
 
@@ -91,6 +91,4 @@ def export(trainer: Trainer, folder: str = MODEL, *, picture: bool = True) -> Pa
     drawn = picture and drawable(trainer.data.shape)
     samples = picture_of(trainer, model) if drawn else None
     target = trainer.folder / folder
-    return save_folder(
-        model, target, name=trainer.recipe.name, dtype=torch.float16, samples=samples
-    )
+    return model.write(target, name=trainer.recipe.name, dtype=torch.float16, samples=samples)

@@ -8,9 +8,9 @@ import torch
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo.config.recipe import TrainPlan
+from zoo.errors import ZooError, one_line
 from zoo.interfaces import Network
-from zoo.recipe import TrainPlan
 from zoo.training.batch import Batch
 
 
@@ -64,7 +64,7 @@ def compile_in_place(module: nn.Module, device: torch.device) -> None:
     try:
         torch.compile(_probe)(torch.ones(2, device=device))
     except Exception as error:  # Dynamo, the backend and the compiler each raise their own
-        reason = " ".join(str(error).split()).split(" Set TORCH")[0][:300]
+        reason = one_line(error).split(" Set TORCH")[0][:300]
         raise ZooError(
             f"train.compile = true, but torch.compile does not work on {device} here: {reason}; "
             "install what it needs (a C++ compiler, on CUDA triton) or leave compile out"

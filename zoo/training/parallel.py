@@ -15,8 +15,8 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from zoo.config.recipe import TrainPlan
 from zoo.interfaces import Network
-from zoo.recipe import TrainPlan
 from zoo.sampling.distributed import DistributedContext
 from zoo.training.batch import Batch
 from zoo.training.objective import Objective, compile_in_place, optimizer_of

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import msgspec
 import torch
 
-from zoo.augment import LABELS
+from zoo.config.recipe import DataPlan, Recipe, TrainPlan
 from zoo.data import Images, load
+from zoo.data.augment import LABELS
 from zoo.errors import ZooError
+from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.interfaces import FieldKernel, Network
-from zoo.parts import kernel_of, network_of, prior_of, solver_of
-from zoo.recipe import DataPlan, Recipe, TrainPlan
 from zoo.training.batch import step_seed
 
 

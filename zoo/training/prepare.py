@@ -7,6 +7,7 @@ import torch
 from zoo.data import Images
 from zoo.errors import ZooError, did_you_mean
 from zoo.interfaces import Network
+from zoo.models.load import load
 
 # Enough for what a network fits by itself, such as the principal components of images.
 _MOST = 100_000
@@ -21,8 +22,6 @@ def prepare(network: Network, data: Images, start: str | None) -> None:
     if type(network).fit is not Network.fit:  # else the data would be read for nothing
         fit(network, data)
     if start is not None:
-        from zoo.loading import load
-
         copy_weights(load(start).network, network, start)
 
 

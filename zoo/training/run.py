@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
+from zoo.config.recipe import Recipe, from_dict, load_recipe
 from zoo.data import Images
 from zoo.data.npz import from_arrays
 from zoo.errors import ZooError
-from zoo.loading import load
-from zoo.model import FieldModel
-from zoo.recipe import Recipe, from_dict, load_recipe
+from zoo.models.load import load
+from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, connect
 from zoo.training.export import MODEL, export
 from zoo.training.plan import Plan, make_plan

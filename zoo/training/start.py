@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.new_folder import check_new
+from zoo.folder.atomic import check_new
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 from zoo.training import log
 from zoo.training.callbacks import BEST, SampleGrids, Validation

@@ -16,11 +16,11 @@ import torch
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor
 
+from zoo.config.recipe import Recipe, differences, from_dict
 from zoo.data import Images
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.interfaces import FieldKernel, Network
-from zoo.memory import keep_freed_memory
-from zoo.recipe import Recipe, differences, from_dict
+from zoo.sampling.batching import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
 from zoo.training import checkpoint, log
 from zoo.training.batch import Batch, BatchSampler, step_seed
@@ -218,7 +218,7 @@ class Trainer:
             self.validation_loss = state["validation_loss"]
             self.best_loss, self.best_step = state["best_loss"], state["best_step"]
         except (KeyError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
         if self.context.is_main:
             log.cut(self.folder, self.step)

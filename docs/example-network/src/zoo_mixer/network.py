@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from zoo import ZooError
 from zoo.interfaces import FieldKernel
-from zoo.precondition import FEATURES, Preconditioned
+from zoo.networks.precondition import FEATURES, Preconditioned
 
 
 def perceptron(width: int, hidden: int) -> nn.Sequential:

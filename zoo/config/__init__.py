@@ -1,0 +1,1 @@
+"""Schemas of what people write: parts, config.json, recipes, and their one decoder."""

@@ -1,0 +1,121 @@
+"""config.json of a model folder: data only, no import paths, unknown keys are errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from zoo.config.decode import explain, known_keys
+from zoo.config.part import Part
+from zoo.errors import ZooError
+
+MAX_CONFIG_BYTES = 1_000_000
+MAX_STEPS = 100_000
+
+Positive = Annotated[int, Meta(ge=1, le=2**31)]
+
+
+class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the model generates: shape (C, H, W) or (d,), value range, number of classes."""
+
+    shape: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=4)]
+    range: tuple[float, float] | None = (-1.0, 1.0)
+    labels: Annotated[int, Meta(ge=0, le=2**31)] = 0
+    name: str = ""
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates d."""
+        return math.prod(self.shape)
+
+
+class WeightFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """Size in bytes and sha256 of one weight file."""
+
+    size: Annotated[int, Meta(ge=0, le=2**50)]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+FileName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors\Z", max_length=200)
+]
+
+
+class Weights(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The weight files, in the folder itself or in the Hub repository that it points at."""
+
+    files: dict[FileName, WeightFile] = field(default_factory=dict)
+    repo: str | None = None
+    revision: str | None = None
+
+
+Requires = Annotated[str, Meta(max_length=200)]
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A whole config.json.
+
+    `lifted_from` is the kernel that the network was trained under, where it is not `kernel`.
+    """
+
+    format: Literal[1]
+    data: Data
+    kernel: Part
+    prior: Part
+    network: Part
+    solver: Part
+    weights: Weights = Weights()
+    requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
+    training: dict[str, Any] = field(default_factory=dict)
+    lifted_from: Part | None = None
+
+
+def _decode_hook(kind: type, value: Any) -> Any:
+    if kind is Part:
+        return Part.decode(value)
+    raise TypeError(f"cannot decode {kind}")
+
+
+def _encode_hook(value: Any) -> Any:
+    if isinstance(value, Part):
+        return value.encode()
+    raise TypeError(f"cannot encode {type(value).__name__}")
+
+
+def parse_config(raw: bytes, where: str) -> Config:
+    """Return the Config written as JSON in `raw`; `where` names it in errors.
+
+    Raises:
+        ZooError: too large, not JSON, an unknown key, a wrong type or an impossible value.
+    """
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ZooError(f"{where}: {len(raw)} bytes; a config.json has at most {MAX_CONFIG_BYTES}")
+    try:
+        config = msgspec.json.decode(raw, type=Config, dec_hook=_decode_hook)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ZooError(f"{where}: {explain(error, known_keys(Config))}") from error
+    if math.prod(config.data.shape) > 2**31:
+        raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
+    check_steps(config.solver, where)
+    if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
+        raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
+    return config
+
+
+def check_steps(solver: Part, where: str) -> None:
+    """Raise ZooError unless the solver's option "steps", if it has it, is 1 to MAX_STEPS."""
+    steps = solver.options.get("steps", 1)
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= MAX_STEPS:
+        raise ZooError(f"{where}: solver.steps = {steps!r}; expected 1 to {MAX_STEPS}")
+
+
+def dump_config(config: Config) -> bytes:
+    """Return config.json's text for `config`."""
+    raw = msgspec.json.encode(config, enc_hook=_encode_hook)
+    return msgspec.json.format(raw, indent=2) + b"\n"
+
+
+DEFAULT_STEPS = 18

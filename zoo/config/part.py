@@ -1,0 +1,42 @@
+"""A part of a model: a component by name, with its options."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+NAME = re.compile(r"^(?:[a-z0-9][a-z0-9_-]*:)?[a-z0-9][a-z0-9._-]*\Z")
+
+
+Options = dict[str, Any]
+
+
+class Part:
+    """A component by name with its options: {"use": "gravity", "t_max": 40.0}."""
+
+    __slots__ = ("options", "use")
+
+    def __init__(self, use: str, options: Options | None = None) -> None:
+        if not NAME.match(use):
+            raise ValueError(f"use = {use!r}; expected a component name, never an import path")
+        self.use, self.options = use, dict(options or {})
+
+    @classmethod
+    def decode(cls, value: Any) -> Part:
+        """Return the part written as `value`; ValueError says what is wrong with it."""
+        if not isinstance(value, dict) or not isinstance(value.get("use"), str):
+            raise ValueError('expected {"use": "a component name", ...options}')
+        return cls(value["use"], {k: v for k, v in value.items() if k != "use"})
+
+    def encode(self) -> Options:
+        """Return the mapping that `decode` reads."""
+        return {"use": self.use, **self.options}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Part) and self.encode() == other.encode()
+
+    def __hash__(self) -> int:
+        return hash(self.use)
+
+    def __repr__(self) -> str:
+        return f"Part({self.encode()!r})"

@@ -1,0 +1,319 @@
+"""A recipe: what `zoo train` reads. One TOML file names data, parts, budget and schedule.
+
+    name = "gravity-digits"
+    [data]
+    use = "digits"
+    [kernel]
+    use = "gravity"
+    [network]
+    use = "unet"
+    width = 32
+    [train]
+    images = 500_000
+
+Unknown keys are errors; options of a part are checked by the part when it is built.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from zoo.config.decode import _check_plain
+from zoo.config.model import check_steps
+from zoo.config.part import Part
+from zoo.errors import ZooError, did_you_mean
+from zoo.files import as_path
+
+MAX_RECIPE_BYTES = 1_000_000
+SUFFIX = ".toml"
+
+Count = Annotated[int, Meta(ge=1, le=10**12)]
+Above0 = Annotated[float, Meta(gt=0)]
+AtLeast0 = Annotated[float, Meta(ge=0)]
+Beta = Annotated[float, Meta(ge=0, lt=1)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z", max_length=100)]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class DataPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """[data] what to train on.
+
+    Attributes:
+        use: reference of the data set, as `zoo.data.load` takes it.
+        size: side in pixels to scale and crop images to; absent, as they are.
+        flip: mirror each image left to right with probability 1/2.
+        augment: probability of each kind of geometric change that the network is told of, so that
+            samples do not show it (zoo.data.augment.geometric); 0 for none; takes a network with
+            augment = 9, such as ddpmpp.
+    """
+
+    use: Text
+    size: Annotated[int, Meta(ge=1, le=4096)] | None = None
+    flip: bool = False
+    augment: Probability = 0.0
+
+
+class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """[train] the budget, the optimiser and the noise levels. Lengths are in images seen.
+
+    Attributes:
+        images: budget; training ends after ceil(images / batch) steps.
+        batch: images per step, over all processes.
+        accumulate: parts that each process makes of its share of a batch, one after the other, to
+            save memory; the gradient is that of the whole batch.
+        parallel: where several processes train together, "ddp" (each has the whole network) or
+            "fsdp" (each has a part of every tensor; for networks that do not fit one device).
+        start: model whose weights the network starts from: a zoo name, Hub id or folder. Of the
+            same network, option for option but for `labels`. Absent: drawn at random.
+        optimizer: "adamw"; or "muon" (steps of matrices and convolutions made orthogonal, AdamW for
+            the rest; kellerjordan.github.io/posts/muon), whose learning rates mean the same.
+        lr: peak learning rate.
+        lr_min: learning rate at the start of the warmup and at the end of the cosine, <= lr.
+        schedule: after the warmup, "cosine" down to lr_min or "constant".
+        warmup: length of the linear warmup, in images, < images.
+        weight_decay: decoupled decay of the weights.
+        betas: AdamW's two decay rates; muon's momentum is the first.
+        clip: largest norm of the gradient.
+        ema_halflife: half-life of the weights' exponential moving average, in images.
+        seed: of the weights, the batches and the noise.
+        precision: of the network under autocast, "float32" or "bf16".
+        reference_batch: images, `batch` of them the ones trained on, over which each target is
+            averaged by posterior weights (stable target field, arXiv:2302.00670); at most the
+            whole data set. Absent: each sample is its own target.
+        compile: run the loss through torch.compile; needs a C++ compiler, on CUDA triton.
+        level_mean: mean of the log noise level (EDM, arXiv:2206.00364, table 1: P_mean).
+        level_std: its standard deviation (P_std).
+        label_dropout: share of labels hidden in training, for guidance; needs a labelled network.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between lines of the log.
+        validate_every: images between two losses on the test split, averaged weights and fixed
+            noise; the best weights go to model-best/. Absent: never.
+        samples_every: images between two pictures samples/<step>.png. Absent: never.
+        tensorboard: log for TensorBoard too; needs the extra `train-tensorboard`.
+    """
+
+    images: Count = 1_500_000
+    batch: Annotated[int, Meta(ge=1, le=2**20)] = 128
+    accumulate: Annotated[int, Meta(ge=1, le=2**20)] = 1
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    start: Text | None = None
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: Above0 = 1e-3
+    lr_min: AtLeast0 = 1e-6
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: Annotated[int, Meta(ge=0)] = 20_000
+    weight_decay: AtLeast0 = 0.0
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
+    clip: Above0 = 1.0
+    ema_halflife: Above0 = 50_000.0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    precision: Literal["float32", "bf16"] = "float32"
+    reference_batch: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    compile: bool = False
+    level_mean: Annotated[float, Meta(ge=-20, le=20)] = -1.2
+    level_std: Above0 = 1.2
+    label_dropout: Probability = 0.1
+    checkpoint_every: Count = 500
+    log_every: Count = 100
+    validate_every: Count | None = None
+    samples_every: Count | None = None
+    tensorboard: bool = False
+
+
+class CardPlan(Struct, frozen=True, forbid_unknown_fields=True):
+    """[card] facts for the model card that the recipe does not hold already.
+
+    Attributes:
+        summary: one or two sentences on the model.
+        datasets: Hub ids of the data set, for the card's front matter.
+        tags: further tags.
+    """
+
+    summary: str = ""
+    datasets: tuple[Text, ...] = ()
+    tags: tuple[Text, ...] = ()
+
+
+class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole recipe; `license` is the SPDX id (lower case) under which the weights go out."""
+
+    name: Name
+    data: DataPlan
+    kernel: Part
+    prior: Part
+    network: Part
+    solver: Part = field(default_factory=lambda: Part("heun", {"steps": 18}))
+    train: TrainPlan = TrainPlan()
+    card: CardPlan = CardPlan()
+    license: Name = "apache-2.0"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe, defaults filled in, as what JSON holds; `from_dict` reads it."""
+        raw = msgspec.json.encode(self, enc_hook=Part.encode)
+        return msgspec.json.decode(raw, type=dict[str, Any])
+
+
+TABLES: dict[str, type[Struct]] = {"data": DataPlan, "train": TrainPlan, "card": CardPlan}
+
+
+def from_dict(raw: dict[str, Any], where: str) -> Recipe:
+    """Return the recipe in `raw`; `where` names it in errors. The prior is the kernel's if absent.
+
+    Raises:
+        ZooError: an unknown or missing key, a wrong type, an impossible value.
+    """
+    _check_plain(raw, "", where)
+    _check_known(raw, where)
+    kernel = raw.get("kernel")
+    if isinstance(kernel, dict) and isinstance(kernel.get("use"), str):
+        raw = {"prior": {"use": kernel["use"]}, **raw}
+    try:
+        recipe = msgspec.convert(raw, Recipe, dec_hook=lambda _, value: Part.decode(value))
+    except msgspec.ValidationError as error:
+        raise ZooError(f"{where}: {_explain(str(error), raw)}") from error
+    check_steps(recipe.solver, where)
+    plan = recipe.train
+    if plan.lr_min > plan.lr:
+        raise ZooError(f"{where}: train.lr_min = {plan.lr_min} is above train.lr = {plan.lr}")
+    if plan.warmup >= plan.images:
+        raise ZooError(
+            f"{where}: train.warmup = {plan.warmup} leaves nothing of train.images = {plan.images}"
+        )
+    return recipe
+
+
+def differences(before: Recipe, after: Recipe) -> str:
+    """Return which keys two recipes differ in, at most three: "train.lr was 0.1, is 0.2"."""
+    old, new = (dict(_flat(recipe.to_dict(), "")) for recipe in (before, after))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    told = [f"{key} was {_shown(old.get(key))}, is {_shown(new.get(key))}" for key in keys[:3]]
+    return "; ".join(told) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is None else repr(value)
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield ("table.key", value) for all that the tables in `value` hold."""
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for key, inner in value.items():
+        yield from _flat(inner, f"{path}.{key}" if path else key)
+
+
+def load_recipe(ref: str | Path) -> Recipe:
+    """Return the recipe at a path (*.toml, *.json or with a slash), or the bundled one of a name.
+
+    A .json is the config.json of a trained model, which holds its recipe.
+
+    Raises:
+        ZooError: there is none, it is not TOML or not such a config.json, or as in `from_dict`.
+    """
+    path = as_path(str(ref), f"recipe {str(ref)!r}")
+    bundled = files("zoo") / "recipes" / f"{ref}{SUFFIX}"
+    is_path = (
+        isinstance(ref, Path) or path.suffix in (SUFFIX, ".json") or os.sep in ref or "/" in ref
+    )
+    source = path if is_path else bundled
+    if not source.is_file():
+        kind = "recipe file" if is_path else "bundled recipe"
+        known = did_you_mean(path.name, bundled_recipes())
+        raise ZooError(f"{ref}: no such {kind}; {known} (or give the path of a {SUFFIX} file)")
+    where = str(path) if is_path else f"recipe {ref}"
+    try:
+        raw = source.read_bytes()
+    except OSError as error:
+        raise ZooError(f"{where}: cannot be read: {error.strerror}") from error
+    return recipe_in(raw, where) if source.name.endswith(".json") else parse_recipe(raw, where)
+
+
+def recipe_in(raw: bytes, where: str) -> Recipe:
+    """Return the recipe in a trained model's config.json; `where` names it in errors.
+
+    Raises:
+        ZooError: not JSON, without a recipe, or as in `from_dict`.
+    """
+    try:
+        config = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ZooError(f"{where}: not a JSON file: {error}") from error
+    recipe = recorded(config.get("training") if isinstance(config, dict) else None)
+    if recipe is None:
+        raise ZooError(
+            f"{where}: holds no recipe (under training.recipe); a model's config.json does if the "
+            f"model was trained by `zoo train`"
+        )
+    return from_dict(recipe, where)
+
+
+def recorded(training: object) -> dict[str, Any] | None:
+    """Return the recipe in `training` of a config.json, unchecked; None if there is none."""
+    recipe = training.get("recipe") if isinstance(training, dict) else None
+    return recipe if isinstance(recipe, dict) else None
+
+
+def parse_recipe(raw: bytes, where: str) -> Recipe:
+    """Return the recipe written as TOML in `raw`; `where` names it in errors.
+
+    Raises:
+        ZooError: too large, not TOML, or as in `from_dict`.
+    """
+    if len(raw) > MAX_RECIPE_BYTES:
+        raise ZooError(f"{where}: {len(raw)} bytes; a recipe has at most {MAX_RECIPE_BYTES}")
+    try:
+        table = tomllib.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise ZooError(f"{where}: not a TOML file: {' '.join(str(error).split())}") from error
+    return from_dict(table, where)
+
+
+def bundled_recipes() -> list[str]:
+    """Return the names of the recipes that come with the zoo."""
+    found = (files("zoo") / "recipes").iterdir()
+    return sorted(f.name.removesuffix(SUFFIX) for f in found if f.name.endswith(SUFFIX))
+
+
+def _check_known(raw: dict[str, Any], where: str) -> None:
+    """Check that no key is unknown; say where a misplaced one belongs."""
+    tables = {"": raw, **{name: raw[name] for name in TABLES if isinstance(raw.get(name), dict)}}
+    for table, keys in tables.items():
+        known = TABLES.get(table, Recipe).__struct_fields__
+        for key in keys:
+            if key in known:
+                continue
+            homes = [f"[{name}]" for name, kind in TABLES.items() if key in kind.__struct_fields__]
+            homes += ["the top of the file"] if key in Recipe.__struct_fields__ else []
+            hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, known)
+            asked = f"{table}.{key}" if table else key
+            raise ZooError(f"{where}: unknown key {asked!r}; {hint}")
+
+
+def _explain(message: str, raw: dict[str, Any]) -> str:
+    """Return msgspec's message as "table.key = value: what is wrong"."""
+    # The last one: what stands before it may quote the recipe.
+    what, found, at = message.rpartition(" - at `$.")
+    what, path = (what, at.removesuffix("`")) if found else (message, "")
+    if missing := re.match(r"Object missing required field `(.*)`", what):
+        return f"{path}.{missing[1]} is missing" if path else f"{missing[1]} is missing"
+    value: Any = raw
+    for step in re.findall(r"[^.\[\]]+", path):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    shown = "" if isinstance(value, dict | list) else f" = {value!r}"
+    if what.startswith("Invalid enum value"):
+        table, _, key = path.rpartition(".")
+        choices = get_args(get_type_hints(TABLES[table])[key])
+        return f"{path}{shown}: no such choice; {did_you_mean(value, choices)}"
+    plain = what[:1].lower() + what[1:].replace("`object`", "a table").replace("`", "")
+    return f"{path}{shown}: {plain}"

@@ -1,0 +1,105 @@
+"""Results in a model's folder: config.json keeps them, the card shows them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from zoo.config.model import dump_config
+from zoo.errors import ZooError
+from zoo.evaluation.report import Report, Setting
+from zoo.folder.atomic import NewFolder
+from zoo.folder.card import write_card
+from zoo.folder.card_edit import name_in, refresh
+from zoo.folder.read import CARD, CONFIG, read_card, read_config
+from zoo.folder.results import EVALUATION, entries
+from zoo.folder.weights import count_parameters
+from zoo.interfaces import Network
+from zoo.models.names import find_model
+from zoo.models.refs import Hub, Name, parse_ref
+
+
+def folder_to_write(ref: str) -> Path:
+    """Return the model folder behind `ref`, whose card is to be changed.
+
+    Raises:
+        ZooError: there is none on this machine, or it cannot be written into.
+    """
+    parsed = parse_ref(ref)
+    if isinstance(parsed, Hub):
+        raise ZooError(f"{ref} is on the Hub; `zoo pull` it and evaluate a copy of the folder")
+    folder = find_model(parsed.name).folder if isinstance(parsed, Name) else parsed.path
+    if not folder.is_dir():
+        raise ZooError(f"{ref}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise ZooError(f"{folder} cannot be written into; copy the folder and evaluate the copy")
+    return folder
+
+
+def record(report: Report) -> list[dict[str, Any]]:
+    """Return the undisturbed outcomes as config.json keeps them, one mapping per setting."""
+    common = {
+        "data": report.data["ref"],
+        "split": report.data["split"],
+        "features": report.features["name"],
+        "title": report.features["title"],
+        "samples": report.samples,
+        "seeds": [*report.seeds],
+        "intervals": report.intervals,
+    }
+    if report.classes:
+        common["classes"] = report.classes
+    outcomes = [o for o in report.outcomes if o.setting.plain]
+    found = [
+        common | _setting(o.setting) | {"metrics": {n: _rounded(e) for n, e in o.metrics.items()}}
+        for o in outcomes
+    ]
+    if report.model_metrics:
+        figures = {n: _rounded(e) for n, e in report.model_metrics.items()}
+        if found:
+            found[0]["metrics"] |= figures
+        else:
+            found = [common | {"metrics": figures}]
+    return found
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    return {"solver": setting.solver, "steps": setting.steps, "nfe": setting.nfe}
+
+
+def _rounded(estimate: Any) -> list[float]:
+    """Return value, low and high with five digits."""
+    return [float(f"{x:.5g}") for x in (estimate.value, estimate.low, estimate.high)]
+
+
+_SAME = ("data", "split", "features", "solver", "steps")
+
+
+def write(folder: Path, report: Report, network: Network) -> None:
+    """Put the report into config.json and the card of a model folder.
+
+    Results for the same data, features, solver and steps are replaced; others stay, if they are of
+    the form that a card shows. Prose in the card stays as it is.
+
+    Raises:
+        ZooError: the folder cannot be read or written.
+    """
+    config, card = read_config(folder), read_card(folder)
+    fresh = record(report)
+    replaced = [tuple(entry.get(key) for key in _SAME) for entry in fresh]
+    before = entries(config.training)
+    kept = [e for e in before if tuple(e.get(key) for key in _SAME) not in replaced]
+    config = msgspec.structs.replace(
+        config, training=config.training | {EVALUATION: [*fresh, *kept]}
+    )
+    name = (name_in(card) if card else "") or folder.resolve().name
+    written = write_card(name, config, parameters=count_parameters(network))
+    try:
+        with NewFolder(folder) as beside:
+            (beside / CARD).write_bytes((refresh(card, written) if card else written).encode())
+            (beside / CONFIG).write_bytes(dump_config(config))
+    except OSError as error:
+        raise ZooError(f"cannot write into {folder}: {error.strerror}") from error

@@ -1,0 +1,185 @@
+"""What images are compared by: networks' features by name, or the pixels themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from tqdm import tqdm
+
+from zoo.errors import ZooError, did_you_mean, one_line
+
+GREY = (1, 28, 28)
+# Of the garment features, so that distances are of a handy size: tens, not hundredths.
+SCALE = 10.0
+_COORDINATES = 400_000  # of the images that a network sees at a time
+
+
+@dataclass(frozen=True)
+class Features:
+    """Numbers that stand for an image.
+
+    Attributes:
+        name: as the user says it: "garments", "pixels", "inception", "timm:resnet18".
+        title: what the figures are called, for tables and cards.
+        compute: images (B, *shape) in [-1, 1] -> (B, d).
+        classify: images -> class numbers (B,), where the network is a classifier of them.
+    """
+
+    name: str
+    title: str
+    compute: Callable[[Tensor], Tensor]
+    classify: Callable[[Tensor], Tensor] | None = None
+
+    def of(self, x: Tensor) -> Tensor:
+        """Return the features of x, (n, *shape) -> (n, d), float64."""
+        return in_batches(self.compute, x, f"features {self.name}").double()
+
+
+@torch.inference_mode()
+def in_batches(compute: Callable[[Tensor], Tensor], x: Tensor, label: str) -> Tensor:
+    """Return `compute` of x, (n, ...), a batch at a time, under a progress bar."""
+    size = max(1, _COORDINATES // max(1, x[0].numel()))
+    with tqdm(total=len(x), desc=label, unit="img", disable=None, leave=False) as bar:
+        parts = []
+        for part in torch.split(x, size):
+            parts.append(compute(part))
+            bar.update(len(part))
+    return torch.cat(parts)
+
+
+def garments(shape: tuple[int, ...], device: torch.device) -> Features:
+    """Return ten times the penultimate layer of the shipped classifier of 28x28 garments.
+
+    Raises:
+        ZooError: images of another shape.
+    """
+    if shape != GREY:
+        raise ZooError(
+            f"features 'garments' are of 1x28x28 images, not {'x'.join(map(str, shape))}; "
+            "take 'pixels' or 'timm:NAME'"
+        )
+    from zoo.evaluation.garments import load_garment_net
+
+    net = load_garment_net().to(device)
+    return Features(
+        "garments",
+        "garment features",
+        lambda x: SCALE * net.features(x.to(device)).cpu(),
+        lambda x: net(x.to(device)).argmax(dim=1).cpu(),
+    )
+
+
+def pixels(shape: tuple[int, ...], device: torch.device) -> Features:
+    """Return the coordinates themselves, (n, d)."""
+    del shape, device
+    return Features("pixels", "pixels", lambda x: x.flatten(1))
+
+
+def default(shape: tuple[int, ...]) -> str:
+    """Return the features that suit data of `shape`."""
+    return "garments" if shape == GREY else "pixels"
+
+
+def build(name: str, shape: tuple[int, ...], device: torch.device) -> Features:
+    """Return the features called `name` of data of `shape`.
+
+    Raises:
+        ZooError: no such features, they do not fit, or their package or weights are not to be had.
+    """
+    kind, colon, rest = name.partition(":")
+    if kind == "timm" and rest:
+        return timm_features(rest, shape, device)
+    if kind == "inception" and not colon:
+        return inception_features(shape, device)
+    plain = {"garments": garments, "pixels": pixels}
+    if name not in plain:
+        known = did_you_mean(name, [*plain, "inception", "timm:NAME"])
+        raise ZooError(f"no features {name!r}; {known}")
+    return plain[name](shape, device)
+
+
+INSTALL = "pip install 'fieldzoo[eval]'"
+
+
+def colour(x: Tensor) -> Tensor:
+    """Return images (B, C, H, W) as (B, 3, H, W); grey ones three times, a fourth channel gone."""
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
+
+
+def _check_images(name: str, shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or shape[0] not in (1, 3, 4):
+        raise ZooError(
+            f"features {name!r} are of grey or colour images, not of shape "
+            f"{'x'.join(map(str, shape))}; take 'pixels'"
+        )
+
+
+def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> Features:
+    """Return the pooled features of a timm model, images resized and normalised as it expects.
+
+    Raises:
+        ZooError: no such model, or its weights are not to be had.
+    """
+    import timm
+
+    name = f"timm:{model}"
+    _check_images(name, shape)
+    if not timm.is_model(model):
+        short = model.partition(".")[0]
+        close = did_you_mean(short, timm.list_models())
+        hint = close if close.startswith("did") else "timm.list_models() names them"
+        raise ZooError(f"features {name!r}: timm has no such model; {hint}")
+    try:
+        net = timm.create_model(model, pretrained=True, num_classes=0)
+    except Exception as error:  # timm, the Hub's client and the network raise all sorts
+        raise _no_weights(name, error) from error
+    net = net.to(device).eval()
+    config: Any = net.pretrained_cfg
+    mean, deviation = (
+        torch.tensor(config[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std")
+    )
+
+    def compute(x: Tensor) -> Tensor:
+        image = interpolate(
+            colour(x.to(device)), config["input_size"][1:], mode="bicubic", antialias=True
+        )
+        found: Tensor = net(((image + 1) / 2 - mean) / deviation)
+        return found.flatten(1).cpu()
+
+    return Features(name, f"timm {model} features", compute)
+
+
+def inception_features(shape: tuple[int, ...], device: torch.device) -> Features:
+    """Return FID's own features: Inception v3's 2,048, by torch-fidelity.
+
+    Raises:
+        ZooError: torch-fidelity is not installed, or its weights are not to be had.
+    """
+    _check_images("inception", shape)
+    try:
+        module: Any = import_module("torch_fidelity.feature_extractor_inceptionv3")
+    except ImportError as error:
+        raise ZooError(f"features 'inception' need torch-fidelity: {INSTALL}") from error
+    try:
+        net = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    except Exception as error:  # a download fails in many ways
+        raise _no_weights("inception", error) from error
+    net = net.to(device).eval()
+
+    def compute(x: Tensor) -> Tensor:
+        levels = ((colour(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        found: Tensor = net(levels.to(device))[0]
+        return found.cpu()
+
+    return Features("inception", "Inception features (FID)", compute)
+
+
+def _no_weights(name: str, error: Exception) -> ZooError:
+    reason = one_line(error)[:200] or type(error).__name__
+    return ZooError(f"features {name!r}: their weights are not to be had here: {reason}")

@@ -1,0 +1,205 @@
+"""A time grid made for one model: found offline, by walking its own trajectories.
+
+A grid of N levels s_0 > ... > s_{N-1} is bent by a few numbers theta_k,
+
+    log s_{i-1} - log s_i  ->  (the same) exp(sum_k theta_k cos(pi k (i - 1/2) / (N - 1))) / Z
+
+with Z such that the ends stay, so that levels always decrease. Nelder and Mead's simplex looks for
+the theta of the least error: the root mean square, per coordinate, between a sample as the solver
+draws it and as an accurate one does; over samples the geometric mean, since the few that become
+another image altogether, whose errors are a hundred times those of the others, would drown them.
+Others, kept aside, say what the grid is worth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from zoo.config.part import Part
+from zoo.errors import ZooError
+from zoo.folder.card_edit import rewrite_facts
+from zoo.folder.results import without_solver
+from zoo.folder.weights import count_parameters
+from zoo.host.build import solver as build_solver
+from zoo.interfaces import Flow, Solver
+from zoo.models.accurate import accurate_solver
+from zoo.models.model import FieldModel
+from zoo.sampling.arguments import classes_in_turn, step_count, whole
+
+# Tolerance of the trajectories that count as converged.
+_CONVERGED = 1e-5
+# How many numbers bend a grid, and how far the first guesses go.
+_BENDS, _FIRST_BEND = 5, 0.4
+# Where the level is infinite: no node that a solver uses lies above.
+_TOP = 160.0
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A solver with a grid of its own.
+
+    Attributes:
+        solver: that walks it.
+        steps: that it was made for, as `sample` counts them.
+        levels: of the grid, decreasing, `steps` of them, in data units.
+        before: error of the solver's grid as it was, on samples kept aside.
+        after: error of the new grid, on the same.
+    """
+
+    solver: Solver
+    steps: int
+    levels: tuple[float, ...]
+    before: float
+    after: float
+
+
+class _Samples:
+    """Samples of a model with one seed, the first n to look with and n more kept aside."""
+
+    def __init__(self, model: FieldModel, n: int, seed: int) -> None:
+        self._model, self._n, self._seed = model, n, seed
+        self._labels = classes_in_turn(model.network.labels, 2 * n)
+        self._ends = self._draw(accurate_solver(model.dtype, _CONVERGED), 18, 2 * n)
+
+    def _draw(self, solver: Solver, steps: int, n: int) -> Tensor:
+        labels = None if self._labels is None else self._labels[:n]
+        return self._model.sample(n, solver=solver, steps=steps, seed=self._seed, labels=labels)
+
+    def _distance(self, got: Tensor, ends: Tensor) -> float:
+        errors = (got - ends).flatten(1).double().square().mean(dim=1).sqrt()
+        return float((errors + _CONVERGED).log().mean().exp()) - _CONVERGED
+
+    def error(self, solver: Solver, steps: int) -> float:
+        """Return the error of the samples to look with; infinite where the solver is lost."""
+        try:
+            return self._distance(self._draw(solver, steps, self._n), self._ends[: self._n])
+        except ZooError:
+            return math.inf
+
+    def error_aside(self, solver: Solver, steps: int) -> float:
+        """Return the error of the samples kept aside."""
+        got = self._draw(solver, steps, 2 * self._n)
+        return self._distance(got[self._n :], self._ends[self._n :])
+
+
+def optimise_grid(
+    model: FieldModel,
+    *,
+    solver: Part | str | None = None,
+    steps: int | None = None,
+    n: int = 64,
+    seed: int = 0,
+    rounds: int = 150,
+    progress: bool = False,
+) -> Tuned:
+    """Return a solver whose grid suits the model at one number of steps.
+
+    Costs about `rounds` times n samples of so many steps, without training.
+
+    Args:
+        model: the model; it is left as it is, see `adopt`.
+        solver: name, or name and options, of a solver that takes a grid; the model's own if None.
+        steps: as for `sample`, at least 3; the model's default if None.
+        n: samples to look with, and as many kept aside.
+        seed: of the samples.
+        rounds: grids to try at most.
+        progress: show a progress bar.
+
+    Raises:
+        ZooError: a solver without a name or without a grid, too few steps, n or rounds.
+    """
+    part = model.solver.part if solver is None else solver
+    if part is None:
+        raise ZooError("the model's solver has no name; give solver = the name of one")
+    part = Part(part) if isinstance(part, str) else part
+    steps, n, rounds = (
+        step_count(steps, model.steps, 3),
+        whole("n", n, 1),
+        whole("rounds", rounds, 1),
+    )
+    levels = _levels(model, build_solver(part.use, **part.options), steps)
+    samples = _Samples(model, n, seed)
+
+    def with_grid(bent: np.ndarray) -> Solver:
+        return build_solver(part.use, **{**part.options, "grid": bent.tolist()})
+
+    with tqdm(total=rounds, unit="grid", disable=None if progress else True) as bar:
+
+        def objective(theta: np.ndarray) -> float:
+            bar.update()
+            return samples.error(with_grid(bend(levels, theta)), steps)
+
+        best = bend(levels, _search(objective, rounds))
+    plain, tuned = build_solver(part.use, **part.options), with_grid(best)
+    errors = (samples.error_aside(solver, steps) for solver in (plain, tuned))
+    return Tuned(tuned, steps, tuple(best.tolist()), *errors)
+
+
+def bend(levels: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Return levels bent by theta, between the same ends, strictly decreasing."""
+    gaps = -np.diff(np.log(levels))
+    middle = (np.arange(len(gaps)) + 0.5) / len(gaps)
+    waves = np.cos(np.pi * np.arange(1, len(theta) + 1)[:, None] * middle)
+    bent = gaps * np.exp(np.clip(theta @ waves, -5, 5))
+    path = np.concatenate([[0.0], np.cumsum(bent)]) * (gaps.sum() / bent.sum())
+    bent_levels: np.ndarray = np.exp(np.log(levels[0]) - path)
+    return bent_levels
+
+
+def _search(objective: Callable[[np.ndarray], float], rounds: int) -> np.ndarray:
+    from scipy.optimize import minimize
+
+    simplex = np.concatenate([np.zeros((1, _BENDS)), _FIRST_BEND * np.eye(_BENDS)])
+    found = minimize(
+        objective,
+        np.zeros(_BENDS),
+        method="Nelder-Mead",
+        options={"maxfev": rounds, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-9},
+    )
+    return np.asarray(found.x)
+
+
+def _levels(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
+    """Return the levels of the solver's own grid, seen by letting it walk a field that is free."""
+    kernel, times = model.kernel, [model.kernel.t_max]
+    still = Flow(kernel, lambda y, *_: torch.zeros_like(y), model.network.predicts)
+    solver.integrate(
+        still,
+        torch.ones(1, *model.shape, dtype=torch.float64),
+        kernel.t_max,
+        kernel.t_min,
+        steps=steps - 1,
+        callback=lambda _i, t, _x: times.append(t),
+    )
+    levels = kernel.level(torch.tensor(times, dtype=torch.float64)).clamp(max=_TOP).numpy()
+    if len(levels) != steps or any(b >= a for a, b in pairwise(levels)):
+        raise ZooError(f"{type(solver).__name__} does not walk a grid of given steps")
+    return levels
+
+
+def adopt(model: FieldModel, tuned: Tuned) -> None:
+    """Make a tuned solver and its steps the model's own, in its config.json and its card too.
+
+    Evaluations of what the old solver drew are forgotten: the same name now draws other samples.
+    """
+    part = tuned.solver.part
+    assert part is not None
+    model.solver = tuned.solver
+    config = model.config or model.describe()
+    options = {**part.options, "steps": tuned.steps}
+    model.config = msgspec.structs.replace(
+        config,
+        solver=Part(part.use, options),
+        training=without_solver(config.training, part.use),
+    )
+    if model.card:
+        model.card = rewrite_facts(model.card, model.config, count_parameters(model.network))

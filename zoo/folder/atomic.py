@@ -1,0 +1,83 @@
+"""Model folders that appear whole, whoever else writes there and wherever it stops."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+from zoo.errors import ZooError
+from zoo.folder.read import CONFIG
+
+_DAY = 86_400
+
+
+def check_new(path: Path) -> None:
+    """Check, before hours of work for it, that a model can be written to the folder `path`.
+
+    Raises:
+        ZooError: it is a file, or a folder that holds something else than a model.
+    """
+    if path.exists() and not path.is_dir():
+        raise ZooError(f"{path} is a file; name a folder")
+    there = [*path.iterdir()] if path.is_dir() else []
+    if not all(_is_part(file, of=path) for file in there) and not (path / CONFIG).is_file():
+        raise ZooError(f"{path} holds other files and no model; name an empty folder")
+
+
+class NewFolder:
+    """Files that appear in a folder together: `with NewFolder(path) as beside: write into beside`.
+
+    A folder that is not there yet appears whole. In one that is, files of the same name are
+    replaced once all are written, and whatever else lies in it stays. After an exception inside
+    the block all is as before. Of processes that make one folder together, the last one counts.
+
+    Raises:
+        ZooError: `path` is a file, or a folder that holds something else than a model.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+        self.near = self.path if self.path.is_dir() else self.path.parent
+        self.beside = self.near / f".{self.path.name}.{uuid.uuid4().hex}.part"
+
+    def __enter__(self) -> Path:
+        check_new(self.path)
+        self.beside.mkdir(parents=True)
+        for part in self.near.iterdir():
+            if _is_part(part, of=self.path) and _is_old(part):  # left by a process that was killed
+                shutil.rmtree(part, ignore_errors=True)
+        return self.beside
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None and not self._renamed():
+                # config.json last: until then what is read is refused, not wrong.
+                for file in sorted(self.beside.iterdir(), key=lambda f: f.name == CONFIG):
+                    file.replace(self.path / file.name)
+        finally:
+            shutil.rmtree(self.beside, ignore_errors=True)
+
+    def _renamed(self) -> bool:
+        """Return whether the folder was not there, and now is as a whole."""
+        if self.path.is_dir():
+            return False
+        try:
+            self.beside.rename(self.path)
+        except OSError:
+            if not self.path.is_dir():
+                raise
+            return False  # another process was quicker
+        return True
+
+
+def _is_part(file: Path, of: Path) -> bool:
+    return file.name.startswith(f".{of.name}.") and file.suffix == ".part"
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _DAY
+    except OSError:  # gone meanwhile
+        return False

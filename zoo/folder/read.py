@@ -1,0 +1,178 @@
+"""The model folder: README.md (the card), config.json and safetensors, on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
+from zoo.errors import ZooError
+
+CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
+PICTURE = "samples.png"
+MAX_CARD_BYTES = 1_000_000
+
+
+class DamagedFile(ZooError):
+    """A weight file that is not what config.json says.
+
+    Attributes:
+        reason: what differs, without the path.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}; fetch it again")
+        self.reason = reason
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Tell in one line that the disk, or a lack of rights, keeps `path` from being read."""
+    try:
+        yield
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_config(folder: Path) -> Config:
+    """Return the folder's config.json.
+
+    Raises:
+        ZooError: it is absent, too large, malformed or cannot be read.
+    """
+    path = folder / CONFIG
+    with reading(path):
+        if not path.is_file():
+            raise ZooError(f"{folder} is not a model folder: it has no {CONFIG}")
+        size = path.stat().st_size
+        if size > MAX_CONFIG_BYTES:
+            raise ZooError(f"{path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
+        return parse_config(path.read_bytes(), str(path))
+
+
+def read_card(folder: Path) -> str:
+    """Return the folder's model card, "" if it has none.
+
+    Raises:
+        ZooError: it is too large, not UTF-8, cannot be read, or has no front matter.
+    """
+    path = folder / CARD
+    with reading(path):
+        if not path.is_file():
+            return ""
+        size = path.stat().st_size
+        if size > MAX_CARD_BYTES:
+            raise ZooError(f"{path}: {size} bytes; at most {MAX_CARD_BYTES} are read")
+        try:
+            card = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ZooError(f"{path} is not UTF-8 text: {error}") from error
+    if card and not (card.startswith("---\n") and "\n---\n" in card):
+        raise ZooError(
+            f"{path} is no model card: it has to open with YAML between two lines of ---"
+        )
+    return card
+
+
+def describe(path: Path) -> WeightFile:
+    """Return size and sha256 of a file."""
+    with path.open("rb") as file:
+        return WeightFile(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def check_file(path: Path, expected: WeightFile) -> None:
+    """Compare a weight file with what config.json says of it.
+
+    The sha256 is computed once for a file in a given state and the verdict recorded in the cache.
+
+    Raises:
+        ZooError: absent.
+        DamagedFile: of another size, or of another content.
+    """
+    if not path.is_file():
+        raise ZooError(f"{path} is missing; config.json lists it with {expected.size} bytes")
+    stat = path.stat()
+    if stat.st_size != expected.size:
+        raise DamagedFile(path, f"{stat.st_size} bytes, config.json says {expected.size}")
+    if not _stamp(path, expected).exists():
+        verify_file(path, expected)
+
+
+def verify_file(path: Path, expected: WeightFile) -> None:
+    """Compute a weight file's sha256, whatever was found before, and record the verdict.
+
+    Raises:
+        ZooError: it cannot be read.
+        DamagedFile: it is not what config.json says.
+    """
+    with reading(path):
+        stamp, actual = _stamp(path, expected), describe(path)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
+        stamp.unlink(missing_ok=True)
+        if actual == expected:
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+    if actual != expected:
+        raise DamagedFile(
+            path,
+            f"sha256 {actual.sha256[:12]}..., config.json says {expected.sha256[:12]}...: "
+            "it was changed or damaged",
+        )
+
+
+def _stamp(path: Path, expected: WeightFile) -> Path:
+    """Return the file whose presence says that `path`, in its present state, was as expected."""
+    stat = path.stat()
+    # ctime too: whoever changes a file can set mtime back, but not this.
+    facts = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, expected.sha256)
+    state = f"{path.resolve()}|{facts}"
+    return cache_folder() / "verified" / hashlib.sha256(state.encode()).hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder for what zoo keeps between runs: $ZOO_CACHE or the user's cache folder."""
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("ZOO_CACHE") or user_cache_dir("zoo")).expanduser()
+
+
+def check_weights(folder: Path, weights: Weights) -> list[Path]:
+    """Return the weight files in a model folder, each compared with its size and sha256.
+
+    Raises:
+        ZooError: a file is missing or not what config.json says.
+    """
+    paths = [folder / name for name in weights.files]
+    for path, expected in zip(paths, weights.files.values(), strict=True):
+        check_file(path, expected)
+    return paths
+
+
+def refuse_links(folder: Path, others: Iterable[str] = ()) -> None:
+    """Raise ZooError if a file of the model, or one of `others`, lies outside its folder."""
+    names = {CONFIG, CARD, PICTURE, *others, *(path.name for path in folder.glob("*.safetensors"))}
+    root = _real(folder)
+    for name in sorted(names):
+        for part in ("", "unet", "scheduler"):
+            _refuse_link(folder / part / name, root)
+
+
+def _refuse_link(path: Path, root: Path) -> None:
+    """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
+    end = _real(path)
+    if end.is_relative_to(root):
+        return
+    cache = root.parent.parent  # of one repository, beside the blobs that repositories share
+    if root.parent.name == "snapshots" and path.is_symlink() and end.is_relative_to(cache.parent):
+        first = Path(os.path.normpath(_real(path.parent) / path.readlink()))
+        if first.parent == cache / "blobs":
+            return
+    raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
+
+
+def _real(path: Path) -> Path:
+    """Return the path with every link followed; a circle of links is left as it is."""
+    return Path(os.path.realpath(path))

@@ -1,0 +1,182 @@
+"""Weights: safetensors only, strict names and shapes, loaded without a copy where possible."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
+
+from zoo.config.model import Config
+from zoo.errors import PluginError, ZooError, did_you_mean, one_line
+from zoo.host.build import kernel_of, network_of
+
+if TYPE_CHECKING:
+    from zoo.interfaces import Network
+
+# A tensor takes about 100 bytes of header; the largest published image models have 300 kB.
+_MAX_HEADER = 4_000_000
+_MOST_TENSORS = 100_000
+
+
+def read_weights(paths: list[Path]) -> dict[str, Tensor]:
+    """Return the tensors of one or more safetensors files.
+
+    Raises:
+        ZooError: a file is not safetensors, or two files hold one name.
+    """
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        _check_header(path)
+        try:
+            part = load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            reason = one_line(error)
+            raise ZooError(f"{path} is not a readable safetensors file: {reason}") from error
+        if twice := tensors.keys() & part.keys():
+            raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")
+        tensors |= part
+    return tensors
+
+
+def _check_header(path: Path) -> None:
+    """Raise ZooError if the header, 8 bytes in, is too long to be read without care for memory."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > min(_MAX_HEADER, path.stat().st_size):
+        raise ZooError(
+            f"{path} is not a readable safetensors file: a header of {length} bytes; at most "
+            f"{_MAX_HEADER}, and no more than the file, are read"
+        )
+
+
+def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
+    """Write a network's state as safetensors, floating-point tensors in `dtype` if given.
+
+    Each tensor is written on its own, also where two share their numbers. One with a number that
+    `dtype` cannot hold (65,504 is the largest of float16) keeps its own dtype.
+    """
+
+    def copy(v: Tensor) -> Tensor:
+        wanted = dtype if dtype and v.is_floating_point() else v.dtype
+        found = v.detach().to("cpu", wanted, copy=True).contiguous()
+        fits = wanted == v.dtype or bool((found.isfinite() | ~v.isfinite().cpu()).all())
+        return found if fits else v.detach().to("cpu", copy=True).contiguous()
+
+    state = {name: copy(v) for name, v in network.state_dict().items()}
+    save_file(state, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors writes 0600, which a shared folder or a wheel would keep
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return how many numbers of a network are trained; buffers are not."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def _check(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise ZooError with the first difference in names, shapes or kinds of number."""
+    expected = network.state_dict()
+    for name, needed in expected.items():
+        shape = tuple(needed.shape)
+        if name not in tensors:
+            raise ZooError(f"{where}: tensor {name!r} is missing; {did_you_mean(name, tensors)}")
+        if tuple(tensors[name].shape) != shape:
+            found = tuple(tensors[name].shape)
+            raise ZooError(f"{where}: tensor {name!r} has shape {found}, the network needs {shape}")
+        dtype = tensors[name].dtype
+        if dtype != needed.dtype and not (dtype.is_floating_point and needed.is_floating_point()):
+            raise ZooError(f"{where}: tensor {name!r} is {dtype}, the network needs {needed.dtype}")
+    if extra := sorted(tensors.keys() - expected.keys()):
+        raise ZooError(f"{where}: tensor {extra[0]!r} is not one of the network's")
+
+
+class _Unset(TorchFunctionMode):
+    """Leave out what torch.nn.init does: tensors of the meta device have no numbers to set."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        del types
+        named = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+@contextmanager
+def _at_most(count: int, where: str) -> Iterator[None]:
+    """Stop building networks at `count` parameters: a config may ask for a million blocks.
+
+    Raises:
+        ZooError: more are registered, by any module of this thread.
+    """
+    left, builder = count, threading.get_ident()
+
+    def register(_module: nn.Module, _name: str, _parameter: nn.Parameter) -> None:
+        nonlocal left
+        if threading.get_ident() != builder:  # the hook is the whole process's
+            return
+        left -= 1
+        if left < 0:
+            raise ZooError(f"{where}: the network is far larger than its weights")
+
+    handle = register_module_parameter_registration_hook(register)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def network_with(
+    build: Callable[[], Network], tensors: Mapping[str, Tensor], where: str
+) -> Network:
+    """Return build() with `tensors` as its state, names and shapes matched strictly.
+
+    Built on the meta device, so that nothing is initialised only to be overwritten. A network that
+    needs numbers while it is built, or keeps tensors outside its state, is built for real.
+    """
+    limit = 4 * len(tensors) + 1000
+    network = None
+    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where):
+        network = build()
+    if network is not None:  # out of the block: its modes make every call slow
+        _check(network, tensors, where)
+        network.load_state_dict(tensors, assign=True)
+        if not _keeps_meta(network):
+            return network
+    with _at_most(limit, where):
+        network = build()
+    _check(network, tensors, where)
+    network.load_state_dict(tensors)
+    return network
+
+
+def untrained_parameters(config: Config, where: str) -> int:
+    """Return how many numbers the network of a config trains; it is built without any.
+
+    Raises:
+        ZooError: a part cannot be built.
+    """
+    kernel = kernel_of(config.lifted_from or config.kernel, config.data.dim)
+    with torch.device("meta"), _Unset(), _at_most(_MOST_TENSORS, where):
+        return count_parameters(network_of(config.network, config.data.shape, kernel))
+
+
+def _keeps_meta(network: nn.Module) -> bool:
+    """Return whether a tensor of the network has no numbers: one that is no part of its state."""
+    plain = (value for module in network.modules() for value in vars(module).values())
+    kept = chain(network.parameters(), network.buffers(), plain)
+    return any(isinstance(value, Tensor) and value.is_meta for value in kept)

@@ -1,0 +1,70 @@
+"""Writing a model folder: card, config.json and safetensors, all or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from zoo.config.model import Config, Weights, dump_config
+from zoo.errors import ZooError, one_line
+from zoo.folder.atomic import NewFolder
+from zoo.folder.card import with_caption, write_card
+from zoo.folder.card_edit import without_picture
+from zoo.folder.picture import write_samples
+from zoo.folder.read import CARD, CONFIG, PICTURE, WEIGHTS, describe
+from zoo.folder.weights import count_parameters, save_weights
+
+
+def write_folder(
+    folder: Path,
+    config: Config,
+    network: nn.Module,
+    card: str = "",
+    *,
+    name: str = "",
+    dtype: torch.dtype | None = None,
+    samples: Tensor | None = None,
+    caption: str = "samples",
+) -> Path:
+    """Write a model into `folder`, replacing what is there only once everything is written.
+
+    Args:
+        folder: where to.
+        config: of the model; size and hash of the weights are filled in here.
+        network: whose state the weights are.
+        card: the model card; "" to write one from the config.
+        name: what a new card calls the model; the folder's name by default.
+        dtype: of the weights on disk; None as they are.
+        samples: some of the model's samples, for the card's picture.
+        caption: of that picture.
+
+    Raises:
+        ZooError: a dtype of whole numbers, a folder of something else, or a disk that refuses.
+    """
+    if dtype is not None and not dtype.is_floating_point:
+        raise ZooError(f"dtype = {dtype}; expected one of floating-point numbers")
+    try:
+        with NewFolder(folder) as beside:
+            save_weights(beside / WEIGHTS, network, dtype)
+            files = {WEIGHTS: describe(beside / WEIGHTS)}
+            config = msgspec.structs.replace(config, weights=Weights(files=files))
+            (beside / CONFIG).write_bytes(dump_config(config))
+            if samples is not None:
+                write_samples(beside / PICTURE, samples)
+            pictured = samples is not None or (folder.expanduser() / PICTURE).is_file()
+            card = card if pictured else without_picture(card)
+            card = card or write_card(
+                name or folder.resolve().name,
+                config,
+                parameters=count_parameters(network),
+                picture=PICTURE if samples is not None else "",
+            )
+            card = card if samples is None else with_caption(card, caption)
+            (beside / CARD).write_text(card, encoding="utf-8")
+    except (OSError, SafetensorError) as error:
+        raise ZooError(f"cannot write {folder}: {one_line(error)}") from error
+    return folder

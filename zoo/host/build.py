@@ -1,0 +1,228 @@
+"""Components built by name: the target is imported here, its options checked before the call.
+
+    kernel = zoo.kernel("gravity", dim=784)
+    prior = zoo.prior("gravity", kernel)
+    network = zoo.network("unet", shape=(1, 28, 28), kernel=kernel)
+    solver = zoo.solver("heun")
+
+What the user got wrong is a ZooError, what the plugin got wrong a PluginError that says whose it
+is; both keep their cause. Torch is imported only inside the functions.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import reprlib
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from zoo.config.part import Part
+from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.host.options import options_of
+from zoo.host.plugins import describe_error
+from zoo.host.registry import Found, find, is_own_law
+
+if TYPE_CHECKING:
+    from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
+
+if TYPE_CHECKING:
+    from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
+
+# Kind of component -> the abstract class of zoo.interfaces that it has to be.
+_INTERFACES = {
+    "kernels": "FieldKernel",
+    "priors": "PriorSampler",
+    "networks": "Network",
+    "solvers": "Solver",
+}
+
+
+def kernel(name: str, *, dim: int, **options: Any) -> FieldKernel:
+    """Return the field kernel `name` for data of `dim` coordinates.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    built: FieldKernel = _build("kernels", name, (), {"dim": dim}, options)
+    return built
+
+
+def prior(name: str, kernel: FieldKernel, **options: Any) -> PriorSampler:
+    """Return the prior sampler `name` of x_T, for one kernel.
+
+    Where no plugin brings a prior of the kernel's own name, that name is the kernel's law at
+    x_0 = 0, t = t_max: a kernel alone is enough for a model.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    _check_kernel(kernel)
+    if kernel.part is not None and is_own_law(name, kernel.part.use):
+        return _own_law(name, kernel, options)
+    built: PriorSampler = _build("priors", name, (kernel,), {}, options)
+    return built
+
+
+def _own_law(name: str, kernel: FieldKernel, options: dict[str, Any]) -> PriorSampler:
+    from zoo.interfaces import KernelPrior
+
+    if options:
+        raise ZooError(f"prior {name!r} has no option {min(options)!r}; it takes none")
+    law = KernelPrior(kernel)
+    law.part = Part(name)
+    return law
+
+
+def network(name: str, *, shape: Sequence[int], kernel: FieldKernel, **options: Any) -> Network:
+    """Return the network `name`, freshly initialised, for data of one shape under one kernel.
+
+    Args:
+        name: short or qualified.
+        shape: of one sample, (C, H, W) or (d,); its product is kernel.dim.
+        kernel: whose noise the network sees.
+        options: the component's own.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a shape that is not the kernel's.
+        PluginError: its plugin is broken.
+    """
+    _check_kernel(kernel)
+    given = (_check_shape(shape, kernel.dim), kernel)
+    built: Network = _build("networks", name, given, {}, options)
+    return built
+
+
+def solver(name: str, **options: Any) -> Solver:
+    """Return the solver `name`.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    built: Solver = _build("solvers", name, (), {}, options)
+    return built
+
+
+def _check_kernel(kernel: object) -> None:
+    from zoo.interfaces import FieldKernel
+
+    if not isinstance(kernel, FieldKernel):
+        raise ZooError(
+            f"kernel is a {type(kernel).__name__}; expected a FieldKernel, as zoo.kernel returns"
+        )
+
+
+def _check_shape(shape: Sequence[int], dim: int) -> tuple[int, ...]:
+    if not isinstance(shape, Sequence) or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ZooError(f"shape = {shape!r}; expected whole numbers such as (1, 28, 28)")
+    if not shape or math.prod(shape) != dim:
+        raise ZooError(
+            f"shape = {tuple(shape)} has {math.prod(shape)} coordinates, the kernel's dim is {dim}"
+        )
+    return tuple(shape)
+
+
+def _build(
+    kind: str,
+    name: str,
+    given: tuple[object, ...],
+    named: dict[str, object],
+    options: dict[str, Any],
+) -> Any:
+    """Return target(*given, **named, **options), checked before and after the call."""
+    found = find(kind, name)
+    target = target_of(found)
+    _check_options(found, target, options)
+    try:
+        built = target(*given, **named, **options)
+    except (ZooError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        called = ", ".join(f"{key}={reprlib.repr(value)}" for key, value in options.items())
+        raise PluginError(f"{found.label} failed on ({called}): {describe_error(error)}") from error
+    interface = getattr(import_module("zoo.interfaces"), _INTERFACES[kind])
+    if not isinstance(built, interface):
+        raise PluginError(
+            f"{found.label}: {found.component.target} gave a {type(built).__name__}; "
+            f"expected a zoo.interfaces.{interface.__name__}"
+        )
+    # How to write it into a config.json; past a frozen dataclass' guard, since any class may come.
+    object.__setattr__(built, "part", Part(name, options))
+    return built
+
+
+def target_of(found: Found) -> Callable[..., object]:
+    """Return what the component is, imported.
+
+    Raises:
+        PluginError: it cannot be.
+    """
+    import torch
+
+    module, _, attribute = found.component.target.partition(":")
+    try:
+        # A module's own tensors are real, and can be trained by, wherever it is first imported.
+        with torch.device("cpu"), torch.inference_mode(False):
+            target = getattr(import_module(module), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(
+            f"{found.label}: cannot import {found.component.target}: {describe_error(error)}"
+        ) from error
+    if not callable(target):
+        raise PluginError(f"{found.label}: {found.component.target} cannot be called")
+    return target  # type: ignore[no-any-return]
+
+
+def _check_options(found: Found, target: Callable[..., object], options: dict[str, Any]) -> None:
+    """Compare options with the target's signature, so that a wrong one is told before the call."""
+    known = options_of(found, target)
+    if known is None:
+        return
+    what = f"{found.kind[:-1]} {found.component.name!r}"
+    if not known.others:
+        for option in sorted(options.keys() - known.named):
+            hint = did_you_mean(option, known.named) if known.named else "it takes none"
+            raise ZooError(f"{what} has no option {option!r}; {hint}")
+    for option in sorted(known.named.keys() - options.keys()):
+        if known.named[option].default is inspect.Parameter.empty:
+            raise ZooError(f"{what} needs the option {option!r}")
+
+
+def _options(part: Part, *taken: str) -> dict[str, Any]:
+    """Return a part's options for its builder, which fills in `taken` and its name itself."""
+    if clash := sorted({"name", *taken} & part.options.keys()):
+        raise ZooError(f"{part.use!r} has no option {clash[0]!r}; zoo fills that in itself")
+    return part.options
+
+
+def kernel_of(part: Part, dim: int) -> FieldKernel:
+    """Return the kernel, as `zoo.kernel` builds it; raises what that raises."""
+    return kernel(part.use, dim=dim, **_options(part, "dim"))
+
+
+def prior_of(part: Part, kernel: FieldKernel) -> PriorSampler:
+    """Return the prior sampler, as `zoo.prior` builds it; raises what that raises."""
+    return prior(part.use, kernel, **_options(part, "kernel"))
+
+
+def network_of(part: Part, shape: Sequence[int], kernel: FieldKernel) -> Network:
+    """Return the network, as `zoo.network` builds it; raises what that raises."""
+    return network(part.use, shape=shape, kernel=kernel, **_options(part, "shape", "kernel"))
+
+
+def solver_of(part: Part) -> Solver:
+    """Return the solver, as `zoo.solver` builds it; raises what that raises."""
+    plain, _ = without_steps(part)
+    return solver(plain.use, **_options(plain))
+
+
+def without_steps(solver: Part) -> tuple[Part, dict[str, Any]]:
+    """Return a solver without the option "steps", and {"steps": n}, which is the model's, or {}."""
+    steps = {k: v for k, v in solver.options.items() if k == "steps"}
+    return Part(solver.use, {k: v for k, v in solver.options.items() if k != "steps"}), steps

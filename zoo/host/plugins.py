@@ -1,0 +1,146 @@
+"""Finding plugins: every entry point of the group `zoo`, each loaded by itself.
+
+A broken plugin is data about that plugin. Whatever goes wrong while it is imported, or while its
+hooks are called, is kept in its record and reaches only who asks for what it brings. Nothing
+depends on the order of loading: entry points are sorted, and of two distributions that claim one
+name neither wins.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from importlib.resources.abc import Traversable
+
+from zoo.errors import PluginError, did_you_mean, one_line
+from zoo.hookspecs import ENTRY_POINT_GROUP, Component
+from zoo.host.hooks import NAME, collect
+
+LIMIT_VARIABLE = "ZOO_PLUGINS"
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """One plugin: who brings it, what it brings, or why it is broken.
+
+    Attributes:
+        name: of the entry point, "gravity".
+        distribution: that declares it, "fieldzoo"; "" where none does.
+        version: of the distribution.
+        value: what the entry point points at, "zoo_gravity".
+        components: kind ("kernels", ...) -> components; empty where the plugin is broken.
+        models: model folders; empty where the plugin is broken.
+        error: why the plugin is broken, None where it is not.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    value: str
+    components: Mapping[str, tuple[Component, ...]] = field(default_factory=dict)
+    models: tuple[Traversable, ...] = ()
+    error: BaseException | None = None
+
+    @property
+    def origin(self) -> str:
+        """Distribution and version, "zoo-yukawa 0.2"."""
+        return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def cause(self) -> str:
+        """Why the plugin is broken, in one line; "" where it is not."""
+        return "" if self.error is None else describe_error(self.error)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an exception in one line: "ModuleNotFoundError: No module named 'x'"."""
+    text = one_line(error)
+    if isinstance(error, PluginError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def plugins() -> tuple[PluginRecord, ...]:
+    """Return the record of every installed plugin, broken ones included, sorted by name.
+
+    The environment variable ZOO_PLUGINS limits which are loaded: "gravity,networks" means these
+    two, an empty value means none. Loaded once per process and per value of that variable.
+    """
+    return _load_all(os.environ.get(LIMIT_VARIABLE))
+
+
+def reset() -> None:
+    """Forget the loaded plugins, so that the next call looks again at what is installed."""
+    _load_all.cache_clear()
+
+
+@cache
+def _load_all(limit: str | None) -> tuple[PluginRecord, ...]:
+    claims: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(_entry_points(), key=lambda e: (e.name, _origin(e.dist), e.value)):
+        claims.setdefault(entry.name, []).append(entry)
+    wanted = set(claims) if limit is None else {name.strip() for name in limit.split(",")} - {""}
+    records: list[PluginRecord] = []
+    for name in sorted(wanted):
+        records += _load_name(claims[name]) if name in claims else [_absent(name, claims)]
+    return tuple(records)
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    try:
+        return entry_points(group=ENTRY_POINT_GROUP)
+    except Exception:  # one malformed entry_points.txt hides all others: read them one by one
+        first: dict[str, Distribution] = {}
+        for distribution in distributions():  # the first on the path is the one that is imported
+            first.setdefault(_origin(distribution)[0].lower(), distribution)
+        return [e for d in first.values() for e in _readable(d) if e.group == ENTRY_POINT_GROUP]
+
+
+def _readable(distribution: Distribution) -> Iterable[EntryPoint]:
+    try:
+        return distribution.entry_points
+    except Exception:
+        return ()
+
+
+def _origin(distribution: Distribution | None) -> tuple[str, str]:
+    """Return (name, version) of a distribution, "?" where its metadata cannot be read."""
+    try:
+        metadata = distribution.metadata  # type: ignore[union-attr]
+        return str(metadata["Name"] or "?"), str(metadata["Version"] or "?")
+    except Exception:
+        return "?", "?"
+
+
+def _absent(name: str, known: Iterable[str]) -> PluginRecord:
+    text = f"{LIMIT_VARIABLE} asks for it and no installed distribution brings it"
+    return PluginRecord(name, "", "", "", error=PluginError(f"{text}; {did_you_mean(name, known)}"))
+
+
+def _load_name(entries: Sequence[EntryPoint]) -> list[PluginRecord]:
+    """Return the records of all entry points that claim one name."""
+    records = [PluginRecord(e.name, *_origin(e.dist), e.value) for e in entries]
+    if len(records) == 1:
+        return [_load(records[0], entries[0])]
+    claims = " and ".join(record.origin for record in records)
+    text = f"the name {entries[0].name!r} is claimed by {claims}; uninstall all but one"
+    return [replace(record, error=PluginError(text)) for record in records]
+
+
+def _load(record: PluginRecord, entry: EntryPoint) -> PluginRecord:
+    try:
+        if not NAME.fullmatch(record.name):
+            raise PluginError(f"entry point {record.name!r}: expected a name like {NAME.pattern}")
+        # What a plugin prints is not for the readers of --json.
+        with redirect_stdout(sys.stderr):
+            components, models = collect(entry.load(), record.name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a plugin must not end its user's process
+        return replace(record, error=error)
+    return replace(record, components=components, models=models)

@@ -1,0 +1,1 @@
+"""Models: found by reference, loaded, sampled, lifted, exact, likelihoods, pushed."""

@@ -1,0 +1,150 @@
+"""The exact field of N sources, streamed over them with a running log-sum-exp."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Network, over
+from zoo.models.exact.pairs import Chunk, Pairs, elements_per_source, pair_up
+
+# Numbers per intermediate result of one chunk: 2 MB in float32, so that it stays in cache.
+CHUNK_NUMBERS = 2**19
+_LEAST_COLUMNS = 16
+
+Gather = Callable[[Pairs, Chunk, Tensor], Tensor]
+
+
+class SourceSum(Network):
+    """Sums over sources, weighted by softmax_i log G_1(x, x_i, t).
+
+    Computed in the sources' dtype. It keeps one copy of the sources, centred, and works on
+    chunks of CHUNK_NUMBERS.
+
+    Args:
+        kernel: the field kernel.
+        data: sources (N, *shape), float32 or float64.
+    """
+
+    # All sources are read once per tile: enough samples to outweigh that.
+    tile = 64
+
+    def __init__(self, kernel: FieldKernel, data: Tensor) -> None:
+        super().__init__()
+        self.kernel = kernel
+        mean = data.flatten(1).mean(dim=0)
+        centred = data.flatten(1) - mean
+        squares = torch.linalg.vector_norm(centred, dim=1).square()
+        # Parameters, not buffers: so the model that holds them knows its dtype and device.
+        self.centre = nn.Parameter(mean, requires_grad=False)
+        self.centred = nn.Parameter(centred, requires_grad=False)
+        self.sigma_data = math.sqrt(float(squares.mean()) / kernel.dim) or None
+        self.squares = nn.Parameter(squares, requires_grad=False)
+
+    def __len__(self) -> int:
+        """Return the number of sources."""
+        return len(self.centred)
+
+    def _chunks(self, batch: int) -> Iterator[Chunk]:
+        size = max(1, CHUNK_NUMBERS // (max(1, batch) * elements_per_source(self.kernel)))
+        for first, last in pairwise([*range(0, len(self), size), len(self)]):
+            yield Chunk(self.centred[first:last], self.squares[first:last])
+
+    def _stream(self, x: Tensor, t: Tensor, gather: Gather) -> tuple[Tensor, Tensor]:
+        """Return (log sum_i G_1, sum_i softmax_i gathered_i), shapes (B,) and (B, *)."""
+        x, t = x.to(self.centred), t.to(self.centred)
+        top = torch.full_like(x.flatten(1)[:, 0], torch.finfo(x.dtype).min).detach()
+        total, gathered = torch.zeros_like(top), torch.zeros_like(x)
+        for chunk in self._chunks(len(x)):
+            pairs = pair_up(self.kernel, x, t, self.centre, chunk)
+            logs = pairs.log_density()
+            # The largest is a reference only; the result does not depend on it.
+            before, top = top, torch.maximum(top, logs.detach().amax(dim=1))
+            shrink = (before - top).exp()
+            weights = (logs - top[:, None]).exp_()
+            total = total * shrink + weights.sum(dim=1)
+            gathered = gathered * over(shrink, x) + gather(pairs, chunk, weights).reshape(x.shape)
+        return top + total.log(), gathered / over(total, x)
+
+    def log_density(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return log p_t(x) = log (1/N) sum_i G_1(x, x_i, t) in nats, shape (B,)."""
+        log_sum, _ = self._stream(x, torch.as_tensor(t, dtype=torch.float64), _nothing)
+        return (log_sum - math.log(len(self))).to(x.dtype)
+
+    @abstractmethod
+    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the prediction, shape of x_t (B, *); there are no labels."""
+
+
+class ExactDenoiser(SourceSum):
+    """E[x_0 | x_t] = sum_i w_i x_i, for kernels whose velocity is affine in x_0."""
+
+    predicts: Literal["denoised", "field"] = "denoised"
+
+    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return E[x_0 | x_t], shape of x_t (B, *); t is a scalar or (B,)."""
+        del labels
+        _, mean = self._stream(x_t, t, lambda _, chunk, weights: _sums(weights, chunk.centred))
+        return (mean + self.centre.reshape(mean.shape[1:])).to(x_t)
+
+
+class ExactField(SourceSum):
+    """f_t(x) = sum_i w_i v(x, x_i, t), for any kernel."""
+
+    predicts: Literal["denoised", "field"] = "field"
+
+    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return dx/dt, shape of x_t (B, *); t is a scalar or (B,)."""
+        del labels
+        _, field = self._stream(x_t, t, lambda pairs, _, weights: pairs.velocity_sum(weights))
+        return field.to(x_t)
+
+
+def _sums(weights: Tensor, sources: Tensor) -> Tensor:
+    """Return weights @ sources, (B, N) @ (N, d), each row by itself to the last bit.
+
+    In products with few columns the order of a row's sum depends on where the row stands.
+    """
+    d = sources.shape[1]
+    return (weights @ F.pad(sources, (0, max(0, _LEAST_COLUMNS - d))))[:, :d]
+
+
+def _nothing(pairs: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:
+    del pairs
+    return chunk.centred.new_zeros(()).expand(len(weights), chunk.centred.shape[1])
+
+
+def check_data(data: Tensor) -> None:
+    """Raise ZooError unless `data` is (N, *shape), N >= 1, float32 or float64, and finite."""
+    if data.ndim < 2 or not data.numel():
+        raise ZooError(f"data has shape {tuple(data.shape)}; expected (N, *shape) with N >= 1")
+    if data.dtype not in (torch.float32, torch.float64):
+        raise ZooError(
+            f"data is {str(data.dtype).removeprefix('torch.')}; expected float32 or float64, "
+            "images scaled to [-1, 1]"
+        )
+    # Unlike isfinite this takes no memory of the data's own size.
+    if not all(bool(end.isfinite()) for end in data.aminmax()):
+        raise ZooError("data is not finite")
+
+
+def exact_network(kernel: FieldKernel, data: Tensor) -> SourceSum:
+    """Return the exact denoiser of `data`, or its exact field where the kernel is not affine.
+
+    Raises:
+        ZooError: the data is not as `check_data` wants it, or of another dimension.
+    """
+    check_data(data)
+    if data[0].numel() != kernel.dim:
+        raise ZooError(
+            f"data has {data[0].numel()} coordinates per sample, the kernel {kernel.dim}"
+        )
+    return ExactDenoiser(kernel, data) if kernel.affine else ExactField(kernel, data)

@@ -1,0 +1,146 @@
+"""The lifted ODE, with and without each sample's noise level in its state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
+from zoo.interfaces.flow import Predict
+from zoo.models.lift.network import LiftedNetwork, level_rate
+from zoo.models.model import conditioned
+from zoo.sampling.precision import shown_dtype
+
+
+class AugmentedFlow(Flow):
+    """The lifted ODE of (x, sigma), flat: (B, d + 1), each sample with a level of its own.
+
+    The level travels in the state, as one more coordinate of the size that all others have:
+    solvers may drop samples that have arrived, or estimate errors and levels from the state.
+
+    Args:
+        kernel: isotropic, of random level.
+        by_level: D(x, level), the Gaussian denoiser.
+        high: the largest level that the denoiser knows.
+        shape: of one sample.
+        dtype: of the denoiser.
+        labels: class numbers (B,), or None.
+        sigma_data: standard deviation of the data.
+    """
+
+    kernel: IsotropicKernel
+
+    def __init__(
+        self,
+        kernel: IsotropicKernel,
+        by_level: Predict,
+        high: float,
+        shape: tuple[int, ...],
+        *,
+        dtype: torch.dtype,
+        labels: Tensor | None = None,
+        sigma_data: float | None = None,
+    ) -> None:
+        super().__init__(kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data)
+        self.high, self.shape = high, shape
+        self._known: tuple[Tensor, Tensor] | None = None
+
+    def start(self, x: Tensor) -> Tensor:
+        """Return the state of x_T, shape (B, *shape), whose radius around 0 gives its level sigma.
+
+        Where sigma > high, D is m, the mean of the data, up to O(sigma_data^2 / high^2), and
+
+            x' = m + (x - m) high / sigma
+
+        is on level `high` what the ODE makes of x. Since dx/dsigma = (x - D) / sigma whatever
+        the kernel, the walk from there is that of a sample with level `high` at t_max. The network
+        is asked for m at x high / sigma: once, for this is the walk's first evaluation, D(x', high)
+        = m up to O(|m| sigma_data^2 / high^2). Samples below `high` start as they are.
+        """
+        flat = x.flatten(1)
+        sigma = flat.square().mean(dim=1).sqrt().clamp(min=torch.finfo(x.dtype).tiny)
+        level = sigma.clamp(max=self.high)
+        share = over(level / sigma, x)
+        d = self._ask(share * x, level, self.kernel.t_max, guard=True)
+        x = share * x + (1 - share) * d
+        state = torch.cat([x.flatten(1), level[:, None]], dim=1)
+        self._known = (state, d)
+        return state
+
+    def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (x, sigma), shapes (B, *shape) and (B,)."""
+        return state[:, :-1].reshape(-1, *self.shape), state[:, -1]
+
+    def _ask(self, x: Tensor, level: Tensor, t: Tensor | float, guard: bool) -> Tensor:
+        self.nfe += 1
+        d = self.predict(x, level).to(x.dtype)
+        if guard and not bool(d.isfinite().all()):
+            t = float(torch.as_tensor(t).max())
+            raise ZooError(f"the network's output is not finite at t = {t:g}")
+        return d
+
+    def _parts(self, state: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return (x, D, level, t); the level stays positive where a long step would not."""
+        if not isinstance(t, Tensor) or t.device.type == "cpu":
+            self.kernel.check_time(t)
+        x, level = self.unpack(state)
+        level = level.clamp(min=torch.finfo(x.dtype).tiny)
+        known, self._known = self._known, None
+        at_start = known and torch.equal(known[0], state)
+        d = known[1] if known and at_start else self._ask(x, level, t, self.guard)
+        return x, d, level, torch.as_tensor(t, dtype=torch.float64, device=x.device)
+
+    def noised(self, x: Tensor, keep: Tensor, amount: Tensor, noise: Tensor) -> Tensor:
+        """Return the state with noise added: variances add, so the level goes to the hypotenuse."""
+        moved = super().noised(x, keep, amount, noise)
+        moved[:, -1] = torch.hypot(keep * x[:, -1], amount.expand(len(x)))
+        return moved
+
+    def field(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return the time derivative of the state x, shape (B, d + 1)."""
+        point, d, level, t = self._parts(x, t)
+        rate = level_rate(self.kernel, level, t)[:, None]
+        return torch.cat([rate * (point - d).flatten(1), rate * level[:, None]], dim=1)
+
+    def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return (D, 0), shape (B, d + 1): without noise the level is 0."""
+        _, d, level, _ = self._parts(x, t)
+        return torch.cat([d.flatten(1), torch.zeros_like(level)[:, None]], dim=1)
+
+
+class LiftedFlow(Flow):
+    """The ODE of (x, t) alone, and the denoiser by level for whoever knows the level."""
+
+    def __init__(
+        self,
+        kernel: FieldKernel,
+        network: LiftedNetwork,
+        labels: Tensor | None,
+        guidance: float,
+        dtype: torch.dtype,
+    ) -> None:
+        predict = conditioned(network, guidance, kernel.dim, dtype)
+        super().__init__(
+            kernel,
+            predict,
+            network.predicts,
+            dtype=shown_dtype(dtype),
+            labels=labels,
+            sigma_data=network.sigma_data,
+        )
+        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
+        self._high = network.denoiser.high
+
+    def augmented(self, shape: tuple[int, ...]) -> AugmentedFlow:
+        """Return the ODE of (x, sigma), for samples of one shape.
+
+        Raises:
+            ZooError: the kernel is not isotropic.
+        """
+        if not isinstance(self.kernel, IsotropicKernel):
+            raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
+        parts = (self.kernel, self._by_level, self._high, shape)
+        return AugmentedFlow(
+            *parts, dtype=self._dtype, labels=self.labels, sigma_data=self.sigma_data
+        )

@@ -1,0 +1,143 @@
+"""The lifted model: any isotropic or Gaussian kernel on the denoiser of a Gaussian model."""
+
+from __future__ import annotations
+
+import msgspec
+from torch import Tensor, nn
+
+from zoo.config.model import Config
+from zoo.config.part import Part
+from zoo.errors import ZooError
+from zoo.host.build import kernel as build_kernel
+from zoo.host.build import prior as build_prior
+from zoo.host.requirements import requirements
+from zoo.interfaces import FieldKernel, Flow, KernelPrior, Network, PriorSampler, Solver
+from zoo.interfaces.solver import StepCallback
+from zoo.models.lift.denoiser import GaussianDenoiser
+from zoo.models.lift.flow import LiftedFlow
+from zoo.models.lift.network import LiftedNetwork
+from zoo.models.model import FieldModel
+
+
+class LiftedModel(FieldModel):
+    """A model that runs another kernel on its denoiser; made by `lift`.
+
+    Samples carry their level along the ODE, drawn once with x_T: sigma(T) = |x_T| / sqrt(d). Where
+    that is above the network's largest level they start on it (`AugmentedFlow.start`).
+    `field`, `denoise`, `encode`, `decode` and `log_prob` see (x, t) alone and estimate it.
+
+    Args:
+        source: the model whose denoiser it is.
+        kernel: the kernel to run.
+        prior: where the ODE starts.
+        solver: walks the ODE.
+
+    Raises:
+        ZooError: the source's kernel is not Gaussian, or `kernel` neither isotropic nor Gaussian,
+            or of another dimension.
+    """
+
+    network: LiftedNetwork
+
+    def __init__(
+        self, source: FieldModel, kernel: FieldKernel, prior: PriorSampler, solver: Solver
+    ) -> None:
+        if isinstance(source, LiftedModel):
+            denoiser = source.network.denoiser
+        else:
+            denoiser = GaussianDenoiser(source.network, source.kernel)
+        network = LiftedNetwork(denoiser, kernel, source.shape)
+        super().__init__(kernel, prior, network, solver, source.shape)
+        self._range, self._steps = source.range, source.steps
+        if source.config is not None:
+            self.config = self._described(source.config)
+
+    def _described(self, config: Config) -> Config | None:
+        """Return `config` for this kernel and prior; None where these have no name."""
+        origin = self.network.denoiser.source.part
+        parts = {"kernel": self.kernel.part, "prior": self.prior.part, "lifted_from": origin}
+        solver = self.solver.part
+        if solver is None or None in parts.values():
+            return None
+        solver = Part(solver.use, {**solver.options, "steps": self._steps})
+        config = msgspec.structs.replace(config, solver=solver, **parts)
+        return msgspec.structs.replace(config, requires=requirements(config))
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Range of the data, that of the model that was lifted."""
+        return self._range
+
+    @property
+    def steps(self) -> int:
+        """Default number of solver steps, that of the model that was lifted."""
+        return self._steps
+
+    def flow(self, labels: Tensor | None = None, guidance: float = 1.0) -> LiftedFlow:
+        """Return the model's ODE, for a solver; `labels` (B,) and guidance as for `sample`."""
+        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype)
+
+    def _walk(
+        self, solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None
+    ) -> Tensor:
+        if not self.kernel.random_level or not isinstance(flow, LiftedFlow):
+            return super()._walk(solver, flow, x, steps, callback)
+        augmented = flow.augmented(self.shape)
+        state = super()._walk(solver, augmented, augmented.start(x), steps, callback)
+        return augmented.unpack(state)[0]
+
+    def _compiled(self) -> nn.Module:
+        return self.network.denoiser.network
+
+    def _saved_network(self) -> Network:
+        return self.network.denoiser.network
+
+    def describe(self) -> Config:
+        """Return config.json of the network as it was trained, with `lifted_from`.
+
+        Raises:
+            ZooError: a part was not built by name, or its options are not JSON, so that config.json
+                cannot tell which it is.
+        """
+        trained = self._saved_network()
+        parts = (self.kernel, self.prior, trained, self.solver, self.shape)
+        by_hand = FieldModel(*parts, config=self.config).describe()
+        config = self._described(self.config or by_hand)
+        if config is None:
+            raise ZooError(
+                "the kernel that the network was trained under has no name to save; "
+                "build it with zoo.kernel(name, ...)"
+            )
+        return config
+
+
+def default_prior(kernel: FieldKernel) -> PriorSampler:
+    """Return the prior sampler of the kernel's own name; its law at x_0 = 0 if it has none."""
+    return KernelPrior(kernel) if kernel.part is None else build_prior(kernel.part.use, kernel)
+
+
+def lift(
+    model: FieldModel,
+    kernel: FieldKernel | str,
+    *,
+    prior: PriorSampler | None = None,
+    solver: Solver | None = None,
+) -> LiftedModel:
+    """Return the model that runs `kernel` on the denoiser of a Gaussian model; no training.
+
+    Args:
+        model: trained (or exact) under a Gaussian kernel: gaussian, ve, vp, interpolant, flow; or
+            one that was lifted from such.
+        kernel: an isotropic or Gaussian kernel, or the name of one; by default times match the
+            noise levels 0.002 to 80.
+        prior: a prior sampler of `kernel`; by default the one of its name.
+        solver: by default the model's own.
+
+    Raises:
+        ZooError: the model's kernel is not Gaussian, or `kernel` neither isotropic nor Gaussian,
+            or of another dimension.
+    """
+    if isinstance(kernel, str):
+        kernel = build_kernel(kernel, dim=model.kernel.dim)
+    prior = default_prior(kernel) if prior is None else prior
+    return LiftedModel(model, kernel, prior, solver or model.solver)

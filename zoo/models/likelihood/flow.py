@@ -1,0 +1,86 @@
+"""The ODE of a state together with the integral of its divergence."""
+
+from __future__ import annotations
+
+import math
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.interfaces import FieldKernel, Flow
+from zoo.models.likelihood.traces import Trace
+
+
+class AugmentedKernel(FieldKernel):
+    """What a solver may know of the ODE of a larger state: its times and levels, nothing else."""
+
+    affine = False
+
+    def __init__(self, kernel: FieldKernel) -> None:
+        super().__init__(dim=kernel.dim, t_min=kernel.t_min, t_max=kernel.t_max)
+        self._kernel = kernel
+
+    def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return the kernel's own (alpha, sigma), shaped like t."""
+        return self._kernel.marginal(t)
+
+    def time_at(self, level: Tensor | float) -> Tensor:
+        """Return the kernel's own time of a noise level."""
+        return self._kernel.time_at(level)
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        """Refuse: see the class.
+
+        Raises:
+            ZooError: always.
+        """
+        raise ZooError(
+            "this solver asks for more than times and levels of the kernel, which is all that the "
+            "state of a likelihood has; take one that walks by the field alone, such as dopri5"
+        )
+
+    log_density = velocity = sample = _refuse
+
+
+class FlowWithDivergence(Flow):
+    """The ODE of (x, integrals of div f), flat: (B, d + columns)."""
+
+    def __init__(self, flow: Flow, shape: tuple[int, ...], trace: Trace) -> None:
+        kernel = AugmentedKernel(flow.kernel)
+        super().__init__(kernel, flow.predict, "field", sigma_data=flow.sigma_data)
+        self._flow, self._shape, self._trace = flow, shape, trace
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Return the state that starts at x, shape (B, *shape)."""
+        return torch.cat([x.flatten(1), x.new_zeros(len(x), self._trace.columns)], dim=1)
+
+    def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x, shape (B, *shape), and the integrals, (B, columns)."""
+        d = math.prod(self._shape)
+        return state[:, :d].reshape(-1, *self._shape), state[:, d:]
+
+    def field(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Return the time derivative of the state x, shape (B, d + columns)."""
+        flow = self._flow
+        flow.guard, flow.rows = self.guard, self.rows
+        place = torch.arange(len(x), device=x.device) if self.rows is None else self.rows
+        with torch.enable_grad():
+            point = self.unpack(x)[0].detach().flatten(1).requires_grad_()
+            slope = flow.field(point.reshape(-1, *self._shape), t).flatten(1)
+            self.nfe = flow.nfe
+
+            def pull(v: Tensor) -> Tensor:
+                if not slope.requires_grad:
+                    return torch.zeros_like(point)
+                (product,) = torch.autograd.grad(slope, point, v, retain_graph=True)
+                return product
+
+            divergence = self._trace(pull, point, place)
+        return torch.cat([slope.detach(), divergence.detach()], dim=1)
+
+    def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Refuse: a solver has no business with it, since the kernel is not affine."""
+        del x, t
+        raise ZooError("this solver asks for a denoiser where the kernel is not affine")

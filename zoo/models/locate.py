@@ -1,0 +1,180 @@
+"""Where a model is: reference -> folder on this disk, fetched from the Hub where it has to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from zoo.config.model import Config, Weights
+from zoo.errors import ZooError
+from zoo.files import is_folder
+from zoo.folder.read import check_weights, read_config, refuse_links
+from zoo.foreign.diffusers import FILES, folder_is_diffusers
+from zoo.hub.access import Access
+from zoo.models.names import UnknownModel, find_model
+from zoo.models.refs import Hub, Local, Name, parse_ref
+
+
+def folder_of(
+    ref: str | Path, *, revision: str | None = None, access: Access | None = None
+) -> Path:
+    """Return the folder that a reference stands for.
+
+    A zoo name is a folder that ships with the package or a plugin, else a repository of the zoo's
+    namespace on the Hub.
+
+    Raises:
+        ZooError: an unknown name, a folder that does not exist, a malformed reference, a
+            repository that is not there; revision= for what has none.
+    """
+    ref = f"path:{ref}" if isinstance(ref, Path) else ref
+    parsed, access = parse_ref(ref), access or Access()
+    if isinstance(parsed, Hub):
+        from zoo.hub.fetch import pull_repository
+
+        return pull_repository(parsed.repo, revision=_revision(parsed, revision), access=access)
+    if isinstance(parsed, Name):
+        try:
+            folder = find_model(parsed.name).folder
+        except UnknownModel as unknown:
+            if ":" in parsed.name:
+                raise
+            return pull_named(parsed.name, unknown, revision, access)
+    else:
+        folder = _local(ref, parsed)
+    if revision is not None:
+        raise ZooError(
+            f"{ref} is a folder here and has no revision {revision!r}; for the Hub say hub:..."
+        )
+    return folder
+
+
+def _local(ref: str, parsed: Local) -> Path:
+    if not is_folder(parsed.path):
+        raise ZooError(f"{ref}: there is no folder {parsed.path}")
+    refuse_links(parsed.path, FILES)
+    return _adopted(parsed.path)
+
+
+def _adopted(folder: Path) -> Path:
+    """Return the folder, or the one that is made of it where it is in diffusers' format."""
+    if folder_is_diffusers(folder):
+        from zoo.foreign.adopt import adopt_folder
+
+        return adopt_folder(folder)
+    return folder
+
+
+def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple[Path, Config]:
+    """Return the folder that a model's weights are in, or are listed in, and its whole config.
+
+    Where config.json names a repository but no files, the network and the kernel that it was
+    trained under are those of the model that is there; if `config` has another kernel, it is
+    lifted from that one.
+
+    Args:
+        folder: of the model.
+        config: of the folder.
+        access: how to reach the Hub.
+
+    Raises:
+        ZooError: the model there cannot be had, or is of other data.
+    """
+    if config.weights.repo is None or config.weights.files:
+        return folder, config
+    from zoo.hub.fetch import pull_repository
+
+    where = config.weights
+    home = pull_repository(str(where.repo), revision=where.revision, access=access)
+    there = read_config(home)
+    if there.data.shape != config.data.shape:
+        raise ZooError(
+            f"{folder.name}: data.shape = {[*config.data.shape]}, {where.repo} has "
+            f"{[*there.data.shape]}"
+        )
+    if there.weights.repo and not there.weights.files:
+        raise ZooError(
+            f"{folder.name}: {where.repo} has no weights of its own either; name the repository "
+            f"that has them, as it does: {there.weights.repo}"
+        )
+    trained = there.lifted_from or there.kernel
+    whole = msgspec.structs.replace(
+        config,
+        network=there.network,
+        weights=there.weights,
+        lifted_from=None if config.kernel == trained else trained,
+    )
+    return home, whole
+
+
+def _revision(hub: Hub, revision: str | None) -> str | None:
+    if revision and hub.revision and revision != hub.revision:
+        raise ZooError(f"{hub.repo}@{hub.revision} and revision={revision!r} differ; give one")
+    return revision or hub.revision
+
+
+def weight_paths(folder: Path, weights: Weights, access: Access | None = None) -> list[Path]:
+    """Return the weight files of a model folder, each compared with its size and sha256.
+
+    They are in the folder, or in the Hub repository that config.json points at.
+
+    Raises:
+        ZooError: a file is missing or not what config.json says; no answer from the Hub.
+    """
+    if weights.repo is None:
+        return check_weights(folder, weights)
+    from zoo.hub.fetch import pull_weights
+
+    return pull_weights(weights, access or Access())
+
+
+def pull_named(name: str, unknown: ZooError, revision: str | None, access: Access) -> Path:
+    """Return the folder of a zoo name that nothing on this disk has.
+
+    Args:
+        name: a short name.
+        unknown: what to tell if the Hub does not have it either.
+        revision: of the repository.
+        access: how to reach the Hub.
+
+    Raises:
+        ZooError: `unknown`, if there is no such repository or the Hub cannot be asked.
+    """
+    from zoo.hub.client import NotOnHub, Unreachable, namespace
+    from zoo.hub.fetch import pull_repository
+
+    repo = f"{namespace()}/{name}"
+    try:
+        return pull_repository(repo, revision=revision, access=access)
+    except NotOnHub as error:
+        raise type(unknown)(f"{unknown} (nor is there {repo} on the Hub)") from error
+    except Unreachable as error:
+        raise type(unknown)(f"{unknown}; or, if it is on the Hub: {error}") from error
+
+
+def pull(
+    ref: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Return the local folder of a model, all of its files fetched and checked.
+
+    Args:
+        ref: as for zoo.load: a zoo name, a Hub id "owner/name[@revision]", a folder.
+        revision: branch, tag or commit of a Hub repository.
+        token: for a private or gated repository; None for the one of `hf auth login`.
+        cache_dir: the Hub cache, None for $HF_HOME's.
+        local_files_only: ask nobody.
+
+    Raises:
+        ZooError: no such model, no network, or a file that is not what config.json says.
+    """
+    access = Access(token, cache_dir, local_files_only)
+    folder = folder_of(ref, revision=revision, access=access)
+    home, config = resolve(folder, read_config(folder), access)
+    weight_paths(home, config.weights, access)
+    return folder

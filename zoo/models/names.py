@@ -1,0 +1,111 @@
+"""The models at hand: which names there are, and which folder stands behind each.
+
+Looked up in this order: model folders of the package itself (in a checkout: model_cards/) and of
+plugins. A short name brought twice is an error that names both; "plugin:name" always works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from zoo.config.model import Config
+from zoo.errors import ZooError, did_you_mean
+from zoo.files import is_folder
+from zoo.folder.read import CONFIG, read_config
+from zoo.host.plugins import PluginRecord
+from zoo.host.requirements import missing_requirements
+
+OWN = "fieldzoo"
+
+
+class UnknownModel(ZooError):
+    """No folder at hand has this name."""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model folder at hand.
+
+    Attributes:
+        name: short name, the folder's.
+        folder: where it is.
+        source: "fieldzoo" or the plugin that brings it.
+        config: its config.json, None if that cannot be read.
+        error: why not, in one line.
+        needs: distributions it requires that are absent or too old.
+    """
+
+    name: str
+    folder: Path
+    source: str
+    config: Config | None
+    error: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+def own_folders() -> Path:
+    """Return model_cards inside the package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "model_cards"
+    return inside if inside.is_dir() else package.parent / "model_cards"
+
+
+def _entry(folder: Path, source: str) -> ModelEntry:
+    try:
+        config = read_config(folder)
+        needs = missing_requirements(config)
+    except ZooError as error:
+        return ModelEntry(folder.name, folder, source, None, str(error))
+    return ModelEntry(folder.name, folder, source, config, needs=needs)
+
+
+def entries() -> list[ModelEntry]:
+    """Return every model folder at hand, sorted by name and source."""
+    from zoo.host.registry import model_folders
+
+    own = own_folders()
+    inside = own.iterdir() if own.is_dir() else ()
+    found = [(p, OWN) for p in inside if (p / CONFIG).is_file() and not p.name.startswith(".")]
+    found += [(Path(str(folder)), plugin.name) for plugin, folder in model_folders()]
+    return sorted((_entry(*f) for f in found), key=lambda e: (e.name, e.source))
+
+
+def broken_models(record: PluginRecord) -> list[str]:
+    """Return a line for each model folder of a plugin whose config.json cannot be read."""
+    found = [_entry(Path(str(folder)), record.name) for folder in record.models]
+    return [f"model {e.name}: {e.error}" for e in found if e.error is not None]
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names of the models at hand that match a shell pattern, e.g. "gravity-*"."""
+    known = entries()
+    count = [e.name for e in known]
+    names = (e.name if count.count(e.name) == 1 else f"{e.source}:{e.name}" for e in known)
+    return [n for n in names if fnmatchcase(n, pattern)]
+
+
+def find_model(name: str) -> ModelEntry:
+    """Return the model called `name` or "plugin:name".
+
+    Raises:
+        UnknownModel: there is none.
+        ZooError: two plugins bring one of that name, or a model folder here has it.
+    """
+    source, _, short = name.rpartition(":")
+    here = Path(short).absolute()
+    is_here = not source and is_folder(here) and (here / CONFIG).is_file()
+    known = entries()
+    found = [e for e in known if e.name == short and source in ("", e.source)]
+    if not found and is_here:
+        raise ZooError(f"no model {name!r} at hand; for the folder here say ./{name}")
+    if not found:
+        raise UnknownModel(f"no model {name!r}; {did_you_mean(name, [e.name for e in known])}")
+    if len(found) > 1:
+        spellings = " or ".join(f"{e.source}:{e.name}" for e in found)
+        raise ZooError(f"two plugins bring a model {name!r}; say {spellings}")
+    if is_here and here.resolve() != found[0].folder.resolve():
+        own = f"{found[0].source}:{name}"
+        raise ZooError(f"{name!r} is a model at hand and a folder here; say {own} or ./{name}")
+    return found[0]

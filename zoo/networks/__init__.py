@@ -1,0 +1,1 @@
+"""What authors of networks need: preconditioning and mixture skips."""

@@ -1,9 +1,0 @@
-"""What `zoo new-plugin` writes: a package that passes its own tests before its author begins.
-
-template/ is a package itself, a plugin called "changeme" that brings one part of every kind;
-licences/ holds the texts to choose from. See zoo.new_plugin.write.
-"""
-
-from zoo.new_plugin.write import LICENCES, PARTS, write_plugin
-
-__all__ = ["LICENCES", "PARTS", "write_plugin"]

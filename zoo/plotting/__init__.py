@@ -1,0 +1,44 @@
+"""Pictures: field lines in the (t, x) half-plane, radial densities, trajectories of samples.
+
+Functions return matplotlib.figure.Figure and touch no global state; `write_png` puts one on disk.
+
+    import zoo
+    from zoo.plotting import trajectories, write_png
+
+    write_png(trajectories(zoo.load("gravity-fashion-mnist")), Path("walk.png"))
+
+What is drawn can be had as numbers: `trace`, `density`, `radial_laws`, `walk`.
+"""
+
+from zoo.plotting.line_picture import draw_field_lines
+from zoo.plotting.lines import FieldLines, density, trace
+from zoo.plotting.pages import comparison, field_lines, kernel_page, radial_densities, trajectories
+from zoo.plotting.plane import draw_trajectories
+from zoo.plotting.png import check_png, write_png
+from zoo.plotting.points import line_points, plane_points
+from zoo.plotting.radial import RadialLaw, draw_radial_densities, radial_law, radial_laws
+from zoo.plotting.walks import Walk, denoise_along, walk
+
+__all__ = [
+    "FieldLines",
+    "RadialLaw",
+    "Walk",
+    "check_png",
+    "comparison",
+    "denoise_along",
+    "density",
+    "draw_field_lines",
+    "draw_radial_densities",
+    "draw_trajectories",
+    "field_lines",
+    "kernel_page",
+    "line_points",
+    "plane_points",
+    "radial_densities",
+    "radial_law",
+    "radial_laws",
+    "trace",
+    "trajectories",
+    "walk",
+    "write_png",
+]

@@ -1,0 +1,137 @@
+"""Field lines in the half-plane (t, x): how a few points of the line spread into noise.
+
+    u = (p, f p),   div_(t,x) u = 0,   dx/dt = f_t(x) = u_{>1} / u_1
+
+The field is the exact one of the points. Lines leave each point at equal quantiles of
+p_t(x_t | x_0), so that the same probability 1/L flows between neighbours: where lines are dense,
+the field is strong. For gravity that means equal angles. Source: kexue.fm/archives/9370,
+sections "Green's function" and "universal gravitation".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.host.build import solver
+from zoo.interfaces import FieldKernel, over
+from zoo.models.exact import exact
+from zoo.models.exact.network import SourceSum
+from zoo.plotting.progress import bar
+
+# The picture ends where noise is this many times as wide as the data, or at t_max.
+REACH = 2.0
+STEPS = 96
+_NODES, _FAR = 4001, 16.0
+
+
+@dataclass(frozen=True)
+class FieldLines:
+    """Field lines of a data set on the line.
+
+    Attributes:
+        t: times (S,), increasing from kernel.t_min.
+        x: positions (S, L), where each of the L lines is at each time.
+        source: (L,), number of the point that each line comes from.
+    """
+
+    t: Tensor
+    x: Tensor
+    source: Tensor
+
+
+def trace(
+    kernel: FieldKernel,
+    data: Tensor,
+    *,
+    per_point: int = 8,
+    steps: int = STEPS,
+    progress: bool = False,
+) -> FieldLines:
+    """Return the field lines of the points `data`, (N, 1), under a kernel of dim 1.
+
+    They are walked from t_min with Runge and Kutta's method in log t, to the time where noise is
+    REACH times as wide as the data.
+
+    Args:
+        kernel: the field kernel, of dim 1.
+        data: the points, float64.
+        per_point: lines from each, all of equal flux; an even number leaves out the one that
+            starts at the point itself, where the density of some kernels vanishes.
+        steps: of the solver.
+        progress: show a progress bar, where there is a terminal.
+
+    Raises:
+        ZooError: kernel or data are not of dimension 1; per_point or steps below 1.
+    """
+    if kernel.dim != 1 or data.ndim != 2 or data.shape[1] != 1:
+        raise ZooError(
+            f"field lines in the (t, x) plane need data (N, 1) and a kernel of dim 1, not "
+            f"{tuple(data.shape)} and {kernel.dim}"
+        )
+    if per_point < 1 or steps < 1:
+        raise ZooError(f"per_point = {per_point}, steps = {steps}; expected at least 1 of each")
+    data = data.double()
+    model = exact(kernel, data, solver=solver("rk4", grid="log-time"))
+    start = torch.cat([_quantiles(kernel, point, per_point) for point in data])
+    times, states = [kernel.t_min], [start]
+    with bar(steps, "field lines", progress) as shown:
+
+        def after(_i: int, t: float, x: Tensor) -> None:
+            times.append(t)
+            states.append(x)
+            shown.update()
+
+        with torch.no_grad():
+            end = last_time(kernel, data)
+            model.solver.integrate(
+                model.flow(), start, kernel.t_min, end, steps=steps, callback=after
+            )
+    return FieldLines(
+        t=torch.tensor(times, dtype=torch.float64),
+        x=torch.stack(states).squeeze(2),
+        source=torch.arange(len(data)).repeat_interleave(per_point),
+    )
+
+
+def last_time(kernel: FieldKernel, data: Tensor) -> float:
+    """Return the time where noise is REACH times as wide as the data, at most t_max."""
+    width = REACH * float((data - data.mean(dim=0)).abs().max() or 1.0)
+    _, sigma = kernel.marginal(kernel.t_max)
+    return kernel.t_max if float(sigma) <= width else float(kernel.time_at(width))
+
+
+def density(
+    kernel: FieldKernel, data: Tensor, t: Tensor, x: Tensor, *, chunk: int = 4096
+) -> Tensor:
+    """Return p_t(x) of the points `data`, (N, 1), on the grid t (S,) times x (X,): (S, X)."""
+    network = exact(kernel, data.double()).network
+    assert isinstance(network, SourceSum)
+    at, where = (g.reshape(-1) for g in torch.meshgrid(t.double(), x.double(), indexing="ij"))
+    with torch.no_grad():
+        parts = [
+            network.log_density(where[i : i + chunk, None], at[i : i + chunk])
+            for i in range(0, len(at), chunk)
+        ]
+    return torch.cat(parts).exp().reshape(len(t), len(x))
+
+
+def _quantiles(kernel: FieldKernel, point: Tensor, count: int) -> Tensor:
+    """Return the quantiles (k + 1/2) / count of p_{t_min}(x_t | point), shape (count, 1).
+
+    The density is summed over nodes spaced like sinh, out to e^16 noise levels on either side.
+    """
+    t = kernel.t_min
+    alpha, sigma = (float(v) for v in kernel.marginal(t))
+    step = torch.linspace(-_FAR, _FAR, _NODES, dtype=torch.float64)
+    x = alpha * point + sigma * step.sinh()[:, None] * math.exp(-2)
+    mass = kernel.log_density(x, point.expand(_NODES, 1), t).exp() * step.cosh()
+    total = mass.cumsum(0) - mass / 2
+    q = (torch.arange(count, dtype=torch.float64) + 0.5) / count * mass.sum()
+    right = torch.searchsorted(total, q).clamp(1, _NODES - 1)
+    share = (q - total[right - 1]) / (total[right] - total[right - 1])
+    return torch.lerp(x[right - 1], x[right], over(share, x[right]))

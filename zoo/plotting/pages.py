@@ -1,0 +1,191 @@
+"""Whole pictures: of one kernel, of several side by side, and of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.folder.picture import drawable
+from zoo.interfaces import FieldKernel
+from zoo.models.exact import exact
+from zoo.models.model import FieldModel
+from zoo.plotting.film import draw_film, draw_size
+from zoo.plotting.line_picture import draw_field_lines
+from zoo.plotting.plane import draw_trajectories
+from zoo.plotting.points import line_points
+from zoo.plotting.radial import draw_radial_densities
+from zoo.plotting.style import PALETTE, new_figure
+from zoo.plotting.walks import denoise_along, walk
+
+# dim -> the kernel at that dim.
+Build = Callable[[int], FieldKernel]
+
+_KERNEL_STEPS = 64
+MOST_KERNELS, MOST_IMAGES, MOST_POINTS = len(PALETTE), 16, 2000
+
+
+def field_lines(
+    kernel: FieldKernel, data: Tensor | None = None, *, name: str = "", progress: bool = False
+) -> Figure:
+    """Return the picture of a kernel's field lines in the half-plane (t, x), over p_t(x).
+
+    Args:
+        kernel: of dim 1.
+        data: the points that lines come from, (N, 1); by default three.
+        name: for the title.
+        progress: show a progress bar, where there is a terminal.
+
+    Raises:
+        ZooError: kernel or data are not of dimension 1.
+    """
+    figure = new_figure(5.2, 3.9)
+    points = line_points() if data is None else data
+    draw_field_lines(figure.add_subplot(), kernel, points, title=_lines_of(name), progress=progress)
+    return figure
+
+
+def radial_densities(kernels: Mapping[str, FieldKernel]) -> Figure:
+    """Return the picture of the radial densities of kernels by name, at equal median radius.
+
+    Raises:
+        ZooError: no kernels, more than eight, or kernels of different dim.
+    """
+    _check_kernels(len(kernels))
+    figure = new_figure(5.2, 3.9)
+    draw_radial_densities(figure.add_subplot(), kernels)
+    return figure
+
+
+def kernel_page(
+    builds: Mapping[str, Build],
+    data: Tensor,
+    *,
+    dim: int = 784,
+    n: int = 24,
+    seed: int = 0,
+    steps: int = _KERNEL_STEPS,
+    progress: bool = False,
+) -> Figure:
+    """Return the picture of a kernel: field lines, radial densities, trajectories in the plane.
+
+    Field lines are those of three points of the line, trajectories those of the exact field of
+    `data` from the kernel's prior; there is no network anywhere.
+
+    Args:
+        builds: the kernel by name as a function of dim, then those that its radius is compared
+            with.
+        data: points of the plane, (N, 2).
+        dim: of the radial densities.
+        n: number of trajectories.
+        seed: trajectory i depends on (seed, i) alone.
+        steps: of the trajectories' solver, Heun's.
+        progress: show progress bars, where there is a terminal.
+
+    Raises:
+        ZooError: data that are not points of the plane, n or steps below 1, a kernel that cannot
+            be built at dim 1, 2 or `dim`.
+    """
+    if data.ndim != 2 or data.shape[1] != 2:
+        raise ZooError(f"data has shape {tuple(data.shape)}; expected points of the plane, (N, 2)")
+    _check_count(n, MOST_POINTS)
+    name, build = next(iter(builds.items()))
+    walked = walk(exact(build(2), data.double()), n, steps=steps, seed=seed, progress=progress)
+    figure = new_figure(12.4, 3.9)
+    lines, radial, plane = figure.subplots(1, 3, width_ratios=(1.15, 1.0, 1.12))
+    draw_field_lines(lines, build(1), line_points(), title=_lines_of(name), progress=progress)
+    draw_radial_densities(radial, {key: each(dim) for key, each in builds.items()})
+    draw_trajectories(plane, walked, "exact ODE from the prior to data", data)
+    return figure
+
+
+def comparison(builds: Mapping[str, Build], *, dim: int = 784, progress: bool = False) -> Figure:
+    """Return the picture of several kernels: radial densities at equal median radius, field lines.
+
+    Args:
+        builds: kernels by name, as functions of dim; at most eight.
+        dim: of the radial densities.
+        progress: show progress bars, where there is a terminal.
+
+    Raises:
+        ZooError: no or too many kernels, or one that cannot be built at dim 1 or `dim`.
+    """
+    _check_kernels(len(builds))
+    rows = min(2, 1 + len(builds) // 3)
+    columns = -(-len(builds) // rows)
+    figure = new_figure(4.4 + 2.7 * columns, 3.9 if rows == 1 else 5.2)
+    ratios = (4.4, 2.7 * columns)
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=ratios)[0]
+    draw_radial_densities(left.subplots(), {name: build(dim) for name, build in builds.items()})
+    axes = right.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+    for place, (name, build) in zip(axes, builds.items(), strict=False):
+        draw_field_lines(place, build(1), line_points(), title=name, progress=progress)
+        place.set_ylabel(place.get_ylabel() if place in axes[::columns] else "")
+    for place in axes[len(builds) :]:
+        place.set_visible(False)
+    return figure
+
+
+def trajectories(
+    model: FieldModel,
+    n: int | None = None,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    name: str = "",
+    progress: bool = False,
+) -> Figure:
+    """Return the picture of a model: what happens to n samples from the prior to data.
+
+    Images are shown as strips, x_t above E[x_0 | x_t], over the size of x_t; points of the plane
+    as curves coloured by t.
+
+    Args:
+        model: trained or exact, of images with 1 or 3 channels or of points of the plane.
+        n: number of samples; by default 4 images or 64 points.
+        steps: solver steps; None for the model's default.
+        seed: sample i depends on (seed, i) alone, and is that of `FieldModel.sample`.
+        name: for the title.
+        progress: show a progress bar, where there is a terminal.
+
+    Raises:
+        ZooError: data of another shape, too many samples for one picture, n or steps below 1.
+    """
+    if not drawable(model.shape):
+        raise ZooError(
+            f"samples of shape {model.shape} have no picture; zoo plot draws images of 1 or 3 "
+            "channels and points of the plane"
+        )
+    images = len(model.shape) == 3
+    usual, most = (4, MOST_IMAGES) if images else (64, MOST_POINTS)
+    n = usual if n is None else n
+    _check_count(n, most)
+    walked = walk(model, n, steps=steps, seed=seed, progress=progress)
+    title = f"{name}: from the prior to data, seed {seed}".removeprefix(": ")
+    if not images:
+        figure = new_figure(5.6, 4.6)
+        draw_trajectories(figure.add_subplot(), walked, title)
+        return figure
+    denoised = denoise_along(model, walked) if model.kernel.affine else None
+    rows = n if denoised is None else 2 * n
+    figure = new_figure(8.0, 0.6 + 0.66 * rows + 2.0)
+    strips, size = figure.subplots(2, 1, height_ratios=(0.6 + 0.66 * rows, 2.0))
+    draw_film(strips, walked, denoised, title)
+    draw_size(size, walked, model.kernel)
+    return figure
+
+
+def _lines_of(name: str) -> str:
+    return f"{name}: field lines of $u = (p, f p)$ over $p_t(x)$".removeprefix(": ")
+
+
+def _check_kernels(count: int) -> None:
+    if not 1 <= count <= MOST_KERNELS:
+        raise ZooError(f"{count} kernels; one picture shows 1 to {MOST_KERNELS}")
+
+
+def _check_count(n: int, most: int) -> None:
+    if n > most:
+        raise ZooError(f"n = {n}; one picture shows at most {most}")

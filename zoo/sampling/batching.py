@@ -1,0 +1,94 @@
+"""Networks evaluated in batches of one fixed size, so that a sample's bits are its own.
+
+A matrix product on the CPU sums in another order for another number of rows: the same sample
+has other last bits in a batch of 6 than in one of 64, and an ODE carries them along. For a fixed
+number of rows a row's result depends on that row alone, wherever it stands and whatever stands
+beside it. So every evaluation is cut into tiles of one size, the last one filled up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces.flow import Predict
+
+# Enough to keep a core busy, few enough that a single sample does not wait for company.
+_COORDINATES = 12_544  # 16 images of 28x28
+_OF_FEW = 512
+
+
+def fixed_batch_size(dim: int) -> int:
+    """Return the number of samples of `dim` coordinates in a tile: a power of 2 up to 512."""
+    return 1 << int(math.log2(max(1.0, min(_COORDINATES / dim, _OF_FEW / math.sqrt(dim)))))
+
+
+def fixed_size_batches(predict: Predict, size: int) -> Predict:
+    """Return `predict` evaluated `size` samples at a time; off the CPU, all at once.
+
+    Accelerators want large batches; there samples agree across batch sizes to rounding only.
+    """
+
+    def tiled(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+        n = len(x)
+        if n in (0, size) or x.device.type != "cpu":
+            return predict(x, t, *labels)
+        rows = torch.arange(n + -n % size).clamp(max=n - 1).reshape(-1, size).unbind()
+        times = [t.reshape(()) if t.numel() == 1 else t[r] for r in rows]
+        tiles = [
+            predict(x[r], time, *(label[r] for label in labels))
+            for r, time in zip(rows, times, strict=True)
+        ]
+        return torch.cat(tiles)[:n]
+
+    return tiled
+
+
+Draw = Callable[[int, int], Tensor]
+
+
+def in_batches(draw: Draw, first: int, last: int, size: int, least: int) -> Iterator[Tensor]:
+    """Yield draw(a, b) for batches a..b-1 of `size` rows that cover first..last-1, in order.
+
+    Where a batch does not fit into an accelerator's memory, it and those after it are halved, in
+    multiples of `least`. Rows must not depend on the batch they are in.
+
+    Raises:
+        torch.OutOfMemoryError: `least` rows are too many.
+    """
+    while first < last:
+        end = min(first + size, last)
+        try:
+            rows = draw(first, end)
+        except torch.OutOfMemoryError:
+            if size <= least:
+                raise
+            rows = None  # go on outside: the exception holds what was allocated
+        if rows is None:
+            size = max(least, min(size, end - first) // (2 * least) * least)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            continue
+        yield rows
+        first = end
+
+
+# The largest block that raises glibc's thresholds (M_MMAP_THRESHOLD_MAX is 32 MiB), less a page for
+# what malloc adds to it.
+_LARGEST = 2**25 - 4096
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the allocator keep what tensors on the CPU free; once per process.
+
+    glibc gives freed memory back to the system as soon as there is more of it than twice the
+    largest block that it has seen freed, and the system clears every page that it hands out again:
+    that cost more than a solver's own arithmetic, and 4 % of a training step. One large block,
+    never written, is taken and freed for it to have seen (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    torch.empty(_LARGEST, dtype=torch.uint8)
