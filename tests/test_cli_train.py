@@ -104,7 +104,7 @@ def test_other_data_is_told_in_what_is_written(train, tmp_path):
     config = read_config(tmp_path / "runs" / "tiny" / "model")
     assert config.data.shape == (1, 4, 4)
     assert config.data.name == "x"
-    assert config.training["recipe"]["data"]["use"] == "npz:x.npz"
+    assert config.training.recipe["data"]["use"] == "npz:x.npz"
 
 
 def test_a_run_goes_on_only_when_told_to(train):

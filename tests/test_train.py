@@ -543,10 +543,10 @@ def test_what_is_exported_is_the_averaged_network_and_says_how_it_was_made(tmp_p
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, trainer.ema.module.state_dict()[name].half().float())
     training = model.config.training
-    assert training["recipe"] == recipe().to_dict()
-    assert training["outcome"]["images_seen"] == 80
-    assert training["outcome"]["steps"] == 10
-    assert "CC BY 4.0" in training["data_licence"]
+    assert training.recipe == recipe().to_dict()
+    assert training.outcome.images_seen == 80
+    assert training.outcome.steps == 10
+    assert "CC BY 4.0" in training.data_licence
     assert model.config.requires == (f"fieldzoo>={zoo.__version__}",)
     assert model.config.data.name == "digits"
     assert "# tiny\n" in model.card

@@ -78,8 +78,8 @@ def test_the_best_weights_are_kept_where_later_ones_are_worse(tmp_path, monkeypa
     for model, step in ((best, 6), (last, 10)):
         bias = model.network.state_dict()["backbone.out.bias"]
         assert torch.equal(bias, kept[step].half().float())
-    assert best.config.training["outcome"]["validation_loss"] == 1.0
-    assert last.config.training["outcome"]["validation_loss"] == 4.0
+    assert best.config.training.outcome.validation_loss == 1.0
+    assert last.config.training.outcome.validation_loss == 4.0
     assert best.sample(2, seed=0, steps=3).isfinite().all()
 
 

@@ -178,10 +178,8 @@ def _reference(model: FieldModel, ref: str, data: str | None, features: str | No
 
 def _data_of(model: FieldModel, ref: str) -> str:
     """Return the reference of the data that the model was trained on."""
-    from zoo.config.recipe import recorded
-
     config = model.config
-    recipe = recorded(config.training) if config else None
+    recipe = config.training.recipe if config else None
     source = recipe.get("data") if recipe else None
     used = source.get("use") if isinstance(source, dict) else None
     found = used or (config.data.name if config else "")

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 from zoo.config.decode import explain, known_keys
 from zoo.config.part import Part
+from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -69,18 +70,18 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     solver: Part
     weights: Weights = Weights()
     requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
-    training: dict[str, Any] = field(default_factory=dict)
+    training: TrainingRecord = field(default_factory=TrainingRecord)
     lifted_from: Part | None = None
 
 
-def _decode_hook(kind: type, value: Any) -> Any:
-    if kind is Part:
-        return Part.decode(value)
+def _decode_hook(kind: Any, value: Any) -> Any:
+    if kind in (Part, TrainingRecord):
+        return kind.decode(value)
     raise TypeError(f"cannot decode {kind}")
 
 
 def _encode_hook(value: Any) -> Any:
-    if isinstance(value, Part):
+    if isinstance(value, Part | TrainingRecord):
         return value.encode()
     raise TypeError(f"cannot encode {type(value).__name__}")
 
@@ -114,8 +115,10 @@ def check_steps(solver: Part, where: str) -> None:
 
 def dump_config(config: Config) -> bytes:
     """Return config.json's text for `config`."""
-    raw = msgspec.json.encode(config, enc_hook=_encode_hook)
-    return msgspec.json.format(raw, indent=2) + b"\n"
+    table = msgspec.to_builtins(config, enc_hook=_encode_hook)
+    if not table["training"]:
+        del table["training"]
+    return msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n"
 
 
 DEFAULT_STEPS = 18

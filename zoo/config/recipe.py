@@ -249,19 +249,14 @@ def recipe_in(raw: bytes, where: str) -> Recipe:
         config = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ZooError(f"{where}: not a JSON file: {error}") from error
-    recipe = recorded(config.get("training") if isinstance(config, dict) else None)
-    if recipe is None:
+    training = config.get("training") if isinstance(config, dict) else None
+    recipe = training.get("recipe") if isinstance(training, dict) else None
+    if not isinstance(recipe, dict):
         raise ZooError(
             f"{where}: holds no recipe (under training.recipe); a model's config.json does if the "
             f"model was trained by `zoo train`"
         )
     return from_dict(recipe, where)
-
-
-def recorded(training: object) -> dict[str, Any] | None:
-    """Return the recipe in `training` of a config.json, unchecked; None if there is none."""
-    recipe = training.get("recipe") if isinstance(training, dict) else None
-    return recipe if isinstance(recipe, dict) else None
 
 
 def parse_recipe(raw: bytes, where: str) -> Recipe:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from zoo.config.model import Config, Data
 from zoo.config.part import Part
+from zoo.config.training import TrainingRecord
 from zoo.convert.card import converted_card
 from zoo.convert.modules import attributes, class_name, state_dict
 from zoo.convert.score_sde import averaged, is_checkpoint, renamed
@@ -108,7 +109,9 @@ def convert(
         prior=prior,
         network=network,
         solver=Part("heun", {"steps": steps}),
-        training={"converted_from": {"file": path.name, "sha256": source.sha256}},
+        training=TrainingRecord(
+            other={"converted_from": {"file": path.name, "sha256": source.sha256}}
+        ),
     )
     card = converted_card(folder.resolve().name, path.name, config, licence or contents.licence)
     return _model(config, contents.state, card, str(path)).save_pretrained(folder)

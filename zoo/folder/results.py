@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-EVALUATION = "evaluation"
+from zoo.config.training import TrainingRecord, facts
 
 TITLES = {
     "frechet": "Frechet distance",
@@ -22,42 +22,19 @@ TITLES = {
     "nearest_features": "median distance to the nearest training image, features",
     "bits_per_dim": "bits per dimension, at most",
 }
-# Under what conditions figures hold; a config.json from elsewhere may say anything.
-_KINDS = {
-    "features": str,
-    "samples": int,
-    "classes": int,
-    "seeds": list,
-    "solver": str,
-    "steps": int,
-    "nfe": int,
-}
-_NEEDED = ("data", "split", "features", "title", "metrics")
+# The conditions under which figures hold.
+_CONDITIONS = ("features", "samples", "classes", "seeds", "solver", "steps", "nfe")
 
 
-def entries(training: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the evaluations in `training`, those of another form left out."""
-    found = training.get(EVALUATION)
-    return [e for e in found if _sound(e)] if isinstance(found, list) else []
+def entries(training: TrainingRecord) -> list[dict[str, Any]]:
+    """Return the evaluations of a model as mappings, what is not known left out."""
+    return [facts(entry) for entry in training.evaluation]
 
 
-def without_solver(training: dict[str, Any], solver: str) -> dict[str, Any]:
+def without_solver(training: TrainingRecord, solver: str) -> TrainingRecord:
     """Return `training` without evaluations of what `solver`, or the model by default, drew."""
-    if EVALUATION not in training:
-        return training
-    kept = [e for e in entries(training) if e.get("solver", solver) != solver]
-    rest = {key: value for key, value in training.items() if key != EVALUATION}
-    return rest | {EVALUATION: kept} if kept else rest
-
-
-def _sound(entry: object) -> bool:
-    if not isinstance(entry, dict) or any(key not in entry for key in _NEEDED):
-        return False
-    metrics = entry["metrics"]
-    return isinstance(metrics, dict) and all(
-        isinstance(v, list) and len(v) == 3 and all(isinstance(x, int | float) for x in v)
-        for v in metrics.values()
-    )
+    kept = [e for e in training.evaluation if e.solver not in (solver, "")]
+    return training.replace(evaluation=tuple(kept))
 
 
 def _title(name: str) -> str:
@@ -65,10 +42,10 @@ def _title(name: str) -> str:
 
 
 def _conditions(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key, kind in _KINDS.items() if isinstance(entry.get(key), kind)}
+    return {key: entry[key] for key in _CONDITIONS if key in entry}
 
 
-def model_index(name: str, training: dict[str, Any], dataset: str = "") -> list[str]:
+def model_index(name: str, training: TrainingRecord, dataset: str = "") -> list[str]:
     """Return the lines of the front matter's `model-index`, none where nothing was measured.
 
     Args:
@@ -110,7 +87,7 @@ def _text(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def table(training: dict[str, Any]) -> list[str]:
+def table(training: TrainingRecord) -> list[str]:
     """Return the card's section on evaluation as lines of Markdown, none where there is none."""
     lines: list[str] = []
     for entry in entries(training):

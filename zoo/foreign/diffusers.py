@@ -16,6 +16,7 @@ from typing import Any
 import zoo
 from zoo.config.model import MAX_CONFIG_BYTES, Config, Data
 from zoo.config.part import Part
+from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError
 from zoo.foreign.schedule import levels, prediction
 
@@ -145,7 +146,7 @@ def translate(unet: Mapping[str, Any], scheduler: Mapping[str, Any], where: str)
         network=Part("diffusers", network),
         solver=Part("heun", {"steps": _STEPS}),
         requires=REQUIRES,
-        training={"trained_elsewhere": where},
+        training=TrainingRecord(other={"trained_elsewhere": where}),
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.model import Config, Data
+from zoo.config.training import Outcome, TrainingRecord
 from zoo.errors import ZooError
 from zoo.folder.picture import drawable
 from zoo.host.build import prior_of, solver_of
@@ -25,15 +26,15 @@ def model_of(trainer: Trainer) -> FieldModel:
     """Return the model of a run's averaged weights, with the record of its training."""
     recipe, data = trainer.recipe, trainer.data
     network = trainer.averaged
-    outcome = {
-        "images_seen": trainer.step * recipe.train.batch,
-        "steps": trainer.step,
-        "steps_skipped": trainer.skipped,
-        "hours": hours(trainer.folder),
-        "final_training_loss": last_loss(trainer.folder),
-    }
-    if trainer.validation_loss is not None:
-        outcome["validation_loss"] = round(trainer.validation_loss, 6)
+    validation_loss = trainer.validation_loss
+    outcome = Outcome(
+        images_seen=trainer.step * recipe.train.batch,
+        steps=trainer.step,
+        steps_skipped=trainer.skipped,
+        hours=hours(trainer.folder),
+        final_training_loss=last_loss(trainer.folder),
+        validation_loss=None if validation_loss is None else round(validation_loss, 6),
+    )
     config = Config(
         format=1,
         data=Data(data.shape, range=data.range, labels=network.labels, name=data.name),
@@ -42,11 +43,9 @@ def model_of(trainer: Trainer) -> FieldModel:
         network=recipe.network,
         solver=recipe.solver,
         requires=requirements(recipe),
-        training={
-            "recipe": recipe.to_dict(),
-            "data_licence": data.licence,
-            "outcome": outcome,
-        },
+        training=TrainingRecord(
+            recipe=recipe.to_dict(), data_licence=data.licence, outcome=outcome
+        ),
     )
     return FieldModel(
         kernel=trainer.kernel,
