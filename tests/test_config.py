@@ -125,7 +125,7 @@ configs = st.builds(
     *[parts] * 4,
     st.builds(Weights, st.just({"a.safetensors": WeightFile(1, "a" * 64)}), st.none()),
     st.lists(st.text(max_size=9), max_size=3).map(tuple),
-    st.dictionaries(st.text(), values, max_size=3),
+    st.dictionaries(st.text(), values, max_size=3).map(TrainingRecord.decode),
 )
 
 
