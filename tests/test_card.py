@@ -15,6 +15,7 @@ from tiny_models import images, points
 import zoo
 from zoo.config.model import Config, Data, WeightFile, Weights
 from zoo.config.part import Part
+from zoo.config.training import TrainingRecord
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import replace_facts
 from zoo.folder.read import read_card, read_config
@@ -36,7 +37,7 @@ OUTCOME = {"images_seen": 12_352, "steps_skipped": 0, "final_training_loss": 0.2
 def config(shape=(1, 8, 8), **training):
     kernel, network = Part("gravity", {"t_max": 40.0}), Part("unet", {"width": 8, "mode": "a|b"})
     parts = (kernel, Part("gravity"), network, Part("heun", {"steps": 18}))
-    return Config(1, Data(shape), *parts, training=training)
+    return Config(1, Data(shape), *parts, training=TrainingRecord.decode(training))
 
 
 def trained(**recipe):

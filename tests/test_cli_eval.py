@@ -122,8 +122,8 @@ def test_a_sweep_that_is_cut_short_keeps_what_it_measured(evaluated, monkeypatch
 def test_results_in_the_card(evaluated, tmp_path):
     assert evaluated("-n", 20, "--steps", 3, "--metrics", "frechet", "--write-card")[0] == 0
     folder = tmp_path / "gravity-tiny"
-    (entry,) = read_config(folder).training["evaluation"]
-    assert (entry["solver"], entry["nfe"], entry["features"]) == ("heun", 5, "pixels")
+    (entry,) = read_config(folder).training.evaluation
+    assert (entry.solver, entry.nfe, entry.features) == ("heun", 5, "pixels")
     assert "| Frechet distance |" in read_card(folder)
 
 

@@ -95,7 +95,7 @@ def test_the_card_keeps_the_licence_and_says_whose_it_is(file):
     assert "For non-commercial use only" in card
     assert "network-snapshot.pkl" in card
     assert "not by fieldzoo" in card
-    assert zoo.load(folder).config.training["converted_from"]["file"] == file.name
+    assert zoo.load(folder).config.training.other["converted_from"]["file"] == file.name
     assert "license: unknown\n" not in card
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load as load_weights
 from tiny_models import images, points
 
 import zoo
+from zoo.config.training import TrainingRecord
 from zoo.data import load
 from zoo.errors import ZooError
 from zoo.evaluation import card, garments, report
@@ -32,7 +33,7 @@ from zoo.evaluation.perturb import NoisySolver, quantised
 from zoo.evaluation.reference import open_reference, round_to_bytes
 from zoo.evaluation.run import bits_per_dim, check_measurement, evaluate, evaluate_setting
 from zoo.evaluation.settings import Measurement, model_setting, perturbed, sweep
-from zoo.folder.results import EVALUATION, table
+from zoo.folder.results import table
 from zoo.interfaces import Flow
 from zoo.models.lift import lift
 
@@ -485,7 +486,7 @@ def test_distances_of_a_model_with_classes_are_of_all_of_them(reference):
     assert found.classes == 4
     assert said == ["1 x 30 samples of 4 classes by euler, 2 steps, 2 evaluations"]
     (entry,) = card.record(found)
-    text = "\n".join(table({EVALUATION: [entry]}))
+    text = "\n".join(table(TrainingRecord.decode({"evaluation": [entry]})))
     assert "30 samples a seed (seed 5) of 4 classes (as many of each) by euler" in text
 
 

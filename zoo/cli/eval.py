@@ -90,23 +90,23 @@ def command(
     from zoo.evaluation.run import evaluate
     from zoo.files import check_place
     from zoo.models.load import load
-    from zoo.world import connect
+    from zoo.sampling.distributed import connect
 
     name = f"{ref} under the kernel {kernel}" if kernel else ref
-    with connect(device) as world, world.together():
+    with connect(device) as context, context.errors_from_main():
         if out is not None:
             check_place(out)
         folder = card.folder_to_write(ref) if write_card else None
         chosen = parse_metrics(metrics) if metrics else DEFAULT
-        model = world.in_turn(lambda: load(ref, kernel=kernel, device=world.device))
-        reference = world.in_turn(lambda: _reference(model, ref, data, features))
+        model = context.main_process_first(lambda: load(ref, kernel=kernel, device=context.device))
+        reference = context.main_process_first(lambda: _reference(model, ref, data, features))
         measurement = settings.Measurement(chosen, count, tuple(range(seed, seed + seeds)))
         todo = settings.sweep(model, solvers, nfe)
         todo = todo or [settings.model_setting(model, solver, steps)]
         todo += settings.perturbed(todo, noise, bits)
         log = partial(_log, name)
         on_outcome = partial(_save_outcome, name, out, len(todo) > 1)
-        report = evaluate(ref, model, todo, measurement, reference, log, world, on_outcome)
+        report = evaluate(ref, model, todo, measurement, reference, log, context, on_outcome)
         if report is None:
             return
         # The file is written even if printing fails (a closed pipe), and the other way round.
@@ -163,10 +163,8 @@ def _reference(model: FieldModel, ref: str, data: str | None, features: str | No
 
 def _data_of(model: FieldModel, ref: str) -> str:
     """Return the reference of the data that the model was trained on."""
-    from zoo.config.recipe import recorded
-
     config = model.config
-    recipe = recorded(config.training) if config else None
+    recipe = config.training.recipe if config else None
     source = recipe.get("data") if recipe else None
     used = source.get("use") if isinstance(source, dict) else None
     data = used or (config.data.name if config else "")

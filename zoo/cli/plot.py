@@ -97,9 +97,9 @@ def command(
 
 
 def _model(name: str, device: str, **asked: Any) -> Figure:
-    from zoo.device import parse_device
     from zoo.models.load import load
     from zoo.plotting import trajectories
+    from zoo.sampling.distributed import parse_device
 
     return trajectories(load(name, device=parse_device(device)), name=name, progress=True, **asked)
 

@@ -76,8 +76,9 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
 
 
 def _training(config: Config) -> list[tuple[str, str]]:
-    """Return the entries that are one number or word; the card has recipe, outcome and figures."""
-    plain = {k: v for k, v in config.training.items() if not isinstance(v, dict | list)}
+    """Return the facts of one number or word; recipe, outcome and figures are in the card."""
+    known = config.training.encode()
+    plain = {k: v for k, v in known.items() if not isinstance(v, dict | list)}
     return [(f"training.{key}", json.dumps(value)) for key, value in plain.items()]
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from zoo.config.decode import decode
 from zoo.config.part import Part, SolverPart
+from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError, one_line
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -72,7 +73,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     solver: SolverPart
     weights: Weights = Weights()
     requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
-    training: dict[str, Any] = field(default_factory=dict)
+    training: TrainingRecord = field(default_factory=TrainingRecord)
     lifted_from: Part | None = None
 
     def __post_init__(self) -> None:
@@ -87,7 +88,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
 
 def _encode_hook(value: Any) -> Any:
-    if isinstance(value, Part):
+    if isinstance(value, Part | TrainingRecord):
         return value.encode()
     raise TypeError(f"cannot encode {type(value).__name__}")
 
@@ -122,5 +123,7 @@ def check_steps(solver: SolverPart, where: str) -> None:
 
 def dump_config(config: Config) -> bytes:
     """Return config.json's text for `config`."""
-    raw = msgspec.json.encode(config, enc_hook=_encode_hook)
-    return msgspec.json.format(raw, indent=2) + b"\n"
+    table = msgspec.to_builtins(config, enc_hook=_encode_hook)
+    if not table["training"]:
+        del table["training"]
+    return msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n"

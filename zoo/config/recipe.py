@@ -70,6 +70,8 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         batch: images per step, over all processes.
         accumulate: parts that each process makes of its share of a batch, one after the other, to
             save memory; the gradient is that of the whole batch.
+        parallel: where several processes train together, "ddp" (each has the whole network) or
+            "fsdp" (each has a part of every tensor; for networks that do not fit one device).
         start: model whose weights the network starts from: a zoo name, Hub id or folder. Of the
             same network, option for option but for `labels`. Absent: drawn at random.
         optimizer: "adamw"; or "muon" (steps of matrices and convolutions made orthogonal, AdamW for
@@ -102,6 +104,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     images: Count = 1_500_000
     batch: Annotated[int, Meta(ge=1, le=2**20)] = 128
     accumulate: Annotated[int, Meta(ge=1, le=2**20)] = 1
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     start: Text | None = None
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: Above0 = 1e-3
@@ -238,19 +241,14 @@ def recipe_in(raw: bytes, where: str) -> Recipe:
         config = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ZooError(f"{where}: not a JSON file: {error}") from error
-    recipe = recorded(config.get("training") if isinstance(config, dict) else None)
-    if recipe is None:
+    training = config.get("training") if isinstance(config, dict) else None
+    recipe = training.get("recipe") if isinstance(training, dict) else None
+    if not isinstance(recipe, dict):
         raise ZooError(
             f"{where}: holds no recipe (under training.recipe); a model's config.json does if the "
             f"model was trained by `zoo train`"
         )
     return from_dict(recipe, where)
-
-
-def recorded(training: object) -> dict[str, Any] | None:
-    """Return the recipe in `training` of a config.json, unchecked; None if there is none."""
-    recipe = training.get("recipe") if isinstance(training, dict) else None
-    return recipe if isinstance(recipe, dict) else None
 
 
 def parse_recipe(raw: bytes, where: str) -> Recipe:

@@ -90,6 +90,41 @@ def _data(x: NDArray[np.generic], where: str) -> Tensor:
     return _pixels(_channels_first(x), where)
 
 
+def from_arrays(
+    x: NDArray[np.generic],
+    labels: NDArray[np.generic] | None,
+    *,
+    name: str,
+    where: str = "data",
+    licence: str = "not stated",
+) -> Images:
+    """Return arrays as a data set, of vectors or images as `load_npz` says.
+
+    Args:
+        x: samples, (N, d), (N, H, W), (N, C, H, W) or (N, H, W, C).
+        labels: class numbers (N,), whole numbers from 0; or None.
+        name: short name of the data set.
+        where: where the arrays come from, for errors.
+        licence: the terms under which the data may be used, in words.
+
+    Raises:
+        ZooError: an unusable shape or type, NaN or infinity, wrong labels.
+    """
+    data, classes = _data(x, where), None
+    if labels is not None:
+        if labels.dtype.kind not in "ui":
+            raise ZooError(f"{where}: labels of {labels.dtype}; expected whole numbers")
+        classes = torch.from_numpy(labels.astype(np.int64))
+    return Images(
+        data,
+        classes,
+        classes=0 if classes is None else check_labels(classes, len(data), where),
+        name=name,
+        licence=licence,
+        range=None if data.ndim == 2 else (-1.0, 1.0),
+    )
+
+
 def load_npz(request: Request) -> Images:
     """Return the arrays of an archive.
 
@@ -106,17 +141,4 @@ def load_npz(request: Request) -> Images:
     if not path.is_file():
         raise request.missing("file")
     x, y = _read(path, request)
-    data = _data(x, str(path))
-    labels = None
-    if y is not None:
-        if y.dtype.kind not in "ui":
-            raise ZooError(f"{path}: labels of {y.dtype}; expected whole numbers")
-        labels = torch.from_numpy(y.astype(np.int64))
-    return Images(
-        data,
-        labels,
-        classes=0 if labels is None else check_labels(labels, len(data), str(path)),
-        name=path.stem,
-        licence="not stated by the file",
-        range=None if data.ndim == 2 else (-1.0, 1.0),
-    )
+    return from_arrays(x, y, name=path.stem, where=str(path), licence="not stated by the file")

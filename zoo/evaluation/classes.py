@@ -14,7 +14,7 @@ from zoo.evaluation.reference import Reference, round_to_bytes
 from zoo.evaluation.report import Setting
 from zoo.evaluation.settings import Measurement, draw_samples
 from zoo.models.model import FieldModel
-from zoo.world import ALONE, World
+from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 
 GUIDANCE = (1.0, 2.0)
 
@@ -53,7 +53,7 @@ def class_accuracy(
     setting: Setting,
     measurement: Measurement,
     reference: Reference,
-    world: World = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
     unguided: Sequence[Samples] | None = None,
 ) -> dict[str, Estimate]:
     """Return the fraction of samples that are classified as their own class, at each guidance.
@@ -68,7 +68,7 @@ def class_accuracy(
             drawn: Iterable[Tensor] = (samples.images for samples in unguided)
         else:
             drawn = draw_samples(
-                model, setting, measurement, world, labels=labels, guidance=guidance
+                model, setting, measurement, context, labels=labels, guidance=guidance
             )
         hits = [class_hits(x, labels, reference.extractor, model.range) for x in drawn]
         if len(hits) == 1:

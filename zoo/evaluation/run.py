@@ -25,7 +25,7 @@ from zoo.evaluation.reference import Reference
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.evaluation.settings import Measurement, describe, draw_samples
 from zoo.models.model import FieldModel
-from zoo.world import ALONE, World
+from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 
 BITS_IMAGES = 16
 
@@ -58,7 +58,7 @@ def evaluate_setting(
     setting: Setting,
     measurement: Measurement,
     reference: Reference,
-    world: World = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
 ) -> tuple[Outcome, list[Samples]]:
     """Return the figures under one setting, and the samples.
 
@@ -68,7 +68,7 @@ def evaluate_setting(
     labels = balanced_classes(model.network.labels, measurement.samples)
     drawn = [
         with_features(x, reference)
-        for x in draw_samples(model, setting, measurement, world, labels=labels)
+        for x in draw_samples(model, setting, measurement, context, labels=labels)
     ]
     figures: dict[str, Estimate] = {}
     for name in measurement.metrics:
@@ -95,7 +95,7 @@ def evaluate(
     measurement: Measurement,
     reference: Reference,
     log: Callable[[str], None] = _ignore,
-    world: World = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
     on_outcome: Callable[[Report], None] = _ignore,
 ) -> Report | None:
     """Return the report of `model` under each setting; None but in the first process.
@@ -107,21 +107,21 @@ def evaluate(
         measurement: the metrics, and the number of samples.
         reference: the data that samples are compared with.
         log: called in the first process with one line before each part of the work.
-        world: the processes that draw samples; only the first computes metrics.
+        context: the processes that draw samples; only the first computes metrics.
         on_outcome: called in the first process after each setting, with the report so far.
 
     Raises:
         ZooError: from `check_measurement`, or from sampling.
     """
     check_measurement(measurement, model, reference)
-    if not world.first:
+    if not context.is_main:
         log = on_outcome = _ignore
     metrics = set(measurement.metrics)
-    report = _empty_report(name, model, measurement, reference) if world.first else None
+    report = _empty_report(name, model, measurement, reference) if context.is_main else None
     unguided = None
     for setting in settings if metrics & {*METRICS} else ():
         log(describe(setting, measurement, model.network.labels))
-        outcome, drawn = evaluate_setting(model, setting, measurement, reference, world)
+        outcome, drawn = evaluate_setting(model, setting, measurement, reference, context)
         if report is not None:
             report = structs.replace(report, outcomes=(*report.outcomes, outcome))
             on_outcome(report)
@@ -129,12 +129,12 @@ def evaluate(
             unguided = drawn
         del drawn  # free the memory before the next samples are drawn
     extra: dict[str, Estimate] = {}
-    if "bits" in metrics and world.first:
+    if "bits" in metrics and context.is_main:
         log(f"bits per dimension of {BITS_IMAGES} images")
         extra["bits_per_dim"] = bits_per_dim(model, reference)
     if "classes" in metrics:
         log(f"class accuracy of {measurement.samples:,} samples at guidance {GUIDANCE}")
-        extra |= class_accuracy(model, settings[0], measurement, reference, world, unguided)
+        extra |= class_accuracy(model, settings[0], measurement, reference, context, unguided)
     return structs.replace(report, model_metrics=extra) if report is not None else None
 
 

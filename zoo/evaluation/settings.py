@@ -14,7 +14,7 @@ from zoo.evaluation.perturb import NoisySolver, check_bits, check_noise, quantis
 from zoo.evaluation.report import Setting
 from zoo.models.model import FieldModel
 from zoo.models.sharded import sample_sharded
-from zoo.world import World
+from zoo.sampling.distributed import DistributedContext
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def draw_samples(
     model: FieldModel,
     setting: Setting,
     measurement: Measurement,
-    world: World,
+    context: DistributedContext,
     *,
     labels: Tensor | None = None,
     guidance: float = 1.0,
@@ -108,14 +108,14 @@ def draw_samples(
     for seed in measurement.seeds:
         samples = sample_sharded(
             model,
-            world,
+            context,
             measurement.samples,
             steps=setting.steps,
             solver=solver,
             seed=seed,
             labels=labels,
             guidance=guidance,
-            progress=world.first,
+            progress=context.is_main,
         )
         if samples is not None:
             yield samples

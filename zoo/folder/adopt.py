@@ -99,9 +99,9 @@ def write_checkpoint(
     """
     tensors = {n: v.cpu().contiguous().clone() for n, v in checkpoint.load().items()}
     card = "" if licence else _card(files)
-    config = msgspec.structs.replace(
-        checkpoint.config, training={**checkpoint.config.training, **_source(files)}
-    )
+    record = checkpoint.config.training
+    record = record.replace(other=record.other | _source(files))
+    config = msgspec.structs.replace(checkpoint.config, training=record)
     name = folder.resolve().name if files.file else Path(files.where).name.partition("@")[0]
     try:
         with NewFolder(folder) as beside:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
-from zoo.config.recipe import CardPlan, Recipe, bundled_recipes, from_dict, recorded
+from zoo.config.recipe import CardPlan, Recipe, bundled_recipes, from_dict
+from zoo.config.training import Outcome, TrainingRecord, facts
 from zoo.errors import ZooError
 from zoo.folder.results import TASK, eval_results, table
 
@@ -47,9 +48,9 @@ def _front_matter(name: str, config: Config, recipe: Recipe | None, licence: str
     return f"---\n{data.to_yaml(original_order=_ORDER)}\n---"
 
 
-def _recipe(training: dict[str, Any]) -> Recipe | None:
+def _recipe(training: TrainingRecord) -> Recipe | None:
     """Return the recipe in `training`, None if there is none that this version understands."""
-    found = recorded(training)
+    found = training.recipe
     try:
         return from_dict(found, "training.recipe") if found is not None else None
     except ZooError:
@@ -117,7 +118,7 @@ def _repeated_by(recipe: Recipe) -> str:
     return "The recipe is in `config.json`: `zoo train FOLDER/config.json` repeats it."
 
 
-def _training(recipe: Recipe | None, outcome: object) -> list[str]:
+def _training(recipe: Recipe | None, outcome: Outcome | None) -> list[str]:
     lines = []
     if recipe is not None:
         plan = recipe.train
@@ -132,8 +133,8 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
             _repeated_by(recipe),
             "",
         ]
-    known = outcome.items() if isinstance(outcome, dict) else ()
-    rows = [(k.replace("_", " "), str(v)) for k, v in known if v is not None]
+    known = facts(outcome) if outcome else {}
+    rows = [(k.replace("_", " "), str(v)) for k, v in known.items()]
     if rows:
         lines += ["| result | |", "|---|---|"]
         lines += [*(f"| {_cell(what)} | {_cell(value)} |" for what, value in rows), ""]
@@ -188,14 +189,14 @@ def write_card(
         _size(config.data, parameters),
         "",
         *_files(config.weights),
-        *_training(recipe, config.training.get("outcome")),
-        *_origin(config.training.get("converted_from")),
+        *_training(recipe, config.training.outcome),
+        *_origin(config.training.other.get("converted_from")),
         *table(config.training),
         "## Licence",
         "",
         f"Weights: {licence}.",
         *([_NON_COMMERCIAL] if "-nc" in licence else []),
-        *([f"Data: {terms}."] if (terms := config.training.get("data_licence", "")) else []),
+        *([f"Data: {terms}."] if (terms := config.training.data_licence) else []),
         "",
         END,
     ]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zoo.config.training import TrainingRecord, facts
+
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-EVALUATION = "evaluation"
 # Of the Hub's tasks.
 TASK = "unconditional-image-generation"
 
@@ -26,42 +27,19 @@ TITLES = {
     "nearest_features": "median distance to the nearest training image, features",
     "bits_per_dim": "bits per dimension, at most",
 }
-# Under what conditions figures hold; a config.json from elsewhere may say anything.
-_KINDS = {
-    "features": str,
-    "samples": int,
-    "classes": int,
-    "seeds": list,
-    "solver": str,
-    "steps": int,
-    "nfe": int,
-}
-_NEEDED = ("data", "split", "features", "title", "metrics")
+# The conditions under which figures hold.
+_CONDITIONS = ("features", "samples", "classes", "seeds", "solver", "steps", "nfe")
 
 
-def entries(training: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the evaluations in `training`, those of another form left out."""
-    found = training.get(EVALUATION)
-    return [e for e in found if _sound(e)] if isinstance(found, list) else []
+def entries(training: TrainingRecord) -> list[dict[str, Any]]:
+    """Return the evaluations of a model as mappings, what is not known left out."""
+    return [facts(entry) for entry in training.evaluation]
 
 
-def without_solver(training: dict[str, Any], solver: str) -> dict[str, Any]:
+def without_solver(training: TrainingRecord, solver: str) -> TrainingRecord:
     """Return `training` without evaluations of what `solver`, or the model by default, drew."""
-    if EVALUATION not in training:
-        return training
-    kept = [e for e in entries(training) if e.get("solver", solver) != solver]
-    rest = {key: value for key, value in training.items() if key != EVALUATION}
-    return rest | {EVALUATION: kept} if kept else rest
-
-
-def _sound(entry: object) -> bool:
-    if not isinstance(entry, dict) or any(key not in entry for key in _NEEDED):
-        return False
-    metrics = entry["metrics"]
-    return isinstance(metrics, dict) and all(
-        isinstance(v, list) and len(v) == 3 and all(isinstance(x, int | float) for x in v)
-        for v in metrics.values()
-    )
+    kept = [e for e in training.evaluation if e.solver not in (solver, "")]
+    return training.replace(evaluation=tuple(kept))
 
 
 def _title(name: str) -> str:
@@ -69,10 +47,10 @@ def _title(name: str) -> str:
 
 
 def _conditions(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key, kind in _KINDS.items() if isinstance(entry.get(key), kind)}
+    return {key: entry[key] for key in _CONDITIONS if key in entry}
 
 
-def eval_results(training: dict[str, Any], dataset: str = "") -> list[EvalResult]:
+def eval_results(training: TrainingRecord, dataset: str = "") -> list[EvalResult]:
     """Return the figures as the Hub's client writes them into a card's `model-index`.
 
     Args:
@@ -97,7 +75,7 @@ def eval_results(training: dict[str, Any], dataset: str = "") -> list[EvalResult
     ]
 
 
-def table(training: dict[str, Any]) -> list[str]:
+def table(training: TrainingRecord) -> list[str]:
     """Return the card's section on evaluation as lines of Markdown, none where there is none."""
     lines: list[str] = []
     for entry in entries(training):

@@ -1,4 +1,4 @@
-"""What a run has logged so far."""
+"""The log of a run: log.jsonl, and TensorBoard's event files where the recipe asks for them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from zoo.errors import ZooError
 from zoo.files import replacing
 
 LOG = "log.jsonl"
+BOARD = "tensorboard"
+_AXES = ("step", "images")
 
 
 def append(folder: Path, line: dict[str, Any]) -> None:
@@ -88,3 +90,32 @@ def hours(folder: Path) -> float:
         seconds += (line["images"] - before) / line["images_per_s"]
         before = line["images"]
     return round(seconds / 3600, 2)
+
+
+class TensorBoard:
+    """Event files in the run's tensorboard/ folder.
+
+    Args:
+        folder: of the run.
+        step: where the run stands; what an earlier process logged beyond it is not shown.
+
+    Raises:
+        ZooError: tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ZooError(
+                "train.tensorboard = true needs the package tensorboard: "
+                "pip install 'fieldzoo[train-tensorboard]'"
+            ) from error
+        self._writer: Any = SummaryWriter(str(folder / BOARD), purge_step=step + 1)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Add the figures of one line of the log, over its step."""
+        for name, value in line.items():
+            if name not in _AXES and isinstance(value, int | float):
+                self._writer.add_scalar(name, value, line["step"])
+        self._writer.flush()

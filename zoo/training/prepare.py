@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
+from zoo.data import Images
 from zoo.errors import ZooError, did_you_mean
 from zoo.interfaces import Network
-
-if TYPE_CHECKING:
-    from zoo.data import Images
-    from zoo.train.run import Plan
+from zoo.models.load import load
 
 # Enough for what a network fits by itself, such as the principal components of images.
 _MOST = 100_000
 
 
-def prepare(plan: Plan) -> None:
-    """Let the network fit itself to the data, and copy the weights of `train.start` into it.
+def prepare(network: Network, data: Images, start: str | None) -> None:
+    """Let the network fit itself to the data, and copy the weights of the model `start` into it.
 
     Raises:
         ZooError: as in `copy_weights`, or the model to start from is not to be had.
     """
-    if type(plan.network).fit is not Network.fit:  # else nothing would look at what is read
-        show(plan.data, plan.network)
-    if plan.recipe.train.start is not None:
-        from zoo.models.load import load
-
-        copy_weights(load(plan.recipe.train.start).network, plan.network, plan.recipe.train.start)
+    if type(network).fit is not Network.fit:  # else the data would be read for nothing
+        fit(network, data)
+    if start is not None:
+        copy_weights(load(start).network, network, start)
 
 
-def show(data: Images, network: Network) -> None:
-    """Show a network all of the data, or 100,000 samples spread evenly over them."""
+def fit(network: Network, data: Images) -> None:
+    """Call the network's `fit` with all data, or with 100,000 samples spread evenly over them."""
     chosen = torch.linspace(0, len(data) - 1, min(len(data), _MOST)).long()
     labels = None if data.labels is None else data.labels[chosen]
     network.fit(data.batch(chosen), labels)

@@ -1,42 +1,40 @@
-"""What a run has come to: its averaged weights as a model, and as a model folder."""
+"""The averaged weights of a run as a model, and as a model folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from zoo.config.model import Config, Data
+from zoo.config.training import Outcome, TrainingRecord
 from zoo.errors import ZooError
 from zoo.folder.picture import drawable
 from zoo.host.requirements import requirements
 from zoo.models.assemble import assemble
 from zoo.models.model import FieldModel
 from zoo.sampling.arguments import classes_in_turn
-from zoo.train.progress import hours, last_loss
-
-if TYPE_CHECKING:
-    from zoo.train.loop import Trainer
+from zoo.training.log import hours, last_loss
+from zoo.training.trainer import Trainer
 
 MODEL = "model"
 _SHOWN = 64
 
 
 def model_of(trainer: Trainer) -> FieldModel:
-    """Return the model that the run has come to: its averaged weights, and how they were made."""
+    """Return the model of a run's averaged weights, with the record of its training."""
     recipe, data = trainer.recipe, trainer.data
-    network = trainer.ema.module
-    outcome = {
-        "images_seen": trainer.step * recipe.train.batch,
-        "steps": trainer.step,
-        "steps_skipped": trainer.skipped,
-        "hours": hours(trainer.folder),
-        "final_training_loss": last_loss(trainer.folder),
-    }
-    if trainer.validation_loss is not None:
-        outcome["validation_loss"] = round(trainer.validation_loss, 6)
+    network = trainer.averaged
+    validation_loss = trainer.validation_loss
+    outcome = Outcome(
+        images_seen=trainer.step * recipe.train.batch,
+        steps=trainer.step,
+        steps_skipped=trainer.skipped,
+        hours=hours(trainer.folder),
+        final_training_loss=last_loss(trainer.folder),
+        validation_loss=None if validation_loss is None else round(validation_loss, 6),
+    )
     config = Config(
         format=1,
         data=Data(data.shape, range=data.range, labels=network.labels, name=data.name),
@@ -45,11 +43,9 @@ def model_of(trainer: Trainer) -> FieldModel:
         network=recipe.network,
         solver=recipe.solver,
         requires=requirements(recipe),
-        training={
-            "recipe": recipe.to_dict(),
-            "data_licence": data.licence,
-            "outcome": outcome,
-        },
+        training=TrainingRecord(
+            recipe=recipe.to_dict(), data_licence=data.licence, outcome=outcome
+        ),
     )
     return assemble(config, network, kernel=trainer.kernel)
 
@@ -63,7 +59,7 @@ def shown(model: FieldModel) -> Tensor:
 def picture_of(trainer: Trainer, model: FieldModel) -> Tensor | None:
     """Return `shown(model)`; None, and a line in the log, where the model cannot be sampled.
 
-    A run is not to be lost for a picture of weights that lead nowhere, or not yet.
+    A run is not to be lost for a picture of weights whose samples are not finite, or not yet.
     """
     try:
         return shown(model)

@@ -9,54 +9,69 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from timm.scheduler import CosineLRScheduler
-from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.config.recipe import Recipe, differences, from_dict
 from zoo.data import Images
 from zoo.errors import ZooError, one_line
 from zoo.interfaces import FieldKernel, Network
 from zoo.numerics.memory import keep_freed_memory
-from zoo.train import checkpoint
-from zoo.train import progress as progress_log
-from zoo.train.batch import Batch, Draws, step_seed
-from zoo.train.board import Board
-from zoo.train.compiler import compile_in_place
-from zoo.train.noise import noise_law
-from zoo.train.objective import Objective
-from zoo.train.optimizer import optimizer_of
-from zoo.train.shared_step import SharedStep
-from zoo.train.watch import Watcher, is_due
-from zoo.world import World
+from zoo.sampling.distributed import DistributedContext
+from zoo.training import checkpoint, log
+from zoo.training.batch import Batch, BatchSampler, step_seed
+from zoo.training.noise import noise_distribution
+from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
 
 CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
 _MAX_SKIPPED_IN_A_ROW = 50
+TIMED_STEPS = 20
+# The first ones also allocate, compile and fill caches.
+_WARMUP_STEPS = 5
 Progress = Callable[[int, float], None]
+
+
+class Callback(Protocol):
+    """Reads the averaged weights now and then, in the main process; it changes nothing of a run.
+
+    Attributes:
+        every: images between two calls; there is one more at the end.
+    """
+
+    every: int
+
+    def on_step(self, trainer: Trainer) -> None:
+        """Act after a step, before its checkpoint; a resumed run repeats what came after it."""
+
+
+def is_due(every: int, step: int, steps: int, batch: int) -> bool:
+    """Return whether step number `step` (from 1) passes a multiple of `every`, or is the last."""
+    return step == steps or step * batch // every > (step - 1) * batch // every
 
 
 class Trainer:
     """One training run in one folder: network, optimiser, EMA, checkpoints and log.
 
+    Where several processes train together, all of them have to make it and call its methods.
+
     Args:
         recipe: what to train and for how long.
         data: the training images.
         kernel: the field kernel.
-        network: the network, trained in place; `ema.module` is the averaged one.
+        network: the network, trained in place; `averaged` is the averaged one.
         folder: where checkpoint.pt and log.jsonl go.
-        world: the processes that train together, and the device of this one.
-        watchers: what looks at the run now and then, in the process that writes.
+        context: the processes that train together, and the device of this one.
+        callbacks: called in the main process.
 
     Attributes:
         validation_loss: the last one, None before the first and where it was not finite.
         best_loss: the least of them, at step `best_step`.
-        board: where to log beside log.jsonl, or None.
+        board: TensorBoard's log, which gets what log.jsonl gets; or None.
     """
 
     def __init__(
@@ -66,15 +81,14 @@ class Trainer:
         kernel: FieldKernel,
         network: Network,
         folder: Path,
-        world: World,
-        watchers: Sequence[Watcher] = (),
+        context: DistributedContext,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         keep_freed_memory()
         self.recipe, self.data, self.kernel = recipe, data, kernel
-        self.folder, self.world = folder, world
-        self.watchers = watchers if world.first else ()
-        self.board: Board | None = None
-        self.network = network.to(world.device).train()
+        self.folder, self.context = folder, context
+        self.callbacks = callbacks
+        self.board: log.TensorBoard | None = None
         plan = recipe.train
         self.steps = math.ceil(plan.images / plan.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
@@ -82,10 +96,11 @@ class Trainer:
         self.validation_loss: float | None = None
         self.best_loss: float | None = None
         self.best_step = 0
-        noise = noise_law(kernel, plan.level_mean, plan.level_std)
-        self.draws = Draws(recipe, data, kernel, network, noise, world.device)
-        self.optimizer = optimizer_of(network, plan)
-        self.shared = SharedStep(self.optimizer, world)
+        noise = noise_distribution(kernel, plan.level_mean, plan.level_std)
+        self.batches = BatchSampler(recipe, data, kernel, network, noise, context.device)
+        self.parallel = self._parallel(network)
+        self.network, self.ema = self.parallel.network, self.parallel.ema
+        self.optimizer = self.parallel.optimizer
         self.schedule = CosineLRScheduler(
             self.optimizer,
             t_initial=self.steps,
@@ -94,40 +109,42 @@ class Trainer:
             warmup_lr_init=plan.lr_min,
             t_in_epochs=False,
         )
-        decay = 0.5 ** (plan.batch / plan.ema_halflife)
-        self.ema = ModelEmaV3(network, decay=decay, use_warmup=True, warmup_power=0.75)
 
-    @cached_property
-    def objective(self) -> nn.Module:
-        """The loss; with several processes its first use waits for all, and starts all alike."""
-        self.world.same(self.network.state_dict().values())
-        objective = Objective(self.network, self.recipe.train.precision)
-        if self.recipe.train.compile:
-            compile_in_place(objective, self.world.device)
-        return objective
+    def _parallel(self, network: Network) -> SingleProcess:
+        plan = self.recipe.train
+        if self.context.size == 1:
+            return SingleProcess(network, plan, self.context)
+        if plan.parallel == "fsdp":
+            return FullySharded(network, plan, self.context)
+        return DataParallel(network, plan, self.context, lambda: self._parts()[0])
+
+    @property
+    def averaged(self) -> Network:
+        """The network with the averaged weights, in the main process."""
+        return self.parallel.averaged
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean loss of a batch."""
-        loss: Tensor = self.objective(batch)
+        loss: Tensor = self.parallel.objective(batch)
         return loss
 
-    def gradients(self) -> Tensor:
-        """Leave the gradient of the mean loss of the next batch, of this process's share of it.
-
-        Returns that loss.
-        """
+    def _parts(self) -> list[Batch]:
+        """Return this process's shard of the next batch, in the parts that it is computed in."""
         plan = self.recipe.train
-        batch = self.draws.batch(self.step, self.world.share(plan.batch))
-        total = torch.zeros((), device=self.world.device)
-        for k, part in enumerate(batch.split(plan.accumulate), start=1):
-            # Dropout alone draws from here on: on what it falls may differ between processes.
-            torch.manual_seed(
-                step_seed(plan.seed, self.step, self.world.rank * plan.accumulate + k)
-            )
-            loss = self.loss(part) / plan.accumulate
-            loss.backward()  # type: ignore[no-untyped-call]
+        return self.batches.batch(self.step, self.context.shard(plan.batch)).split(plan.accumulate)
+
+    def gradients(self) -> Tensor:
+        """Leave the gradient of the mean loss of the next batch; return that loss, a scalar."""
+        plan, rank = self.recipe.train, self.context.rank
+        total = torch.zeros((), device=self.context.device)
+        for k, part in enumerate(self._parts(), start=1):
+            # Dropout alone draws from here on; its mask may differ between processes.
+            torch.manual_seed(step_seed(plan.seed, self.step, rank * plan.accumulate + k))
+            with self.parallel.synchronise(last=k == plan.accumulate):
+                loss = self.loss(part) / plan.accumulate
+                loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        return total
+        return self.context.all_reduce(total / self.context.size)
 
     def advance(self) -> float:
         """Make one step and return its loss; a non-finite step is counted, not applied.
@@ -137,10 +154,11 @@ class Trainer:
         """
         self.schedule.step_update(self.step)
         self.optimizer.zero_grad()
-        loss, norm = self.shared.exchange(self.gradients(), self.recipe.train.clip)
+        loss = self.gradients()
+        norm = self.parallel.clip(self.recipe.train.clip)
         self.step += 1
         if bool(norm.isfinite()) and bool(loss.isfinite()):
-            self.shared.step()
+            self.optimizer.step()
             self.ema.update(self.network, step=self.step)
             self.skipped_in_a_row = 0
         else:
@@ -155,9 +173,9 @@ class Trainer:
         return float(loss)
 
     def save(self) -> None:
-        """Write the checkpoint, if this process is the one that writes; all have to call this."""
-        optimizer = self.shared.state_dict()
-        if optimizer is None:
+        """Write the checkpoint in the main process; every process has to call this."""
+        parallel = self.parallel.state_dict()
+        if parallel is None:
             return
         state = {
             "format": checkpoint.FORMAT,
@@ -169,9 +187,7 @@ class Trainer:
             "validation_loss": self.validation_loss,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
-            "network": self.network.state_dict(),
-            "ema": self.ema.module.state_dict(),
-            "optimizer": optimizer,
+            **parallel,
         }
         checkpoint.write_atomic(self.folder / CHECKPOINT, state)
 
@@ -196,9 +212,7 @@ class Trainer:
                 f"({len(self.data):,} of them); give back the old data or train into another folder"
             )
         try:
-            self.network.load_state_dict(state["network"])
-            self.ema.module.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.parallel.load_state_dict(state)
             self.step, self.skipped = state["step"], state["skipped"]
             self.skipped_in_a_row = state["skipped_in_a_row"]
             self.validation_loss = state["validation_loss"]
@@ -206,8 +220,8 @@ class Trainer:
         except (KeyError, RuntimeError, ValueError) as error:
             reason = one_line(error)
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
-        if self.world.first:
-            progress_log.cut(self.folder, self.step)
+        if self.context.is_main:
+            log.cut(self.folder, self.step)
 
     def run(self, progress: Progress | None = None) -> None:
         """Train to the end of the budget, with checkpoints and one log line per interval.
@@ -228,22 +242,52 @@ class Trainer:
                 self.log(
                     lr=self.optimizer.param_groups[0]["lr"],
                     skipped=self.skipped,
-                    loss=progress_log.mean(losses),
+                    loss=log.mean(losses),
                     images_per_s=float(f"{rate:.4g}"),
                 )
                 losses, since = [], time.perf_counter()
-            for watcher in self.watchers:
-                if is_due(watcher.every, self.step, self.steps, plan.batch):
-                    watcher.look(self)
+            self._call_back()
             if last or self.stopping or self.step % plan.checkpoint_every == 0:
                 self.save()
             if self.stopping and not last:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(f"stopped after step {self.step:,}")
+
+    def _call_back(self) -> None:
+        batch = self.recipe.train.batch
+        due = [c for c in self.callbacks if is_due(c.every, self.step, self.steps, batch)]
+        if due:
+            self.parallel.gather_averaged()
+        for callback in due if self.context.is_main else ():
+            callback.on_step(self)
 
     def log(self, **values: Any) -> None:
-        """Add a line to the log, if this process is the one that writes."""
-        if self.world.first:
+        """Add a line to the log, in the main process."""
+        if self.context.is_main:
             line = {"step": self.step, "images": self.step * self.recipe.train.batch, **values}
-            progress_log.append(self.folder, line)
+            log.append(self.folder, line)
             if self.board:
                 self.board.add(line)
+
+
+def seconds_per_step(trainer: Trainer) -> float:
+    """Make the first 20 steps of a run, fewer where it has fewer; return the mean time of one.
+
+    The first 5 are not counted where there are more. The trainer is changed, but writes nothing.
+    """
+    steps = min(TIMED_STEPS, trainer.steps)
+    skipped = _WARMUP_STEPS if steps > _WARMUP_STEPS else 0
+    for _ in range(skipped):
+        trainer.advance()
+    since = time.perf_counter()
+    for _ in range(steps - skipped):
+        trainer.advance()
+    return (time.perf_counter() - since) / (steps - skipped)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two largest units that it has: "3 d 4 h", "2 h 5 min", "7 s"."""
+    whole = max(1, round(seconds))
+    units = {"d": whole // 86400, "h": whole // 3600 % 24, "min": whole // 60 % 60, "s": whole % 60}
+    names = [*units]
+    first = next(i for i, name in enumerate(names) if units[name])
+    return " ".join(f"{units[n]} {n}" for n in names[first : first + 2] if units[n])

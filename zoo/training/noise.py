@@ -1,11 +1,12 @@
-"""At which noise levels to train: EDM's law of levels, carried to every kernel by radius matching.
+"""At which noise levels to train: EDM's distribution, carried to every kernel by radius matching.
 
 EDM draws ln sigma ~ N(-1.2, 1.2^2) (arXiv:2206.00364, table 1). A kernel whose sample level is
 a function of t gets the t of that level. Where the level is random given t (gravity) and the
 dimension is high, the level is drawn first and t follows from the draw z, x_t = x_0 + t z:
-t = level sqrt(d) / |z|. This is the law of log-uniform t, reweighted by a function of the level;
-x_t determines the level to a relative 1 / sqrt(2 d), so the regression keeps its minimiser, and
-every kernel trains on the same levels instead of the heavy tails of t times a heavy-tailed s.
+t = level sqrt(d) / |z|. This is the distribution of log-uniform t, reweighted by a function of
+the level. x_t determines the level to a relative 1 / sqrt(2 d), so the regression keeps its
+minimiser, and every kernel trains on the same levels instead of the heavy tails of t times a
+heavy-tailed s.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from zoo.interfaces import FieldKernel, SelfSimilarKernel, over
 _LEVEL_IS_VISIBLE = 48
 
 
-class Law(Protocol):
-    """Draws what a network trains on; a kernel may bring one as its attribute `noise_law`."""
+class NoiseDistribution(Protocol):
+    """The distribution of (x_t, t) given x_0; a kernel may bring its own as `noise_law`."""
 
     def draw(
         self, kernel: FieldKernel, x_0: Tensor, generator: torch.Generator | None = None
@@ -33,7 +34,7 @@ class Law(Protocol):
 
 
 @dataclass(frozen=True)
-class NoiseLaw:
+class LogNormalLevels:
     """ln level ~ N(mean, std^2), in data units."""
 
     mean: float = -1.2
@@ -55,7 +56,7 @@ class NoiseLaw:
         return x_0 + over(t, x_0) * z, t
 
 
-def noise_law(kernel: FieldKernel, mean: float, std: float) -> Law:
-    """Return the law to train on: the kernel's own where it brings one, else NoiseLaw."""
-    own: Law | None = getattr(kernel, "noise_law", None)
-    return NoiseLaw(mean, std) if own is None else own
+def noise_distribution(kernel: FieldKernel, mean: float, std: float) -> NoiseDistribution:
+    """Return the kernel's own distribution where it brings one, else LogNormalLevels."""
+    own: NoiseDistribution | None = getattr(kernel, "noise_law", None)
+    return LogNormalLevels(mean, std) if own is None else own
