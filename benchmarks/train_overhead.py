@@ -21,10 +21,10 @@ import msgspec
 import torch
 from timing import Part, report, row_of
 
-from zoo.config.recipe import load_recipe
 from zoo.training.noise import noise_distribution
 from zoo.training.objective import optimizer_of
 from zoo.training.plan import Plan, make_plan
+from zoo.training.recipes import load_recipe
 from zoo.training.start import start
 
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from zoo.config.recipe import load_recipe
 from zoo.sampling.distributed import DistributedContext, connect
 from zoo.training.plan import make_plan
+from zoo.training.recipes import load_recipe
 from zoo.training.start import trainer_of
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.config.recipe import load_recipe
 from zoo.training import checkpoint, log
 from zoo.training.plan import make_plan
+from zoo.training.recipes import load_recipe
 from zoo.training.start import start
 from zoo.training.trainer import CHECKPOINT
 

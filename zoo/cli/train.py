@@ -29,9 +29,9 @@ def command(
     config.json and model.safetensors, ready for `zoo sample` and `zoo push`. Several processes
     train together under `torchrun --nproc-per-node K -m zoo train RECIPE`.
     """
-    from zoo.config.recipe import load_recipe
     from zoo.sampling.distributed import connect
     from zoo.training.plan import make_plan
+    from zoo.training.recipes import load_recipe
 
     with connect(device) as context:
         plan = context.main_process_first(

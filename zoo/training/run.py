@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.config.recipe import Recipe, from_dict, load_recipe
+from zoo.config.recipe import Recipe, from_dict
 from zoo.data import Images
 from zoo.data.npz import from_arrays
 from zoo.errors import ZooError
@@ -24,6 +24,7 @@ from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, connect
 from zoo.training.export import MODEL, export
 from zoo.training.plan import Plan, make_plan
+from zoo.training.recipes import load_recipe
 from zoo.training.start import start
 from zoo.training.trainer import Trainer
 
