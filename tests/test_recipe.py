@@ -341,6 +341,9 @@ def test_any_value_anywhere_is_accepted_or_told_in_one_line(path, value):
 
 
 def test_recipes_are_read_without_torch():
-    code = "import sys, zoo.training.recipes as r; r.load_recipe('gravity-digits'); print(*sys.modules)"
+    code = (
+        "import sys; from zoo.training.recipes import load_recipe\n"
+        "load_recipe('gravity-digits'); print(*sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "timm"} & set(run.stdout.split())
