@@ -17,6 +17,7 @@ from evaluation_data import patterns, write_npz
 from fashion_data import data_root, write_fashion_mnist
 from safetensors.torch import load as load_weights
 from tiny_models import images, points
+from train_garments import accuracy, export, train
 
 import zoo
 from zoo.config.training import TrainingRecord
@@ -26,7 +27,6 @@ from zoo.evaluation import card, garments, report
 from zoo.evaluation import features as extractors
 from zoo.evaluation.budget import evaluations, steps_for
 from zoo.evaluation.classes import class_accuracy, class_hits
-from zoo.evaluation.garments.train import accuracy, export, train
 from zoo.evaluation.intervals import GROUPS, balanced_classes
 from zoo.evaluation.metrics import Nearest, parse_metrics, with_features
 from zoo.evaluation.perturb import NoisySolver, quantised
@@ -66,7 +66,7 @@ def test_the_shipped_classifier_is_the_one_described_and_small():
 
 
 def test_a_damaged_classifier_is_refused(monkeypatch):
-    monkeypatch.setattr("zoo.evaluation.garments.network.about", lambda: {"sha256": "0" * 64})
+    monkeypatch.setattr("zoo.evaluation.garments.about", lambda: {"sha256": "0" * 64})
     with pytest.raises(ZooError, match="is not what garments"):
         garments.load_garment_net()
 
