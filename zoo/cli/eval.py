@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from zoo.cli.options import COUNT, STEPS, integers, names, numbers
+from zoo.cli.options import COUNT, PATH, STEPS, device_option, integers, names, numbers, option
 from zoo.cli.output import echo_json, echo_table
 from zoo.errors import ZooError
 
@@ -24,38 +25,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("ref", metavar="NAME")
-@click.option(
-    "-n", "count", type=COUNT, default=10_000, show_default=True, help="Samples per seed."
-)
-@click.option(
-    "--seeds",
-    type=COUNT,
-    default=1,
-    show_default=True,
-    help="How many seeds, a set of samples each.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="The first of them.")
-@click.option("--metrics", help="Some of frechet,kid,prdc,nearest,bits,classes [the first four].")
-@click.option("--features", help="garments, pixels, inception or timm:MODEL [by shape].")
-@click.option("--data", help="Compare with the test split of this data [the model's own].")
-@click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
-@click.option("--solver", help="Another solver, see `zoo components solvers`.")
-@click.option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
-@click.option(
-    "--solvers", callback=names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun."
-)
-@click.option("--nfe", callback=integers, help="Sweep: evaluations per sample, e.g. 9,18,35.")
-@click.option("--noise", callback=numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
-@click.option("--bits", callback=integers, help="Also with weights of so many bits, e.g. 8,6,5.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Results file, JSON; written after each setting.",
-)
-@click.option("--write-card", is_flag=True, help="Put the results into the model's card.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@option("-n", "count", type=COUNT, default=10_000, help="Samples per seed.")
+@option("--seeds", type=COUNT, default=1, help="How many seeds, a set of samples each.")
+@option("--seed", type=int, default=0, help="The first of them.")
+@option("--metrics", help="Some of frechet,kid,prdc,nearest,bits,classes [the first four].")
+@option("--features", help="garments, pixels, inception or timm:MODEL [by shape].")
+@option("--data", help="Compare with the test split of this data [the model's own].")
+@option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
+@option("--solver", help="Another solver, see `zoo components solvers`.")
+@option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
+@option("--solvers", callback=names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun.")
+@option("--nfe", callback=integers, help="Sweep: evaluations per sample, e.g. 9,18,35.")
+@option("--noise", callback=numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
+@option("--bits", callback=integers, help="Also with weights of so many bits, e.g. 8,6,5.")
+@device_option
+@option("-o", "--out", type=PATH, help="Results file, JSON; written after each setting.")
+@option("--write-card", is_flag=True, help="Put the results into the model's card.")
+@option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     ref: str,
     count: int,
@@ -176,9 +162,7 @@ def _data_of(model: FieldModel, ref: str) -> str:
 def _print_report(name: str, report: Report, as_json: bool) -> None:
     """Print the figures of a model, as plain tables or as JSON."""
     if as_json:
-        from zoo.evaluation.report import plain
-
-        echo_json(plain(report))
+        echo_json(msgspec.to_builtins(report))
         return
     click.echo(
         f"{name} against the {report.data['split']} split of {report.data['ref']}, "

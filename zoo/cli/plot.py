@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import COUNT, STEPS, key_value
+from zoo.cli.options import COUNT, PATH, STEPS, key_value, option
 from zoo.cli.output import stem
 from zoo.errors import ZooError, did_you_mean
 
@@ -36,17 +36,15 @@ _GOES_WITH = {
 
 @click.command()
 @click.argument("names", metavar="NAME|KERNEL...", nargs=-1, required=True)
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="FILE.png [NAME.png, KERNEL-KERNEL.png]."
-)
-@click.option("--dim", type=COUNT, help="Kernels: dimension of the radial densities [784].")
-@click.option("--set", "options", multiple=True, help="One kernel: KEY=VALUE, an option of it.")
-@click.option("--data", help="One kernel: points of the plane, such as swiss-roll [two-moons].")
-@click.option("-n", "count", type=COUNT, help="Trajectories [24; a model: 4 images, 64 points].")
-@click.option("--seed", type=int, help="Trajectory i depends on it and i [0].")
-@click.option("--steps", type=STEPS, help="Solver steps [64; a model: its default].")
-@click.option("--device", help="A model: cpu, cuda, cuda:1, ... [cpu].")
-@click.option("--as", "kind", type=click.Choice(_KINDS), help="What a name of both stands for.")
+@option("-o", "--out", type=PATH, help="FILE.png [NAME.png, KERNEL-KERNEL.png].")
+@option("--dim", type=COUNT, help="Kernels: dimension of the radial densities [784].")
+@option("--set", "options", multiple=True, help="One kernel: KEY=VALUE, an option of it.")
+@option("--data", help="One kernel: points of the plane, such as swiss-roll [two-moons].")
+@option("-n", "count", type=COUNT, help="Trajectories [24; a model: 4 images, 64 points].")
+@option("--seed", type=int, help="Trajectory i depends on it and i [0].")
+@option("--steps", type=STEPS, help="Solver steps [64; a model: its default].")
+@option("--device", help="A model: cpu, cuda, cuda:1, ... [cpu].")
+@option("--as", "kind", type=click.Choice(_KINDS), help="What a name of both stands for.")
 def command(
     names: tuple[str, ...],
     out: Path | None,
@@ -75,9 +73,9 @@ def command(
         **{"--dim": dim, "--data": data, "--set": options or None, "-n": count},
         **{"--seed": seed, "--steps": steps, "--device": device},
     }
-    for option, value in given.items():
-        if value is not None and subject not in _GOES_WITH[option]:
-            raise click.UsageError(f"{option} does not go with {subject}")
+    for flag, value in given.items():
+        if value is not None and subject not in _GOES_WITH[flag]:
+            raise click.UsageError(f"{flag} does not go with {subject}")
     # Not the name of a model's samples, by `zoo sample`.
     ending = "-plot.png" if models else ".png"
     target = out or Path("-".join(stem(name) for name in names) + ending)

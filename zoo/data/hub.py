@@ -18,11 +18,10 @@ from urllib.parse import parse_qsl
 import torch
 
 from zoo.data.decode import ImageFile, decode_all
-from zoo.data.fetch import fetch
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, did_you_mean, one_line
-from zoo.hub.client import Unreachable
+from zoo.hub.client import Unreachable, bars_on_terminals_only, connect, connection_failed
 
 OPTIONS = ("config", "image", "label", "test", "train")
 PIP = "pip install 'fieldzoo[data]'"
@@ -72,7 +71,7 @@ def load_hub(request: Request) -> Images:
     options = _options(request, query)
     split = options.get(request.split, request.split)
     try:
-        table = fetch(path, options.get("config"), split)
+        table = _fetch(path, options.get("config"), split)
     except Unreachable as error:
         raise ZooError(f"{request.ref}: {error}") from error
     except Exception as error:  # a hundred ways: no such name, split or network, a broken file
@@ -80,6 +79,54 @@ def load_hub(request: Request) -> Images:
             f"{request.ref}, split {split!r}: cannot be loaded: {one_line(error)}"
         ) from error
     return _images(request, table, options, name)
+
+
+def _fetch(path: str, config: str | None, split: str) -> Any:
+    """Return a split of a data set, a `datasets.Dataset`; of the Hub's, as on this disk if it is.
+
+    A Hub that does not answer one question is not asked another: by itself, the client asks six
+    times over half a minute, and writes a line about each.
+
+    Args:
+        path: OWNER/NAME on the Hub, or a local folder.
+        config: of its configurations, None for its only or default one.
+        split: its name.
+
+    Raises:
+        Unreachable: the Hub does not answer, and the data set is not on this disk.
+        Exception: whatever `datasets` raises.
+    """
+    import datasets
+
+    with bars_on_terminals_only(), bars_on_terminals_only(datasets):
+        if not Path(path).exists() and (reason := _connection_failure(path)):
+            return _cached(path, config, split, reason)
+        return datasets.load_dataset(path, config, split=split)
+
+
+def _connection_failure(path: str) -> str:
+    """Return why the Hub does not answer; "" where it does, be it with an error."""
+    try:
+        connect().dataset_info(path, timeout=10)
+    except Exception as error:
+        return type(error).__name__ if connection_failed(error) else ""
+    return ""
+
+
+def _cached(path: str, config: str | None, split: str, reason: str) -> Any:
+    """Return a split as `datasets` kept it on this disk when it was last fetched."""
+    from datasets.load import CachedDatasetModuleFactory
+    from datasets.packaged_modules.cache.cache import Cache
+
+    try:
+        CachedDatasetModuleFactory(path).get_module()
+    except FileNotFoundError as error:
+        raise Unreachable(
+            f"it is not on this disk and the Hub cannot be asked ({reason})", reason
+        ) from error
+    name = path.rpartition("/")[2]
+    kept = Cache(repo_id=path, dataset_name=name, config_name=config, version="auto", hash="auto")
+    return kept.as_dataset(split=split)
 
 
 def _images(request: Request, table: Any, options: dict[str, str], name: str) -> Images:

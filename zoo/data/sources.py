@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from zoo.data.cifar10 import load_cifar10
-from zoo.data.digits import load_digits
-from zoo.data.fashion_mnist import load_fashion_mnist
 from zoo.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from zoo.data.folder import load_folder
 from zoo.data.hub import load_hub
 from zoo.data.idx import load_idx
-from zoo.data.images import Images
+from zoo.data.images import Images, resize
+from zoo.data.named import load_cifar10, load_digits, load_fashion_mnist
 from zoo.data.npz import load_npz
 from zoo.data.request import SPLITS, Request
-from zoo.data.resize import resize
 from zoo.data.toy import load_toy
 from zoo.errors import ZooError, did_you_mean
 from zoo.files import as_path

@@ -93,16 +93,13 @@ def build(name: str, shape: tuple[int, ...], device: torch.device) -> FeatureExt
     Raises:
         ZooError: no such features, they do not fit, or their package or weights are missing.
     """
-    kind, colon, rest = name.partition(":")
+    kind, _, rest = name.partition(":")
     if kind == "timm" and rest:
         return timm_features(rest, shape, device)
-    if kind == "inception" and not colon:
-        return inception_features(shape, device)
-    plain = {"garments": garments, "pixels": pixels}
-    if name not in plain:
-        known = did_you_mean(name, [*plain, "inception", "timm:NAME"])
-        raise ZooError(f"no features {name!r}; {known}")
-    return plain[name](shape, device)
+    named = {"garments": garments, "inception": inception_features, "pixels": pixels}
+    if name not in named:
+        raise ZooError(f"no features {name!r}; {did_you_mean(name, [*named, 'timm:NAME'])}")
+    return named[name](shape, device)
 
 
 def colour(x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -113,11 +113,6 @@ def versions() -> dict[str, str]:
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
     }
-
-
-def plain(report: Report) -> Any:
-    """Return the report as dicts, lists, numbers and text."""
-    return msgspec.to_builtins(report)
 
 
 def write(report: Report, path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -25,31 +26,22 @@ MAX_LENGTH = 1000
 MAX_DEPTH = 40
 MAX_NUMBER = 1e12
 
+_UNARY = (
+    *("atan", "cos", "cosh", "erf", "erfc", "exp", "expm1", "log", "log1p"),
+    *("sigmoid", "sin", "sinh", "sqrt", "square", "tanh"),
+)
+# Name in a formula -> (function, number of arguments).
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
-    "atan": (torch.atan, 1),
     "betainc": (betainc, 3),
-    "cos": (torch.cos, 1),
-    "cosh": (torch.cosh, 1),
-    "erf": (torch.erf, 1),
-    "erfc": (torch.erfc, 1),
-    "exp": (torch.exp, 1),
-    "expm1": (torch.expm1, 1),
     "gammainc": (gammainc, 2),
-    "log": (torch.log, 1),
-    "log1p": (torch.log1p, 1),
-    "sigmoid": (torch.sigmoid, 1),
-    "sin": (torch.sin, 1),
-    "sinh": (torch.sinh, 1),
-    "sqrt": (torch.sqrt, 1),
-    "square": (torch.square, 1),
-    "tanh": (torch.tanh, 1),
+    **{name: (getattr(torch, name), 1) for name in _UNARY},
 }
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.Pow: lambda a, b: a**b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
 }
 
 

@@ -1,21 +1,27 @@
-"""Trajectories of images: strips of x_t and E[x_0 | x_t] along the steps, and the size of x_t."""
+"""Drawing trajectories: strips of images over the size of x_t, and curves in the plane."""
 
 from __future__ import annotations
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from zoo.folder.picture import grid
 from zoo.interfaces import FieldKernel
 from zoo.models.model import FieldModel
 from zoo.models.trajectory import Trajectory
-from zoo.plotting.style import INK, PALETTE, QUIET, tidy
+from zoo.plotting.style import FAINT, INK, PALETTE, QUIET, TIMES, tidy
 
 # States shown of each sample; the sample itself follows.
 COLUMNS = 9
 # Images as wide as this are made smaller in the strips, and blurred for it; others stay pixels.
 _LARGE = 64
+# The picture of the plane shows this many times the width of where the trajectories end.
+WINDOW = 1.9
+# Its colours span this factor, down from the latest time in the picture.
+_DECADES = 100.0
 
 
 def chosen(count: int, columns: int = COLUMNS) -> Tensor:
@@ -93,3 +99,45 @@ def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
     if len(t) > 1:
         axes.set_xlim(float(t.max()), float(t.min()))
     tidy(axes, "", "time $t$", r"$|x_t| / \sqrt{d}$ (data units)")
+
+
+def draw_trajectories(
+    axes: Axes, drawn: Trajectory, title: str, data: Tensor | None = None
+) -> None:
+    """Draw a trajectory in the plane, coloured by t; the dots are its samples.
+
+    Args:
+        axes: to draw on; its figure gets a bar of the times.
+        drawn: of a model with shape (2,).
+        title: of the axes.
+        data: points of the data set, (N, 2), drawn faintly behind.
+    """
+    ends = drawn.samples.double()
+    paths, t = drawn.x.transpose(0, 1), drawn.t[:-1]
+    segments = torch.stack([paths[:, :-1], paths[:, 1:]], dim=2)
+    shown = ends if data is None else data
+    middle = (shown.amax(dim=0) + shown.amin(dim=0)) / 2
+    half = WINDOW * float((shown - middle).abs().max() or 1.0)
+    if data is not None:
+        axes.plot(data[:, 0], data[:, 1], ".", color=FAINT, ms=3.2, mew=0, zorder=0)
+    inside = ((drawn.x[:-1] - middle).abs() <= half).all(dim=2).any(dim=1)
+    latest = float(t[inside].max()) if bool(inside.any()) else float(t.max())
+    lines = LineCollection(
+        list(segments.flatten(0, 1).numpy()),
+        array=t.expand(len(paths), -1).flatten().numpy(),
+        cmap=TIMES,
+        norm=LogNorm(latest / _DECADES, latest, clip=True),
+        lw=1.0,
+    )
+    axes.add_collection(lines)
+    axes.plot(ends[:, 0], ends[:, 1], "o", color=INK, ms=3, mew=0, zorder=3)
+    axes.set_xlim(float(middle[0]) - half, float(middle[0]) + half)
+    axes.set_ylim(float(middle[1]) - half, float(middle[1]) + half)
+    axes.set_aspect("equal")
+    tidy(axes, title, "$x_1$ (data units)", "$x_2$ (data units)")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(lines, ax=axes, pad=0.02, aspect=30, extend="both")
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label("time $t$", fontsize=9)
+    bar.outline.set_visible(False)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.data import load
+from zoo.data.toy import TOYS
+from zoo.errors import ZooError, did_you_mean
 from zoo.folder.picture import drawable
 from zoo.interfaces import FieldKernel
 from zoo.models.exact import exact
 from zoo.models.model import FieldModel
-from zoo.plotting.film import denoise_along, draw_film, draw_size
-from zoo.plotting.line_picture import draw_field_lines
-from zoo.plotting.plane import draw_trajectories
-from zoo.plotting.points import line_points
+from zoo.plotting.film import denoise_along, draw_film, draw_size, draw_trajectories
+from zoo.plotting.lines import draw_field_lines
 from zoo.plotting.radial import draw_radial_densities
 from zoo.plotting.style import PALETTE, new_figure
 
@@ -24,6 +26,28 @@ Build = Callable[[int], FieldKernel]
 
 _KERNEL_STEPS = 64
 MOST_KERNELS, MOST_IMAGES, MOST_POINTS = len(PALETTE), 16, 2000
+_THREE = "three-points"
+# Of a toy law: enough to see it, few enough for an exact field that is quick.
+_COUNT = 200
+
+
+def line_points() -> Tensor:
+    """Return the sources of the (t, x) pictures: three points of the line, (3, 1), float64."""
+    return torch.tensor([[-1.0], [0.4], [1.0]], dtype=torch.float64)
+
+
+def plane_points(name: str) -> Tensor:
+    """Return points of the plane, (N, 2), float64: a triangle, or 200 of a toy law.
+
+    Raises:
+        ZooError: no data set of that name.
+    """
+    if name == _THREE:
+        angle = math.pi * (0.5 + torch.arange(3, dtype=torch.float64) * 2 / 3)
+        return torch.stack([angle.cos(), angle.sin()], dim=1)
+    if name not in TOYS:
+        raise ZooError(f"no data set {name!r} to plot; {did_you_mean(name, (_THREE, *TOYS))}")
+    return load(f"toy:{name}").images[:_COUNT].double()
 
 
 def field_lines(
