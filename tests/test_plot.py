@@ -16,7 +16,7 @@ import zoo
 from zoo import plotting as plot
 from zoo.errors import ZooError
 from zoo.host.registry import find
-from zoo.plotting import film, lines, pages, png, radial, style
+from zoo.plotting import film, lines, pages, radial, style
 
 DATA = plot.line_points()
 # Everything in the catalogue that is quick; "map" inverts by bisection and has a slow test.
@@ -319,7 +319,7 @@ def test_a_figure_becomes_a_small_png_of_its_size(tmp_path):
 
 
 def test_a_large_picture_makes_do_with_fewer_colours(tmp_path, monkeypatch):
-    monkeypatch.setattr(png, "_SMALL", 1000)
+    monkeypatch.setattr(style, "_SMALL", 1000)
     plot.write_png(_figure(), tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as picture:
         assert 32 < len(picture.getcolors()) <= 64

@@ -19,7 +19,7 @@ from zoo.errors import ZooError
 if TYPE_CHECKING:
     from zoo.evaluation.intervals import Estimate
     from zoo.evaluation.reference import Reference
-    from zoo.evaluation.report import Outcome, Report, Setting
+    from zoo.evaluation.report import Report, Setting
     from zoo.models.model import FieldModel
 
 
@@ -69,7 +69,12 @@ def command(
     on "garments", the small classifier that ships with fieldzoo, are not FID. Under torchrun
     each process draws a part of the samples, and the first computes the figures.
     """
-    _check_usage(solvers, nfe, alone=bool(solver or steps), lifted=bool(kernel), card=write_card)
+    if bool(solvers) != bool(nfe):
+        raise click.UsageError("a sweep takes both --solvers and --nfe")
+    if solvers and (solver or steps):
+        raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
+    if kernel and write_card:
+        raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
     from zoo.evaluation import card, settings
     from zoo.evaluation.metrics import DEFAULT, parse_metrics
     from zoo.evaluation.report import write
@@ -105,18 +110,6 @@ def command(
                 card.write(folder, report, model.network)
 
 
-def _check_usage(
-    solvers: list[str], nfe: list[int], *, alone: bool, lifted: bool, card: bool
-) -> None:
-    """Raise UsageError for options that contradict each other."""
-    if bool(solvers) != bool(nfe):
-        raise click.UsageError("a sweep takes both --solvers and --nfe")
-    if solvers and alone:
-        raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
-    if lifted and card:
-        raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
-
-
 def _log(name: str, line: str) -> None:
     click.echo(f"{name}: {line}", err=True)
 
@@ -129,7 +122,9 @@ def _save_outcome(name: str, out: Path | None, sweep: bool, report: Report) -> N
     from zoo.evaluation.report import write
 
     if sweep:
-        _log(name, _figures(report.outcomes[-1]))
+        outcome = report.outcomes[-1]
+        figures = ", ".join(f"{n} {_shown(e)}" for n, e in outcome.metrics.items())
+        _log(name, f"{figures} ({outcome.seconds:.0f} s)")
     if out is not None:
         try:
             write(report, out)
@@ -138,29 +133,23 @@ def _save_outcome(name: str, out: Path | None, sweep: bool, report: Report) -> N
 
 
 def _reference(model: FieldModel, ref: str, data: str | None, features: str | None) -> Reference:
-    """Return the data that samples are compared with, by default that of the model."""
+    """Return the data that samples are compared with, by default what the model was trained on."""
     from zoo.evaluation import features as extractors
     from zoo.evaluation.reference import open_reference
 
     chosen = features or extractors.default(model.shape)
     extractor = extractors.build(chosen, model.shape, model.device)
-    return open_reference(data or _data_of(model, ref), model.shape, extractor)
-
-
-def _data_of(model: FieldModel, ref: str) -> str:
-    """Return the reference of the data that the model was trained on."""
     config = model.config
-    recipe = config.training.recipe if config else None
-    source = recipe.get("data") if recipe else None
-    used = source.get("use") if isinstance(source, dict) else None
-    data = used or (config.data.name if config else "")
+    if not data and config:
+        source = (config.training.recipe or {}).get("data")
+        used = source.get("use") if isinstance(source, dict) else None
+        data = str(used or config.data.name)
     if not data:
         raise ZooError(f"{ref} does not say what it was trained on; name it with --data")
-    return str(data)
+    return open_reference(data, model.shape, extractor)
 
 
 def _print_report(name: str, report: Report, as_json: bool) -> None:
-    """Print the figures of a model, as plain tables or as JSON."""
     if as_json:
         echo_json(msgspec.to_builtins(report))
         return
@@ -187,12 +176,6 @@ def _print_report(name: str, report: Report, as_json: bool) -> None:
     if report.model_metrics:
         click.echo()
         echo_table(["figure", "value"], [[n, _shown(e)] for n, e in report.model_metrics.items()])
-
-
-def _figures(outcome: Outcome) -> str:
-    """Return "frechet 9.7 ± 0.9, ... (35 s)"."""
-    shown = (f"{name} {_shown(estimate)}" for name, estimate in outcome.metrics.items())
-    return f"{', '.join(shown)} ({outcome.seconds:.0f} s)"
 
 
 def _setting(setting: Setting) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -23,7 +22,6 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the image files directly in `folder`, in alphabetical order."""
     return [p for p in _visible(folder) if p.suffix.lower() in SUFFIXES and p.is_file()]
 
 
@@ -43,15 +41,6 @@ def _list(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     if not flat and not classes:
         raise ZooError(f"{folder}: no image files in it ({', '.join(SUFFIXES)})")
     return flat, classes
-
-
-def _check_classes(test: Iterable[str], train: Iterable[str], folder: Path) -> None:
-    """Raise ZooError unless each class of the test split is one of the training split."""
-    if unknown := sorted({*test} - {*train}):
-        raise ZooError(
-            f"{folder}: holds the classes {', '.join(unknown)}, which the train folder "
-            "does not; give both the same subfolders"
-        )
 
 
 def load_folder(request: Request) -> Images:
@@ -78,7 +67,11 @@ def load_folder(request: Request) -> Images:
     names = [*found]
     if request.split == "test":
         names = [*_list(root / "train")[1]]
-        _check_classes(found, names, folder)
+        if unknown := sorted({*found} - {*names}):
+            raise ZooError(
+                f"{folder}: holds the classes {', '.join(unknown)}, which the train folder "
+                "does not; give both the same subfolders"
+            )
     labels = [names.index(name) for name, files in found.items() for _ in files]
     files = flat or [path for files in found.values() for path in files]
     return Images(

@@ -28,7 +28,6 @@ PIP = "pip install 'fieldzoo[data]'"
 
 
 def _options(request: Request, text: str) -> dict[str, str]:
-    """Return what follows the question mark."""
     try:
         options = dict(parse_qsl(text, strict_parsing=bool(text), keep_blank_values=True))
     except ValueError as error:
@@ -57,9 +56,6 @@ def _column(request: Request, table: Any, kind: str, asked: str | None, fits: li
 def load_hub(request: Request) -> Images:
     """Return a data set of images, with labels if it has one column of classes.
 
-    Args:
-        request: the argument is OWNER/NAME or a local folder, then ?option=value&...
-
     Raises:
         ZooError: the package datasets is not installed, the data set or a split or a column is not
             there, or an image is unreadable.
@@ -82,19 +78,10 @@ def load_hub(request: Request) -> Images:
 
 
 def _fetch(path: str, config: str | None, split: str) -> Any:
-    """Return a split of a data set, a `datasets.Dataset`; of the Hub's, as on this disk if it is.
+    """Return a `datasets.Dataset`; of the Hub's, as on this disk if it is.
 
     A Hub that does not answer one question is not asked another: by itself, the client asks six
-    times over half a minute, and writes a line about each.
-
-    Args:
-        path: OWNER/NAME on the Hub, or a local folder.
-        config: of its configurations, None for its only or default one.
-        split: its name.
-
-    Raises:
-        Unreachable: the Hub does not answer, and the data set is not on this disk.
-        Exception: whatever `datasets` raises.
+    times over half a minute, and writes a line about each. Raises whatever `datasets` raises.
     """
     import datasets
 
@@ -130,7 +117,6 @@ def _cached(path: str, config: str | None, split: str, reason: str) -> Any:
 
 
 def _images(request: Request, table: Any, options: dict[str, str], name: str) -> Images:
-    """Return the images and labels of a table."""
     import datasets
 
     pictures = [n for n, f in table.features.items() if isinstance(f, datasets.Image)]

@@ -63,11 +63,7 @@ class Images:
 
 
 def check_finite(x: Tensor, where: str) -> None:
-    """Check that `x`, shape (N, *), is finite.
-
-    Raises:
-        ZooError: it is not; the error has the number of such samples and the index of the first.
-    """
+    """Raise ZooError unless `x`, shape (N, *), is finite; it counts the samples that are not."""
     bad = (~x.flatten(1).isfinite()).any(dim=1).nonzero().flatten()
     if len(bad):
         raise ZooError(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,6 @@ from zoo.errors import ZooError
 VARIABLE = "ZOO_DATA"
 DIGITS_LICENCE = "CC BY 4.0 (Alpaydin and Kaynak, UCI Machine Learning Repository)"
 HOLD_OUT = 6
-FASHION_LICENCE = "MIT (Zalando SE, Fashion-MNIST)"
-FASHION_HUB = "zalando-datasets/fashion_mnist?image=image&label=label"
-CIFAR_LICENCE = "not stated by its authors (A. Krizhevsky, V. Nair, G. Hinton)"
-CIFAR_HUB = "uoft-cs/cifar10?image=img&label=label"
 CIFAR_FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
 # The folder inside the archive; the files may be in it, or directly in the folder cifar10.
 ARCHIVE = "cifar-10-batches-bin"
@@ -69,21 +66,15 @@ def _folders(name: str) -> list[Path]:
 def _load_named(
     request: Request,
     name: str,
-    *,
     read: Callable[[Path, str], Images | None],
     files: str,
     hub: str,
     licence: str,
 ) -> Images:
-    """Return a split of a data set, under its name and licence.
+    """Return a split of the data set `name`: read from a folder, else from the Hub.
 
-    Args:
-        request: for the split.
-        name: of the data set, and of the folder of its files.
-        read: returns a split from the files in a folder, None if they are not there.
-        files: what the user has to put there, for the error.
-        hub: the argument of "hf:" where the Hub has it.
-        licence: of the data, in words.
+    `read` returns None where the files are not in the folder. An error says to put `files` there.
+    `hub` is the argument of "hf:".
 
     Raises:
         ZooError: the files are broken, or neither they nor the Hub are at hand (says what to do).
@@ -104,27 +95,8 @@ def _load_named(
 
 
 def _read_fashion_mnist(folder: Path, split: str) -> Images | None:
-    if all(find(folder, file) for file in FILES[split]):
-        return read_split(folder, split, name="fashion-mnist", licence=FASHION_LICENCE)
-    return None
-
-
-def load_fashion_mnist(request: Request) -> Images:
-    """Return a split of Fashion-MNIST, (1, 28, 28), from its four idx files, else from the Hub.
-
-    Raises:
-        ZooError: neither is available (the error says what to do), or files cannot be read.
-    """
-    names = ", ".join(f"{name}.gz" for pair in FILES.values() for name in pair)
-    files = f"{names} (with or without .gz)"
-    return _load_named(
-        request,
-        "fashion-mnist",
-        read=_read_fashion_mnist,
-        files=files,
-        hub=FASHION_HUB,
-        licence=FASHION_LICENCE,
-    )
+    there = all(find(folder, file) for file in FILES[split])
+    return read_split(folder, split, name="", licence="") if there else None
 
 
 def _records(path: Path) -> torch.Tensor:
@@ -149,17 +121,26 @@ def _read_cifar10(folder: Path, split: str) -> Images | None:
         if all(file.is_file() for file in files):
             records = torch.cat([_records(file) for file in files])
             images = records[:, 1:].reshape(-1, 3, 32, 32).clone()
-            return Images(images, records[:, 0].long(), CLASSES, "cifar10", CIFAR_LICENCE)
+            return Images(images, records[:, 0].long(), CLASSES, name="", licence="")
     return None
 
 
-def load_cifar10(request: Request) -> Images:
-    """Return a split of CIFAR-10, (3, 32, 32), from its binary files, else from the Hub.
-
-    Raises:
-        ZooError: neither is available (the error says what to do), or files are broken.
-    """
-    files = f"{CIFAR_FILES[request.split][0]} and the other .bin files of cifar-10-binary.tar.gz"
-    return _load_named(
-        request, "cifar10", read=_read_cifar10, files=files, hub=CIFAR_HUB, licence=CIFAR_LICENCE
-    )
+_IDX = ", ".join(f"{name}.gz" for pair in FILES.values() for name in pair)
+# Images (1, 28, 28).
+load_fashion_mnist = partial(
+    _load_named,
+    name="fashion-mnist",
+    read=_read_fashion_mnist,
+    files=f"{_IDX} (with or without .gz)",
+    hub="zalando-datasets/fashion_mnist?image=image&label=label",
+    licence="MIT (Zalando SE, Fashion-MNIST)",
+)
+# Images (3, 32, 32).
+load_cifar10 = partial(
+    _load_named,
+    name="cifar10",
+    read=_read_cifar10,
+    files="data_batch_1.bin, test_batch.bin and the other .bin files of cifar-10-binary.tar.gz",
+    hub="uoft-cs/cifar10?image=img&label=label",
+    licence="not stated by its authors (A. Krizhevsky, V. Nair, G. Hinton)",
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from zoo.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from zoo.data.folder import load_folder
@@ -20,22 +19,16 @@ from zoo.files import as_path
 MAX_SIZE = 4096
 
 
-class Source(NamedTuple):
-    """A source of data: its loader, and the argument after the colon, "" for none."""
-
-    load: Callable[[Request], Images]
-    argument: str = ""
-
-
-SOURCES = {
-    "cifar10": Source(load_cifar10),
-    "digits": Source(load_digits),
-    "fashion-mnist": Source(load_fashion_mnist),
-    "folder": Source(load_folder, "PATH"),
-    "hf": Source(load_hub, "OWNER/NAME"),
-    "idx": Source(load_idx, "PATH"),
-    "npz": Source(load_npz, "PATH"),
-    "toy": Source(load_toy, "NAME"),
+# Name -> (loader, the argument after the colon, "" for none).
+SOURCES: dict[str, tuple[Callable[[Request], Images], str]] = {
+    "cifar10": (load_cifar10, ""),
+    "digits": (load_digits, ""),
+    "fashion-mnist": (load_fashion_mnist, ""),
+    "folder": (load_folder, "PATH"),
+    "hf": (load_hub, "OWNER/NAME"),
+    "idx": (load_idx, "PATH"),
+    "npz": (load_npz, "PATH"),
+    "toy": (load_toy, "NAME"),
 }
 
 
@@ -64,13 +57,13 @@ def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
     scheme, colon, argument = ref.partition(":")
     if scheme not in SOURCES:
         raise _unknown(ref, scheme)
-    source = SOURCES[scheme]
-    if bool(argument) != bool(source.argument) or (colon and not argument):
-        spelling = f"{scheme}:{source.argument}" if source.argument else scheme
+    load_source, expected = SOURCES[scheme]
+    if bool(argument) != bool(expected) or (colon and not argument):
+        spelling = f"{scheme}:{expected}" if expected else scheme
         raise ZooError(f"data {ref!r}: expected {spelling}")
     if split not in SPLITS:
         raise ZooError(f"split {split!r}: no such split; {did_you_mean(split, SPLITS)}")
     if size is not None and not 1 <= size <= MAX_SIZE:
         raise ZooError(f"size = {size}: expected 1 to {MAX_SIZE} pixels")
-    data = source.load(Request(ref, argument, split, size))
+    data = load_source(Request(ref, argument, split, size))
     return data if size is None else resize(data, size)

@@ -130,11 +130,7 @@ def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> F
         close = did_you_mean(short, timm.list_models())
         hint = close if close.startswith("did") else "timm.list_models() names them"
         raise ZooError(f"features {name!r}: timm has no such model; {hint}")
-    try:
-        net = timm.create_model(model, pretrained=True, num_classes=0)
-    except Exception as error:  # timm, the Hub's client and the network raise many types
-        raise _no_weights(name, error) from error
-    net = net.to(device).eval()
+    net = _loaded(name, lambda: timm.create_model(model, pretrained=True, num_classes=0), device)
     config: Any = net.pretrained_cfg
     mean, deviation = (
         torch.tensor(config[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std")
@@ -161,11 +157,8 @@ def inception_features(shape: tuple[int, ...], device: torch.device) -> FeatureE
         module: Any = import_module("torch_fidelity.feature_extractor_inceptionv3")
     except ImportError as error:
         raise ZooError(f"features 'inception' need torch-fidelity: {INSTALL}") from error
-    try:
-        net = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    except Exception as error:  # a download fails in many ways
-        raise _no_weights("inception", error) from error
-    net = net.to(device).eval()
+    extractor = module.FeatureExtractorInceptionV3
+    net = _loaded("inception", lambda: extractor("inception-v3-compat", ["2048"]), device)
 
     def compute(x: Tensor) -> Tensor:
         levels = ((colour(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -175,6 +168,10 @@ def inception_features(shape: tuple[int, ...], device: torch.device) -> FeatureE
     return FeatureExtractor("inception", "Inception features (FID)", compute)
 
 
-def _no_weights(name: str, error: Exception) -> ZooError:
-    reason = one_line(error)[:200] or type(error).__name__
-    return ZooError(f"features {name!r}: their weights cannot be loaded: {reason}")
+def _loaded(name: str, make: Callable[[], Any], device: torch.device) -> Any:
+    """Return the network that `make` loads, on the device, in evaluation mode."""
+    try:
+        return make().to(device).eval()
+    except Exception as error:  # timm, the Hub's client and the network raise many types
+        reason = one_line(error)[:200]
+        raise ZooError(f"features {name!r}: their weights cannot be loaded: {reason}") from error

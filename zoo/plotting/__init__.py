@@ -21,8 +21,8 @@ from zoo.plotting.pages import (
     radial_densities,
     trajectories,
 )
-from zoo.plotting.png import check_png, write_png
 from zoo.plotting.radial import RadialLaw, draw_radial_densities, radial_law, radial_laws
+from zoo.plotting.style import check_png, write_png
 
 __all__ = [
     "FieldLines",

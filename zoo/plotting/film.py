@@ -57,11 +57,6 @@ def denoise_along(model: FieldModel, drawn: Trajectory) -> Tensor:
     return torch.stack([flow.denoise(x, t) for x, t in pairs]).cpu()
 
 
-def sample_colour(i: int) -> str:
-    """Return the colour of sample i: of its rows' labels, and of its line below."""
-    return PALETTE[i % len(PALETTE)]
-
-
 def draw_film(axes: Axes, drawn: Trajectory, denoised: Tensor | None, title: str) -> None:
     """Draw the strips of a trajectory of images; arguments as for `film`."""
     tiles = film(drawn, denoised)
@@ -81,7 +76,7 @@ def draw_film(axes: Axes, drawn: Trajectory, denoised: Tensor | None, title: str
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for row, label in enumerate(axes.get_yticklabels()):
-        label.set_color(sample_colour(row // len(kinds)))
+        label.set_color(PALETTE[row // len(kinds) % len(PALETTE)])
 
 
 def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
@@ -92,7 +87,7 @@ def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
     typical = ((alpha * data).square() + sigma.square()).sqrt()
     axes.plot(t, typical, color=QUIET, lw=1.2, ls=":", label="typical of the kernel")
     for i, one in enumerate(drawn.rms[:-1].T):
-        axes.plot(t, one, color=sample_colour(i), lw=1.2)
+        axes.plot(t, one, color=PALETTE[i % len(PALETTE)], lw=1.2)
     axes.legend(loc="upper right", frameon=False, fontsize=8)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -104,13 +99,9 @@ def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
 def draw_trajectories(
     axes: Axes, drawn: Trajectory, title: str, data: Tensor | None = None
 ) -> None:
-    """Draw a trajectory in the plane, coloured by t; the dots are its samples.
+    """Draw a trajectory of a model with shape (2,), coloured by t; the dots are its samples.
 
-    Args:
-        axes: to draw on; its figure gets a bar of the times.
-        drawn: of a model with shape (2,).
-        title: of the axes.
-        data: points of the data set, (N, 2), drawn faintly behind.
+    The figure gets a bar of the times. Points of the data set, (N, 2), are drawn faintly behind.
     """
     ends = drawn.samples.double()
     paths, t = drawn.x.transpose(0, 1), drawn.t[:-1]

@@ -55,11 +55,7 @@ def field_lines(
 ) -> Figure:
     """Return the picture of a kernel's field lines in the half-plane (t, x), over p_t(x).
 
-    Args:
-        kernel: of dim 1.
-        data: the points that lines come from, (N, 1); by default three.
-        name: for the title.
-        progress: show a progress bar, where there is a terminal.
+    Lines come from the points `data`, (N, 1), by default three; `name` is for the title.
 
     Raises:
         ZooError: kernel or data are not of dimension 1.
@@ -102,8 +98,8 @@ def kernel_page(
             with.
         data: points of the plane, (N, 2).
         dim: of the radial densities.
-        n: number of trajectories.
-        seed: trajectory i depends on (seed, i) alone.
+        n: number of trajectories; trajectory i depends on (seed, i) alone.
+        seed: of the trajectories.
         steps: of the trajectories' solver, Heun's.
         progress: show progress bars, where there is a terminal.
 
@@ -128,10 +124,7 @@ def kernel_page(
 def comparison(builds: Mapping[str, Build], *, dim: int = 784, progress: bool = False) -> Figure:
     """Return the picture of several kernels: radial densities at equal median radius, field lines.
 
-    Args:
-        builds: kernels by name, as functions of dim; at most eight.
-        dim: of the radial densities.
-        progress: show progress bars, where there is a terminal.
+    `builds` are at most eight kernels by name as functions of dim, `dim` that of the densities.
 
     Raises:
         ZooError: no or too many kernels, or one that cannot be built at dim 1 or `dim`.
@@ -166,13 +159,8 @@ def trajectories(
     Images are shown as strips, x_t above E[x_0 | x_t], over the size of x_t; points of the plane
     as curves coloured by t.
 
-    Args:
-        model: trained or exact, of images with 1 or 3 channels or of points of the plane.
-        n: number of samples; by default 4 images or 64 points.
-        steps: solver steps; None for the model's default.
-        seed: sample i depends on (seed, i) alone, and is that of `FieldModel.sample`.
-        name: for the title.
-        progress: show a progress bar, where there is a terminal.
+    By default 4 images or 64 points, with the model's own steps; sample i depends on (seed, i)
+    alone, and is that of `FieldModel.sample`. `name` is for the title.
 
     Raises:
         ZooError: data of another shape, too many samples for one picture, n or steps below 1.
