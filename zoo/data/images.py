@@ -73,11 +73,7 @@ def check_finite(x: Tensor, where: str) -> None:
 
 
 def check_labels(labels: Tensor, n: int, where: str) -> int:
-    """Return the number of classes, 1 + the largest label, of `labels` for `n` samples.
-
-    Raises:
-        ZooError: the number of labels is not n, or a label is negative.
-    """
+    """Return the number of classes, 1 + the largest of `labels`; ZooError unless n, all >= 0."""
     if labels.shape != (n,):
         raise ZooError(f"{where}: labels of shape {tuple(labels.shape)} for {n} samples")
     if int(labels.min()) < 0:

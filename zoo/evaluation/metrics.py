@@ -97,16 +97,12 @@ DEFAULT = ("frechet", "kid", "prdc", "nearest")
 
 
 def parse_metrics(names: str) -> tuple[str, ...]:
-    """Return the metrics of a list such as "frechet,kid", each once.
-
-    Raises:
-        ZooError: an unknown metric.
-    """
+    """Return the metrics of a list such as "frechet,kid", each once; ZooError if one is unknown."""
     chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    known = (*METRICS, *MODEL_METRICS)
     for name in chosen:
-        if name not in METRICS and name not in MODEL_METRICS:
-            known = did_you_mean(name, [*METRICS, *MODEL_METRICS])
-            raise ZooError(f"no metric {name!r}; {known}")
+        if name not in known:
+            raise ZooError(f"no metric {name!r}; {did_you_mean(name, known)}")
     return chosen
 
 

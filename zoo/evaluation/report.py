@@ -116,21 +116,13 @@ def versions() -> dict[str, str]:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the report as JSON, whole or not at all.
-
-    Raises:
-        ZooError: the file cannot be written.
-    """
+    """Write the report as JSON, whole or not at all; ZooError where it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
 def read(path: Path) -> Report:
-    """Return the report in a file.
-
-    Raises:
-        ZooError: there is no such file, or it has another format.
-    """
+    """Return the report in a file; ZooError where there is none, or one of another format."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.MsgspecError) as error:

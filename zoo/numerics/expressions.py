@@ -133,8 +133,7 @@ class Expression:
 
     def __call__(self, **values: Any) -> Any:
         """Return the formula's value; `values` has one tensor or number per name that occurs."""
-        missing = self.names - values.keys()
-        if missing:
+        if missing := self.names - values.keys():
             raise self._error(f"no value for {', '.join(sorted(missing))}")
         numbers = {k: _number(v) if isinstance(v, (int, float)) else v for k, v in values.items()}
         return self._compiled(numbers)
@@ -168,8 +167,7 @@ def formula(
     """Return `given` as a function of `names`, called with them in that order.
 
     Args:
-        given: text for the expression parser; a number; or a callable, which is called with
-            `names` in order and `parameters` by keyword.
+        given: text; a number; or a callable, which gets `parameters` by keyword too.
         names: the variables, such as ("r", "t").
         argument: the option's name, for errors.
         parameters: more names with values from the user; a formula must use all of them.
@@ -188,12 +186,9 @@ def formula(
         given = Expression(given, {*names, *constants, *parameters}, argument=argument)
     if isinstance(given, Expression):
         expression = given
-        unused = sorted(parameters.keys() - expression.names)
-        if unused:
-            raise ZooError(
-                f"unknown option {unused[0]!r}: it does not occur in "
-                f"{argument} = {expression.text!r}"
-            )
+        if unused := sorted(parameters.keys() - expression.names):
+            asked = f"{argument} = {expression.text!r}"
+            raise ZooError(f"unknown option {unused[0]!r}: it does not occur in {asked}")
         fixed = {name: _number(value) for name, value in {**constants, **parameters}.items()}
         return lambda *args: expression(**dict(zip(names, args, strict=True)), **fixed)
     if not callable(given):

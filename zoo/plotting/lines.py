@@ -61,15 +61,9 @@ def trace(
     """Return the field lines of the points `data`, (N, 1), under a kernel of dim 1.
 
     They start at t_min and go, by Runge and Kutta's method in log t, to the time where noise is
-    REACH times as wide as the data.
-
-    Args:
-        kernel: the field kernel, of dim 1.
-        data: the points, float64.
-        per_point: lines from each, all of equal flux; an even number leaves out the one that
-            starts at the point itself, where the density of some kernels vanishes.
-        steps: of the solver.
-        progress: show a progress bar, where there is a terminal.
+    REACH times as wide as the data. `per_point` lines of equal flux leave each point. An even
+    number leaves out the one that starts at the point itself, where the density of some kernels
+    vanishes. `steps` are the solver's.
 
     Raises:
         ZooError: kernel or data are not of dimension 1; per_point or steps below 1.
