@@ -6,6 +6,7 @@ With several processes: torchrun --nproc-per-node 2 -m zoo eval NAME
 from __future__ import annotations
 
 from functools import partial
+from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,7 +190,5 @@ def _shown(estimate: Estimate) -> str:
     half = (estimate.high - estimate.low) / 2
     if half <= 1e-9 * abs(estimate.value):  # zero up to rounding
         return f"{estimate.value:.4g}"
-    from math import floor, log10
-
     places = max(0, 1 - floor(log10(half)))
     return f"{estimate.value:.{places}f} ± {half:.{places}f}"

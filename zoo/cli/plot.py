@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from zoo.interfaces import FieldKernel
 
-_KINDS = ("kernel", "model")
+_KIND = click.Choice(["kernel", "model"])
 # What every picture of one kernel is compared with, where it is at hand.
 _REFERENCE = "gaussian"
 # Option -> what it goes with: one kernel, several kernels, a model.
@@ -44,7 +44,7 @@ _GOES_WITH = {
 @option("--seed", type=int, help="Trajectory i depends on it and i [0].")
 @option("--steps", type=STEPS, help="Solver steps [64; a model: its default].")
 @option("--device", help="A model: cpu, cuda, cuda:1, ... [cpu].")
-@option("--as", "kind", type=click.Choice(_KINDS), help="What a name of both stands for.")
+@option("--as", "kind", type=_KIND, help="What a name of both stands for.")
 def command(
     names: tuple[str, ...],
     out: Path | None,
@@ -80,13 +80,14 @@ def command(
     ending = "-plot.png" if models else ".png"
     target = out or Path("-".join(stem(name) for name in names) + ending)
 
-    from zoo.plotting import check_png, write_png
+    from zoo.plotting import check_png, comparison, write_png
 
     check_png(target)
     if subject is _MODEL:
         figure = _model(names[0], device or "cpu", n=count, seed=seed or 0, steps=steps)
     elif subject is _SEVERAL:
-        figure = _several(names, dim or 784)
+        kernels = {name: _builder(name) for name in names}
+        figure = comparison(kernels, dim=dim or 784, progress=True)
     else:
         asked = {"n": count, "seed": seed, "steps": steps, "dim": dim}
         figure = _one(names[0], options, data, {k: v for k, v in asked.items() if v is not None})
@@ -100,12 +101,6 @@ def _model(name: str, device: str, **asked: Any) -> Figure:
     from zoo.sampling.distributed import parse_device
 
     return trajectories(load(name, device=parse_device(device)), name=name, progress=True, **asked)
-
-
-def _several(names: tuple[str, ...], dim: int) -> Figure:
-    from zoo.plotting import comparison
-
-    return comparison({name: _builder(name) for name in names}, dim=dim, progress=True)
 
 
 def _one(name: str, options: tuple[str, ...], data: str | None, asked: dict[str, int]) -> Figure:

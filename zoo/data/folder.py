@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from zoo.data.decode import ImageFile, decode_all
+from zoo.data.decode import decode_all
 from zoo.data.images import Images
 from zoo.data.request import SPLITS, Request
 from zoo.errors import ZooError
@@ -75,7 +75,7 @@ def load_folder(request: Request) -> Images:
     labels = [names.index(name) for name, files in found.items() for _ in files]
     files = flat or [path for files in found.values() for path in files]
     return Images(
-        decode_all([ImageFile(str(path), path) for path in files], request.size),
+        decode_all([(str(path), path) for path in files], request.size),
         torch.tensor(labels) if found else None,
         len(names) if found else 0,
         name=root.resolve().name,

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import torch
 
-from zoo.data.decode import ImageFile, decode_all
+from zoo.data.decode import decode_all
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, did_you_mean, one_line
@@ -127,9 +127,7 @@ def _images(request: Request, table: Any, options: dict[str, str], name: str) ->
     if not len(table):
         raise ZooError(f"{request.ref}: holds no samples")
     cells = table.cast_column(image, datasets.Image(decode=False))[image]
-    files = [
-        ImageFile(f"{request.ref}, number {i}", _source(cell or {})) for i, cell in enumerate(cells)
-    ]
+    files = [(f"{request.ref}, number {i}", _source(cell or {})) for i, cell in enumerate(cells)]
     labels, count = None, 0
     if options.get("label") or classes:
         label = _column(request, table, "label", options.get("label"), classes)

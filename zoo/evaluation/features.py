@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from zoo.errors import ZooError, did_you_mean, one_line
+from zoo.evaluation.garments import load_garment_net
 
 GREY = (1, 28, 28)
 # The garment features are multiplied by this, so that distances are tens, not hundredths.
@@ -65,8 +66,6 @@ def garments(shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
             f"features 'garments' take 1x28x28 images, not {'x'.join(map(str, shape))}; "
             "take 'pixels' or 'timm:NAME'"
         )
-    from zoo.evaluation.garments import load_garment_net
-
     net = load_garment_net().to(device)
     return FeatureExtractor(
         "garments",

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy
+import torch
 from msgspec import Struct, field
 
 import zoo
@@ -91,8 +93,6 @@ class Report(Struct, frozen=True):
 
 def machine(device: str) -> dict[str, str | int]:
     """Return the machine that the figures are computed on."""
-    import torch
-
     return {
         "system": platform.system(),
         "processor": platform.machine(),
@@ -104,9 +104,6 @@ def machine(device: str) -> dict[str, str | int]:
 
 def versions() -> dict[str, str]:
     """Return the versions that the figures depend on."""
-    import numpy
-    import torch
-
     return {
         "python": platform.python_version(),
         "fieldzoo": zoo.__version__,

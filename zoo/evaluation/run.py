@@ -37,8 +37,7 @@ def check_measurement(measurement: Measurement, model: FieldModel, reference: Re
     """Check, before anything is drawn, that this can be measured for `model`.
 
     Raises:
-        ZooError: too few samples or images of the data, or a metric that does not fit the model or
-            the features.
+        ZooError: too few samples or images, or a metric that does not fit model or features.
     """
     least = min_samples(measurement.metrics)
     if measurement.samples < least:
@@ -130,18 +129,14 @@ def class_accuracy(
                 model, setting, measurement, context, labels=labels, guidance=guidance
             )
         hits = [class_hits(x, labels, reference.extractor, model.range) for x in drawn]
-        if len(hits) == 1:
-            estimate = from_mean(hits[0])
-        elif hits:
-            estimate = from_seeds([float(h.mean()) for h in hits])
-        else:
-            continue
-        accuracy[f"class_accuracy_guidance_{guidance:g}"] = estimate
+        if hits:
+            one = len(hits) == 1
+            estimate = from_mean(hits[0]) if one else from_seeds([float(h.mean()) for h in hits])
+            accuracy[f"class_accuracy_guidance_{guidance:g}"] = estimate
     return accuracy
 
 
-def _ignore(_: object) -> None:
-    """Do nothing."""
+def _ignore(_: object) -> None: ...
 
 
 def evaluate(

@@ -179,7 +179,14 @@ def formula(
     """
     parameters = dict(parameters or {})
     constants = dict(constants or {})
-    check_parameters(parameters, {*names, *constants}, argument=argument)
+    reserved = {*names, *constants, *FUNCTIONS, "pi"}
+    for name, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ZooError(f"{name} = {value!r}; expected a number, a parameter of {argument}")
+        if not math.isfinite(value):
+            raise ZooError(f"{name} = {value}; expected a finite number")
+        if name in reserved:
+            raise ZooError(f"{name} is taken: it cannot be the name of a parameter of {argument}")
     if isinstance(given, (int, float)) and not isinstance(given, bool):
         given = repr(float(given))
     if isinstance(given, str):
@@ -194,18 +201,6 @@ def formula(
     if not callable(given):
         raise ZooError(f"{argument} = {given!r}; expected a formula as text or a callable")
     return partial(given, **parameters)
-
-
-def check_parameters(parameters: Mapping[str, Any], taken: Iterable[str], *, argument: str) -> None:
-    """Raise ZooError unless every parameter is a finite number with a free name."""
-    reserved = {*taken, *FUNCTIONS, "pi"}
-    for name, value in parameters.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ZooError(f"{name} = {value!r}; expected a number, a parameter of {argument}")
-        if not math.isfinite(value):
-            raise ZooError(f"{name} = {value}; expected a finite number")
-        if name in reserved:
-            raise ZooError(f"{name} is taken: it cannot be the name of a parameter of {argument}")
 
 
 def occurring(
