@@ -27,9 +27,6 @@ from zoo.host.registry import Found, find, is_own_law
 if TYPE_CHECKING:
     from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
 
-if TYPE_CHECKING:
-    from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
-
 # Kind of component -> the abstract class of zoo.interfaces that it has to be.
 _INTERFACES = {
     "kernels": "FieldKernel",
@@ -180,7 +177,7 @@ def target_of(found: Found) -> Callable[..., object]:
 
 
 def _check_options(found: Found, target: Callable[..., object], options: dict[str, Any]) -> None:
-    """Compare options with the target's signature, so that a wrong one is told before the call."""
+    """Compare options with the target's signature, to refuse a wrong one before the call."""
     known = options_of(found, target)
     if known is None:
         return

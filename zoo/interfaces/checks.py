@@ -134,7 +134,7 @@ def _check_between(name: str, value: Tensor, most: float) -> None:
     if value.device.type != "cpu" or not value.numel():
         return
     low, high = (float(end) for end in value.detach().aminmax())
-    # A radius may be NaN, where a state was lost: it is for the solver to tell at which t.
+    # A radius may be NaN, where a state was lost: the solver says at which t.
     if low < 0 or high > most or (math.isnan(low) and most < math.inf):
         kind = "a probability, 0 to 1" if most == 1 else "a radius, at least 0"
         raise ZooError(f"{name} = {high if high > most else low:g}; expected {kind}")

@@ -59,7 +59,7 @@ def norm_level(x: Tensor, sigma_data: float) -> Tensor:
 
 
 class CappedLevel:
-    """E[min(level, sd)^2 | t]^(1/2): how far x_t is from x_0, where |x_t| does not tell.
+    """E[min(level, sd)^2 | t]^(1/2): how far x_t is from x_0, where |x_t| does not show it.
 
     A level far above sd shows in |x_t|; below, only its law given t is known. Its second moment
     may be infinite (gravity) while this one never is, which is what bounds the loss. By a
@@ -102,7 +102,7 @@ class Preconditioned(Network):
         shape: data shape (C, H, W) or (d,).
         kernel: the field kernel.
         labels: number of classes, 0 for none.
-        augment: numbers per sample that tell how it was augmented, 0 for none.
+        augment: numbers per sample that describe its augmentation, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
 
     Raises:
@@ -162,7 +162,7 @@ class Preconditioned(Network):
         labels: Tensor | None,
         augment: Tensor | None,
     ) -> Tensor:
-        """Return what the backbone says of `inputs`, told the features of x and its levels."""
+        """Return the backbone's output for `inputs`, given the features of x and its levels."""
         alpha, sigma, typical = levels
         rms = x.flatten(1).square().mean(dim=1).sqrt()
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
