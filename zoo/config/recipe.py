@@ -90,7 +90,8 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         compile: run the loss through torch.compile; needs a C++ compiler, on CUDA triton.
         level_mean: mean of the log noise level (EDM, arXiv:2206.00364, table 1: P_mean).
         level_std: its standard deviation (P_std).
-        label_dropout: fraction of labels hidden in training, for guidance; needs labels in the network.
+        label_dropout: fraction of labels hidden in training, for guidance; needs a network with
+            labels.
         checkpoint_every: steps between checkpoints.
         log_every: steps between lines of the log.
         validate_every: images between two losses on the test split, averaged weights and fixed
