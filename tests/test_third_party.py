@@ -42,10 +42,10 @@ def test_the_wheel_holds_host_plugins_recipes_and_models(wheels):
         assert f"zoo/recipes/{file.name}" in names
     for file in (ROOT / "model_cards").glob("*/*"):
         assert f"zoo/model_cards/{file.parent.name}/{file.name}" in names
-    template = ROOT / "zoo" / "new_plugin" / "template"
-    assert "zoo/new_plugin/template/gitignore" in names
+    template = ROOT / "zoo" / "scaffold" / "template"
+    assert "zoo/scaffold/template/gitignore" in names
     for file in (*template.glob("*.toml"), *template.glob("*.md"), *template.rglob("*.py")):
-        assert f"zoo/new_plugin/template/{file.relative_to(template)}" in names
+        assert f"zoo/scaffold/template/{file.relative_to(template)}" in names
 
 
 def test_the_example_is_under_forty_lines():
@@ -100,7 +100,7 @@ def test_the_example_samples_and_its_samples_lie_on_the_moons(fresh):
 def test_the_example_keeps_what_its_components_promise(fresh):
     told = fresh("zoo", "check", "yukawa", "-k", "*-d2").splitlines()
     assert "yukawa-divergence-d2" in " ".join(told)
-    assert told[-1] == "yukawa: 18 of 18 checks pass"
+    assert told[-1] == "yukawa: 19 of 19 checks pass"
 
 
 def hub_with_weights(hub):
