@@ -25,7 +25,7 @@ def sample_sharded(
 ) -> Tensor | None:
     """Return model.sample(n, labels=labels, **options) in the first process, None in the others.
 
-    The result is that of one process, to the last bit on the CPU. Each process draws whole groups of 16.
+    The result is that of one process, to the last bit on the CPU. Each draws whole groups of 16.
 
     Args:
         model: the same in every process.
