@@ -3,10 +3,10 @@
     python benchmarks/comparison.py [-n 400] [--seeds 6] [--models PATTERN] [--page]
 
 Distance against evaluations for Euler, Heun and exp-abm3, then robustness: noise after each step,
-weights of few bits. Only what docs/comparison.json lacks is measured, and each outcome goes there
-as soon as it is known: an interrupted run goes on where it stopped, a model or a seed that arrives
-later costs itself alone, and several runs, each with --models of its own, share the work. Another
--n than the file has forgets what is there. --page only writes page and plots again. Needs
+weights of few bits. Only outcomes that docs/comparison.json lacks are measured, and each is saved
+as soon as it is measured. So an interrupted run can be continued, a new model or seed needs only
+its own runs, and several runs with different --models can work at the same time. Another -n than
+that of the file discards its outcomes. --page only writes the page and the plots. Needs
 Fashion-MNIST, as `zoo train` does.
 """
 
@@ -29,16 +29,20 @@ import zoo
 from zoo.evaluation import features
 from zoo.evaluation.reference import open_reference
 from zoo.evaluation.report import Setting, machine, versions
-from zoo.evaluation.run import Job, disturbed, outcome, sweep, training_scores
+from zoo.evaluation.run import evaluate_setting, training_scores
+from zoo.evaluation.settings import Measurement, perturbed, sweep
 from zoo.models.model import FieldModel
 
 DOCS = Path(__file__).parent.parent / "docs"
 DATA = "fashion-mnist"
-METRICS, SAMPLES = ("frechet", "kid", "prdc"), 400
+METRICS = ("frechet", "kid", "prdc")
+SAMPLES = 400
 SWEEP = {"exp-abm3": (9, 6, 20), "heun": (9, 17, 35), "euler": (9, 18, 35)}
-# Noise interrupts each step, which a multistep method does not survive; weights do not care.
-NOISE, NOISE_AT = (0.1, 0.2), ("heun", 17)
-BITS, BITS_AT = (8, 6, 5), ("exp-abm3", 9)
+# A one-step method for noise: a multistep method restarts after each noisy step.
+NOISE = (0.1, 0.2)
+NOISE_AT = ("heun", 17)
+BITS = (8, 6, 5)
+BITS_AT = ("exp-abm3", 9)
 
 
 def models() -> dict[str, FieldModel]:
@@ -48,15 +52,15 @@ def models() -> dict[str, FieldModel]:
 
 
 def settings(model: FieldModel) -> list[Setting]:
-    """Return what is measured of a model."""
+    """Return the settings under which a model is measured."""
     plain = [s for name, budgets in SWEEP.items() for s in sweep(model, [name], budgets)]
-    noisy = disturbed(sweep(model, [NOISE_AT[0]], [NOISE_AT[1]]), NOISE, ())
-    coarse = disturbed(sweep(model, [BITS_AT[0]], [BITS_AT[1]]), (), BITS)
+    noisy = perturbed(sweep(model, [NOISE_AT[0]], [NOISE_AT[1]]), NOISE, ())
+    coarse = perturbed(sweep(model, [BITS_AT[0]], [BITS_AT[1]]), (), BITS)
     return [*plain, *noisy, *coarse]
 
 
 class Task(NamedTuple):
-    """One outcome to be measured; its key says of what: other weights or samples are another."""
+    """One outcome to measure; its key identifies seed, model, weights, samples and setting."""
 
     name: str
     model: FieldModel
@@ -65,20 +69,22 @@ class Task(NamedTuple):
     key: str
 
 
-def tasks(job: Job) -> list[Task]:
-    """Return all that is to be known, seed by seed, cheap things first: all models have those."""
+def tasks(measurement: Measurement) -> list[Task]:
+    """Return all tasks, by seed, the cheap ones first, so that all models have those."""
     found = []
     for name, model in models().items():
         assert model.config is not None
         weights = [file.sha256[:16] for file in model.config.weights.files.values()]
         for setting in settings(model):
-            facts = [name, weights, job.samples, msgspec.to_builtins(setting)]
+            facts = [name, weights, measurement.samples, msgspec.to_builtins(setting)]
             part = model.solver_called(setting.solver).part
-            if part is not None and part.options:  # a model's own grid makes another outcome
+            if (
+                part is not None and part.options
+            ):  # the grid of the model's config is part of the key
                 facts.append(msgspec.to_builtins(part.options))
             found += [
                 Task(name, model, setting, seed, f"{seed} {json.dumps(facts)}")
-                for seed in job.seeds
+                for seed in measurement.seeds
             ]
     return sorted(found, key=lambda t: (t.seed, t.setting.nfe, not t.setting.plain))
 
@@ -93,17 +99,17 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def update(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Put change(what is in the file) there and return it; other runs wait meanwhile."""
+    """Replace the content of the file by change(content) under a lock, and return it."""
     with FileLock(f"{path}.lock"):
         found = change(read(path))
-        beside = path.with_suffix(".part")
-        beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        beside.replace(path)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
     return found
 
 
 def keep(path: Path, keys: set[str]) -> set[str]:
-    """Forget outcomes that `keys` have under no seed; return the keys of those that are known."""
+    """Drop outcomes that are in `keys` under no seed; return the keys of the others."""
     wanted = {facts_of(key) for key in keys}
 
     def current(found: dict[str, Any]) -> dict[str, Any]:
@@ -113,24 +119,24 @@ def keep(path: Path, keys: set[str]) -> set[str]:
     return set(update(path, current)["outcomes"])
 
 
-def measure(job: Job, path: Path, pattern: str) -> None:
-    """Add to docs/comparison.json what it lacks of the models that match."""
-    every = tasks(job)
+def measure(measurement: Measurement, path: Path, pattern: str) -> None:
+    """Measure the missing outcomes of the models that match, and add them to the file."""
+    every = tasks(measurement)
     known = keep(path, {task.key for task in every})
     missing = [t for t in every if t.key not in known and fnmatchcase(t.name, pattern)]
     if not missing:
         return
-    kind = features.build("garments", features.GREY, torch.device("cpu"))
-    reference = open_reference(DATA, features.GREY, kind)
+    extractor = features.build("garments", features.GREY, torch.device("cpu"))
+    reference = open_reference(DATA, features.GREY, extractor)
     facts = {
-        "samples": job.samples,
-        "training_images": training_scores(job, reference),
+        "samples": measurement.samples,
+        "training_images": training_scores(measurement, reference),
         "machine": machine("cpu"),
         "versions": versions(),
     }
     for name, model, setting, seed, key in missing:
         print(name, seed, setting, flush=True)
-        found = outcome(model, setting, replace(job, seeds=(seed,)), reference)[0]
+        found = evaluate_setting(model, setting, replace(measurement, seeds=(seed,)), reference)[0]
         figures = {name: estimate.value for name, estimate in found.metrics.items()}
         where = {"model": name, "seed": seed, "setting": msgspec.to_builtins(setting)}
         entry = {key: {**where, "metrics": figures}}
@@ -148,8 +154,8 @@ def main() -> None:
     path = arguments.docs / "comparison.json"
     if not arguments.page:
         samples = arguments.samples or read(path).get("samples", SAMPLES)
-        job = Job(METRICS, samples, tuple(range(arguments.seeds)))
-        measure(job, path, arguments.models)
+        measurement = Measurement(METRICS, samples, tuple(range(arguments.seeds)))
+        measure(measurement, path, arguments.models)
     write_page(read(path), arguments.docs)
 
 

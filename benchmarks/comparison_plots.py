@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comparison_records import Record, disturbance, plain, short
+from comparison_records import Record, perturbation, plain, short
 from matplotlib.figure import Figure
 
 LABEL = "Frechet distance, garment features"
@@ -48,15 +48,17 @@ def draw_evaluations(records: list[Record], path: Path) -> None:
 
 
 def draw_robustness(records: list[Record], path: Path) -> None:
-    """Draw the distance under each disturbance, a group of bars per disturbance."""
-    hurt = [r for r in records if disturbance(r["setting"])]
-    labels = sorted({disturbance(r["setting"]) for r in hurt}, key=lambda x: ("bits" in x, x))
-    names = sorted({r["model"] for r in hurt})
+    """Draw the distance under each perturbation, a group of bars per perturbation."""
+    perturbed = [r for r in records if perturbation(r["setting"])]
+    labels = sorted({perturbation(r["setting"]) for r in perturbed}, key=lambda x: ("bits" in x, x))
+    names = sorted({r["model"] for r in perturbed})
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
     for i, name in enumerate(names):
         found = {
-            disturbance(r["setting"]): r["metrics"]["frechet"] for r in hurt if r["model"] == name
+            perturbation(r["setting"]): r["metrics"]["frechet"]
+            for r in perturbed
+            if r["model"] == name
         }
         places = [j + 0.8 * (i + 0.5) / len(names) - 0.4 for j in range(len(labels))]
         values = [found[x]["value"] if x in found else 0.0 for x in labels]

@@ -1,4 +1,4 @@
-"""What the comparison found, put together over seeds, and two models set against each other."""
+"""The records of the comparison: pooled over seeds, and ratios between two models."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ def short(name: str) -> str:
     return name.partition("-")[0]
 
 
-def disturbance(setting: Record) -> str:
-    """Return how a setting is disturbed, "" where it is not."""
+def perturbation(setting: Record) -> str:
+    """Return the perturbation of a setting, "" for none."""
     if setting.get("bits"):
         return f"{setting['bits']} bits"
     return f"noise {setting['noise']:g}" if setting.get("noise") else ""
 
 
-def walk(record: Record) -> tuple[str, int]:
+def solver_and_nfe(record: Record) -> tuple[str, int]:
     """Return a record's solver and its evaluations."""
     return record["setting"]["solver"], record["setting"]["nfe"]
 
 
 def order(record: Record) -> tuple[Any, ...]:
-    """Return what records are sorted by: solver, evaluations, disturbance, model."""
-    return *walk(record), disturbance(record["setting"]), record["model"]
+    """Return the sort key of a record: solver, evaluations, perturbation, model."""
+    return *solver_and_nfe(record), perturbation(record["setting"]), record["model"]
 
 
 def plain(records: list[Record]) -> list[Record]:
-    """Return the undisturbed records, by solver and evaluations."""
-    return sorted((r for r in records if not disturbance(r["setting"])), key=order)
+    """Return the records without perturbation, by solver and evaluations."""
+    return sorted((r for r in records if not perturbation(r["setting"])), key=order)
 
 
 def figure(by_seed: dict[int, float]) -> Record:
@@ -64,9 +64,8 @@ def pooled(outcomes: list[Record]) -> list[Record]:
 def ratio(own: Record, other: Record) -> Record | None:
     """Return the geometric mean, over seeds that both have, of one Frechet distance by the other.
 
-    A seed's starting points are the same for all models but for the law of their radii, so that
-    what is lucky for one is so for the other: the ratio is known far better than either distance.
-    None without two such seeds.
+    With one seed all models start from the same points up to the radii, so the errors of both are
+    correlated and the ratio is far more precise than either distance. None without two such seeds.
     """
     one, two = (r["metrics"]["frechet"]["by_seed"] for r in (own, other))
     logs = {seed: math.log(one[seed] / two[seed]) for seed in one.keys() & two.keys()}

@@ -4,12 +4,12 @@
         [--steps 16 18 20]
 
 Draws samples of every bundled model that was trained to the end, from the same starting points
-under its own solver: with as many steps as its config.json says (or with each of --steps) and with
-as many as take --nfe evaluations; of a model with classes as many of each. Prints the Frechet
-distances on garment features (of digits, on pixels) and their ratio, with the 95 % interval of the
-jackknife that leaves out the same samples of both. Writes docs/default_steps.json, the records of a
-model and a seed in place of what was there, and prints them all as the table of docs/solvers.md.
-Several runs, each with PATTERNs of its own, share the work.
+under its own solver: with the steps of its config.json (or with each of --steps), and with those
+that take --nfe evaluations; a model with classes draws equally many of each. Prints the Frechet
+distances on garment features (for digits, on pixels) and their ratio, with the 95 % interval of
+the jackknife that leaves out the same samples of both. Writes docs/default_steps.json, where it
+replaces the records of the same model and seed, and prints all records as the table of
+docs/solvers.md. Several runs with different PATTERNs can work at the same time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from zoo.evaluation.intervals import Estimate
 from zoo.evaluation.metrics import Samples
 from zoo.evaluation.reference import Reference, open_reference
 from zoo.evaluation.report import Setting, machine, versions
-from zoo.evaluation.run import Job, outcome, own_setting, sweep
+from zoo.evaluation.run import evaluate_setting
+from zoo.evaluation.settings import Measurement, model_setting, sweep
 
 FILE = Path(__file__).parents[1] / "docs" / "default_steps.json"
 Interval = tuple[float, float, float]
@@ -58,20 +59,23 @@ def reference_of(data: str, shape: tuple[int, ...]) -> Reference:
     return open_reference(data, shape, kind)
 
 
-def compare(name: str, steps: list[int], nfe: int, job: Job) -> list[dict[str, Any]]:
-    """Return a record per number of steps, the model's own where none is given."""
+def compare(
+    name: str, steps: list[int], nfe: int, measurement: Measurement
+) -> list[dict[str, Any]]:
+    """Return a record per number of steps, by default for the model's own."""
     model = zoo.load(name)
     assert model.config is not None
     reference = reference_of(model.config.data.name, model.shape)
-    own = own_setting(model, None, None)
+    own = model_setting(model, None, None)
     many = sweep(model, [own.solver], [nfe])[0]
-    settings = [own_setting(model, None, count) for count in steps] or [own]
+    settings = [model_setting(model, None, count) for count in steps] or [own]
 
     def drawn(setting: Setting) -> tuple[Samples, Interval]:
-        found, (samples,) = outcome(model, setting, job, reference)
+        found, (samples,) = evaluate_setting(model, setting, measurement, reference)
         return samples, interval(found.metrics["frechet"])
 
-    (base, far), records = drawn(many), []
+    base, far = drawn(many)
+    records = []
     for setting in settings:
         samples, near = drawn(setting)
         ratio = interval(frechet_ratio(samples, base, reference))
@@ -84,8 +88,8 @@ def compare(name: str, steps: list[int], nfe: int, job: Job) -> list[dict[str, A
                 "nfe_many": many.nfe,
                 "frechet_many": far,
                 "ratio": ratio,
-                "samples": job.samples,
-                "seed": job.seeds[0],
+                "samples": measurement.samples,
+                "seed": measurement.seeds[0],
             }
         )
         print(
@@ -124,11 +128,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    job = Job(("frechet",), given.samples, (given.seed,))
+    measurement = Measurement(("frechet",), given.samples, (given.seed,))
     facts = {"machine": machine("cpu"), "versions": versions()}
     for name in MODELS:
         if any(fnmatchcase(name, pattern) for pattern in given.patterns):
-            new = compare(name, given.steps, given.nfe, job)
+            new = compare(name, given.steps, given.nfe, measurement)
 
             def with_new(
                 old: dict[str, Any], name: str = name, new: list[dict[str, Any]] = new

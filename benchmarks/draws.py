@@ -2,8 +2,8 @@
 
     python benchmarks/draws.py [--rounds 15] [--batch 4096] [--json out.json]
 
-Images of 3x32x32. A perturbation is x_t in float32 from data and times that are there; starting
-points are float64, and so is what they are compared with.
+Images of 3x32x32. A perturbation is x_t in float32 from given data and times. Starting points and
+their reference are float64.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ KERNELS = ("gravity", "pfgmpp", "gaussian", "tanh")
 
 def main() -> None:
     given = arguments(__doc__, rounds=15, batch=4096)
-    n, dim = given.batch, 3 * 32 * 32
+    n = given.batch
+    dim = 3 * 32 * 32
     data = torch.rand(n, *SHAPE) * 2 - 1
     levels = (torch.randn(n, dtype=torch.float64) * 1.2 - 1.2).exp()
     kernels = {name: zoo.kernel(name, dim=dim) for name in KERNELS}

@@ -1,10 +1,10 @@
-"""The exact field of a data set against the two matrix products that it cannot do without.
+"""The exact field of a data set against the two matrix products that it needs.
 
     python benchmarks/exact_field.py [--rounds 5] [--sources 60000] [--json out.json]
 
 x has the size of Fashion-MNIST: random numbers cost the same. The products are those of the
 states with all sources (for the distances) and of the weights with all sources (for the mean),
-each at once. Memory is what the process needs at most beyond torch and the data, in another run
+each in one call. Memory is the peak of the process beyond torch and the data, in a separate run
 without the products.
 """
 
@@ -20,7 +20,8 @@ from torch import Tensor
 
 import zoo
 
-DIM, BATCH = 784, 256
+DIM = 784
+BATCH = 256
 KERNELS = ("gravity", "gaussian", "vp", "tanh")
 
 
@@ -46,8 +47,9 @@ def resident_mb(field: str) -> float:
 
 
 def memory(name: str, sources: int) -> None:
-    """Print how many MB a model and an evaluation take at most beyond what is there before."""
-    data, x = data_of(sources), 2 * torch.randn(BATCH, DIM)
+    """Print the peak memory of a model and an evaluation in MB, beyond that before."""
+    data = data_of(sources)
+    x = 2 * torch.randn(BATCH, DIM)
     torch.mm(x, data[:BATCH].T)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of making the data
     before = resident_mb("VmRSS")
@@ -58,7 +60,8 @@ def memory(name: str, sources: int) -> None:
 
 def main() -> None:
     given = arguments(__doc__, rounds=5, sources=60_000)
-    data, x = data_of(given.sources), 2 * torch.randn(BATCH, DIM)
+    data = data_of(given.sources)
+    x = 2 * torch.randn(BATCH, DIM)
     weights = torch.rand(BATCH, given.sources)
 
     def products() -> None:

@@ -1,17 +1,17 @@
 """The exact field of Gaussian data under an isotropic kernel, by quadrature over the radius.
 
 With data N(0, s^2 I) in d dimensions, R = |x|, nu = d/2 - 1 and z = R r / s^2, the density of x at
-distance r from its source is, but for factors that do not depend on r,
+distance r from its source is, up to factors that do not depend on r,
 
     exp(-(R^2 + r^2) / (2 s^2)) I_nu(z) z^-nu,   and   E[x_0 | x, r] = (1 - r A(z) / R) x
 
-with A = I_{nu+1} / I_nu (the von Mises-Fisher mean). r has the kernel's law, so
+with A = I_{nu+1} / I_nu (the von Mises-Fisher mean). r follows the kernel, so
 
     E[x_0 | x_t = x] = (1 - E[r A | x] / R) x.
 
 I_nu by its expansion for large nu, DLMF 10.41.3 and 10.41.5, in x = z / nu: right to 1e-10 from
-nu = 100 on. No sample's level is told: it is what the state says of it, and along the exact ODE it
-says less and less once the noise falls below s (2/d)^(1/4).
+nu = 100 on. The level of a sample is not given. It is inferred from the state, which determines it
+less and less along the exact ODE once the noise falls below s (2/d)^(1/4).
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class GaussianPosterior:
     def __init__(self, kernel: SelfSimilarKernel, std: float) -> None:
         if kernel.dim < 202:
             raise ValueError(f"dim = {kernel.dim}; the expansions take at least 202")
-        self._kernel, self._std, self._nu = kernel, std, kernel.dim / 2 - 1
+        self._kernel = kernel
+        self._std = std
+        self._nu = kernel.dim / 2 - 1
         upper = (1 - _QUANTILES).clamp(max=1 - 1e-15)
         quantiles = torch.cat([_QUANTILES, upper]).sort().values
         self._unit = kernel.radial_icdf(quantiles, 1.0)
@@ -58,11 +60,12 @@ class GaussianPosterior:
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Return E[x_0 | x_t = x] like x, t a scalar or (B,)."""
         size = x.double().flatten(1).norm(dim=1)
-        return over(self.share(size, t), x) * x
+        return over(self.shrinkage(size, t), x) * x
 
-    def share(self, size: Tensor, t: Tensor) -> Tensor:
+    def shrinkage(self, size: Tensor, t: Tensor) -> Tensor:
         """Return E[x_0 | x] over x, by R = |x| (B,) and t."""
-        size, t = size[:, None], torch.as_tensor(t, dtype=torch.float64).reshape(-1, 1)
+        size = size[:, None]
+        t = torch.as_tensor(t, dtype=torch.float64).reshape(-1, 1)
         if not self._kernel.random_level:
             return (self._std**2 / (self._std**2 + t**2)).expand_as(size)[:, 0]
         r, weights = self._nodes(size, t)
@@ -95,11 +98,11 @@ class GaussianPosterior:
 
         def slope(log_t: float, log_size: object) -> object:
             at = torch.as_tensor(log_size).exp()
-            return (1 - self.share(at, torch.tensor(math.exp(log_t)))).numpy()
+            return (1 - self.shrinkage(at, torch.tensor(math.exp(log_t)))).numpy()
 
         span = math.log(self._kernel.t_max), math.log(self._kernel.t_min)
-        walked = solve_ivp(slope, span, size.log().numpy(), "DOP853", rtol=1e-10, atol=1e-10)
-        return over(torch.from_numpy(walked.y[:, -1]).exp() / size, x) * x
+        solution = solve_ivp(slope, span, size.log().numpy(), "DOP853", rtol=1e-10, atol=1e-10)
+        return over(torch.from_numpy(solution.y[:, -1]).exp() / size, x) * x
 
 
 def _bessel(x: Tensor, nu: float) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
     python benchmarks/lifted.py FOLDER [--data digits] [--images 1000000] [-n 2000]
         [--solver exp-abm3] [--nfe 18]
 
-Trains a small UNet2DModel on digits or Fashion-MNIST as diffusers' own examples do
+Trains a small UNet2DModel on digits or Fashion-MNIST as the examples of diffusers do
 (DDPMScheduler.add_noise, mean squared error of epsilon) and saves it by save_pretrained, unless
 FOLDER is there. Then measures, by zoo.evaluation on pixels or garment features, samples of its
 Gaussian ODE and of gravity, tanh, exp and pfgmpp lifted from it, from the same seed, with as many
@@ -31,7 +31,8 @@ from zoo.data import load
 from zoo.evaluation import features
 from zoo.evaluation.reference import open_reference
 from zoo.evaluation.report import machine, versions
-from zoo.evaluation.run import Job, outcome, sweep, training_scores
+from zoo.evaluation.run import evaluate_setting, training_scores
+from zoo.evaluation.settings import Measurement, sweep
 
 KERNELS = ("gaussian", "gravity", "tanh", "exp", "pfgmpp")
 METRICS = ("frechet", "kid", "prdc")
@@ -73,18 +74,21 @@ TASKS = {
 def train(folder: Path, name: str, count: int) -> None:
     """Train on `count` images, Adam with a cosine rate, bf16 autocast; save a pipeline."""
     torch.manual_seed(0)
-    task, scheduler, data = TASKS[name], DDPMScheduler(), load(name)
-    network, batch, steps = task.network(), task.batch, count // task.batch
+    task = TASKS[name]
+    data = load(name)
+    scheduler = DDPMScheduler()
+    network = task.network()
+    steps = count // task.batch
     adam = torch.optim.Adam(network.parameters(), lr=task.rate)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     started = time.monotonic()
     for step in range(steps):
-        images = data.batch(torch.randint(len(data), (batch,)))
+        images = data.batch(torch.randint(len(data), (task.batch,)))
         noise = torch.randn_like(images)
-        times = torch.randint(scheduler.config.num_train_timesteps, (batch,))
+        times = torch.randint(scheduler.config.num_train_timesteps, (task.batch,))
         with torch.autocast("cpu", torch.bfloat16):
-            said = network(scheduler.add_noise(images, noise, times), times).sample
-        loss = mse_loss(said.float(), noise)
+            predicted = network(scheduler.add_noise(images, noise, times), times).sample
+        loss = mse_loss(predicted.float(), noise)
         adam.zero_grad()
         torch.autograd.backward(loss)
         adam.step()
@@ -95,7 +99,7 @@ def train(folder: Path, name: str, count: int) -> None:
     DDPMPipeline(network.eval(), scheduler).save_pretrained(folder)
 
 
-def measure(job: Job, folder: Path, name: str, solver: str, nfe: int) -> None:
+def measure(measurement: Measurement, folder: Path, name: str, solver: str, nfe: int) -> None:
     """Measure every kernel; FOLDER.json has those that are done."""
     task = TASKS[name]
     shape = (1, task.side, task.side)
@@ -103,13 +107,14 @@ def measure(job: Job, folder: Path, name: str, solver: str, nfe: int) -> None:
         name, shape, features.build(task.features, shape, torch.device("cpu"))
     )
     rows: dict[str, object] = {}
-    facts = {"data": name, "samples": job.samples, "seeds": list(job.seeds)}
-    facts |= {"training_images": training_scores(job, reference)}
+    facts = {"data": name, "samples": measurement.samples, "seeds": list(measurement.seeds)}
+    facts |= {"training_images": training_scores(measurement, reference)}
     facts |= {"machine": machine("cpu"), "versions": versions(), "kernels": rows}
     base = None
     for kernel in KERNELS:
         model = zoo.load(folder, kernel=kernel)
-        found, (samples,) = outcome(model, sweep(model, [solver], [nfe])[0], job, reference)
+        (setting,) = sweep(model, [solver], [nfe])
+        found, (samples,) = evaluate_setting(model, setting, measurement, reference)
         base = base or samples
         against = frechet_ratio(samples, base, reference)
         rows[kernel] = {**msgspec.to_builtins(found), "ratio": msgspec.to_builtins(against)}
@@ -126,9 +131,9 @@ def measure(job: Job, folder: Path, name: str, solver: str, nfe: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of the pipeline")
+    parser.add_argument("folder", type=Path, help="folder of the pipeline")
     parser.add_argument("--data", choices=TASKS, default="digits")
-    parser.add_argument("--images", type=int, help="to train on [as the task says]")
+    parser.add_argument("--images", type=int, help="training images [by task]")
     parser.add_argument("-n", type=int, default=2000, dest="samples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--solver", default="exp-abm3")
@@ -138,8 +143,8 @@ def main() -> None:
     folder: Path = arguments.folder.resolve()
     if not folder.is_dir():
         train(folder, arguments.data, arguments.images or TASKS[arguments.data].images)
-    job = Job(METRICS, arguments.samples, (arguments.seed,))
-    measure(job, folder, arguments.data, arguments.solver, arguments.nfe)
+    measurement = Measurement(METRICS, arguments.samples, (arguments.seed,))
+    measure(measurement, folder, arguments.data, arguments.solver, arguments.nfe)
 
 
 if __name__ == "__main__":

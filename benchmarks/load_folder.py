@@ -4,7 +4,7 @@
 
 A U-Net of 35.7 M parameters in float32 under gravity, saved and read again while the file is in
 memory. Both ways end with a network ready to run; zoo.load finds, reads and checks the folder too.
-Where diffusers is installed, its own UNet2DModel of the size of ddpm-cifar10-32 is loaded beside.
+If diffusers is installed, its UNet2DModel of the size of ddpm-cifar10-32 is loaded too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def diffusers_run(folder: Path) -> dict[str, Run]:
         from diffusers import UNet2DModel
     except ImportError:
         return {}
-    down, up = ("DownBlock2D", "AttnDownBlock2D"), ("UpBlock2D", "AttnUpBlock2D")
+    down = ("DownBlock2D", "AttnDownBlock2D")
+    up = ("UpBlock2D", "AttnUpBlock2D")
     unet = UNet2DModel(
         sample_size=32,
         block_out_channels=(128, 256, 256, 256),

@@ -1,11 +1,11 @@
-"""How long zoo.load takes beside diffusers' from_pretrained, for google/ddpm-cifar10-32 at size.
+"""The time of zoo.load and of diffusers' from_pretrained, for google/ddpm-cifar10-32 at full size.
 
     python benchmarks/load_time.py [--times 7] [--json out.json]
 
 Writes that configuration with random weights (35.7 M parameters) by diffusers itself, as a pipeline
-of safetensors and as the Hub has it, a flat folder with a .bin, and loads either with both in turn,
-everything warm: files read before, zoo's copy made. Seconds are the clock's, the
-least of all times.
+of safetensors and as on the Hub, a flat folder with a .bin. Loads each with both libraries in turn,
+everything warm: files read before, the zoo's copy made. Times are wall-clock seconds, the smallest
+of all runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of the benchmarks: tables and a plot out of docs/benchmarks.json."""
+"""The page of the benchmarks: tables and a plot from docs/benchmarks.json."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Results = dict[str, Any]
 
 HEAD = """# Benchmarks
 
-What the zoo adds to a bare loop, and what other libraries add, each measured beside the other in
-one run: a ratio is the median over rounds in which all candidates took turns, in brackets its
-least and largest. Times depend on the machine and on what else it did; ratios far less.
+The overhead of the zoo and of other libraries over a bare loop. All candidates of a table are
+measured in turn, round after round, in one run: a ratio is the median over the rounds, in brackets
+its smallest and largest. Times depend on the machine and its load, ratios much less.
 
 Written by `python benchmarks/run.py`, which runs the scripts of `benchmarks/` one by one;
 `benchmarks/run.py overhead` measures one part again. Libraries that are not installed are left out.
@@ -37,7 +37,7 @@ def row(record: Results, unit: str) -> list[str]:
 
 
 def section(table: Results) -> str:
-    """Return one table with what it is about, what it is held to, and its notes."""
+    """Return one table with its description, its target and its notes."""
     headers = ["", "median", "least to largest", "ratio"]
     unit = table["unit"].partition(" ")[0]
     body = tabulate(
@@ -46,7 +46,7 @@ def section(table: Results) -> str:
         tablefmt="github",
         disable_numparse=True,
     )
-    held = f" Held to: {table['bar']}." if table["bar"] else ""
+    held = f" Target: {table['bar']}." if table["bar"] else ""
     per = f" Times are {table['unit']}." if " " in table["unit"] else ""
     notes = "".join(f"\n- {note}" for note in table["notes"])
     text = f"## {table['title']}\n\n{table['what']}{per}{held}\n\n{body}\n"
@@ -54,7 +54,7 @@ def section(table: Results) -> str:
 
 
 def machine(facts: Results) -> str:
-    """Return a line on where and with what a part was measured."""
+    """Return a line with the date, machine and versions of a measurement."""
     packages = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     return (
         f"{facts['date']}; {facts['machine']}, {facts['threads']} thread(s) of torch; "
@@ -73,7 +73,7 @@ def written(results: Results) -> str:
 
 
 def picture(results: Results, file: Path) -> None:
-    """Draw overhead per evaluation of every sampler, the zoo's and others', at both batch sizes."""
+    """Draw the overhead per evaluation of every sampler at both batch sizes."""
     shown = [results[name]["tables"][0] for name in ("overhead", "overhead-one") if name in results]
     if not shown:
         return

@@ -18,6 +18,6 @@ def frechet_ratio(samples: Samples, base: Samples, reference: Reference) -> Esti
     both = torch.stack([samples.features, base.features], dim=1)
 
     def statistic(rows: torch.Tensor) -> torch.Tensor:
-        return metric.of(rows[:, 0], reference) / metric.of(rows[:, 1], reference)
+        return metric.compute(rows[:, 0], reference) / metric.compute(rows[:, 1], reference)
 
     return jackknife(statistic, both)[0]

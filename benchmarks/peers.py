@@ -1,7 +1,7 @@
 """Samplers of other libraries on a null network, for those that are installed.
 
-Each is a function (x, steps) -> evaluations, made by `samplers()`; what a library asks to be
-set up once per walk is part of its walk, what it asks once per model is not.
+Each is a function (x, steps) -> evaluations, made by `samplers()`. It includes the setup that a
+library needs per run, not the setup per model.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from torch import Tensor
 
-Walk = Callable[[Tensor, int], int]
+Sampler = Callable[[Tensor, int], int]
 PACKAGES = ("diffusers", "azula", "k-diffusion", "torchdiffeq")
-HIGH, LOW = 80.0, 0.002
+HIGH = 80.0
+LOW = 0.002
 
 
 def installed() -> tuple[dict[str, str], list[str]]:
-    """Return the versions of the peers that are there, and a note on each that is not."""
-    found, notes = {}, []
+    """Return the versions of the installed libraries, and a note for each of the others."""
+    found = {}
+    notes = []
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -29,37 +31,37 @@ def installed() -> tuple[dict[str, str], list[str]]:
     return found, notes
 
 
-def samplers() -> tuple[dict[str, Walk], list[str]]:
-    """Return the walks of all peers that are there, by name, and a note on each that is not."""
+def samplers() -> tuple[dict[str, Sampler], list[str]]:
+    """Return the samplers of the installed libraries by name, and a note for each of the others."""
     found, notes = installed()
     makers = {
-        "diffusers": diffusers_walks,
-        "azula": azula_walks,
-        "k-diffusion": k_diffusion_walks,
-        "torchdiffeq": torchdiffeq_walks,
+        "diffusers": diffusers_samplers,
+        "azula": azula_samplers,
+        "k-diffusion": k_diffusion_samplers,
+        "torchdiffeq": torchdiffeq_samplers,
     }
-    walks: dict[str, Walk] = {}
+    peers: dict[str, Sampler] = {}
     for package in found:
         try:
-            walks |= dict(makers[package]())
+            peers |= dict(makers[package]())
         except ImportError as error:
             notes.append(f"{package} is installed but does not import ({error}): not measured")
-    return walks, notes
+    return peers, notes
 
 
-def diffusers_walks() -> Iterator[tuple[str, Walk]]:
-    """Yield a pipeline's loop for four schedulers; the last of a walk's values is the sample."""
+def diffusers_samplers() -> Iterator[tuple[str, Sampler]]:
+    """Yield a pipeline's loop for four schedulers; the last state is the sample."""
     import diffusers
 
-    def loop(scheduler: diffusers.SchedulerMixin) -> Walk:
-        def walk(x: Tensor, steps: int) -> int:
+    def loop(scheduler: diffusers.SchedulerMixin) -> Sampler:
+        def sample(x: Tensor, steps: int) -> int:
             scheduler.set_timesteps(steps)
             for t in scheduler.timesteps:
-                shown = scheduler.scale_model_input(x, t)
-                x = scheduler.step(shown, t, x).prev_sample
+                scaled = scheduler.scale_model_input(x, t)
+                x = scheduler.step(scaled, t, x).prev_sample
             return len(scheduler.timesteps)
 
-        return walk
+        return sample
 
     yield "diffusers Heun", loop(diffusers.HeunDiscreteScheduler())
     yield "diffusers DDIM", loop(diffusers.DDIMScheduler())
@@ -67,7 +69,7 @@ def diffusers_walks() -> Iterator[tuple[str, Walk]]:
     yield "diffusers UniPC", loop(diffusers.UniPCMultistepScheduler())
 
 
-def azula_walks() -> Iterator[tuple[str, Walk]]:
+def azula_samplers() -> Iterator[tuple[str, Sampler]]:
     """Yield azula's samplers on a denoiser that returns its input."""
     from azula import denoise, noise, sample
 
@@ -82,27 +84,27 @@ def azula_walks() -> Iterator[tuple[str, Walk]]:
             self.calls += 1
             return denoise.DiracPosterior(mean=x_t)
 
-    def run(kind: type) -> Walk:
-        def walk(x: Tensor, steps: int) -> int:
+    def run(kind: type) -> Sampler:
+        def sample(x: Tensor, steps: int) -> int:
             null = Null()
             kind(null, steps=steps, silent=True)(x)
             return null.calls
 
-        return walk
+        return sample
 
     yield "azula Heun", run(sample.HeunSampler)
     yield "azula DDIM", run(sample.DDIMSampler)
     yield "azula zABSampler (order 3)", run(sample.zABSampler)
 
 
-def k_diffusion_walks() -> Iterator[tuple[str, Walk]]:
+def k_diffusion_samplers() -> Iterator[tuple[str, Sampler]]:
     """Yield k-diffusion's Heun and DPM-Solver++ 2M."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from k_diffusion import sampling
 
-    def run(method: Callable[..., Tensor]) -> Walk:
-        def walk(x: Tensor, steps: int) -> int:
+    def run(method: Callable[..., Tensor]) -> Sampler:
+        def sample(x: Tensor, steps: int) -> int:
             calls = 0
 
             def null(x: Tensor, sigma: Tensor) -> Tensor:
@@ -114,18 +116,18 @@ def k_diffusion_walks() -> Iterator[tuple[str, Walk]]:
             method(null, x, sampling.get_sigmas_karras(steps, LOW, HIGH), disable=True)
             return calls
 
-        return walk
+        return sample
 
     yield "k-diffusion Heun", run(sampling.sample_heun)
     yield "k-diffusion DPM-Solver++ 2M", run(sampling.sample_dpmpp_2m)
 
 
-def torchdiffeq_walks() -> Iterator[tuple[str, Walk]]:
+def torchdiffeq_samplers() -> Iterator[tuple[str, Sampler]]:
     """Yield torchdiffeq as torchcfm samples by it: a field from t = 0 to 1."""
     from torchdiffeq import odeint
 
-    def run(method: str) -> Walk:
-        def walk(x: Tensor, steps: int) -> int:
+    def run(method: str) -> Sampler:
+        def sample(x: Tensor, steps: int) -> int:
             calls = 0
 
             def field(t: Tensor, x: Tensor) -> Tensor:
@@ -137,7 +139,7 @@ def torchdiffeq_walks() -> Iterator[tuple[str, Walk]]:
             odeint(field, x, torch.linspace(0, 1, steps), method=method)
             return calls
 
-        return walk
+        return sample
 
     for method in ("euler", "heun2", "midpoint"):
         yield f"torchcfm by torchdiffeq {method}", run(method)

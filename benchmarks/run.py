@@ -27,7 +27,7 @@ from page import picture, written
 from peers import installed
 
 HERE = Path(__file__).parent
-# Errors against evaluations: a script with figures of its own, no timings.
+# Errors against evaluations: figures of accuracy, no timings.
 ACCURACY = "accuracy"
 PARTS = {
     "overhead": ("solver_overhead.py",),
@@ -41,7 +41,7 @@ PARTS = {
 
 
 def processor() -> str:
-    """Return the processor's name, where the system tells it."""
+    """Return the name of the processor, if the system has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -50,7 +50,7 @@ def processor() -> str:
 
 
 def facts() -> dict[str, Any]:
-    """Return what the figures depend on beside the code."""
+    """Return the machine and the versions, on which the figures depend."""
     packages = {name: version(name) for name in ("fieldzoo", "torch", "numpy")}
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -62,7 +62,7 @@ def facts() -> dict[str, Any]:
 
 
 def measured(part: str, rounds: int | None) -> dict[str, Any]:
-    """Return what the part's script wrote, and on what it ran."""
+    """Return the tables of a part, and the machine and versions."""
     script, *options = PARTS[part]
     if rounds is not None:
         options += ["--rounds", str(rounds)]

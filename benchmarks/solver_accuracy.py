@@ -77,7 +77,7 @@ def measured(problem: Problem) -> Iterator[dict[str, Any]]:
     for name, budget, options in settings(problem.name):
         steps = max(1, (budget - 1) // PER_STEP.get(name, 1)) if budget else 18
         try:
-            got = problem.walk(zoo.solver(name, **options), steps)
+            got = problem.integrate(zoo.solver(name, **options), steps)
         except ZooError as error:
             print(f"{name} {options}: {error}")
             continue

@@ -3,9 +3,9 @@
     python benchmarks/solver_overhead.py [--rounds 40] [--batch 16] [--json out.json]
 
 A null network, images of 3x32x32, 18 steps. The first bare loop keeps the state in float64 and
-shows the network float32; the second, the zoo's solvers and other libraries keep it in float32.
-Null networks return what they are shown. Every figure is the time of a whole walk by its
-evaluations, the second of two in a row.
+calls the network in float32; the second, the zoo's solvers and other libraries keep it in float32.
+A null network returns its input. Every figure is the time of a whole run over its evaluations, for
+the second of two runs in a row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor
 import zoo
 from zoo.interfaces import FieldKernel, Flow
 
-SHAPE, STEPS = (3, 32, 32), 18
+SHAPE = (3, 32, 32)
+STEPS = 18
 SOLVERS = (
     "euler",
     "heun",
@@ -33,8 +34,8 @@ SOLVERS = (
     "ab2",
     "ab3",
 )
-# Kernels under which every sample has a level of its own, and those that are timed under each.
-WITH_OWN_LEVELS = {
+# Kernels with a random level per sample, and the solvers that are timed under each.
+RANDOM_LEVELS = {
     "gravity": ("heun", "exp-heun", "exp-ab3", "exp-abm3", "exp-abm4"),
     "pfgmpp": ("exp-abm3",),
     "tanh": ("exp-abm3",),
@@ -59,15 +60,15 @@ def bare_heun(x: Tensor, times: list[float]) -> int:
     return evaluations
 
 
-def zoo_walk(kernel: FieldKernel, name: str, x: Tensor) -> Run:
+def zoo_sampler(kernel: FieldKernel, name: str, x: Tensor) -> Run:
     solver = zoo.solver(name)
 
-    def walk() -> int:
+    def sample() -> int:
         flow = Flow(kernel, null)
         solver.integrate(flow, x, kernel.t_max, kernel.t_min, steps=STEPS - 1)
         return flow.nfe
 
-    return walk
+    return sample
 
 
 def main() -> None:
@@ -82,22 +83,22 @@ def main() -> None:
         "bare Heun loop, float32 state": lambda: bare_heun(x.float(), times),
     }
     gaussian, flow = (zoo.kernel(name, dim=3 * 32 * 32) for name in ("gaussian", "flow"))
-    runs |= {f"zoo {name}": zoo_walk(gaussian, name, x) for name in SOLVERS}
-    runs |= {"zoo exp-abm3, flow": zoo_walk(flow, "exp-abm3", x)}
+    runs |= {f"zoo {name}": zoo_sampler(gaussian, name, x) for name in SOLVERS}
+    runs |= {"zoo exp-abm3, flow": zoo_sampler(flow, "exp-abm3", x)}
     spread = x.mul(1 + torch.rand(given.batch, 1, 1, 1, dtype=x.dtype))
-    for kind, names in WITH_OWN_LEVELS.items():
+    for kind, names in RANDOM_LEVELS.items():
         kernel = zoo.kernel(kind, dim=3 * 32 * 32)
-        runs |= {f"zoo {name}, {kind}": zoo_walk(kernel, name, spread) for name in names}
+        runs |= {f"zoo {name}, {kind}": zoo_sampler(kernel, name, spread) for name in names}
     single = x.float()
-    walks, notes = samplers()
-    runs |= {name: lambda w=walk: w(single, STEPS) for name, walk in walks.items()}
+    peers, notes = samplers()
+    runs |= {name: lambda s=sample: s(single, STEPS) for name, sample in peers.items()}
     with torch.inference_mode():
         rows = side_by_side(runs, given.rounds, scale=1e6, twice=True)
     part = Part(
         f"Overhead per evaluation, batch {given.batch}",
-        "A walk of 18 steps with a network that does nothing, images of 3x32x32. The first bare "
+        "Sampling in 18 steps with a network that does nothing, images of 3x32x32. The first bare "
         "loop keeps the state in float64; the second, the zoo's solvers and other libraries in "
-        "float32. Of two walks in a row the second is timed.",
+        "float32. Of two runs in a row the second is timed.",
         "us per evaluation",
         rows,
         "at most 50 us for Heun and the multistep solvers" if given.batch == 16 else "",

@@ -1,6 +1,6 @@
 """Exact fields on which solvers are measured: one Gaussian, a mixture in the plane, garments.
 
-Each is walked from the noise of level 80 to that of level 0.002, where the last evaluation, the
+Each is integrated from the noise of level 80 to that of level 0.002, where the last evaluation, the
 denoiser's, gives the sample: as `FieldModel.sample` does.
 """
 
@@ -66,9 +66,10 @@ class Problem:
         return flow
 
     @torch.inference_mode()
-    def walk(self, solver: Solver, steps: int) -> Tensor:
+    def integrate(self, solver: Solver, steps: int) -> Tensor:
         """Return the samples after so many steps and the denoiser's own."""
-        flow, low = self.flow(), self.kernel.t_min
+        flow = self.flow()
+        low = self.kernel.t_min
         x = solver.integrate(flow, self.start, self.kernel.t_max, low, steps=steps)
         return flow.denoise(x, low) if self.kernel.affine else x - low * flow.field(x, low)
 
@@ -107,7 +108,7 @@ def sources(name: str, kernel: FieldKernel, data: Tensor, n: int) -> Problem:
     start = starting_points(model.prior, model.shape, 0, 0, n)
     sigma_data = model.network.sigma_data
     problem = Problem(name, kernel, model.network, start, sigma_data, data.double().flatten(1))
-    problem.expected = problem.walk(zoo.solver("exp-abm3"), CONVERGED_STEPS)
+    problem.expected = problem.integrate(zoo.solver("exp-abm3"), CONVERGED_STEPS)
     return problem
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/start_up.py [--rounds 7] [--json out.json]
 
-Each is a process of its own, from its start to its end; bytecode is there after the first round.
+Each is a separate process, from start to end; bytecode is cached after the first round.
 """
 
 from __future__ import annotations

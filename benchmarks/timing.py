@@ -1,8 +1,8 @@
-"""Timings side by side: what every part of the benchmarks shares.
+"""Timing of several candidates in turn, for all parts of the benchmarks.
 
-All candidates of a part are run in turn, round after round, in one process, so that whatever else
-the machine does falls on all of them. A ratio is the median over the rounds of a candidate's time
-over the bare one's of the same round.
+All candidates of a part are run in turn, round after round, in one process, so that other load of
+the machine affects all of them. A ratio is the median over the rounds of a candidate's time over
+that of the bare candidate in the same round.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from zoo.numerics.memory import keep_freed_memory
 
-# A run of a candidate; it returns by how much its time is divided, 1 or None for not at all.
+# A run of a candidate; it returns the divisor of its time, None for 1.
 Run = Callable[[], int | None]
 
 
@@ -37,13 +37,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """What one script measured.
+    """The measurements of one script.
 
     Attributes:
-        title, what: of the page's section.
-        unit: of the times, such as "ms".
+        title, what: title and description of the section of the page.
+        unit: unit of the times, such as "ms".
         rows: the bare candidate first.
-        bar: what a ratio or a time is held to, in words.
+        bar: the target for a ratio or a time, in words.
         notes: what could not be measured, and why.
     """
 
@@ -86,8 +86,8 @@ def row_of(name: str, values: list[float], bare: list[float], digits: int) -> Ro
     """Return the row of times `values`, measured in the same rounds as `bare`."""
     ratios = [value / one for value, one in zip(values, bare, strict=True)]
     spread = (statistics.median(values), min(values), max(values))
-    shares = (statistics.median(ratios), min(ratios), max(ratios))
-    return Row(name, *(round(v, digits) for v in spread), *(round(v, 3) for v in shares))
+    relative = (statistics.median(ratios), min(ratios), max(ratios))
+    return Row(name, *(round(v, digits) for v in spread), *(round(v, 3) for v in relative))
 
 
 def arguments(doc: str, rounds: int, **more: int) -> argparse.Namespace:

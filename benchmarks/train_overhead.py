@@ -21,16 +21,17 @@ import msgspec
 import torch
 from timing import Part, report, row_of
 
-from zoo.config.recipe import load_recipe
-from zoo.train.noise import noise_law
-from zoo.train.optimizer import optimizer_of
-from zoo.train.run import Plan, make_plan, start
+from zoo.training.noise import noise_distribution
+from zoo.training.objective import optimizer_of
+from zoo.training.plan import Plan, make_plan
+from zoo.training.recipes import load_recipe
+from zoo.training.start import start
 
 
 def bare_loop(plan: Plan) -> Iterator[float]:
     train, network, kernel = plan.recipe.train, plan.network.train(), plan.kernel
     optimizer = optimizer_of(network, train)
-    noise = noise_law(kernel, train.level_mean, train.level_std)
+    noise = noise_distribution(kernel, train.level_mean, train.level_std)
     while True:
         x_0 = plan.data.batch(torch.randint(len(plan.data), (train.batch,)))
         x_t, t = noise.draw(kernel, x_0)

@@ -21,19 +21,20 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from zoo.config.recipe import load_recipe
-from zoo.train.run import make_plan, trainer_of
-from zoo.world import World, connect
+from zoo.sampling.distributed import DistributedContext, connect
+from zoo.training.plan import make_plan
+from zoo.training.recipes import load_recipe
+from zoo.training.start import trainer_of
 
 
-def timed(world: World, work: Callable[[], object]) -> tuple[float, float]:
+def timed(context: DistributedContext, work: Callable[[], object]) -> tuple[float, float]:
     """Return the clock's seconds until all processes are done, and the processors' of all."""
     dist.barrier()
     clock, processor = time.perf_counter(), time.process_time()
     work()
     spent = torch.tensor(time.process_time() - processor)
     dist.barrier()
-    return time.perf_counter() - clock, float(world.sum(spent))
+    return time.perf_counter() - clock, float(context.all_reduce(spent))
 
 
 def main() -> None:
@@ -45,35 +46,35 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     recipe = load_recipe(arguments.recipe)
-    with connect("cpu") as world, tempfile.TemporaryDirectory() as folder:
-        plan = make_plan(recipe, arguments.data, processes=world.size)
-        together = trainer_of(plan, Path(folder), world)
+    with connect("cpu") as context, tempfile.TemporaryDirectory() as folder:
+        plan = make_plan(recipe, arguments.data, processes=context.size)
+        together = trainer_of(plan, Path(folder), context)
         alone = trainer_of(make_plan(recipe, arguments.data), Path(folder))
 
         def by_one() -> None:
-            for _ in range(arguments.steps if world.first else 0):
+            for _ in range(arguments.steps if context.is_main else 0):
                 alone.advance()
 
         def by_all() -> None:
             for _ in range(arguments.steps):
                 together.advance()
 
-        timed(world, by_one)
-        timed(world, by_all)
+        timed(context, by_one)
+        timed(context, by_all)
         ones, alls = [], []
         for _ in range(arguments.rounds):
-            ones.append(timed(world, by_one))
-            alls.append(timed(world, by_all))
-        if not world.first:
+            ones.append(timed(context, by_one))
+            alls.append(timed(context, by_all))
+        if not context.is_main:
             return
         images = arguments.steps * recipe.train.batch
         one, both = (statistics.median(t[0] for t in times) for times in (ones, alls))
         clock = [a[0] / b[0] for a, b in zip(ones, alls, strict=True)]
-        processor = [world.size * a[1] / b[1] for a, b in zip(ones, alls, strict=True)]
+        processor = [context.size * a[1] / b[1] for a, b in zip(ones, alls, strict=True)]
         result = {
             "recipe": recipe.name,
             "batch": recipe.train.batch,
-            "processes": world.size,
+            "processes": context.size,
             "images_per_s": {"one": round(images / one, 1), "all": round(images / both, 1)},
             "clock": round(statistics.median(clock), 3),
             "clock_best": round(min(t[0] for t in ones) / min(t[0] for t in alls), 3),

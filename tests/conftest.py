@@ -9,10 +9,10 @@ from hypothesis import settings
 
 # Before torch is imported: small networks are slower on many threads, and bits depend on them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Before the Hub's client is imported: what the user has set is not for tests and what they start.
+# Before the Hub's client is imported: tests and their subprocesses ignore the user's settings.
 for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))]:
     del os.environ[name]
-# The double is on this machine, whatever proxy leads out of it; help texts have one width.
+# The fake Hub is on this machine, so no proxy is used for it; help texts have a fixed width.
 for name in ("NO_PROXY", "no_proxy"):
     os.environ[name] = ",".join(["127.0.0.1", "localhost", os.environ.get(name, "")]).rstrip(",")
 os.environ["COLUMNS"] = "80"
@@ -23,8 +23,8 @@ from zoo.host import plugins  # noqa: E402
 
 pytest_plugins = ["hub.fixtures", "environments"]
 
-# No example has a time limit of its own: machines are shared. Examples are the same in every run
-# but those of `pytest --hypothesis-profile=explore`.
+# No time limit per example, since machines are shared. Examples are the same in every run, except
+# with `pytest --hypothesis-profile=explore`.
 settings.register_profile("zoo", deadline=None, derandomize=True, database=None)
 settings.register_profile("explore", deadline=None, derandomize=False)
 settings.load_profile("zoo")
@@ -43,13 +43,13 @@ def _own_cache(_cache, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _same_numbers():
-    """What a test draws without a generator is the same in every run and any order of tests."""
+    """Draws without a generator are the same in every run and any order of tests."""
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def saved_images(tmp_path_factory):
-    """The folder of a tiny image model, not to be changed: copy it."""
+    """The folder of a tiny image model; a test that changes it makes a copy first."""
     from tiny_models import images
 
     return images().save_pretrained(tmp_path_factory.mktemp("models") / "gravity-tiny")
@@ -74,7 +74,7 @@ def command(capsys, tmp_path, monkeypatch):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """An empty folder in front of the installed packages; plugins are looked for anew."""
+    """An empty folder at the front of sys.path; plugins are discovered again."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -91,7 +91,7 @@ def site(tmp_path, monkeypatch):
 
 @pytest.fixture
 def gaussian_posterior(monkeypatch):
-    """The class of exact denoisers of Gaussian data, of benchmarks/."""
+    """The class GaussianPosterior of benchmarks/: exact denoisers of Gaussian data."""
     from environments import ROOT
 
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))

@@ -1,4 +1,4 @@
-"""Repositories as diffusers itself writes them, in every layout that there is."""
+"""Repositories written by diffusers itself, in every layout."""
 
 import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
@@ -17,7 +17,7 @@ SMALL = {
     "freq_shift": 1,
     "norm_eps": 1e-6,
 }
-# google/ddpm-cifar10-32, as far as its configuration is known here.
+# The known part of the configuration of google/ddpm-cifar10-32.
 CIFAR = {
     **SMALL,
     "sample_size": 32,

@@ -1,4 +1,4 @@
-"""Fresh virtual environments that borrow torch and the like, and wheels to install in them."""
+"""Fresh virtual environments that see the installed dependencies, and wheels to install in them."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from fake_distributions import run_python
 
 ROOT = Path(__file__).parent.parent
 BIN = "Scripts" if sys.platform == "win32" else "bin"
-# What pip does without a network; the shell script puts it behind the command of pip's.
+# Options of pip without a network; the shell script adds them after the pip command.
 OFFLINE = "--no-deps --no-index --no-build-isolation --disable-pip-version-check"
 PIP = """#!/bin/sh
 command=$1; shift
@@ -35,18 +35,19 @@ def fieldzoo_wheel(tmp_path_factory):
 
 
 class Environment:
-    """A virtual environment with a `pip` that needs no network, run from an empty folder.
+    """A virtual environment with a `pip` that needs no network; programs run in an empty folder.
 
-    It sees the packages of the running environment, but neither this checkout nor anything
-    editable, so that the wheels have to hold all that is needed.
+    It sees the packages of the running environment, but neither this checkout nor editable
+    installs, so the wheels must contain everything else.
 
     Attributes:
-        work: the folder that programs run in.
-        variables: further environment variables of theirs.
+        work: the working directory of programs.
+        variables: additional environment variables of programs.
     """
 
     def __init__(self, folder: Path, *wheels: Path) -> None:
-        self.folder, self.work = folder / "environment", folder / "work"
+        self.folder = folder / "environment"
+        self.work = folder / "work"
         self.work.mkdir(parents=True)
         self.variables: dict[str, str] = {}
         venv.create(self.folder, symlinks=sys.platform != "win32")
@@ -75,20 +76,20 @@ class Environment:
         )
 
     def __call__(self, program: str, *args: str) -> str:
-        """Run a program that has to succeed and return what it prints."""
+        """Run a program that must succeed and return its output."""
         done = self.run(program, *args)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def fails(self, program: str, *args: str) -> str:
-        """Run a program that has to fail and return its line of error."""
+        """Run a program that must fail and return its one-line error."""
         done = self.run(program, *args)
         assert done.returncode == 1, done.stdout + done.stderr
         assert done.stderr.count("\n") == 1, done.stderr
         return done.stderr.strip()
 
     def asks(self, hub, **variables: str) -> None:
-        """Let programs ask a Hub of the tests' own, without Xet."""
+        """Set the Hub of programs to a fake one, without Xet."""
         home = str(self.folder / "hf")
         settings = {"HF_ENDPOINT": hub.url, "HF_HOME": home, "HF_HUB_DISABLE_XET": "1"}
         self.variables |= settings | variables

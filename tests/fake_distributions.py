@@ -1,4 +1,4 @@
-"""Distributions made up for a test: a package and its .dist-info, as an installer leaves them."""
+"""Fake distributions: a package and its .dist-info, as an installer writes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def install(
     """Put one distribution into `folder`, as if it were site-packages; return its package.
 
     Args:
-        folder: has to be on sys.path for the distribution to count as installed.
+        folder: a folder on sys.path, so that the distribution counts as installed.
         distribution: its name, "zoo-yukawa".
         version: its version.
         entry: name of its entry point, by default the distribution's without "zoo-".
@@ -80,7 +80,7 @@ def install_model(folder: Path, distribution: str, model: str, **config: object)
 def run_python(
     *args: str, path: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run this Python with `args`, with `path` in front of what is installed."""
+    """Run this Python with `args`, with `path` at the front of sys.path."""
     environment = {k: v for k, v in os.environ.items() if k not in ("ZOO_PLUGINS", "PYTHONPATH")}
     environment |= {"OMP_NUM_THREADS": "1", **variables}
     if path is not None:

@@ -1,4 +1,4 @@
-"""Fashion-MNIST for tests: the real files where they are at hand, else a small stand-in."""
+"""Fashion-MNIST for tests: the real files if they are available, else a small substitute."""
 
 import os
 import struct
@@ -17,7 +17,7 @@ def write_idx(path, array):
 
 
 def write_fashion_mnist(root):
-    """Write a stand-in for Fashion-MNIST's four files below `root`; return `root`."""
+    """Write a substitute for Fashion-MNIST's four files below `root`; return `root`."""
     folder = root / "fashion-mnist"
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(0)
@@ -30,7 +30,7 @@ def write_fashion_mnist(root):
 
 
 def data_root(spare):
-    """Return what ZOO_DATA should be: as it is, `shared/data` near the checkout, or `spare`."""
+    """Return a value for ZOO_DATA: the current one, `shared/data` near the checkout, or `spare`."""
     chosen = os.environ.get("ZOO_DATA")
     near = [ROOT / "shared" / "data", ROOT.parent / "shared" / "data"]
     for root in [Path(chosen)] if chosen else near:

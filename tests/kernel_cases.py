@@ -1,4 +1,4 @@
-"""The kernels that the theorem tests run on: every first-party one, with options that matter."""
+"""The kernels for tests by theorems: every first-party kernel, with relevant options."""
 
 import math
 from functools import cache
@@ -56,7 +56,8 @@ def build(case, dim):
 
 def times(kernel, count=3):
     """Return `count` times of the kernel, evenly spaced in log t, inside its range."""
-    low, high = math.log(kernel.t_min), math.log(kernel.t_max)
+    low = math.log(kernel.t_min)
+    high = math.log(kernel.t_max)
     return torch.linspace(low, high, count + 2, dtype=torch.float64).exp()[1:-1]
 
 

@@ -1,4 +1,4 @@
-"""Files as EDM and PFGM++ write them, built by hand: the real ones are not to be had here.
+"""Files as EDM and PFGM++ write them, built by hand, since the real ones cannot be downloaded here.
 
 What is taken from the description of their networks: names and shapes of the tensors, the wrapper
 with the network under "model". What is known of their pickles: each class that carries its own
@@ -28,7 +28,8 @@ class Carrying:
     """An object that is pickled with the source of its class."""
 
     def __init__(self, name, state):
-        self.name, self.state = name, state
+        self.name = name
+        self.state = state
 
     def __reduce__(self):
         meta = {
@@ -59,7 +60,8 @@ def snapshot(backbone, *, wrapper="EDMPrecond", options=None, **attributes):
     network = augmented(top, wrapper)
     network.state |= {"sigma_data": 0.5, "_init_kwargs": options or {}, **attributes}
     network.state["_modules"]["model"].name = "SongUNet"
-    package, module = ModuleType("torch_utils"), ModuleType(MODULE)
+    package = ModuleType("torch_utils")
+    module = ModuleType(MODULE)
     module._reconstruct_persistent_obj = _reconstruct_persistent_obj
     sys.modules |= {"torch_utils": package, MODULE: module}
     try:

@@ -15,10 +15,11 @@ from tiny_models import images, points
 import zoo
 from zoo.config.model import Config, Data, WeightFile, Weights
 from zoo.config.part import Part
+from zoo.config.training import TrainingRecord
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import replace_facts
 from zoo.folder.read import read_card, read_config
-from zoo.folder.weights import count_parameters
+from zoo.folder.weights import count_parameters, untrained_parameters
 from zoo.host.registry import catalogue
 
 RECIPE = {
@@ -36,7 +37,7 @@ OUTCOME = {"images_seen": 12_352, "steps_skipped": 0, "final_training_loss": 0.2
 def config(shape=(1, 8, 8), **training):
     kernel, network = Part("gravity", {"t_max": 40.0}), Part("unet", {"width": 8, "mode": "a|b"})
     parts = (kernel, Part("gravity"), network, Part("heun", {"steps": 18}))
-    return Config(1, Data(shape), *parts, training=training)
+    return Config(1, Data(shape), *parts, training=TrainingRecord.decode(training))
 
 
 def trained(**recipe):
@@ -89,9 +90,9 @@ def test_the_card_says_what_the_model_is_and_how_it_was_made(text):
 def test_the_card_says_where_the_training_began_and_by_which_optimiser(text):
     assert "in batches of 16: AdamW, learning rate 0.001 with warmup and cosine," in text
     train = RECIPE["train"] | {"start": "ada/start", "optimizer": "muon", "schedule": "constant"}
-    told = write_card("gravity-digits", trained(train=train))
-    assert "in batches of 16, from the weights of `ada/start`: Muon, learning rate 0.001" in told
-    assert "with warmup and then a constant rate," in told
+    text = write_card("gravity-digits", trained(train=train))
+    assert "in batches of 16, from the weights of `ada/start`: Muon, learning rate 0.001" in text
+    assert "with warmup and then a constant rate," in text
 
 
 def test_every_kernel_of_the_zoo_has_a_formula_for_cards():
@@ -203,7 +204,9 @@ def test_the_zoos_cards_have_metadata_that_the_hubs_client_takes(folder):
 def test_the_zoos_cards_say_what_config_and_weights_say(folder):
     """Formula, parts, files, training and figures, as they would be written today."""
     card, model = read_card(folder), zoo.load(f"path:{folder}")
-    fresh = write_card(folder.name, read_config(folder), parameters=count_parameters(model.network))
+    parameters = count_parameters(model.network)
+    assert untrained_parameters(read_config(folder), folder.name) == parameters
+    fresh = write_card(folder.name, read_config(folder), parameters=parameters)
     assert replace_facts(card, fresh) == card
     assert "](samples.png)" in card
     assert (folder / "samples.png").is_file()

@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+import yaml
+from huggingface_hub import ModelCardData
 
 from zoo.config.model import Config, Data, WeightFile, Weights
 from zoo.config.part import Part
@@ -44,6 +46,44 @@ def test_figures_of_other_weights_do_not_stay():
     assert index in measured
     assert index in refresh(measured, card("a"))
     assert index not in refresh(measured, card("b"))
+
+
+BOMB = "\n".join([f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)])
+
+
+@pytest.mark.parametrize(
+    "matter",
+    [
+        "license: [unclosed",
+        "- a list",
+        "to_dict: hides the method",
+        "1: no text",
+        f"a0: &a0 x\n{BOMB}\nmodel-index: *a8",
+    ],
+)
+def test_a_front_matter_that_cannot_be_read_stays_as_it_is(matter):
+    fresh = write_card("m", config())
+    found = refresh(f"---\n{matter}\n---\nMine.\n", fresh)
+    assert found.startswith(f"---\n{matter}\n---\nMine.\n\n{FACTS}")
+    assert licence_of(found) == ""
+
+
+def test_a_fresh_card_that_cannot_be_read_brings_its_facts_alone():
+    fresh = write_card("m", config())
+    broken = fresh.replace("license: unknown", "license: [unclosed").replace(
+        "steps = 18", "steps = 9"
+    )
+    assert refresh(fresh, broken) == fresh.replace("steps = 18", "steps = 9")
+
+
+def test_keys_of_ones_own_stay_in_their_order():
+    by_hand = "---\nextra: [a, b]\nlicense: mit\ndate: 2026-01-02\n---\n"
+    found = refresh(by_hand, write_card("m", config()))
+    matter = found.split("---\n")[1]
+    keys = [*ModelCardData(**yaml.safe_load(matter)).to_dict()]
+    assert matter.startswith("extra:\n- a\n- b\nlicense: mit\ndate: 2026-01-02\nlibrary_name: f")
+    assert {"tags", "model_name"} <= {*keys}
+    assert refresh(found, write_card("m", config())) == found
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def test_components_lists_one_kind_or_all(run, site):
     assert ["kernels", "wind", "wind", "zoo-wind", "3.1"] in rows
     assert {row[0] for row in rows} == {"kind", "kernels"}
     kinds = {line.split()[0] for line in run("components")[1].splitlines()}
-    assert kinds == {"kind", "kernels", "priors", "networks", "solvers"}
+    assert kinds == {"kind", "kernels", "priors", "networks", "solvers", "formats"}
     found = json.loads(run("components", "kernels", "--json")[1])
     assert {"wind", "gravity", "gaussian"} <= {c["name"] for c in found}
 
@@ -246,7 +246,8 @@ def test_components_lists_one_kind_or_all(run, site):
         ("kernels", "psi", {"psi": {"required": True}}),
         ("priors", "gravity", {"largest_level": {"default": None}}),
         ("networks", "unet", {"multipliers": {"default": [1, 2]}, "patch": {"default": 1}}),
-        ("solvers", "exp-abm3", {"grid": {"default": "focus"}, "scale": {"default": None}}),
+        ("formats", "songunet", {"D": {"default": None}, "side": {"default": None}}),
+        ("solvers", "exp-abm3", {"grid": {"default": "focus"}, "rho": {"default": 7.0}}),
     ],
 )
 def test_the_options_of_a_component_are_told(run, kind, name, options):

@@ -14,10 +14,10 @@ import zoo
 from zoo.cli import main
 from zoo.cli.eval import _shown
 from zoo.errors import ZooError
+from zoo.evaluation.distances import fit_gaussian, frechet_distance
 from zoo.evaluation.features import build
-from zoo.evaluation.frechet import frechet_distance, gaussian_of
 from zoo.evaluation.intervals import Estimate
-from zoo.evaluation.reference import as_written, open_reference
+from zoo.evaluation.reference import open_reference, round_to_bytes
 from zoo.folder.card import write_card
 from zoo.folder.read import read_card, read_config
 
@@ -52,7 +52,7 @@ def test_a_table_of_every_setting(evaluated):
     assert status == 0
     lines = out.splitlines()
     assert lines[0].startswith("./gravity-tiny against the train split of npz:")
-    assert lines[2].split()[:5] == ["solver", "steps", "NFE", "disturbed", "frechet"]
+    assert lines[2].split()[:5] == ["solver", "steps", "NFE", "perturbed", "frechet"]
     assert [line.split()[:3] for line in lines[3:5]] == [["euler", "3", "3"], ["heun", "2", "3"]]
     assert [line.split()[3:5] for line in lines[5:]] == [["noise", "0.1"]] * 2 + [["8", "bits"]] * 2
     assert all("±" in line for line in lines[3:])
@@ -122,8 +122,8 @@ def test_a_sweep_that_is_cut_short_keeps_what_it_measured(evaluated, monkeypatch
 def test_results_in_the_card(evaluated, tmp_path):
     assert evaluated("-n", 20, "--steps", 3, "--metrics", "frechet", "--write-card")[0] == 0
     folder = tmp_path / "gravity-tiny"
-    (entry,) = read_config(folder).training["evaluation"]
-    assert (entry["solver"], entry["nfe"], entry["features"]) == ("heun", 5, "pixels")
+    (entry,) = read_config(folder).training.evaluation
+    assert (entry.solver, entry.nfe, entry.features) == ("heun", 5, "pixels")
     assert "| Frechet distance |" in read_card(folder)
 
 
@@ -171,9 +171,9 @@ def test_under_another_kernel(command, gaussian):
     assert (lifted["kernel"], own["kernel"]) == ("gravity", "gaussian")
     # to each kernel its own samples
     x = zoo.load(folder, kernel="gravity").sample(20, seed=0, steps=3)
-    features = as_written(x, (-1.0, 1.0)).flatten(1).double()
+    features = round_to_bytes(x, (-1.0, 1.0)).flatten(1).double()
     reference = open_reference(data, (1, 8, 8), build("pixels", (1, 8, 8), torch.device("cpu")))
-    expected = frechet_distance(gaussian_of(features), reference.gaussian)
+    expected = frechet_distance(fit_gaussian(features), reference.gaussian)
     assert lifted["outcomes"][0]["metrics"]["frechet"]["values"] == [pytest.approx(expected)]
     assert lifted["outcomes"][0]["metrics"] != own["outcomes"][0]["metrics"]
     title = command("eval", folder, "--kernel", "gravity", *options)[1].partition(" against ")[0]
@@ -200,7 +200,7 @@ def test_where_the_reader_goes_away_the_figures_are_written_all_the_same(evaluat
     def closed(*_):
         raise BrokenPipeError
 
-    monkeypatch.setattr("zoo.cli.eval._tell", closed)
+    monkeypatch.setattr("zoo.cli.eval._print_report", closed)
     options = ("-n", 20, "--steps", 3, "--metrics", "kid", "-o", "x.json", "--write-card")
     assert evaluated(*options)[0] == 1
     assert len(json.loads(Path("x.json").read_text())["outcomes"]) == 1

@@ -13,8 +13,8 @@ import pytest
 import zoo
 from zoo.cli import main
 from zoo.folder.read import read_config
-from zoo.train import progress
-from zoo.train.loop import Trainer
+from zoo.training import log
+from zoo.training.trainer import Trainer
 
 RECIPE = """
 name = "tiny"
@@ -70,7 +70,7 @@ def test_a_recipe_becomes_a_folder_that_samples(train, tmp_path):
     assert out.splitlines()[1] == "runs/tiny/model: try `zoo sample ./runs/tiny/model`"
     run = tmp_path / "runs" / "tiny"
     assert sorted(p.name for p in run.iterdir()) == ["checkpoint.pt", "log.jsonl", "model"]
-    assert [line["step"] for line in progress.lines(run)] == [3, 6, 9, 10]
+    assert [line["step"] for line in log.lines(run)] == [3, 6, 9, 10]
     assert zoo.load("./runs/tiny/model").sample(3, seed=0).shape == (3, 1, 8, 8)
     assert "license: cc0-1.0" in (run / "model" / "README.md").read_text()
 
@@ -104,7 +104,7 @@ def test_other_data_is_told_in_what_is_written(train, tmp_path):
     config = read_config(tmp_path / "runs" / "tiny" / "model")
     assert config.data.shape == (1, 4, 4)
     assert config.data.name == "x"
-    assert config.training["recipe"]["data"]["use"] == "npz:x.npz"
+    assert config.training.recipe["data"]["use"] == "npz:x.npz"
 
 
 def test_a_run_goes_on_only_when_told_to(train):

@@ -10,7 +10,7 @@ import pytest
 import zoo
 from zoo.evaluation.intervals import Estimate
 from zoo.evaluation.report import Outcome, Setting
-from zoo.evaluation.run import Job
+from zoo.evaluation.settings import Measurement
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -33,8 +33,8 @@ def measured(page, monkeypatch, saved_images):
 
     done = []
 
-    def outcome(model, setting, job, reference):
-        done.append((model, setting, *job.seeds))
+    def evaluate_setting(model, setting, measurement, reference):
+        done.append((model, setting, *measurement.seeds))
         return Outcome(setting, {"frechet": Estimate(1.0, 0.9, 1.1, (1.0,))}, 0.1), []
 
     two = {name: zoo.load(str(saved_images)) for name in ("gravity-a", "flow-b")}
@@ -44,7 +44,7 @@ def measured(page, monkeypatch, saved_images):
         "settings": lambda model: some,
         "open_reference": lambda *_: None,
         "training_scores": lambda *_: {"frechet": 0.5},
-        "outcome": outcome,
+        "evaluate_setting": evaluate_setting,
     }
     for name, value in replaced.items():
         monkeypatch.setattr(comparison, name, value)
@@ -54,46 +54,46 @@ def measured(page, monkeypatch, saved_images):
 
 def test_only_what_is_not_known_is_measured(measured, tmp_path):
     comparison, done = measured
-    path, job = tmp_path / "comparison.json", Job(("frechet",), 10, (0,))
-    comparison.measure(job, path, "flow-*")
+    path, measurement = tmp_path / "comparison.json", Measurement(("frechet",), 10, (0,))
+    comparison.measure(measurement, path, "flow-*")
     assert len(done) == 3 == len(comparison.read(path)["outcomes"])
-    comparison.measure(job, path, "*")
+    comparison.measure(measurement, path, "*")
     assert len(done) == 6
     known = comparison.read(path)["outcomes"].values()
     assert [r["model"] for r in known] == 3 * ["flow-b"] + 3 * ["gravity-a"]
-    comparison.measure(job, path, "*")
+    comparison.measure(measurement, path, "*")
     assert len(done) == 6, "all was known"
-    comparison.measure(Job(("frechet",), 10, (0, 1)), path, "gravity-a")
+    comparison.measure(Measurement(("frechet",), 10, (0, 1)), path, "gravity-a")
     assert len(done) == 9
     assert {seed for *_, seed in done[6:]} == {1}, "seed 0 was known"
-    comparison.measure(job, path, "*")
+    comparison.measure(measurement, path, "*")
     assert len(comparison.read(path)["outcomes"]) == 9, "seeds that were not asked for are kept"
-    comparison.measure(Job(("frechet",), 20, (0,)), path, "gravity-a")
+    comparison.measure(Measurement(("frechet",), 20, (0,)), path, "gravity-a")
     assert len(comparison.read(path)["outcomes"]) == 3, "those of 10 samples are no use now"
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(measured, monkeypatch, tmp_path):
     comparison, done = measured
-    whole, job = comparison.outcome, Job(("frechet",), 10, (0,))
+    whole, measurement = comparison.evaluate_setting, Measurement(("frechet",), 10, (0,))
 
     def cut(*given):
         if len(done) == 2:
             raise KeyboardInterrupt
         return whole(*given)
 
-    monkeypatch.setattr(comparison, "outcome", cut)
+    monkeypatch.setattr(comparison, "evaluate_setting", cut)
     with pytest.raises(KeyboardInterrupt):
-        comparison.measure(job, tmp_path / "comparison.json", "*")
-    monkeypatch.setattr(comparison, "outcome", whole)
-    comparison.measure(job, tmp_path / "comparison.json", "*")
-    wanted = comparison.tasks(job)
+        comparison.measure(measurement, tmp_path / "comparison.json", "*")
+    monkeypatch.setattr(comparison, "evaluate_setting", whole)
+    comparison.measure(measurement, tmp_path / "comparison.json", "*")
+    wanted = comparison.tasks(measurement)
     assert [(setting, seed) for _, setting, seed in done] == [(t.setting, t.seed) for t in wanted]
 
 
-def outcomes(model, *values, solver="heun", nfe=9, **disturbed):
+def outcomes(model, *values, solver="heun", nfe=9, **perturbed):
     """Outcomes of one setting, a value per seed."""
     names = ("frechet", "kid", "precision", "recall", "density", "coverage")
-    setting = {"solver": solver, "steps": nfe, "nfe": nfe, **disturbed}
+    setting = {"solver": solver, "steps": nfe, "nfe": nfe, **perturbed}
     return [
         {
             "model": f"{model}-fashion-mnist",
@@ -148,7 +148,7 @@ def test_the_verdict_is_decided_by_the_intervals(page):
     rows = [
         [c.strip() for c in line.split("|")[1:-1]] for line in page.ratios(records).splitlines()
     ]
-    assert rows[0] == ["solver", "NFE", "disturbance", "flow", "gaussian"]
+    assert rows[0] == ["solver", "NFE", "perturbation", "flow", "gaussian"]
     assert ["heun", "9", "none", "0.98 (0.39 to 2.48)", "**0.49 (0.42 to 0.58)**"] in rows
     assert ["heun", "18", "none", "-", "**1.99 (1.91 to 2.08)**"] in rows
     assert not any(row[0] == "euler" for row in rows), "one seed is no pair"

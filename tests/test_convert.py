@@ -11,14 +11,16 @@ import yaml
 from click.testing import CliRunner
 from reference_pickles import MODULE, SOURCE, snapshot
 from safetensors.torch import save_file
+from zoo_songunet.architecture import architecture
+from zoo_songunet.format import DESCRIBED
 
 import zoo
 from zoo import ZooError
 from zoo.cli import main
-from zoo.convert import convert
-from zoo.convert.run import read
-from zoo.convert.songunet import architecture
-from zoo.convert.unpickler import Inert, read_pickle
+from zoo.folder.formats import read_checkpoint
+from zoo.formats import Inert, read_pickle
+from zoo.formats.files import LocalFiles
+from zoo.models.convert import convert
 
 OPTIONS = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [4]}
 SHAPE = (3, 8, 8)
@@ -68,7 +70,7 @@ def test_pfgmpp_runs_under_its_own_kernel(file, how):
     trained = network()
     known = {"attribute": {"D": 128}, "option": {"options": {"D": 128}}}.get(how, {})
     file.write_bytes(snapshot(trained.backbone, **known))
-    folder = convert(file, file.parent / "out", degrees=128 if how == "argument" else None)
+    folder = convert(file, file.parent / "out", D=128 if how == "argument" else None)
     model = zoo.load(folder)
     assert model.config.kernel.use == "pfgmpp"
     assert model.kernel.degrees == 128
@@ -90,9 +92,10 @@ def test_the_card_keeps_the_licence_and_says_whose_it_is(file):
     folder = convert(file, file.parent / "mine")
     card = (folder / "README.md").read_text()
     assert "license: cc-by-nc-sa-4.0\n" in card
+    assert "For non-commercial use only" in card
     assert "network-snapshot.pkl" in card
     assert "not by fieldzoo" in card
-    assert zoo.load(folder).config.training["converted_from"]["file"] == file.name
+    assert zoo.load(folder).config.training.other["converted_from"]["file"] == file.name
     assert "license: unknown\n" not in card
 
 
@@ -183,7 +186,7 @@ def test_the_references_persistence_is_data_and_its_source_is_not_run(file):
     call = b"\x80\x04\x8c\x17torch_utils.persistence\x8c\x1b_reconstruct_persistent_obj\x93"
     file.write_bytes(call + pickle.dumps((meta,), protocol=4)[2:-1] + b"R.")
     with file.open("rb") as opened:
-        found = read_pickle(opened, file)
+        found = read_pickle(opened, file, DESCRIBED)
     assert isinstance(found, Inert)
     assert found.args == (meta,)
     assert not ran(file.parent)
@@ -300,9 +303,10 @@ def test_a_file_that_is_not_there_and_an_impossible_d(file):
     with pytest.raises(ZooError, match="there is no file"):
         convert(file, "out")
     file.write_bytes(snapshot(network().backbone))
-    with pytest.raises(ZooError, match="D = 0"):
-        convert(file, "out", degrees=0.5)
-    for side in (0, -1, 10**6):
+    for degrees in (0.5, 0, -1, math.inf, "many"):
+        with pytest.raises(ZooError, match=f"D = {degrees}"):
+            convert(file, "out", D=degrees)
+    for side in (0, -1, 10**6, "large"):
         with pytest.raises(ZooError, match=f"side = {side}; expected a number of pixels"):
             convert(file, "out", side=side)
     for licence in ("", "cc by", "mit\nlibrary_name: other", "a: b"):
@@ -354,7 +358,7 @@ def test_shared_and_transposed_tensors_come_out_as_they_were(file):
 
 def test_the_command(file):
     file.write_bytes(snapshot(network().backbone))
-    done = CliRunner().invoke(main, ["convert", str(file), "out", "-D", "2048"])
+    done = CliRunner().invoke(main, ["convert", str(file), "out", "--set", "D=2048"])
     assert done.exit_code == 0, done.output
     assert done.output == "out: kernel pfgmpp, D = 2048; try `zoo sample ./out`\n"
     done = CliRunner().invoke(main, ["convert", str(file), "my faces"])
@@ -373,6 +377,6 @@ def test_the_command_says_what_is_wrong_in_one_line(file):
 
 def test_contents_without_d_are_edms(file):
     file.write_bytes(snapshot(network().backbone, options={"D": 64, "pfgmpp": False}))
-    assert read(file).degrees is None
+    assert read_checkpoint(LocalFiles(file)).config.kernel.use == "gaussian"
     file.write_bytes(snapshot(network().backbone, options={"D": 64, "pfgmpp": True}))
-    assert read(file).degrees == 64
+    assert read_checkpoint(LocalFiles(file)).config.kernel.options["D"] == 64

@@ -5,11 +5,11 @@ import re
 import pytest
 import torch
 from torch import nn
+from zoo_songunet.checkpoint import averaged, renamed
 
 import zoo
 from zoo import ZooError
-from zoo.convert import convert
-from zoo.convert.score_sde import averaged, renamed
+from zoo.models.convert import convert
 
 OPTIONS = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [4]}
 SHAPE = (3, 8, 8)
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path):
     good = checkpoint(state)
     file = tmp_path / "checkpoint.pth"
     torch.save(good, file)
-    with pytest.raises(ZooError, match="say --side 32"):
+    with pytest.raises(ZooError, match="say --set side=32"):
         convert(file, tmp_path / "out")
     short = {**good, "ema": {"shadow_params": good["ema"]["shadow_params"][:-1]}}
     with pytest.raises(ZooError, match="averages for"):

@@ -64,7 +64,7 @@ def test_wrong_reference(ref, hint):
     assert hint in refused(ref)
 
 
-def test_bare_path_is_told_how_to_be_spelt(tmp_path):
+def test_bare_path_has_an_error_with_its_spelling(tmp_path):
     assert f"'folder:{tmp_path}'" in refused(str(tmp_path))
     (tmp_path / "a.npz").touch()
     assert f"'npz:{tmp_path / 'a.npz'}'" in refused(str(tmp_path / "a.npz"))
@@ -88,7 +88,7 @@ def test_a_path_of_another_kind_is_said_to_be_there(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["", "folder:", "npz:", "idx:"])
 @pytest.mark.parametrize("path", ["~no-such-user/x", "x" * 300])
-def test_what_is_no_path_is_told(scheme, path):
+def test_what_is_no_path_is_an_error(scheme, path):
     assert "expected a path" in refused(scheme + path)
 
 
@@ -171,7 +171,7 @@ def test_fashion_mnist(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.roots.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "cache"))
     monkeypatch.delenv("ZOO_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "datasets", None)  # it would ask the Hub
     message = refused("fashion-mnist")
@@ -191,7 +191,7 @@ def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_without_its_labels_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.roots.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "cache"))
     monkeypatch.setenv("ZOO_DATA", str(write_fashion_mnist(tmp_path)))
     (tmp_path / "fashion-mnist" / "train-labels-idx1-ubyte").unlink()
     monkeypatch.setitem(sys.modules, "datasets", None)
@@ -524,7 +524,7 @@ def test_folder_without_order(tmp_path):
     assert "no image files" in refused(f"folder:{tmp_path}")
     picture(tmp_path / "a.png")
     picture(tmp_path / "class" / "b.png")
-    assert "beside subfolders" in refused(f"folder:{tmp_path}")
+    assert "images and subfolders" in refused(f"folder:{tmp_path}")
 
 
 # Sizes and flips -------------------------------------------------------------------------------

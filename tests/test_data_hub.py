@@ -112,7 +112,7 @@ def test_options_choose_splits_and_columns(tmp_path):
         ("?train=training", "split 'training': cannot be loaded"),
     ],
 )
-def test_wrong_options_are_told_in_one_line(tmp_path, query, hint):
+def test_wrong_options_are_errors_of_one_line(tmp_path, query, hint):
     ref = write(tmp_path / "set", "train", [1, 2])
     assert hint in refused(ref + query)
 
@@ -123,19 +123,19 @@ def test_an_unreadable_image_is_named(tmp_path):
     assert f"{ref}, number 1: not a readable image" in refused(ref)
 
 
-def test_a_data_set_that_is_not_there_is_told(tmp_path):
+def test_a_data_set_that_is_not_there_is_an_error(tmp_path):
     assert "cannot be loaded" in refused(f"hf:{tmp_path}/nowhere")
     assert "expected hf:OWNER/NAME" in refused("hf")
 
 
-def test_without_the_package_the_pip_line_is_told(tmp_path, monkeypatch):
+def test_without_the_package_the_error_has_the_pip_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "pip install 'fieldzoo[data]'" in refused("hf:someone/something")
 
 
 @pytest.fixture
 def silent(monkeypatch):
-    """A client that is not told to stay offline, and a Hub at a port where nothing listens."""
+    """A client that may go online, and a Hub at a port where nothing listens."""
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with socket.socket() as free:
@@ -144,11 +144,13 @@ def silent(monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
 
 
-def test_a_hub_that_does_not_answer_is_told_at_once(silent, capfd, monkeypatch):
+def test_a_hub_that_does_not_answer_is_an_error_at_once(silent, capfd, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waited"))
-    told = refused("hf:someone/something")
-    assert told.startswith("hf:someone/something: it is not on this disk and the Hub cannot be ask")
-    assert "ConnectError" in told
+    message = refused("hf:someone/something")
+    assert message.startswith(
+        "hf:someone/something: it is not on this disk and the Hub cannot be ask"
+    )
+    assert "ConnectError" in message
     assert capfd.readouterr().err == ""
     assert (datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE) == (False, False)
 
@@ -183,7 +185,7 @@ def write_cifar10(folder, records=4):
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
     """The folder in which CIFAR-10 is looked for; no package datasets."""
-    monkeypatch.setattr("zoo.data.roots.user_cache_dir", lambda _: str(tmp_path / "user"))
+    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "user"))
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     monkeypatch.setitem(sys.modules, "datasets", None)
     return tmp_path / "cifar10"
@@ -214,7 +216,7 @@ def test_cifar10_that_is_not_there_says_how_to_get_it(cifar):
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" + bytes(3072)])
-def test_broken_cifar10_is_told(cifar, content):
+def test_broken_cifar10_is_an_error(cifar, content):
     write_cifar10(cifar)
     (cifar / "data_batch_3.bin").write_bytes(content)
     assert "data_batch_3.bin" in refused("cifar10")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from zoo.device import parse_device
 from zoo.errors import ZooError
+from zoo.sampling.distributed import parse_device
 
 
 def test_the_cpu_is_there():

@@ -15,10 +15,12 @@ from click.testing import CliRunner
 from diffusers import DDIMPipeline, UNet2DModel
 from diffusers_repositories import LAYOUTS, ddim, ddpm, files, save, unet
 from safetensors.torch import save_file
+from zoo_diffusers.schedule import levels
 
 import zoo
 from zoo import ZooError
 from zoo.cli import main
+from zoo.models.convert import convert
 from zoo.models.locate import pull
 from zoo.testing import checks
 
@@ -224,6 +226,20 @@ def test_saved_it_is_a_model_folder_of_its_own(written, tmp_path):
     assert torch.equal(again.sample(2, seed=0, steps=3), model.sample(2, seed=0, steps=3))
 
 
+def test_a_folder_is_converted_with_its_card(written, tmp_path):
+    folder = convert(written["pipeline-bin"], tmp_path / "mine")
+    model, cached = zoo.load(folder), zoo.load(written["pipeline-bin"])
+    assert torch.equal(model.sample(2, seed=0, steps=3), cached.sample(2, seed=0, steps=3))
+    assert model.config == cached.config
+    assert model.card == cached.card
+    assert "license: apache-2.0" in model.card
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    }
+
+
 # What comes from the Hub
 
 
@@ -267,7 +283,7 @@ def test_several_may_make_the_same_one_at_the_same_time(hub, written, monkeypatc
         save_file(*args, **options)
         together.wait(300)
 
-    monkeypatch.setattr("zoo.foreign.adopt.save_file", write)
+    monkeypatch.setattr("zoo.weights.save_file", write)
     with ThreadPoolExecutor(3) as pool:
         (folder,) = {*pool.map(pull, [REPO] * 3)}
     assert {p.name for p in folder.parent.iterdir()} == {folder.name}
@@ -516,8 +532,6 @@ def test_a_network_that_is_far_larger_than_its_weights(hub, written):
 
 def test_levels_of_the_first_and_the_last_step():
     scheduler = ddpm()
-    from zoo.foreign.schedule import levels
-
     found = levels(dict(scheduler.config))
     assert found[0] == pytest.approx(math.sqrt(1 / (1 - 1e-4) - 1), rel=1e-9)
     assert found[-1] == pytest.approx(157.407, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Evaluation: features, references, disturbances, budgets, and the report as a whole."""
+"""Evaluation: features, references, perturbations, budgets, and the report as a whole."""
 
 import errno
 import hashlib
@@ -19,28 +19,21 @@ from safetensors.torch import load as load_weights
 from tiny_models import images, points
 
 import zoo
+from zoo.config.training import TrainingRecord
 from zoo.data import load
 from zoo.errors import ZooError
 from zoo.evaluation import card, garments, report
 from zoo.evaluation import features as extractors
 from zoo.evaluation.budget import evaluations, steps_for
-from zoo.evaluation.conditional import class_hits
+from zoo.evaluation.classes import class_accuracy, class_hits
 from zoo.evaluation.garments.train import accuracy, export, train
 from zoo.evaluation.intervals import GROUPS, balanced_classes
-from zoo.evaluation.metrics import Nearest, named, samples_of
+from zoo.evaluation.metrics import Nearest, parse_metrics, with_features
 from zoo.evaluation.perturb import NoisySolver, quantised
-from zoo.evaluation.reference import as_written, open_reference
-from zoo.evaluation.run import (
-    Job,
-    bits_per_dim,
-    class_accuracy,
-    disturbed,
-    evaluate,
-    outcome,
-    own_setting,
-    sweep,
-)
-from zoo.folder.results import EVALUATION, table
+from zoo.evaluation.reference import open_reference, round_to_bytes
+from zoo.evaluation.run import bits_per_dim, check_measurement, evaluate, evaluate_setting
+from zoo.evaluation.settings import Measurement, model_setting, perturbed, sweep
+from zoo.folder.results import table
 from zoo.interfaces import Flow
 from zoo.models.lift import lift
 
@@ -55,10 +48,10 @@ def reference(tmp_path):
 
 def test_images_are_rounded_as_a_file_of_8_bits_would():
     levels = torch.arange(256).float() / 127.5 - 1
-    assert torch.equal(as_written(levels, (-1, 1)), levels)
-    between = as_written(levels[:-1] + 0.3 / 127.5, (-1, 1))
+    assert torch.equal(round_to_bytes(levels, (-1, 1)), levels)
+    between = round_to_bytes(levels[:-1] + 0.3 / 127.5, (-1, 1))
     assert torch.allclose(between, levels[:-1], atol=1e-6)
-    assert as_written(between, None) is between
+    assert round_to_bytes(between, None) is between
 
 
 def test_the_shipped_classifier_is_the_one_described_and_small():
@@ -81,7 +74,7 @@ def test_a_damaged_classifier_is_refused(monkeypatch):
 def test_the_features_are_the_penultimate_layer():
     net, kind = garments.load_garment_net(), extractors.build("garments", (1, 28, 28), CPU)
     x = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    found = kind.of(x)
+    found = kind.extract(x)
     assert found.shape == (5, 64)
     assert found.dtype == torch.float64
     assert torch.equal(net.head(found.float() / 10).argmax(dim=1), kind.classify(x))
@@ -135,10 +128,10 @@ def test_timm_features_of_grey_images(monkeypatch):
     )
     kind = extractors.build("timm:test_convnext", (1, 28, 28), CPU)
     x = torch.rand(3, 1, 28, 28) * 2 - 1
-    found = kind.of(x)
+    found = kind.extract(x)
     assert found.shape[0] == 3
     assert found.ndim == 2
-    assert torch.allclose(kind.of(x.expand(-1, 3, -1, -1)), found, atol=1e-5)
+    assert torch.allclose(kind.extract(x.expand(-1, 3, -1, -1)), found, atol=1e-5)
 
 
 def test_weights_that_are_not_to_be_had_are_one_line(monkeypatch):
@@ -146,7 +139,7 @@ def test_weights_that_are_not_to_be_had_are_one_line(monkeypatch):
         raise OSError("no\nnetwork")
 
     monkeypatch.setattr("timm.create_model", offline)
-    with pytest.raises(ZooError, match=r"timm:resnet18.*not to be had here: no network"):
+    with pytest.raises(ZooError, match=r"timm:resnet18.*cannot be loaded: no network"):
         extractors.build("timm:resnet18", (1, 28, 28), CPU)
 
 
@@ -174,7 +167,7 @@ def test_inception_sees_bytes_of_three_channels(monkeypatch):
     kind = extractors.build("inception", (1, 4, 4), CPU)
     x = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4)
     expected = ((x + 1) * 127.5).round().flatten().double().repeat(3)
-    assert torch.equal(kind.of(x)[0], expected)
+    assert torch.equal(kind.extract(x)[0], expected)
 
 
 def test_data_without_a_test_split_is_compared_with_its_training_split(reference):
@@ -191,10 +184,10 @@ def test_copies_of_training_images_are_found(reference):
     fresh, _ = patterns(40, seed=5)
     x = fresh.float() / 127.5 - 1
     x[:30] = reference.data.batch(torch.arange(30))
-    rows = Nearest().rows(samples_of(x, reference), reference)
+    rows = Nearest().rows(with_features(x, reference), reference)
     assert bool((rows[:30] == 0).all())
     assert bool((rows[30:] > 0.5).all())
-    assert Nearest().of(rows, reference).tolist() == [0, 0]
+    assert Nearest().compute(rows, reference).tolist() == [0, 0]
 
 
 def test_a_limit_keeps_images_and_labels_together(tmp_path):
@@ -235,7 +228,7 @@ def test_a_samples_noise_is_its_own_in_any_batch():
     assert torch.equal(model.sample(10, first=30, **options), whole[30:])
 
 
-def test_the_level_that_a_lifted_sample_carries_is_not_disturbed():
+def test_the_level_that_a_lifted_sample_carries_is_not_perturbed():
     """Its ODE asks nothing of x: it goes down as the time does, whatever becomes of x."""
     lifted, levels = lift(images(kernel="gaussian"), "gravity"), []
     flow = lifted.flow().augmented(lifted.shape)
@@ -297,7 +290,7 @@ def test_a_solver_that_chooses_its_own_steps_cannot_keep_to_a_budget():
         steps_for(zoo.solver("dopri5"), 5)
 
 
-def test_a_sweep_and_its_disturbances():
+def test_a_sweep_and_its_perturbations():
     found = sweep(images(), ["euler", "heun"], [3, 5])
     assert [(s.solver, s.steps, s.nfe) for s in found] == [
         ("euler", 3, 3),
@@ -305,27 +298,27 @@ def test_a_sweep_and_its_disturbances():
         ("heun", 2, 3),
         ("heun", 3, 5),
     ]
-    assert [s.noise for s in disturbed(found[:1], [0.1, 0.2], [])] == [0.1, 0.2]
-    assert [(s.solver, s.bits) for s in disturbed(found[:2], [], [8])] == [("euler", 8)] * 2
+    assert [s.noise for s in perturbed(found[:1], [0.1, 0.2], [])] == [0.1, 0.2]
+    assert [(s.solver, s.bits) for s in perturbed(found[:2], [], [8])] == [("euler", 8)] * 2
 
 
 def test_metrics_by_name():
-    assert named("frechet, kid,frechet") == ("frechet", "kid")
+    assert parse_metrics("frechet, kid,frechet") == ("frechet", "kid")
     with pytest.raises(ZooError, match="did you mean 'frechet'"):
-        named("frechett")
+        parse_metrics("frechett")
 
 
 def run(reference, seeds, metrics=("frechet", "kid", "prdc", "nearest"), n=40):
     model = images()
-    job = Job(metrics, n, seeds)
-    return evaluate("tiny", model, [own_setting(model, "euler", 3)], job, reference)
+    measurement = Measurement(metrics, n, seeds)
+    return evaluate("tiny", model, [model_setting(model, "euler", 3)], measurement, reference)
 
 
 def test_a_report_of_one_seed_and_of_two(reference, tmp_path):
     one, two = run(reference, (0,)), run(reference, (0, 1))
     assert (one.outcomes[0].setting.nfe, one.samples, one.seeds) == (3, 40, (0,))
-    assert one.intervals == report.HOW_ONE
-    assert two.intervals == report.HOW_SEEDS
+    assert one.intervals == report.JACKKNIFE
+    assert two.intervals == report.OVER_SEEDS
     assert set(one.outcomes[0].metrics) == {
         *("frechet", "kid", "precision", "recall", "density", "coverage"),
         *("nearest_pixels", "nearest_features"),
@@ -396,12 +389,12 @@ def test_data_of_too_few_images_is_told_and_too_few_training_images_do_no_harm(
 def test_bits_of_one_image_have_no_interval(reference):
     one = replace(reference, data=replace(reference.data, images=reference.data.images[:1]))
     with pytest.raises(ZooError, match="metric 'bits' takes at least 2 images"):
-        Job(("bits",), 20, (0,)).check(images(), one)
+        check_measurement(Measurement(("bits",), 20, (0,)), images(), one)
 
 
 def test_bits_are_of_images(reference):
     with pytest.raises(ZooError, match="metric 'bits' is of images"):
-        Job(("bits",), 20, (0,)).check(points(), reference)
+        check_measurement(Measurement(("bits",), 20, (0,)), points(), reference)
 
 
 def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
@@ -422,7 +415,7 @@ def test_class_hits_are_samples_of_their_own_class():
     labels, wrong = torch.arange(100) % 4, torch.arange(100) % 5 == 0
     painted = torch.where(wrong, (labels + 1) % 4, labels)
     x = (painted.float() / 127.5 - 1)[:, None, None, None].expand(100, 1, 2, 2)
-    kind = extractors.Features(
+    kind = extractors.FeatureExtractor(
         "x", "x", lambda x: x, lambda x: ((x[:, 0, 0, 0] + 1) * 127.5).round().long()
     )
     assert torch.equal(class_hits(x, labels, kind, (-1.0, 1.0)), (~wrong).double())
@@ -436,10 +429,10 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
     def classify(x):
         return (x.mean(dim=(1, 2, 3)) > 0).long()
 
-    kind = extractors.Features("x", "x", lambda x: x, classify)
-    setting, labels = own_setting(model, "euler", 2), balanced_classes(4, 30)
+    kind = extractors.FeatureExtractor("x", "x", lambda x: x, classify)
+    setting, labels = model_setting(model, "euler", 2), balanced_classes(4, 30)
     found = class_accuracy(
-        model, setting, Job(("classes",), 30, (5,)), replace(reference, features=kind)
+        model, setting, Measurement(("classes",), 30, (5,)), replace(reference, extractor=kind)
     )
     drawn = model.sample(30, labels=labels, guidance=2.0, steps=2, solver="euler", seed=5)
     expected = (classify(drawn) == labels).double().mean()
@@ -449,18 +442,20 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
 
 def test_samples_of_guidance_one_are_drawn_once(reference, monkeypatch):
     model, asked = images(labels=4), []
-    kind = extractors.Features(
+    kind = extractors.FeatureExtractor(
         "x", "x", lambda x: x.flatten(1).double(), lambda x: (x.sum((1, 2, 3)) > 0).long()
     )
-    reference = replace(reference, features=kind)
-    setting = own_setting(model, "euler", 2)
-    expected = class_accuracy(model, setting, Job(("classes",), 30, (5,)), reference)
+    reference = replace(reference, extractor=kind)
+    setting = model_setting(model, "euler", 2)
+    expected = class_accuracy(model, setting, Measurement(("classes",), 30, (5,)), reference)
     sample = model.sample
     monkeypatch.setattr(
         model, "sample", lambda *a, **k: (asked.append(k["guidance"]), sample(*a, **k))[1]
     )
-    job = Job(("frechet", "classes"), 30, (5,))
-    found = evaluate("m", model, [setting, own_setting(model, "euler", 3)], job, reference)
+    measurement = Measurement(("frechet", "classes"), 30, (5,))
+    found = evaluate(
+        "m", model, [setting, model_setting(model, "euler", 3)], measurement, reference
+    )
     assert asked == [1.0, 1.0, 2.0]
     assert found.model_metrics == expected
 
@@ -481,17 +476,17 @@ def test_no_class_falls_together_with_a_group_of_the_jackknife(classes):
 
 def test_distances_of_a_model_with_classes_are_of_all_of_them(reference):
     model = images(labels=4)
-    setting, job = own_setting(model, "euler", 2), Job(("frechet",), 30, (5,))
-    _, (found,) = outcome(model, setting, job, reference)
+    setting, measurement = model_setting(model, "euler", 2), Measurement(("frechet",), 30, (5,))
+    _, (found,) = evaluate_setting(model, setting, measurement, reference)
     labels = balanced_classes(4, 30)
     drawn = model.sample(30, labels=labels, steps=2, solver="euler", seed=5)
-    assert torch.equal(found.features, samples_of(drawn, reference).features)
+    assert torch.equal(found.features, with_features(drawn, reference).features)
     said = []
-    found = evaluate("m", model, [setting], job, reference, said.append)
+    found = evaluate("m", model, [setting], measurement, reference, said.append)
     assert found.classes == 4
     assert said == ["1 x 30 samples of 4 classes by euler, 2 steps, 2 evaluations"]
     (entry,) = card.record(found)
-    text = "\n".join(table({EVALUATION: [entry]}))
+    text = "\n".join(table(TrainingRecord.decode({"evaluation": [entry]})))
     assert "30 samples a seed (seed 5) of 4 classes (as many of each) by euler" in text
 
 
@@ -504,6 +499,6 @@ def test_features_of_many_images_are_those_of_each(monkeypatch):
         return x.flatten(1)
 
     x = torch.rand(10, 1, 3, 3)
-    found = extractors.Features("x", "x", compute).of(x)
+    found = extractors.FeatureExtractor("x", "x", compute).extract(x)
     assert torch.equal(found, x.flatten(1).double())
     assert next(calls) == 4

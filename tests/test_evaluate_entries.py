@@ -9,14 +9,16 @@ from huggingface_hub import ModelCard
 from test_card import config, trained
 from tiny_models import images
 
+from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError
 from zoo.evaluation import card
 from zoo.evaluation.intervals import Estimate
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.folder.card import write_card
 from zoo.folder.read import read_card, read_config
-from zoo.folder.results import EVALUATION, entries, table
+from zoo.folder.results import entries, table
 
+EVALUATION = "evaluation"
 ENTRY = {
     "data": "fashion-mnist",
     "split": "test",
@@ -56,7 +58,7 @@ def folder(saved_images, tmp_path):
 def test_the_hubs_client_reads_the_figures():
     text = write_card("gravity-x", trained())
     assert ModelCard(text).data.eval_results is None
-    text = write_card("gravity-x", config(recipe=trained().training["recipe"], evaluation=[ENTRY]))
+    text = write_card("gravity-x", config(recipe=trained().training.recipe, evaluation=[ENTRY]))
     found = ModelCard(text).data
     assert found.model_name == "gravity-x"
     frechet, kid = found.eval_results
@@ -92,14 +94,14 @@ def test_the_table_says_what_was_compared_with_what():
     ],
 )
 def test_evaluations_of_another_form_are_left_out(broken):
-    assert entries({EVALUATION: broken}) == []
+    assert entries(TrainingRecord.decode({EVALUATION: broken})) == []
 
 
 @pytest.mark.parametrize(
     "odd", [{"steps": None}, {"samples": "many"}, {"seeds": 777}, {"solver": []}, {"nfe": "35"}]
 )
 def test_conditions_of_another_form_are_left_out(odd):
-    text = "\n".join(table({EVALUATION: [ENTRY | odd]}))
+    text = "\n".join(table(TrainingRecord.decode({EVALUATION: [ENTRY | odd]})))
     assert "compared with the test split of fashion-mnist" in text
     assert not any(f" {value}" in text for value in odd.values())
 
@@ -108,7 +110,7 @@ def test_what_is_not_of_the_form_does_not_stop_new_results(folder):
     raw = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(raw | {"training": {EVALUATION: ["odd"]}}))
     card.write(folder, report(), images().network)
-    assert len(read_config(folder).training[EVALUATION]) == 1
+    assert len(read_config(folder).training.evaluation) == 1
 
 
 def test_results_go_into_config_and_card_and_prose_stays(folder):
@@ -116,8 +118,8 @@ def test_results_go_into_config_and_card_and_prose_stays(folder):
     prose = "\nWritten by hand.\n"
     path.write_text(path.read_text() + prose)
     card.write(folder, report(), images().network)
-    (kept,) = read_config(folder).training[EVALUATION]
-    assert kept["metrics"] == {"frechet": [12.5, 12.0, 13.0]}
+    (kept,) = read_config(folder).training.evaluation
+    assert kept.metrics == {"frechet": (12.5, 12.0, 13.0)}
     text = read_card(folder)
     assert text.endswith(prose)
     assert "| Frechet distance | 12.5 | 12 to 13 |" in text
@@ -129,8 +131,8 @@ def test_new_results_replace_those_of_the_same_setting_alone(folder):
     network = images().network
     card.write(folder, report(settings=(Setting("heun", 18, 35), Setting("euler", 9, 9))), network)
     card.write(folder, report(value=9.0), network)
-    found = read_config(folder).training[EVALUATION]
-    assert [(e["solver"], e["metrics"]["frechet"][0]) for e in found] == [
+    found = read_config(folder).training.evaluation
+    assert [(e.solver, e.metrics["frechet"][0]) for e in found] == [
         ("heun", 9.0),
         ("euler", 12.5),
     ]
@@ -166,7 +168,7 @@ def test_a_disk_that_refuses_leaves_config_and_card_as_they_were(folder, monkeyp
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_folder_that_is_not_there_is_told():
+def test_a_folder_that_is_not_there_is_an_error():
     with pytest.raises(ZooError, match="there is no folder nowhere"):
         card.folder_to_write("./nowhere")
 

@@ -6,10 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.evaluation.frechet import Gaussian, frechet_distance, gaussian_of
+from zoo.evaluation.distances import (
+    Gaussian,
+    blocks,
+    fit_gaussian,
+    frechet_distance,
+    kernel_distance,
+    mean_kernel,
+    mean_kernel_within,
+    nearest,
+    prdc,
+    radii,
+)
 from zoo.evaluation.intervals import from_seeds, jackknife, student
-from zoo.evaluation.kid import kernel_distance, mean_kernel, mean_kernel_within
-from zoo.evaluation.manifold import blocks, nearest, prdc, radii
 
 
 def normal(*shape, seed=0, dtype=torch.float64):
@@ -38,14 +47,14 @@ def test_frechet_of_one_dimension_in_closed_form():
 
 def test_frechet_of_a_set_and_itself_is_nothing_even_where_the_covariance_is_singular():
     x = normal(20, 64)
-    assert frechet_distance(gaussian_of(x), gaussian_of(x)) == pytest.approx(0, abs=1e-5)
+    assert frechet_distance(fit_gaussian(x), fit_gaussian(x)) == pytest.approx(0, abs=1e-5)
 
 
 def test_frechet_does_not_change_under_a_common_rotation_and_grows_with_the_square_of_a_scale():
     x, y, q = normal(200, 5), 1.5 * normal(300, 5, seed=1) + 0.3, rotation(5)
-    plain = frechet_distance(gaussian_of(x), gaussian_of(y))
-    assert frechet_distance(gaussian_of(x @ q), gaussian_of(y @ q)) == pytest.approx(plain)
-    assert frechet_distance(gaussian_of(3 * x), gaussian_of(3 * y)) == pytest.approx(9 * plain)
+    plain = frechet_distance(fit_gaussian(x), fit_gaussian(y))
+    assert frechet_distance(fit_gaussian(x @ q), fit_gaussian(y @ q)) == pytest.approx(plain)
+    assert frechet_distance(fit_gaussian(3 * x), fit_gaussian(3 * y)) == pytest.approx(9 * plain)
 
 
 class Flat(nn.Module):
@@ -65,7 +74,7 @@ def test_frechet_is_the_one_of_torchmetrics():
     x, y = normal(400, 3, 2, 2), 1.2 * normal(500, 3, 2, 2, seed=1) + 0.1
     theirs.update(x, real=False)
     theirs.update(y, real=True)
-    ours = frechet_distance(gaussian_of(x.flatten(1)), gaussian_of(y.flatten(1)))
+    ours = frechet_distance(fit_gaussian(x.flatten(1)), fit_gaussian(y.flatten(1)))
     assert ours == pytest.approx(float(theirs.compute()), rel=1e-6)
 
 
@@ -140,7 +149,7 @@ def test_the_four_shares_of_one_law_of_a_far_one_and_of_one_mode():
 
 
 def test_blocks_cover_every_pair_once(monkeypatch):
-    monkeypatch.setattr("zoo.evaluation.manifold._BLOCK", 20)
+    monkeypatch.setattr("zoo.evaluation.distances._BLOCK", 20)
     a, b = normal(11, 3), normal(6, 3, seed=1)
     whole = torch.full((11, 6), torch.nan, dtype=torch.float64)
     count = 0
@@ -182,10 +191,10 @@ def test_the_jackknife_of_a_mean_is_the_spread_of_its_groups():
 
 
 def test_the_jackknife_holds_the_frechet_distance_that_further_draws_have():
-    reference = gaussian_of(normal(5000, 4, seed=99))
+    reference = fit_gaussian(normal(5000, 4, seed=99))
 
     def distance(rows):
-        return torch.tensor([frechet_distance(gaussian_of(rows), reference)])
+        return torch.tensor([frechet_distance(fit_gaussian(rows), reference)])
 
     def draw(seed):
         return 1.3 * normal(400, 4, seed=seed)

@@ -11,8 +11,9 @@ from zoo.errors import ZooError
 from zoo.interfaces import KernelPrior
 from zoo.models.lift import lift
 from zoo.testing import checks
-from zoo.train.export import export, model_of
-from zoo.train.run import make_plan, start
+from zoo.training.export import export, model_of
+from zoo.training.plan import make_plan
+from zoo.training.start import start
 
 # psi of r/t alone, whose network learns the denoiser; any other, whose network learns the field.
 KERNELS = {

@@ -9,13 +9,15 @@ from importlib import metadata
 
 import pytest
 from click.testing import CliRunner
+from zoo_diffusers.format import DiffusersFormat, layout
+from zoo_diffusers.schedule import betas, levels, prediction
 
 import zoo
 from zoo import ZooError
 from zoo.cli import main
 from zoo.config.model import parse_config
-from zoo.foreign.diffusers import is_diffusers, layout
-from zoo.foreign.schedule import betas, levels, prediction
+from zoo.folder.read import is_own
+from zoo.formats.files import LocalFiles
 from zoo.models.names import entries, own_folders
 
 UNET = {"_class_name": "UNet2DModel", "sample_size": 8, "in_channels": 3, "out_channels": 3}
@@ -189,13 +191,17 @@ def test_layouts():
     assert found.weights == "unet/diffusion_pytorch_model.bin"
 
 
-def test_a_config_of_the_zoo_is_none_of_diffusers():
+def test_a_config_of_the_zoo_is_none_of_diffusers(tmp_path):
     for folder in own_folders().iterdir():
-        raw = (folder / "config.json").read_bytes()
-        assert parse_config(raw, "config")
-        assert not is_diffusers(json.loads(raw))
-    assert is_diffusers(UNET)
-    assert not is_diffusers([UNET])
+        assert parse_config((folder / "config.json").read_bytes(), "config")
+        assert is_own(folder)
+        assert DiffusersFormat().read(LocalFiles(folder)) is None
+    (tmp_path / "config.json").write_text(json.dumps(UNET))
+    assert not is_own(tmp_path)
+    with pytest.raises(ZooError, match=r"has no scheduler_config\.json"):
+        DiffusersFormat().read(LocalFiles(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps([UNET]))
+    assert is_own(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff"])

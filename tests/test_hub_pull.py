@@ -99,7 +99,7 @@ def test_the_token_of_the_environment_is_used(hub, saved, monkeypatch):
 
 
 @pytest.mark.parametrize("token", ["", "hf_ada\n", "hf_\u00e9", "hf ada"])
-def test_a_token_that_cannot_be_one_is_told(hub, pushed, token):
+def test_a_token_that_cannot_be_one_is_an_error(hub, pushed, token):
     """An empty variable on the command line, say."""
     with pytest.raises(ZooError, match=r"^the token (is empty|has a blank)") as caught:
         zoo.load(REPO, token=token)
@@ -132,7 +132,7 @@ def test_the_files_needed_are_fetched_and_no_others(hub, saved, caplog):
     assert "grid.png" not in line
 
 
-def test_the_hub_is_told_who_asks(hub, pushed):
+def test_the_hub_knows_who_asks(hub, pushed):
     pull(REPO)
     for method, path, headers in hub.requests:
         assert f"fieldzoo/{zoo.__version__}" in headers["user-agent"], (method, path)
@@ -354,7 +354,7 @@ def test_a_repository_of_another_library(hub):
 @pytest.mark.parametrize(
     ("status", "hint"), [(500, "while online"), (401, "log"), (403, "refuses")]
 )
-def test_a_server_that_fails_at_first_is_told_and_forgiven(hub, pushed, saved, status, hint):
+def test_a_server_that_fails_at_first_is_an_error_and_forgiven(hub, pushed, saved, status, hint):
     hub.fail("GET", "/api/models/", status)
     with pytest.raises(ZooError, match=hint) as caught:
         zoo.load(REPO)
@@ -374,7 +374,7 @@ def test_a_file_that_fails_leaves_nothing_wrong_behind(hub, pushed, saved, file,
     assert torch.equal(samples(REPO), samples(saved))
 
 
-def test_requirements_are_told_before_the_weights_are_fetched(hub, saved):
+def test_requirements_are_checked_before_the_weights_are_fetched(hub, saved):
     config = json.loads((saved / "config.json").read_text())
     config["requires"] = ["zoo-yukawa-unheard>=2"]
     hub.store.add(REPO, {"config.json": json.dumps(config).encode(), "model.safetensors": b"..."})
@@ -408,7 +408,7 @@ def test_connections_cut_five_times_at_any_byte(hub, pushed, saved, seed):
 
 
 @pytest.mark.parametrize("after", [0, 1, 30, 200])
-def test_an_answer_of_the_api_that_is_cut_is_told_and_forgiven(hub, pushed, saved, after):
+def test_an_answer_of_the_api_that_is_cut_is_an_error_and_forgiven(hub, pushed, saved, after):
     def cut():
         body = [b'{"id": "ada/tiny", "sha": "' + b"0" * 300]
         return StreamingResponse(iter([body[0][:after]]), headers={"Content-Length": "400"})
@@ -421,7 +421,7 @@ def test_an_answer_of_the_api_that_is_cut_is_told_and_forgiven(hub, pushed, save
     assert torch.equal(samples(REPO), samples(saved))
 
 
-def test_a_connection_cut_for_good_is_told_and_leaves_no_part(hub, pushed, saved):
+def test_a_connection_cut_for_good_is_an_error_and_leaves_no_part(hub, pushed, saved):
     hub.cut("model.safetensors", *[0] * 20)
     with pytest.raises(ZooError, match=r"cannot be asked \(RemoteProtocolError\)") as caught:
         zoo.load(REPO)
@@ -431,7 +431,7 @@ def test_a_connection_cut_for_good_is_told_and_leaves_no_part(hub, pushed, saved
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
-def test_a_full_disk_is_told(hub, pushed, saved, tmp_path, monkeypatch, file):
+def test_a_full_disk_is_an_error(hub, pushed, saved, tmp_path, monkeypatch, file):
     """What the client writes into is a device that is full."""
     blobs = tmp_path / "hf" / "hub" / "models--ada--tiny" / "blobs"
     blobs.mkdir(parents=True)
@@ -446,7 +446,7 @@ def test_a_full_disk_is_told(hub, pushed, saved, tmp_path, monkeypatch, file):
     assert torch.equal(samples(REPO), samples(saved))
 
 
-def test_a_cache_that_cannot_be_written_is_told(hub, pushed, tmp_path):
+def test_a_cache_that_cannot_be_written_is_an_error(hub, pushed, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ZooError, match=r"file/x: Not a directory; point cache_dir=") as caught:
         pull(REPO, cache_dir=tmp_path / "file" / "x")
@@ -488,7 +488,7 @@ def test_a_config_that_is_wrong_about_a_file_does_not_cost_the_file(hub, pushed,
 
 
 def test_two_processes_load_into_one_empty_cache(hub, pushed, saved, tmp_path):
-    code = f"from zoo.hub import pull_repository; print(pull_repository({REPO!r}))"
+    code = f"from zoo.hub.fetch import pull_repository; print(pull_repository({REPO!r}))"
     environment = {**os.environ, "HF_HOME": str(tmp_path / "shared")}
     run = [sys.executable, "-c", code]
     both = [

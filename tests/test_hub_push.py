@@ -163,7 +163,7 @@ def test_only_the_models_files_are_pushed(hub, saved, tmp_path):
     assert set(head(hub).files) == FILES | {"samples.png"}
 
 
-def test_the_hub_is_told_who_pushes(hub, saved):
+def test_the_hub_knows_who_pushes(hub, saved):
     zoo.push(saved, REPO, **ADA)
     zoo.push(saved, REPO, **ADA)
     for method, path, headers in hub.requests:
@@ -342,11 +342,11 @@ def test_the_load_line_of_the_card_loads_it(hub, saved):
 
 def test_what_the_prose_loads_is_not_touched(hub, saved, tmp_path):
     folder = shutil.copytree(saved, tmp_path / "tiny")
-    told = 'Compare `zoo.load("gravity-digits")` and `zoo sample gravity-digits`.'
+    prose = 'Compare `zoo.load("gravity-digits")` and `zoo sample gravity-digits`.'
     text = (folder / "README.md").read_text()
-    (folder / "README.md").write_text(text.replace(FACTS, f"{told}\n\n{FACTS}"))
+    (folder / "README.md").write_text(text.replace(FACTS, f"{prose}\n\n{FACTS}"))
     zoo.push(folder, REPO, **ADA)
-    assert told in card(hub)
+    assert prose in card(hub)
     assert f'= zoo.load("{REPO}")' in card(hub)
 
 
@@ -368,7 +368,7 @@ def test_in_the_zoos_own_namespace_the_name_is_enough(hub, saved, monkeypatch):
     assert 'zoo.load("tiny")' in card(hub)
 
 
-def test_front_matter_that_the_hub_refuses_is_told_before_anything_is_uploaded(
+def test_front_matter_that_the_hub_refuses_is_an_error_before_anything_is_uploaded(
     hub, saved, tmp_path
 ):
     folder = shutil.copytree(saved, tmp_path / "tiny")
@@ -436,7 +436,7 @@ def test_a_pull_request_that_fails_half_way_is_not_opened(hub, saved, method, st
 
 
 @pytest.mark.parametrize("how", ["refused", "offline"])
-def test_a_push_without_a_network_is_told_as_a_push(hub, saved, monkeypatch, how):
+def test_a_push_without_a_network_is_an_error_about_the_push(hub, saved, monkeypatch, how):
     if how == "refused":
         monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     else:
@@ -455,7 +455,7 @@ def test_to_try_again_later_is_said_where_it_helps(hub, saved, status, later):
     assert ("try again later" in str(caught.value)) is later
 
 
-def test_what_cannot_be_taken_back_is_told(hub, saved):
+def test_what_cannot_be_taken_back_is_in_the_error(hub, saved):
     hub.fail("POST", "/commit/", 500)
     hub.fail("DELETE", "/repos/delete", 500)
     with pytest.raises(ZooError, match="delete it by hand") as caught:

@@ -68,7 +68,7 @@ def test_nothing_changed_makes_no_commit_and_stores_no_chunk(hub, xet, saved):
 
 
 @pytest.mark.parametrize("harm", ["lost", "cut", "changed"])
-def test_a_store_with_damaged_chunks_is_told_and_forgiven(hub, xet, saved, harm):
+def test_a_store_with_damaged_chunks_is_an_error_and_forgiven(hub, xet, saved, harm):
     zoo.push(saved, REPO, **ADA)
     (path,) = xet.chunks()
     content = path.read_bytes()
@@ -90,7 +90,7 @@ def test_a_store_with_damaged_chunks_is_told_and_forgiven(hub, xet, saved, harm)
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_a_token_that_is_refused_is_told_and_forgiven(hub, xet, saved, status):
+def test_a_token_that_is_refused_is_an_error_and_forgiven(hub, xet, saved, status):
     zoo.push(saved, REPO, **ADA)
     hub.fail("GET", "/xet-read-token/", status)
     with pytest.raises(ZooError) as caught:

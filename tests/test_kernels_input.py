@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 from kernel_cases import CASES
+from zoo_gravity.kernel import GravityKernel
 
 import zoo
 from zoo.errors import ZooError
 from zoo.host.registry import catalogue
-from zoo.interfaces import IsotropicKernel
+from zoo.interfaces import FieldKernel, IsotropicKernel, over, randn
 
 DOUBLE = torch.float64
 NAMES = [found.component.name for found in catalogue("kernels").values()]
@@ -239,3 +240,63 @@ FORMULAS = [
 )
 def test_a_formula_that_is_more_than_arithmetic_is_told(name, argument, others, text):
     told(lambda: zoo.kernel(name, dim=4, **{argument: text, **others}), argument)
+
+
+# Kernels that replace the public methods, as all did before 0.1
+
+
+class Plain(FieldKernel):
+    """N(x_0, t^2 I) by the public methods alone."""
+
+    def __init__(self, *, dim):
+        super().__init__(dim=dim, t_min=0.01, t_max=10.0)
+
+    def log_density(self, x_t, x_0, t):
+        z = ((x_t - x_0) / over(t, x_t)).flatten(1)
+        return -z.square().sum(1) / 2 - self.dim * math.log(t * math.sqrt(2 * math.pi))
+
+    def velocity(self, x_t, x_0, t):
+        return (x_t - x_0) / over(t, x_t)
+
+    def sample(self, x_0, t, generator=None):
+        return x_0 + over(t, x_0) * randn(x_0.shape, x_0, generator)
+
+    def marginal(self, t):
+        t = torch.as_tensor(t, dtype=DOUBLE)
+        return torch.ones_like(t), t
+
+
+def test_a_kernel_may_replace_the_public_methods():
+    plain, ours = Plain(dim=4), zoo.kernel("gaussian", dim=4)
+    x_0 = torch.randn(3, 4, dtype=DOUBLE, generator=seeded())
+    x_t = plain.sample(x_0, 2.0, seeded(1))
+    torch.testing.assert_close(x_t, ours.sample(x_0, 2.0, seeded(1)))
+    torch.testing.assert_close(plain.velocity(x_t, x_0, 2.0), ours.velocity(x_t, x_0, 2.0))
+    found, expected = plain.green(x_t, x_0, 2.0), ours.green(x_t, x_0, 2.0)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_replaced_public_method_is_the_one_that_others_use():
+    class Slower(GravityKernel):
+        def log_phi(self, r, t):
+            return super().log_phi(r, t) + 1
+
+        def velocity(self, x_t, x_0, t):
+            return super().velocity(x_t, x_0, t) / 2
+
+    slower, gravity = Slower(dim=4), GravityKernel(dim=4)
+    x_t, x_0, t = points(gravity)
+    torch.testing.assert_close(
+        slower.log_density(x_t, x_0, t), gravity.log_density(x_t, x_0, t) + 1
+    )
+    torch.testing.assert_close(2 * slower.velocity(x_t, x_0, t), gravity.velocity(x_t, x_0, t))
+    told(lambda: slower.velocity(x_t[:, :3], x_0, t), "x_t has shape (3, 3)")
+
+
+def test_a_kernel_without_a_law_cannot_be_built():
+    class Lawless(FieldKernel):
+        def velocity(self, x_t, x_0, t):
+            return x_t
+
+    with pytest.raises(TypeError, match="_log_density"):
+        Lawless(dim=2, t_min=0.1, t_max=1.0)

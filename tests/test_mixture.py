@@ -11,7 +11,7 @@ from zoo.networks.mixture import Mixture
 from zoo.networks.mixture_fit import fit
 from zoo.networks.mixture_skip import MixtureSkip
 from zoo.networks.precondition import Preconditioned
-from zoo.train.noise import NoiseLaw
+from zoo.training.noise import LogNormalLevels
 
 DIM, BASIS, COMPONENTS = 12, 3, 5
 
@@ -279,7 +279,7 @@ def test_what_is_left_is_of_order_one_at_every_level(name, level):
     kernel = zoo.kernel(name, dim=dim)
     network = MixtureSkip(Says(), shape, kernel, Mixture(dim, 20, 9))
     network.fit(data)
-    law = NoiseLaw(math.log(level), 0.01)
+    law = LogNormalLevels(math.log(level), 0.01)
     x_t, t = law.draw(kernel, data, generator)
     assert 0.4 < network.loss(x_t, t, data).mean() < 4.0
 

@@ -60,7 +60,7 @@ def test_a_name_brought_twice_belongs_to_neither(own, site):
     assert find_model("sea:gravity-a").source == "sea"
 
 
-def test_an_unknown_name_is_told_with_the_closest(own, site):
+def test_an_unknown_name_is_an_error_with_the_closest(own, site):
     add(own, site, "gravity-digits")
     with pytest.raises(UnknownModel, match="no model 'gravty-digits'; did you mean 'gravity-d"):
         find_model("gravty-digits")

@@ -9,7 +9,7 @@ from torch import nn
 import zoo
 from zoo.interfaces import FieldKernel, IsotropicKernel
 from zoo.networks.precondition import FEATURES, CappedLevel, Preconditioned, haar_level, norm_level
-from zoo.train.noise import NoiseLaw
+from zoo.training.noise import LogNormalLevels
 
 SD = 0.5
 
@@ -108,7 +108,7 @@ def test_the_loss_starts_at_order_one_for_the_levels_of_training(name, shape):
     kernel = kernel_of(name, x_0[0].numel())
     network = Preconditioned(Silent(), shape, kernel, sigma_data=SD)
     generator = torch.Generator().manual_seed(1)
-    x, t = NoiseLaw().draw(kernel, x_0, generator)
+    x, t = LogNormalLevels().draw(kernel, x_0, generator)
     target = x_0 if network.predicts == "denoised" else kernel.velocity(x, x_0, t)
     loss = network.loss(x, t, target)
     assert loss.shape == (len(x_0),)
@@ -152,7 +152,7 @@ def test_the_loss_is_the_error_times_a_weight_that_the_target_does_not_enter(nam
     x_0 = data(shape, 30)
     kernel = kernel_of(name, x_0[0].numel())
     generator = torch.Generator().manual_seed(1)
-    x, t = NoiseLaw().draw(kernel, x_0, generator)
+    x, t = LogNormalLevels().draw(kernel, x_0, generator)
     x, t = x.double(), t.double()
     network = Preconditioned(Says(torch.randn(x.shape).double()), shape, kernel, sigma_data=SD)
     said = network(x, t)

@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.config.part import Part
-from zoo.config.recipe import (
-    Recipe,
-    bundled_recipes,
-    differences,
-    from_dict,
-    load_recipe,
-    parse_recipe,
-)
+from zoo.config.recipe import Recipe, bundled_recipes, differences, from_dict
 from zoo.errors import ZooError
+from zoo.training.recipes import load_recipe, parse_recipe
 
 MINIMAL = """
 name = "small"
@@ -348,7 +342,8 @@ def test_any_value_anywhere_is_accepted_or_told_in_one_line(path, value):
 
 def test_recipes_are_read_without_torch():
     code = (
-        "import sys, zoo.config.recipe as r; r.load_recipe('gravity-digits'); print(*sys.modules)"
+        "import sys; from zoo.training.recipes import load_recipe\n"
+        "load_recipe('gravity-digits'); print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "timm"} & set(run.stdout.split())

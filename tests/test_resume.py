@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.train import checkpoint
-from zoo.train.loop import CHECKPOINT
+from zoo.training import checkpoint
+from zoo.training.trainer import CHECKPOINT
 
 RECIPE = """
 name = "tiny"

@@ -24,7 +24,12 @@ from zoo.interfaces import FieldKernel, KernelPrior, Network, SelfSimilarKernel,
 from zoo.testing import CheckFailure, checks, networks, priors, solvers
 from zoo.testing import listing as listing_module
 from zoo.testing.listing import KERNEL_LAWS, NETWORK_LAWS, PRIOR_LAWS, SOLVER_LAWS
-from zoo.testing.numerics import log_integral, require_same_law, require_uniform, require_zero_mean
+from zoo.testing.numerics import (
+    log_integral,
+    require_same_distribution,
+    require_uniform,
+    require_zero_mean,
+)
 from zoo.testing.torch_line import torch_line
 
 # Kernels that solve an equation for every pair: seconds per check in high dimension.
@@ -417,13 +422,13 @@ def test_evaluations_that_are_not_declared_fail_the_check():
 def test_the_statistics():
     u = torch.rand(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     require_uniform(u, "u")
-    require_same_law(u[:2000], u[2000:], "u")
+    require_same_distribution(u[:2000], u[2000:], "u")
     require_zero_mean(u - 0.5, "u")
     for wrong in (lambda: require_uniform(u**1.15, "u"), lambda: require_uniform(u / 0, "u")):
         with pytest.raises(CheckFailure, match=r"^u: "):
             wrong()
     with pytest.raises(CheckFailure, match=r"Kolmogorov-Smirnov distance 0\.1"):
-        require_same_law(u, u + 0.1, "u")
+        require_same_distribution(u, u + 0.1, "u")
     with pytest.raises(CheckFailure, match="standard errors away"):
         require_zero_mean(u - 0.47, "u")
 
@@ -522,7 +527,7 @@ def test_unknown_plugins_patterns_and_options_are_told(cubic, capsys):
 
     with pytest.raises(PluginError, match="no plugin 'cubik'; did you mean 'cubic'"):
         checks("cubik")
-    with pytest.raises(ZooError, match="brings none such; did you mean 'cubic'"):
+    with pytest.raises(ZooError, match="has no such component; did you mean 'cubic'"):
         checks("cubic", options={"cubik": {}})
     with pytest.raises(SystemExit) as stop:
         main(["check", "cubic", "-k", "nothing"])
@@ -582,7 +587,7 @@ def test_a_model_that_is_not_whole_fails(brought, harm, said):
     ("draws", "said"),
     [
         (lambda n, _, shape: torch.full((n, *shape), math.nan), "not finite"),
-        (lambda n, size, shape: torch.full((n, *shape), float(size)), "they differ by 0.667"),
+        (lambda n, size, shape: torch.full((n, *shape), float(size)), "differ by 0.667"),
         (lambda n, _, shape: torch.zeros(n, 5), r"has shape \(3, 5\); expected \(3, 2\)"),
     ],
 )

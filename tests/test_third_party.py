@@ -42,10 +42,10 @@ def test_the_wheel_holds_host_plugins_recipes_and_models(wheels):
         assert f"zoo/recipes/{file.name}" in names
     for file in (ROOT / "model_cards").glob("*/*"):
         assert f"zoo/model_cards/{file.parent.name}/{file.name}" in names
-    template = ROOT / "zoo" / "new_plugin" / "template"
-    assert "zoo/new_plugin/template/gitignore" in names
+    template = ROOT / "zoo" / "scaffold" / "template"
+    assert "zoo/scaffold/template/gitignore" in names
     for file in (*template.glob("*.toml"), *template.glob("*.md"), *template.rglob("*.py")):
-        assert f"zoo/new_plugin/template/{file.relative_to(template)}" in names
+        assert f"zoo/scaffold/template/{file.relative_to(template)}" in names
 
 
 def test_the_example_is_under_forty_lines():

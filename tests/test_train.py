@@ -12,15 +12,16 @@ from scipy import stats
 import zoo
 from zoo.config.recipe import from_dict
 from zoo.errors import ZooError
-from zoo.train import checkpoint, estimate, progress
-from zoo.train import loop as loops
-from zoo.train.batch import step_seed
-from zoo.train.export import export
-from zoo.train.loop import CHECKPOINT
-from zoo.train.noise import NoiseLaw, noise_law
-from zoo.train.run import make_plan, start, trainer_of
+from zoo.training import checkpoint, log
+from zoo.training import trainer as trainers
+from zoo.training.batch import step_seed
+from zoo.training.export import export
+from zoo.training.noise import LogNormalLevels, noise_distribution
+from zoo.training.plan import make_plan
+from zoo.training.start import start, trainer_of
+from zoo.training.trainer import CHECKPOINT
 
-EDM = NoiseLaw()
+EDM = LogNormalLevels()
 
 
 def recipe(data=None, network=None, kernel=None, **train):
@@ -85,7 +86,7 @@ def test_gaussian_levels_follow_edms_law():
     assert not uniform(torch.special.ndtr((t.log() + 0.3) / 0.9))
     assert uniform(torch.special.ndtr((t.log() + 1.2) / 1.2))
     assert uniform(kernel.radial_cdf(x_t.norm(dim=1), t))
-    other = NoiseLaw(-0.3, 0.9).draw(kernel, x_t, torch.Generator().manual_seed(1))[1]
+    other = LogNormalLevels(-0.3, 0.9).draw(kernel, x_t, torch.Generator().manual_seed(1))[1]
     assert uniform(torch.special.ndtr((other.log() + 0.3) / 0.9))
 
 
@@ -113,7 +114,7 @@ def test_drawn_by_level_the_noise_is_the_kernels_and_independent_of_the_level():
 
 def test_times_stay_inside_the_kernels():
     for name, dim in (("gravity", 64), ("gravity", 2), ("gaussian", 4)):
-        kernel, x_t, t = draw(name, dim, law=NoiseLaw(0.0, 30.0))
+        kernel, x_t, t = draw(name, dim, law=LogNormalLevels(0.0, 30.0))
         assert kernel.t_min * (1 - 1e-6) <= t.min()
         assert t.max() <= kernel.t_max * (1 + 1e-6)
         assert x_t.isfinite().all()
@@ -121,8 +122,8 @@ def test_times_stay_inside_the_kernels():
 
 def test_a_kernel_may_bring_a_law_of_its_own():
     kernel = zoo.kernel("gravity", dim=4, pfgm={"M": 100})
-    assert noise_law(kernel, -1.2, 1.2) is kernel.noise_law
-    assert noise_law(zoo.kernel("gravity", dim=4), -1.0, 2.0) == NoiseLaw(-1.0, 2.0)
+    assert noise_distribution(kernel, -1.2, 1.2) is kernel.noise_law
+    assert noise_distribution(zoo.kernel("gravity", dim=4), -1.0, 2.0) == LogNormalLevels(-1.0, 2.0)
 
 
 def test_step_seeds_do_not_collide():
@@ -138,7 +139,7 @@ def test_step_seeds_do_not_collide():
 def test_training_learns(tmp_path, options):
     trainer = begin(tmp_path, images=16_000, batch=64, lr=3e-3, log_every=25, **options)
     trainer.run()
-    losses = [line["loss"] for line in progress.lines(tmp_path)]
+    losses = [line["loss"] for line in log.lines(tmp_path)]
     assert losses[-1] < 0.7 * losses[0]
     assert trainer.skipped == 0
 
@@ -162,7 +163,7 @@ def test_the_budget_is_the_number_of_images(tmp_path):
     steps = []
     trainer.run(lambda step, loss: steps.append((step, math.isfinite(loss))))
     assert steps == [(k, True) for k in range(1, 12)]
-    lines = progress.lines(tmp_path)
+    lines = log.lines(tmp_path)
     assert [line["step"] for line in lines] == [4, 8, 11]
     assert [line["images"] for line in lines] == [32, 64, 88]
     assert lines[-1]["lr"] < lines[0]["lr"] <= 1e-3
@@ -172,7 +173,7 @@ def test_the_budget_is_the_number_of_images(tmp_path):
 def test_the_learning_rate_rises_and_then_falls_or_stays(tmp_path, schedule, end):
     options = {"images": 800, "warmup": 80, "lr_min": 1e-5, "log_every": 1}
     begin(tmp_path, schedule=schedule, **options).run()
-    rates = [line["lr"] for line in progress.lines(tmp_path)]
+    rates = [line["lr"] for line in log.lines(tmp_path)]
     assert rates[0] == pytest.approx(1e-5)
     assert rates[:10] == sorted(rates[:10])
     assert max(rates) == pytest.approx(1e-3, rel=0.05)
@@ -197,9 +198,9 @@ def test_labels_are_hidden_as_often_as_asked(tmp_path, monkeypatch):
 def test_images_are_mirrored_if_the_recipe_says_so(tmp_path):
     plain, flipped = begin(tmp_path / "a"), begin(tmp_path / "b", data={"flip": True})
     torch.manual_seed(0)
-    x, _ = plain.draws.images()
+    x, _ = plain.batches.images()
     torch.manual_seed(0)
-    y, _ = flipped.draws.images()
+    y, _ = flipped.batches.images()
     mirrored = [not torch.equal(a, b) for a, b in zip(x, y, strict=True)]
     assert 0 < sum(mirrored) < len(x)
     assert all(torch.equal(a.flip(-1), b) for a, b, m in zip(x, y, mirrored, strict=True) if m)
@@ -223,12 +224,12 @@ def test_a_data_set_of_one_sample_trains_and_is_learned_by_heart(tmp_path, shape
 
 def break_steps(monkeypatch, bad, value=math.nan):
     """Make the loss of the steps numbered in `bad` (from 0) be `value`."""
-    whole = loops.Trainer.loss
+    whole = trainers.Trainer.loss
 
     def loss(self, batch):
         return whole(self, batch) * (value if self.step in bad else 1.0)
 
-    monkeypatch.setattr(loops.Trainer, "loss", loss)
+    monkeypatch.setattr(trainers.Trainer, "loss", loss)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -245,7 +246,7 @@ def test_a_non_finite_step_is_counted_and_not_applied(tmp_path, monkeypatch, val
     assert not same(weights(trainer), before)
     assert (trainer.step, trainer.skipped, trainer.skipped_in_a_row) == (10, 1, 0)
     assert all(v.isfinite().all() for v in weights(trainer).values())
-    lines = [json.loads(line) for line in (tmp_path / progress.LOG).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / log.LOG).read_text().splitlines()]
     assert all(math.isfinite(line["loss"]) for line in lines)
     assert lines[-1]["skipped"] == 1
 
@@ -257,8 +258,8 @@ def test_fifty_in_a_row_end_the_run_and_the_last_checkpoint_is_good(tmp_path, mo
         trainer.run()
     state = checkpoint.read(tmp_path / CHECKPOINT)
     assert all(v.isfinite().all() for v in state["network"].values())
-    assert progress.lines(tmp_path)[-1]["loss"] is None
-    assert progress.last_loss(tmp_path) is not None
+    assert log.lines(tmp_path)[-1]["loss"] is None
+    assert log.last_loss(tmp_path) is not None
 
 
 def test_forty_nine_do_not(tmp_path, monkeypatch):
@@ -303,16 +304,16 @@ def test_a_resumed_run_ends_on_the_same_bits(tmp_path, monkeypatch, stop, option
 def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path):
     trainer = begin(tmp_path)
     trainer.run()
-    lines = (tmp_path / progress.LOG).read_text()
+    lines = (tmp_path / log.LOG).read_text()
     (tmp_path / CHECKPOINT).unlink()
     early = begin(tmp_path, resume=True)
-    assert progress.lines(tmp_path) == []
+    assert log.lines(tmp_path) == []
     for _ in range(4):
         early.advance()
     early.save()
-    (tmp_path / progress.LOG).write_text(lines + '{"step": 12, "lo')
+    (tmp_path / log.LOG).write_text(lines + '{"step": 12, "lo')
     begin(tmp_path, resume=True).run()
-    assert [line["step"] for line in progress.lines(tmp_path)] == [3, 6, 9, 10]
+    assert [line["step"] for line in log.lines(tmp_path)] == [3, 6, 9, 10]
 
 
 def test_a_finished_run_has_nothing_left_to_do(tmp_path):
@@ -422,27 +423,27 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path,
 
 def test_a_log_that_cannot_be_written_is_told(tmp_path):
     trainer = begin(tmp_path)
-    (tmp_path / progress.LOG).unlink()
-    (tmp_path / progress.LOG).mkdir()
+    (tmp_path / log.LOG).unlink()
+    (tmp_path / log.LOG).mkdir()
     with pytest.raises(ZooError, match=r"cannot write .*log\.jsonl"):
         trainer.run()
 
 
 def test_a_log_of_something_else_is_left_alone(tmp_path):
     text = '{"a": 1}\n{"step": 3, "images": 24}\n'
-    (tmp_path / progress.LOG).write_text(text)
+    (tmp_path / log.LOG).write_text(text)
     with pytest.raises(ZooError, match=r"log\.jsonl: line 1 is not of zoo train; move it away"):
         begin(tmp_path)
-    assert (tmp_path / progress.LOG).read_text() == text
-    assert [p.name for p in tmp_path.iterdir()] == [progress.LOG]
+    assert (tmp_path / log.LOG).read_text() == text
+    assert [p.name for p in tmp_path.iterdir()] == [log.LOG]
 
 
 def test_a_rate_that_rounds_to_nothing_costs_no_model(tmp_path):
     """As logged by earlier versions where an image took longer than 20 seconds."""
     lines = [{"step": k, "images": 8 * k, "images_per_s": rate} for k, rate in ((1, 0.0), (2, 0.5))]
     for line in lines:
-        progress.append(tmp_path, line)
-    assert progress.hours(tmp_path) == round(16 / 0.5 / 3600, 2)
+        log.append(tmp_path, line)
+    assert log.hours(tmp_path) == round(16 / 0.5 / 3600, 2)
 
 
 @pytest.mark.parametrize(
@@ -542,10 +543,10 @@ def test_what_is_exported_is_the_averaged_network_and_says_how_it_was_made(tmp_p
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, trainer.ema.module.state_dict()[name].half().float())
     training = model.config.training
-    assert training["recipe"] == recipe().to_dict()
-    assert training["outcome"]["images_seen"] == 80
-    assert training["outcome"]["steps"] == 10
-    assert "CC BY 4.0" in training["data_licence"]
+    assert training.recipe == recipe().to_dict()
+    assert training.outcome.images_seen == 80
+    assert training.outcome.steps == 10
+    assert "CC BY 4.0" in training.data_licence
     assert model.config.requires == (f"fieldzoo>={zoo.__version__}",)
     assert model.config.data.name == "digits"
     assert "# tiny\n" in model.card
@@ -559,16 +560,16 @@ def test_what_is_exported_is_the_averaged_network_and_says_how_it_was_made(tmp_p
 def test_the_estimate_is_the_time_of_a_step_and_writes_nothing(tmp_path, monkeypatch):
     """On a clock that a step moves by 2 s, the first five by 100 s."""
     trainer = trainer_of(make_plan(recipe(images=8 * 1000)), tmp_path / "run")
-    now, advance = [0.0], loops.Trainer.advance
+    now, advance = [0.0], trainers.Trainer.advance
 
     def slow(self):
         now[0] += 100 if self.step < 5 else 2
         return advance(self)
 
-    monkeypatch.setattr(loops.Trainer, "advance", slow)
-    monkeypatch.setattr(estimate.time, "perf_counter", lambda: now[0])
-    assert estimate.seconds_per_step(trainer) == 2
-    assert trainer.step == estimate.STEPS
+    monkeypatch.setattr(trainers.Trainer, "advance", slow)
+    monkeypatch.setattr(trainers.time, "perf_counter", lambda: now[0])
+    assert trainers.seconds_per_step(trainer) == 2
+    assert trainer.step == trainers.TIMED_STEPS
     assert not (tmp_path / "run").exists()
 
 
@@ -584,4 +585,4 @@ def test_the_estimate_is_the_time_of_a_step_and_writes_nothing(tmp_path, monkeyp
     ],
 )
 def test_durations_are_told_in_two_units(seconds, text):
-    assert estimate.duration(seconds) == text
+    assert trainers.duration(seconds) == text

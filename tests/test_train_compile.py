@@ -18,11 +18,10 @@ def _fresh(tmp_path, monkeypatch):
 
 
 def test_where_there_is_no_compiler_one_line_says_so(tmp_path):
-    trainer = begin(tmp_path / "run", compile=True)
     nowhere = {"cpp.cxx": (str(tmp_path / "no-compiler"),)}
     message = r"train.compile = true, but .*no-compiler.*; install"
     with torch._inductor.config.patch(nowhere), pytest.raises(ZooError, match=message) as error:
-        trainer.run()
+        begin(tmp_path / "run", compile=True).run()
     assert len(str(error.value).splitlines()) == 1
 
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.config.recipe import load_recipe
-from zoo.train import checkpoint, progress
-from zoo.train.loop import CHECKPOINT
-from zoo.train.run import make_plan, start
+from zoo.training import checkpoint, log
+from zoo.training.plan import make_plan
+from zoo.training.recipes import load_recipe
+from zoo.training.start import start
+from zoo.training.trainer import CHECKPOINT
 
 RECIPE = """
 name = "tiny"
@@ -106,9 +107,9 @@ def test_a_loss_that_stays_non_finite_stops_the_run_and_leaves_good_weights(reci
     """From step 6 on, as by a broken batch; the run is longer than it may be without a loss."""
     recipe.write_text(RECIPE.replace("images = 80", "images = 800"))
     code = (
-        "from zoo.train import loop\n"
-        "whole = loop.Trainer.loss\n"
-        "loop.Trainer.loss = lambda self, batch: "
+        "from zoo.training.trainer import Trainer\n"
+        "whole = Trainer.loss\n"
+        "Trainer.loss = lambda self, batch: "
         "whole(self, batch) * (float('nan') if self.step >= 6 else 1)\n"
         "from zoo.cli import main; main()"
     )
@@ -117,4 +118,4 @@ def test_a_loss_that_stays_non_finite_stops_the_run_and_leaves_good_weights(reci
     state = checkpoint.read(tmp_path / "run" / CHECKPOINT)
     assert all(value.isfinite().all() for value in state["network"].values())
     assert (state["step"], state["skipped"]) == (52, 46)
-    assert progress.lines(tmp_path / "run")[-1]["skipped"] == 48
+    assert log.lines(tmp_path / "run")[-1]["skipped"] == 48

@@ -13,10 +13,11 @@ from test_train import recipe
 
 from zoo.cli import main
 from zoo.errors import ZooError
-from zoo.train import checkpoint, progress
-from zoo.train.loop import CHECKPOINT
-from zoo.train.run import make_plan, start
-from zoo.world import World
+from zoo.sampling.distributed import DistributedContext
+from zoo.training import checkpoint, log
+from zoo.training.plan import make_plan
+from zoo.training.start import start
+from zoo.training.trainer import CHECKPOINT
 
 RECIPE = """
 name = "tiny"
@@ -84,23 +85,23 @@ def test_two_processes_train_as_one_does_up_to_the_order_of_sums(tmp_path):
     # The first process alone speaks and writes.
     assert [line[:5] for line in two.stdout.splitlines() if "zoo sample" not in line] == ["tiny:"]
     assert two.stdout.count("zoo sample") == 1
-    assert [line["step"] for line in progress.lines(tmp_path / "two")] == [5, 10]
-    losses = [[line["loss"] for line in progress.lines(tmp_path / n)] for n in ("one", "two")]
+    assert [line["step"] for line in log.lines(tmp_path / "two")] == [5, 10]
+    losses = [[line["loss"] for line in log.lines(tmp_path / n)] for n in ("one", "two")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     names = {p.name for p in (tmp_path / "two").iterdir()}
-    assert names == {CHECKPOINT, progress.LOG, "model"}
+    assert names == {CHECKPOINT, log.LOG, "model"}
 
 
-def test_shares_differ_and_make_up_the_batch(tmp_path):
+def test_shards_differ_and_make_up_the_batch(tmp_path):
     trainer = start(make_plan(recipe(network={"labels": 10})), tmp_path)
-    whole = trainer.draws.batch(3, slice(0, 8))
-    shares = [World(rank, 2).share(8) for rank in (0, 1)]
-    halves = [trainer.draws.batch(3, share) for share in shares]
+    whole = trainer.batches.batch(3, slice(0, 8))
+    shards = [DistributedContext(rank, 2).shard(8) for rank in (0, 1)]
+    halves = [trainer.batches.batch(3, shard) for shard in shards]
     for name in ("x_t", "t", "target", "labels"):
         parts = [getattr(half, name) for half in halves]
         assert torch.equal(torch.cat(parts), getattr(whole, name))
         assert not torch.equal(*parts)
-    assert not torch.equal(whole.x_t, trainer.draws.batch(4, slice(0, 8)).x_t)
+    assert not torch.equal(whole.x_t, trainer.batches.batch(4, slice(0, 8)).x_t)
 
 
 def test_a_batch_that_does_not_split_is_told_before_the_first_step():

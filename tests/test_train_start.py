@@ -7,10 +7,11 @@ import zoo
 from zoo.config.recipe import from_dict
 from zoo.data import Images
 from zoo.errors import ZooError
-from zoo.train.export import export
-from zoo.train.loop import Trainer
-from zoo.train.prepare import copy_weights
-from zoo.train.run import make_plan, start
+from zoo.training.export import export
+from zoo.training.plan import make_plan
+from zoo.training.prepare import copy_weights
+from zoo.training.start import start
+from zoo.training.trainer import Trainer
 
 UNET = {"use": "unet", "width": 8, "multipliers": [1, 1], "blocks": 1}
 

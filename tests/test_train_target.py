@@ -7,8 +7,8 @@ from test_train import begin, recipe, same, weights
 import zoo
 from zoo.data import load
 from zoo.errors import ZooError
-from zoo.train.run import make_plan
-from zoo.train.target import single_target, stable_target
+from zoo.training.batch import single_target, stable_target
+from zoo.training.plan import make_plan
 
 TOLD = {"use": "ddpmpp", "width": 8, "multipliers": [1, 1], "blocks": 1, "attention": []}
 TOLD |= {"augment": 9, "dropout": 0.0}
@@ -16,7 +16,7 @@ TOLD |= {"augment": 9, "dropout": 0.0}
 
 def batch_of(tmp_path, **options):
     trainer = begin(tmp_path, **options)
-    return trainer, trainer.draws.batch(0, slice(0, 8))
+    return trainer, trainer.batches.batch(0, slice(0, 8))
 
 
 @pytest.mark.parametrize("kernel", ["gravity", "gaussian", "tanh", "flow", "psi"])

@@ -14,18 +14,17 @@ import zoo
 from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.models.model import FieldModel
-from zoo.train import checkpoint, progress
-from zoo.train.export import export
-from zoo.train.loop import CHECKPOINT
-from zoo.train.run import make_plan
-from zoo.train.validation import BEST, Validation
-from zoo.train.watch import is_due
+from zoo.training import checkpoint, log
+from zoo.training.callbacks import BEST, Validation
+from zoo.training.export import export
+from zoo.training.plan import make_plan
+from zoo.training.trainer import CHECKPOINT, is_due
 
 WATCHED = {"validate_every": 24, "samples_every": 40}
 
 
 def validations(folder):
-    return [line for line in progress.lines(folder) if "validation_loss" in line]
+    return [line for line in log.lines(folder) if "validation_loss" in line]
 
 
 def test_looks_are_due_where_multiples_are_passed_and_at_the_end():
@@ -79,8 +78,8 @@ def test_the_best_weights_are_kept_where_later_ones_are_worse(tmp_path, monkeypa
     for model, step in ((best, 6), (last, 10)):
         bias = model.network.state_dict()["backbone.out.bias"]
         assert torch.equal(bias, kept[step].half().float())
-    assert best.config.training["outcome"]["validation_loss"] == 1.0
-    assert last.config.training["outcome"]["validation_loss"] == 4.0
+    assert best.config.training.outcome.validation_loss == 1.0
+    assert last.config.training.outcome.validation_loss == 4.0
     assert best.sample(2, seed=0, steps=3).isfinite().all()
 
 
@@ -176,7 +175,7 @@ def test_tensorboard_gets_what_the_log_gets(tmp_path, monkeypatch):
     options = {"tensorboard": True, "validate_every": 24}
     trainer = begin(tmp_path, **options)
     trainer.run()
-    lines = progress.lines(tmp_path)
+    lines = log.lines(tmp_path)
     writer = FakeWriter.made
     assert (writer.folder, writer.purge_step) == (str(tmp_path / "tensorboard"), 1)
     for name in ("loss", "lr", "images_per_s", "validation_loss"):
@@ -196,7 +195,7 @@ def test_weights_that_lead_nowhere_cost_the_picture_and_not_the_run(tmp_path, mo
     trainer = begin(tmp_path, samples_every=40, tensorboard=True)
     trainer.run()
     folder = export(trainer)
-    said = [line["step"] for line in progress.lines(tmp_path) if "not finite" in str(line)]
+    said = [line["step"] for line in log.lines(tmp_path) if "not finite" in str(line)]
     assert said == [5, 10, 10]
     files = sorted(path.name for path in folder.iterdir())
     assert files == ["README.md", "config.json", "model.safetensors"]

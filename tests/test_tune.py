@@ -14,6 +14,7 @@ import zoo
 from zoo.cli import main
 from zoo.config.model import dump_config
 from zoo.config.part import Part
+from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError
 from zoo.evaluation.tune import adopt, bend, optimise_grid
 from zoo.folder.card import write_card
@@ -87,11 +88,13 @@ def test_a_tuned_model_forgets_what_its_old_grid_was_worth():
     common = {"data": "x", "split": "test", "features": "pixels", "title": "pixels", "metrics": {}}
     heun, old = common | {"solver": "heun"}, common | {"solver": "exp-abm3"}
     training = {"outcome": {"steps": 3}, "evaluation": [old, heun, common]}
-    model.config = msgspec.structs.replace(model.describe(), training=training)
+    model.config = msgspec.structs.replace(
+        model.describe(), training=TrainingRecord.decode(training)
+    )
     adopt(model, optimise_grid(model, solver="exp-abm3", steps=4, n=2, rounds=3))
-    assert model.config.training == {"outcome": {"steps": 3}, "evaluation": [heun]}
+    assert model.config.training.encode() == {"outcome": {"steps": 3}, "evaluation": [heun]}
     adopt(model, optimise_grid(model, solver=Part("heun"), steps=4, n=2, rounds=3))
-    assert model.config.training == {"outcome": {"steps": 3}}
+    assert model.config.training.encode() == {"outcome": {"steps": 3}}
 
 
 def test_the_command_prints_and_writes(tmp_path, capsys):
@@ -126,7 +129,9 @@ def test_the_card_speaks_of_the_new_solver_and_not_of_old_results(tuned_by, tmp_
     result = {"data": "x", "split": "test", "features": "pixels", "title": "pixels"}
     result |= {"metrics": {"kid": [0.5, 0.4, 0.6]}}  # of the model by default
     config = read_config(folder)
-    config = msgspec.structs.replace(config, training={"evaluation": [result]})
+    config = msgspec.structs.replace(
+        config, training=TrainingRecord.decode({"evaluation": [result]})
+    )
     (folder / "config.json").write_bytes(dump_config(config))
     card = write_card("tiny", config).replace("# tiny\n", "# tiny\n\nPainted by Ada.\n")
     (folder / "README.md").write_text(card)

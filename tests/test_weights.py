@@ -10,7 +10,8 @@ from torch import nn
 
 import zoo
 from zoo.errors import PluginError, ZooError
-from zoo.folder.weights import network_with, read_weights, save_weights
+from zoo.folder.weights import network_with, save_weights, untrained_parameters
+from zoo.formats.safetensors_file import read_weights
 from zoo.interfaces import Network
 
 
@@ -71,6 +72,12 @@ def test_a_network_is_built_with_its_weights(kind):
     x = torch.ones(2, 3)
     assert torch.equal(network(x, torch.tensor(1.0)), (x * STATE["w"] + STATE["b"]) * scale)
     assert all(p.requires_grad and p.is_leaf for p in network.parameters())
+
+
+@pytest.mark.parametrize("kind", [Line, WithBuffer, WithTensor, WithNumbers])
+def test_trained_numbers_are_counted_without_weights(kind, monkeypatch):
+    monkeypatch.setattr("zoo.folder.weights.network_of", lambda *_: kind())
+    assert untrained_parameters(images().describe(), "here") == 6
 
 
 def test_nothing_is_initialised_only_to_be_overwritten():

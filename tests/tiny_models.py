@@ -1,4 +1,4 @@
-"""Models small enough for a test, whose weights do something and are the same each time."""
+"""Models small enough for tests, with fixed weights that are not zero."""
 
 import torch
 
@@ -6,7 +6,7 @@ import zoo
 
 
 def stir(network, scale=0.05):
-    """Add noise to every parameter: untrained networks end in zeros."""
+    """Add noise to every parameter, since the last layer of an untrained network is zero."""
     generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():
         parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)

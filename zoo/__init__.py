@@ -33,6 +33,7 @@ _LAZY = {
     "pull": "zoo.models.locate",
     "push": "zoo.models.push",
     "solver": "zoo.host.build",
+    "train": "zoo.training.run",
 }
 
 __all__ = ["Component", "PluginError", "ZooError", "__version__", "hookimpl", *_LAZY]

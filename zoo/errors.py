@@ -15,6 +15,10 @@ class PluginError(ZooError):
     """A plugin is broken or absent; raised only to whoever asks for what it brings."""
 
 
+class CheckFailure(AssertionError):
+    """A component breaks a law: one line says which law, by how much, and where."""
+
+
 @contextmanager
 def error_context(where: object) -> Iterator[None]:
     """Begin the line of a ZooError from inside the block with what it is of, such as a file."""
@@ -26,8 +30,8 @@ def error_context(where: object) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text in one line."""
-    return " ".join(str(error).split())
+    """Return an error's text in one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -42,35 +42,62 @@ def check_place(path: Path) -> None:
 
 
 def _refuse_special(path: Path) -> None:
-    """Refuse to put a file in the place of a device or a pipe."""
+    """Refuse to replace a device or a pipe by a file."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise ZooError(f"{path} is no regular file, and would be replaced by one; name another")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; at the end it takes the place of `path`.
+    """Yield a temporary path in the same folder; at the end it replaces `path`.
 
-    After an exception inside the block `path` is as before and nothing lies beside it.
+    After an exception inside the block `path` is unchanged and the temporary file is removed.
 
     Raises:
         ZooError: the disk is full or not writable; something other than a file is there.
     """
     _refuse_special(path)
-    beside = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        yield beside
-        beside.replace(path)
+        yield temporary
+        temporary.replace(path)
     except OSError as error:
         raise ZooError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is such a folder; no for what cannot be a path at all."""
+    """Return whether `path` is a folder; False if it is no valid path."""
     try:
         return path.is_dir()
     except (OSError, ValueError):  # too long for the file system, say
         return False
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the error of a disk that refuses to have `path` read into a ZooError."""
+    try:
+        yield
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def refuse_link(path: Path, folder: Path) -> None:
+    """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
+    root, end = _real(folder), _real(path)
+    if end.is_relative_to(root):
+        return
+    cache = root.parent.parent  # of one repository, beside the blobs that repositories share
+    if root.parent.name == "snapshots" and path.is_symlink() and end.is_relative_to(cache.parent):
+        first = Path(os.path.normpath(_real(path.parent) / path.readlink()))
+        if first.parent == cache / "blobs":
+            return
+    raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
+
+
+def _real(path: Path) -> Path:
+    """Return the path with every link followed; a circle of links is left as it is."""
+    return Path(os.path.realpath(path))

@@ -76,6 +76,12 @@ def zoo_solvers() -> Iterable[Component]:
 
 
 @hookspec
+def zoo_formats() -> Iterable[Component]:
+    """Return checkpoint formats of other libraries; each target is called as target(**options)."""
+    return ()
+
+
+@hookspec
 def zoo_models() -> Iterable[Traversable]:
     """Return model folders (config.json, README.md, weights); the folder's name is the model's."""
     return ()

@@ -23,6 +23,13 @@ _SMALL = {
 
 
 @hookimpl
+def zoo_formats() -> Iterable[Component]:
+    """Bring the folders and repositories that its unconditional pipelines are saved in."""
+    target = "zoo_diffusers.format:DiffusersFormat"
+    yield Component("diffusers", target, "unconditional pipelines, from the Hub or a folder")
+
+
+@hookimpl
 def zoo_networks() -> Iterable[Component]:
     """Bring the U-Net of its unconditional pipelines."""
     yield Component(

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.foreign.schedule import levels, prediction
 from zoo.interfaces import FieldKernel, Network, over
+from zoo_diffusers.schedule import levels, prediction
 
 NEEDS = "diffusers>=0.42"
 

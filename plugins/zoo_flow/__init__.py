@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from zoo import Component, hookimpl
 
+# The kernel around x_0 = 0 at t = t_max.
+OWN_LAW = "zoo.interfaces:KernelPrior"
+
 
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
@@ -39,7 +42,7 @@ def zoo_field_kernels() -> Iterable[Component]:
 @hookimpl
 def zoo_prior_samplers() -> Iterable[Component]:
     """Bring their priors."""
-    yield Component("flow", "zoo_flow.prior:FlowPrior", "N(0, I), whatever the data")
-    yield Component("anisotropic", "zoo_flow.prior:AnisotropicPrior", "N(0, covariance)")
-    yield Component("rotating", "zoo_flow.prior:RotatingPrior", "N(0, covariance), turned")
-    yield Component("map", "zoo_flow.prior:MapPrior", "the map's image of N(0, I) at x_0 = 0")
+    yield Component("flow", OWN_LAW, "N(0, I), whatever the data")
+    yield Component("anisotropic", OWN_LAW, "N(0, covariance)")
+    yield Component("rotating", OWN_LAW, "N(0, covariance), turned")
+    yield Component("map", OWN_LAW, "the map's image of N(0, I) at x_0 = 0")

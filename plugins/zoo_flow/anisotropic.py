@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import over, randn
-from zoo.interfaces.kernel import check_arguments
 from zoo.numerics import broadcast
 from zoo_flow.covariance import Covariance, CovarianceLike
 from zoo_flow.flow import FIRST_TIME, FlowKernel
@@ -56,18 +55,16 @@ class AnisotropicKernel(FlowKernel):
         del t
         return self.covariance.log_density(n)
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_t = (1 - t) x_0 + t n, shape (B, *)."""
-        check_arguments(self, t, x_0)
         z = randn(x_0.shape, x_0, generator).flatten(1)
         time = over(t, x_0)
         return (1 - time) * x_0 + time * self._noise(z, t).reshape(x_0.shape)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log p(n) - d log t with n = (x_t - (1 - t) x_0) / t, shape (B,)."""
-        check_arguments(self, t, x_0, x_t)
         x_t, x_0 = broadcast(x_t, x_0)
         x, source = x_t.flatten(1).double(), x_0.flatten(1).double()
         time = over(t, x)

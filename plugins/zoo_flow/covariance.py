@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.numerics import formula
 
 CovarianceLike = str | float | Sequence[Any] | Tensor

@@ -10,10 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import GaussianPathKernel, over
-from zoo.interfaces.isotropic import LEVEL_RANGE
-from zoo.interfaces.kernel import check_arguments
-from zoo.interfaces.path import PathCoefficients
+from zoo.interfaces import LEVEL_RANGE, GaussianPathKernel, PathCoefficients, over
 
 # t / (1 - t) is EDM's sigma_min here.
 FIRST_TIME = LEVEL_RANGE[0] / (1 + LEVEL_RANGE[0])
@@ -38,9 +35,8 @@ class FlowKernel(GaussianPathKernel):
         one = torch.ones_like(t)
         return PathCoefficients(1 - t, t, -one, one)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (x_t - x_0) / t, shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         return (x_t - x_0) / over(t, x_t)
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import over
 from zoo.numerics import derivative, solve_increasing
 

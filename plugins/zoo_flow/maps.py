@@ -18,9 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel, over, randn
-from zoo.interfaces.kernel import check_arguments
 from zoo.numerics import broadcast, derivative, formula
 from zoo_flow.inverse import elementwise_inverse, jacobian, newton_inverse
 
@@ -66,28 +65,26 @@ class MapKernel(FieldKernel):
     def _probes(self) -> Tensor:
         """Return draws of z at which `marginal` looks, shape (N, d) or (N, 1)."""
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_t = X_t(x_0, z), shape (B, *)."""
-        check_arguments(self, t, x_0)
         return self.map(x_0, randn(x_0.shape, x_0, generator), over(t, x_0)).to(x_0)
 
     def _preimage(
         self, x_t: Tensor, x_0: Tensor, t: Tensor | float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        check_arguments(self, t, x_0, x_t)
         x_t, x_0 = broadcast(x_t.double(), x_0.double())
         time = over(t, x_0).expand(len(x_0), *[1] * (x_0.ndim - 1))
         return x_0, self.inverse(x_0, x_t, time), time
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = d_t X_t(x_0, z) at the z that leads to x_t, shape (B, *)."""
         source, z, time = self._preimage(x_t, x_0, t)
         _, rate = derivative(lambda s: self.map(source, z, s), time, torch.ones_like(time))
         return rate.to(x_t.dtype)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log N(z; 0, I) - log |det d_z X_t|, shape (B,)."""
         source, z, time = self._preimage(x_t, x_0, t)
         normal = -self.dim / 2 * math.log(2 * math.pi) - z.flatten(1).square().sum(dim=1) / 2

@@ -15,9 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import over
-from zoo.interfaces.kernel import check_arguments
+from zoo.interfaces import check_real, over
 from zoo_flow.anisotropic import AnisotropicKernel
 from zoo_flow.covariance import CovarianceLike
 from zoo_flow.flow import FIRST_TIME
@@ -60,13 +58,7 @@ class RotatingKernel(AnisotropicKernel):
         t_min: float = FIRST_TIME,
         t_max: float = 1.0,
     ) -> None:
-        if (
-            isinstance(omega, bool)
-            or not isinstance(omega, (int, float))
-            or (not math.isfinite(omega))
-        ):
-            raise ZooError(f"omega = {omega!r}; expected a finite angle in radians")
-        self.omega = float(omega)
+        self.omega = check_real("omega", omega, "a finite angle in radians")
         super().__init__(dim=dim, covariance=covariance, t_min=t_min, t_max=t_max)
 
     def _turned(self, x: Tensor, t: Tensor | float, sign: float) -> Tensor:
@@ -79,9 +71,8 @@ class RotatingKernel(AnisotropicKernel):
     def _noise_log_density(self, n: Tensor, t: Tensor | float) -> Tensor:
         return super()._noise_log_density(self._turned(n, t, -1.0), t)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = -x_0 + (1/t + omega J)(x_t - (1 - t) x_0), shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         time = over(t, x_t)
         noise = (x_t - (1 - time) * x_0).flatten(1)
         swirl = torch.full_like(noise[:1, :1], self.omega)

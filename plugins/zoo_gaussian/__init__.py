@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from zoo import Component, hookimpl
 
+# The kernel around x_0 = 0 at t = t_max.
+OWN_LAW = "zoo.interfaces:KernelPrior"
+
 
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
@@ -38,7 +41,7 @@ def zoo_field_kernels() -> Iterable[Component]:
 @hookimpl
 def zoo_prior_samplers() -> Iterable[Component]:
     """Bring their priors."""
-    yield Component("gaussian", "zoo_gaussian.prior:GaussianPrior", "N(0, T^2 I)")
-    yield Component("ve", "zoo_gaussian.prior:VEPrior", "N(0, sigma_T^2 I)")
-    yield Component("vp", "zoo_gaussian.prior:VPPrior", "N(0, sigma_T^2 I), sigma_T nearly 1")
-    yield Component("interpolant", "zoo_gaussian.prior:InterpolantPrior", "N(0, sigma_T^2 I)")
+    yield Component("gaussian", OWN_LAW, "N(0, T^2 I)")
+    yield Component("ve", OWN_LAW, "N(0, sigma_T^2 I)")
+    yield Component("vp", OWN_LAW, "N(0, sigma_T^2 I), sigma_T nearly 1")
+    yield Component("interpolant", OWN_LAW, "N(0, sigma_T^2 I)")

@@ -7,9 +7,8 @@ import math
 import scipy.special
 from torch import Tensor
 
-from zoo.interfaces.radial import log_shell
-from zoo.numerics import gammainc
-from zoo.numerics.special import on_cpu
+from zoo.interfaces import log_shell
+from zoo.numerics import gammainc, on_cpu
 
 
 def log_phi(rho: Tensor, dim: int) -> Tensor:

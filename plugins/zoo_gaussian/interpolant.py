@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, GaussianPathKernel
-from zoo.interfaces.isotropic import LEVEL_RANGE
-from zoo.interfaces.path import PathCoefficients
+from zoo import ZooError
+from zoo.interfaces import LEVEL_RANGE, FieldKernel, GaussianPathKernel, PathCoefficients
 from zoo.numerics import FormulaLike, formula, jet, occurring
 from zoo_gaussian.schedules import check_increasing, time_of_level
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import SelfSimilarKernel, randn
-from zoo.interfaces.isotropic import floating
+from zoo.interfaces import SelfSimilarKernel, floating, randn
 from zoo_gaussian import chi
 
 

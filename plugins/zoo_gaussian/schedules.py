@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
+from zoo.interfaces import check_integer, check_positive
 from zoo.numerics import solve_increasing
 
 _PROBES = 257
@@ -80,19 +81,12 @@ class Schedule(ABC):
         return alpha, (-torch.expm1(-decay)).sqrt(), -alpha * rate / 2
 
 
-def _positive(name: str, value: object, *, below: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < below:
-        limit = "" if below == math.inf else f" below {below:g}"
-        raise ZooError(f"{name} = {value!r}; expected a positive number{limit}")
-    return float(value)
-
-
 class LinearSchedule(Schedule):
     """L = beta_min t + (beta_max - beta_min) t^2 / 2: score SDE, arXiv:2011.13456, eq. 33."""
 
     def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0) -> None:
-        self.beta_min = _positive("beta_min", beta_min)
-        self.beta_max = _positive("beta_max", beta_max)
+        self.beta_min = check_positive("beta_min", beta_min)
+        self.beta_max = check_positive("beta_max", beta_max)
 
     def decay(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (L, beta_t)."""
@@ -104,7 +98,7 @@ class CosineSchedule(Schedule):
     """alpha = cos(w (t + s)) / cos(w s), w = pi / (2 (1 + s)): arXiv:2102.09672, eq. 17."""
 
     def __init__(self, s: float = 0.008) -> None:
-        self.s = _positive("s", s, below=1.0)
+        self.s = check_positive("s", s, below=1.0)
 
     def decay(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (L, L'); the ratio of cosines is expanded, so that small t keep their digits."""
@@ -138,14 +132,14 @@ class TableSchedule(Schedule):
         beta_end: float = 0.02,
     ) -> None:
         if betas is None:
-            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-                raise ZooError(f"steps = {steps!r}; expected a whole number of at least 2")
-            first = _positive("beta_start", beta_start, below=1.0)
-            last = _positive("beta_end", beta_end, below=1.0)
-            table = torch.linspace(first, last, steps, dtype=torch.float64)
+            first = check_positive("beta_start", beta_start, below=1.0)
+            last = check_positive("beta_end", beta_end, below=1.0)
+            table = torch.linspace(
+                first, last, check_integer("steps", steps, 2), dtype=torch.float64
+            )
         else:
             table = torch.tensor(
-                [_positive(f"betas[{i}]", b, below=1.0) for i, b in enumerate(betas)],
+                [check_positive(f"betas[{i}]", b, below=1.0) for i, b in enumerate(betas)],
                 dtype=torch.float64,
             )
             if len(table) < 2:

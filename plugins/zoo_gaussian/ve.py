@@ -10,9 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import IsotropicKernel, over, randn
-from zoo.interfaces.checks import check_radial
-from zoo.interfaces.kernel import check_arguments, moved
+from zoo.interfaces import IsotropicKernel, moved, over, randn
 from zoo.numerics import FormulaLike, LogJet, formula, jet, solve_increasing
 from zoo_gaussian import chi
 from zoo_gaussian.schedules import check_increasing
@@ -52,7 +50,7 @@ class VEKernel(IsotropicKernel):
     ) -> None:
         self._sigma = formula(sigma, ("t",), argument="sigma", parameters=parameters)
         if t_min is None and t_max is None:
-            # A schedule that does not grow has no times to match either: tell that first.
+            # A schedule that does not grow has no times to match either: refuse it first.
             check_increasing("sigma", lambda t: self.marginal(t)[1], 0.01, 1.0)
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
         check_increasing("sigma", lambda t: self.marginal(t)[1], self.t_min, self.t_max)
@@ -82,47 +80,40 @@ class VEKernel(IsotropicKernel):
                 at_high=one,
             ).exp()
 
-    def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = P(d/2, r^2 / (2 sigma_t^2))."""
-        check_radial("r", r, t)
         at = torch.as_tensor(t, dtype=torch.float64) if isinstance(t, float | int) else t
         return chi.cdf(r / self._sigma(at), self.dim)
 
-    def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return sigma_t times the chi quantile."""
-        check_radial("q", q, t, most=1)
         return self.marginal(t)[1].to(q) * chi.icdf(q, self.dim)
 
-    def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return the chi log density of r / sigma_t, less log sigma_t."""
-        check_radial("r", r, t)
         sigma = self.marginal(t)[1].to(r)
         return chi.log_density(r / sigma, self.dim) - sigma.log()
 
-    def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = (sigma' / sigma) r."""
-        check_radial("r", r, t)
         return self._growth(t).to(r) * r
 
-    def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return -d/2 log(2 pi sigma^2) - r^2 / (2 sigma^2), like r."""
-        check_radial("r", r, t)
         sigma = self.marginal(t)[1].to(r)
         return chi.log_phi(r / sigma, self.dim) - self.dim * sigma.log()
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (sigma' / sigma) (x_t - x_0), shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         return over(self._growth(t), x_t) * (x_t - x_0)
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t] = x_t - (sigma / sigma') f."""
         return x_t - field / over(self._growth(t), x_t)
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_t = x_0 + sigma_t z, shape (B, *)."""
-        check_arguments(self, t, x_0)
         noise = randn(x_0.shape, x_0, generator)
         return moved(x_0, over(self.marginal(t)[1], x_0), noise)

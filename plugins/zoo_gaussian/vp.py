@@ -11,10 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, did_you_mean
-from zoo.interfaces import GaussianPathKernel
-from zoo.interfaces.isotropic import LEVEL_RANGE
-from zoo.interfaces.path import PathCoefficients
+from zoo import ZooError
+from zoo.interfaces import (
+    LEVEL_RANGE,
+    GaussianPathKernel,
+    PathCoefficients,
+    check_choice,
+    did_you_mean,
+)
 from zoo_gaussian.schedules import (
     CosineSchedule,
     LinearSchedule,
@@ -56,14 +60,13 @@ class VPKernel(GaussianPathKernel):
         t_max: float | None = None,
         **options: Any,
     ) -> None:
-        if schedule not in SCHEDULES:
-            raise ZooError(f"schedule = {schedule!r}; {did_you_mean(str(schedule), SCHEDULES)}")
-        known = inspect.signature(SCHEDULES[schedule]).parameters
+        build = SCHEDULES[check_choice("schedule", schedule, SCHEDULES)]
+        known = inspect.signature(build).parameters
         for name in options:
             if name not in known:
                 hint = did_you_mean(name, known)
                 raise ZooError(f"the schedule {schedule!r} has no option {name!r}; {hint}")
-        self.schedule = SCHEDULES[schedule](**options)
+        self.schedule = build(**options)
         if t_max is None:
             t_max = self.schedule.end
             if schedule == "cosine":

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from zoo import Component, hookimpl
 
+# The kernel around x_0 = 0 at t = t_max.
+OWN_LAW = "zoo.interfaces:KernelPrior"
+
 
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
@@ -26,4 +29,4 @@ def zoo_field_kernels() -> Iterable[Component]:
 def zoo_prior_samplers() -> Iterable[Component]:
     """Bring their priors."""
     yield Component("gravity", "zoo_gravity.prior:GravityPrior", "Cauchy by a ratio of Gaussians")
-    yield Component("pfgmpp", "zoo_gravity.prior:PFGMppPrior", "Student t by a chi-square draw")
+    yield Component("pfgmpp", OWN_LAW, "Student t by a chi-square draw")

@@ -13,9 +13,8 @@ import scipy.special
 import torch
 from torch import Tensor
 
-from zoo.interfaces import over, randn
-from zoo.interfaces.isotropic import directions, uniform_open
-from zoo.numerics.special import on_cpu
+from zoo.interfaces import directions, over, randn, uniform_open
+from zoo.numerics import on_cpu
 
 Draw = Callable[[Tensor, torch.Generator | None], Tensor]
 

@@ -16,11 +16,17 @@ import scipy.special
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, did_you_mean
-from zoo.interfaces import SelfSimilarKernel, over, randn
-from zoo.interfaces.radial import log_shell
-from zoo.numerics import betainc, log_gamma_ratio
-from zoo.numerics.special import on_cpu
+from zoo import ZooError
+from zoo.interfaces import (
+    SelfSimilarKernel,
+    check_choice,
+    check_real,
+    did_you_mean,
+    log_shell,
+    over,
+    randn,
+)
+from zoo.numerics import betainc, log_gamma_ratio, on_cpu
 from zoo_gravity.draws import LEAST_EPS, Draw, beta_radius, chi_square, gaussian_ratio
 from zoo_gravity.recipe import PFGMRecipe
 
@@ -103,9 +109,7 @@ class GravityKernel(StudentKernel):
             "beta": beta_radius,
             "inverse": super().unit_sample,
         }
-        if draw not in draws:
-            raise ZooError(f"draw = {draw!r}; {did_you_mean(str(draw), draws)}")
-        self._draw = draws[draw]
+        self._draw = draws[check_choice("draw", draw, draws)]
         self.noise_law = None if pfgm is None else _recipe(pfgm)
         super().__init__(dim=dim, degrees=1.0, t_min=t_min, t_max=t_max)
 
@@ -138,11 +142,8 @@ class PFGMppKernel(StudentKernel):
     def __init__(
         self, *, dim: int, D: float = 128.0, t_min: float | None = None, t_max: float | None = None
     ) -> None:
-        if isinstance(D, bool) or not isinstance(D, (int, float)) or not 1 <= D < math.inf:
-            raise ZooError(
-                f"D = {D!r}; expected a number of at least 1 (its limit at infinity is the kernel "
-                "'gaussian')"
-            )
+        limit = "(its limit at infinity is the kernel 'gaussian')"
+        check_real("D", D, f"a number of at least 1 {limit}", least=1)
         super().__init__(dim=dim, degrees=D, t_min=t_min, t_max=t_max)
 
     def aligned_time(self, sigma: float) -> float:

@@ -1,24 +1,21 @@
-"""The prior p_T(x) = C T^D / (T^2 + |x|^2)^((d+D)/2), D = 1 for gravity.
+"""The prior p_T(x) = C T / (T^2 + |x|^2)^((d+1)/2).
 
 Source: kexue.fm/archives/9370, "result analysis" and "the question revisited"; PFGM,
-arXiv:2209.11178, section 3.3; PFGM++, arXiv:2302.04265, section 3.
+arXiv:2209.11178, section 3.3.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, KernelPrior, over
+from zoo.interfaces import FieldKernel, KernelPrior, check_positive, over
 
 
 class GravityPrior(KernelPrior):
     """Multivariate Cauchy of scale T = kernel.t_max around 0.
 
-    Drawn as the kernel draws at x_0 = 0, t = T: T eps_x / |eps_t| unless told otherwise.
+    Drawn as the kernel draws at x_0 = 0, t = T: by default T eps_x / |eps_t|.
 
     Args:
         kernel: gravity.
@@ -32,10 +29,8 @@ class GravityPrior(KernelPrior):
 
     def __init__(self, kernel: FieldKernel, *, largest_level: float | None = None) -> None:
         super().__init__(kernel)
-        if largest_level is not None and (
-            isinstance(largest_level, bool) or not 0 < largest_level < math.inf
-        ):
-            raise ZooError(f"largest_level = {largest_level!r}; expected a positive number")
+        if largest_level is not None:
+            check_positive("largest_level", largest_level)
         self.largest_level = largest_level
 
     def sample(
@@ -47,7 +42,3 @@ class GravityPrior(KernelPrior):
             return x
         level = x.flatten(1).square().mean(dim=1).sqrt()
         return over((self.largest_level / level).clamp(max=1), x) * x
-
-
-class PFGMppPrior(KernelPrior):
-    """Multivariate Student t with D degrees of freedom and scale T / sqrt D around 0."""

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, over, randn
+from zoo.interfaces import FieldKernel, check_positive, over, randn
 from zoo_gravity.draws import LEAST_EPS
 
 
@@ -37,13 +36,7 @@ class PFGMRecipe:
 
     def __post_init__(self) -> None:
         for name in ("sigma", "tau", "M"):
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, float))
-                or not (0 < value < math.inf)
-            ):
-                raise ZooError(f"pfgm.{name} = {value!r}; expected a positive number")
+            check_positive(f"pfgm.{name}", getattr(self, name))
 
     def draw(
         self, kernel: FieldKernel, x_0: Tensor, generator: torch.Generator | None = None

@@ -10,9 +10,9 @@ from timm.layers import Attention, Mlp, PatchEmbed, build_sincos2d_pos_embed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel
-from zoo.networks.precondition import Preconditioned
+from zoo.networks import Preconditioned
 from zoo_networks.embedding import Conditioning
 from zoo_networks.options import check_options
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.networks.precondition import FEATURES
+from zoo.networks import FEATURES
 
 _FREQUENCIES = 8
 

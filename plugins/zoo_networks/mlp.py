@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.interfaces import FieldKernel
-from zoo.networks.precondition import Preconditioned
+from zoo.networks import Preconditioned
 from zoo_networks.embedding import Conditioning
 from zoo_networks.options import check_options
 

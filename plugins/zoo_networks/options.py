@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.errors import ZooError
+from zoo.interfaces import check_integer, check_real
 
 
 def check_options(network: str, *, dropout: float, labels: int, **sizes: int) -> None:
@@ -18,9 +18,6 @@ def check_options(network: str, *, dropout: float, labels: int, **sizes: int) ->
         ZooError: names the first option that is impossible.
     """
     for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ZooError(f"{network}: {name} = {size!r}; expected a whole number of at least 1")
-    if not 0 <= dropout < 1:
-        raise ZooError(f"{network}: dropout = {dropout!r}; expected a probability below 1")
-    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
-        raise ZooError(f"{network}: labels = {labels!r}; expected a number of classes, 0 for none")
+        check_integer(f"{network}: {name}", size, 1)
+    check_real(f"{network}: dropout", dropout, "a probability below 1", least=0, below=1)
+    check_integer(f"{network}: labels", labels, 0)

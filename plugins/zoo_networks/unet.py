@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel
-from zoo.networks.mixture import Mixture
-from zoo.networks.mixture_skip import MixtureSkip
-from zoo.networks.precondition import Preconditioned
+from zoo.networks import Mixture, MixtureSkip, Preconditioned
 from zoo_networks.embedding import Conditioning
 from zoo_networks.options import check_options
 

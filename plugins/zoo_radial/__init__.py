@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from zoo import Component, hookimpl
 
+# The kernel around x_0 = 0 at t = t_max.
+OWN_LAW = "zoo.interfaces:KernelPrior"
+
 
 @hookimpl
 def zoo_field_kernels() -> Iterable[Component]:
@@ -39,7 +42,7 @@ def zoo_field_kernels() -> Iterable[Component]:
 @hookimpl
 def zoo_prior_samplers() -> Iterable[Component]:
     """Bring their priors."""
-    yield Component("tanh", "zoo_radial.prior:TanhPrior", "radius T artanh(q)")
-    yield Component("exp", "zoo_radial.prior:ExpPrior", "radius -T log(1 - q)")
-    yield Component("psi", "zoo_radial.prior:PsiPrior", "radius by inverting psi_T")
-    yield Component("phi", "zoo_radial.prior:PhiPrior", "radius by inverting the integral of phi_T")
+    yield Component("tanh", OWN_LAW, "radius T artanh(q)")
+    yield Component("exp", OWN_LAW, "radius -T log(1 - q)")
+    yield Component("psi", OWN_LAW, "radius by inverting psi_T")
+    yield Component("phi", OWN_LAW, "radius by inverting the integral of phi_T")

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces.radial import log_sphere_area
+from zoo import ZooError
+from zoo.interfaces import log_sphere_area
 from zoo.numerics import broadcast, jet, log_value, solve_increasing
 from zoo_radial.quadrature import fall_distance, half_line
 

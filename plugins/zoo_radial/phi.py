@@ -16,10 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
-from zoo.interfaces.checks import check_radial
-from zoo.interfaces.radial import log_shell
+from zoo import ZooError
+from zoo.interfaces import IsotropicKernel, SelfSimilarKernel, log_shell
 from zoo.numerics import FormulaLike, formula
 from zoo_radial.density import RadialDensity, RadialLaw
 from zoo_radial.similarity import depends_on_ratio_but_for_scale
@@ -136,15 +134,13 @@ class PhiKernel(IsotropicKernel):
     def _law(self, t: Tensor | float, r: Tensor) -> RadialLaw:
         return self._density.law(torch.as_tensor(t, dtype=torch.float64, device=r.device))
 
-    def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r), the mass of phi_t within r, like r."""
-        check_radial("r", r, t)
         at, law = self._law(t, r).like(r)
         return self._density.log_odds(at.log(), law).sigmoid().to(r)
 
-    def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return the r with psi_t(r) = q, like q; differentiable in q and t."""
-        check_radial("q", q, t, most=1)
         target, law = self._law(t, q).like(q)
         odds = torch.logit(target)
         u = self._density.invert(odds.detach(), law)
@@ -155,18 +151,16 @@ class PhiKernel(IsotropicKernel):
             return (u.exp() * (1 + step / slope.exp())).to(q)
         return u.exp().to(q)
 
-    def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log phi_t(r), normalised, like r."""
-        check_radial("r", r, t)
         return self._density.log_phi(*self._law(t, r).like(r)).to(r)
 
-    def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log phi + log S_d + (d - 1) log r, like r."""
         return self.log_phi(r, t) + log_shell(r, self.dim)
 
-    def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = r varphi_t(r) / phi_t(r) by quadrature, like r."""
-        check_radial("r", r, t)
         law = self._law(t, r)
         drift = self._density.drift(law)
         at, wide = law.like(r)

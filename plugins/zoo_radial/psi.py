@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
-from zoo.interfaces.checks import check_radial
 from zoo.numerics import FormulaLike, formula, jet
 from zoo_radial.similarity import depends_on_ratio
 from zoo_radial.validate import check_radial_cdf
@@ -115,9 +114,8 @@ class PsiKernel(IsotropicKernel):
                 stacklevel=3,
             )
 
-    def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return the formula at (r, t)."""
-        check_radial("r", r, t)
         value: Tensor = self._psi(r, _ONE * t if isinstance(t, (int, float)) else t)
         return value
 
@@ -127,9 +125,9 @@ class PsiKernel(IsotropicKernel):
             return torch.zeros_like(t)
         return jet(self._rise, t).slope(0).value().expand_as(t)
 
-    def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = -(d_t psi + lambda'_t) / d_r psi, like r."""
-        velocity = super().radial_velocity(r, t)
+        velocity = super()._radial_velocity(r, t)
         if self.conserves_mass:
             return velocity
         t = torch.as_tensor(t, dtype=torch.float64, device=r.device)

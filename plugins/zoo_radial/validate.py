@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 
 RadialCDF = Callable[[Tensor, Tensor], Tensor]
 

@@ -51,7 +51,6 @@ def zoo_solvers() -> Iterable[Component]:
     """Bring the exponential and classical solvers, an adaptive one per sample, and torchdiffeq."""
     for name, target, summary in _OWN:
         yield Component(name, f"zoo_solvers.{target}", summary)
-    yield Component("torchdiffeq", "zoo_solvers.diffeq:TorchDiffEq", "torchdiffeq, any method")
     for method, summary in _TORCHDIFFEQ.items():
         target = f"zoo_solvers.diffeq:{method}"
         yield Component(f"torchdiffeq-{method}", target, f"torchdiffeq: {summary}")

@@ -14,7 +14,6 @@ change of variables. Any other ODE is integrated in u = log t, as dx/du = t f(x,
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -24,8 +23,8 @@ from zoo_solvers.adaptive import LogLevel
 from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
 
 
-class Coordinates(ABC):
-    """Coordinates y of B samples x.
+class LogTime:
+    """y = x and the variable |log t|, for B samples x.
 
     `remaining`, shape (B',), is what some samples have left to go and `index`, shape (B',), which
     samples of the batch they are.
@@ -36,24 +35,6 @@ class Coordinates(ABC):
     """
 
     total: Tensor
-    unit: float
-
-    @abstractmethod
-    def time(self, remaining: Tensor, index: Tensor) -> Tensor:
-        """Return t, shape (B',), never outside the interval."""
-
-    @abstractmethod
-    def slope(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
-        """Return dy per unit of the variable, shape (B', *); one evaluation."""
-
-    @abstractmethod
-    def to_x(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
-        """Return x, shape (B', *)."""
-
-
-class LogTime(Coordinates):
-    """y = x and the variable |log t|."""
-
     unit = 1.0
 
     def __init__(self, flow: Flow, x: Tensor, t_from: float, t_to: float) -> None:
@@ -63,23 +44,23 @@ class LogTime(Coordinates):
         self.total = x.new_full((len(x),), abs(math.log(t_to / t_from)))
 
     def time(self, remaining: Tensor, index: Tensor) -> Tensor:
-        """Return t = t_to exp(-+ remaining)."""
+        """Return t = t_to exp(-+ remaining), shape (B',), never outside the interval."""
         del index
         return (-self._sign * remaining).exp().mul(self._to).clamp(self._low, self._high)
 
     def slope(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
-        """Return +-t f(x, t)."""
+        """Return dy per unit of the variable, +-t f(x, t), shape (B', *); one evaluation."""
         t = self.time(remaining, index)
         return self._flow.field(y, t) * over(self._sign * t, y)
 
     def to_x(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
-        """Return y."""
+        """Return x = y, shape (B', *)."""
         del remaining, index
         return y
 
 
-class Normalised(Coordinates):
-    """y = x / hypot(scale alpha, sigma), sigma the sample's own, and the variable |tau|."""
+class Normalised:
+    """y = x / hypot(scale alpha, sigma), sigma the sample's own, and |tau|; otherwise `LogTime`."""
 
     def __init__(self, flow: Flow, variable: LogLevel) -> None:
         self._flow, self._tau = flow, variable
@@ -116,6 +97,9 @@ class Normalised(Coordinates):
         return y * over(self._size(remaining, index), y)
 
 
+Coordinates = LogTime | Normalised
+
+
 def coordinates_of(
     flow: Flow, x: Tensor, t_from: float, t_to: float, scale: float
 ) -> tuple[Coordinates, Tensor, Tensor]:
@@ -128,5 +112,5 @@ def coordinates_of(
     typical = typical_noise(flow.kernel, t_from)
     ratio = None if typical is None else level_ratio(typical, x, d)
     variable = LogLevel(flow.kernel, ratio, x, (t_from, t_to), scale)
-    coordinates = Normalised(flow, variable)
-    return coordinates, *coordinates.from_x(x, d)
+    normalised = Normalised(flow, variable)
+    return normalised, *normalised.from_x(x, d)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import warnings
 from functools import partial
+from inspect import Parameter, Signature
 from typing import Any, NamedTuple
 
 import torch
@@ -54,51 +55,34 @@ _MAX_ORDER = {"explicit_adams": 5, "implicit_adams": 4}
 class TorchDiffEq(Solver):
     """A method of torchdiffeq: of equal steps in log t, or adaptive with one step for the batch.
 
-    euler, midpoint, heun2, heun3, rk4, explicit_adams and implicit_adams take equal steps;
-    adaptive_heun, fehlberg2, bosh3, dopri5, dopri8 and scipy_solver (LSODA, on the CPU; the
-    callback is called once, at the end) take `steps` for the first step alone.
+    Adaptive ones take `steps` for the first step alone: adaptive_heun, fehlberg2, bosh3, dopri5,
+    dopri8, and scipy_solver (LSODA, on the CPU; the callback is called once, at the end).
 
     Options:
-        method: torchdiffeq's name of it.
-        rtol, atol: tolerances of the root mean square error over the batch, per step, of adaptive
-            methods, 1e-4 by default; rtol of implicit_adams is the relative change at which its
-            corrector's iteration stops, 1e-6 by default.
-        max_steps: of adaptive methods, 10,000 by default; an error follows, rather than a run
-            without end.
-        max_iterations: of implicit_adams' corrector, each one evaluation; 50 by default.
+        rtol, atol: tolerances of the root mean square error over the batch, per step; rtol of
+            implicit_adams is the relative change at which its corrector's iteration stops.
+        max_steps: of adaptive methods; an error follows, rather than a run without end.
+        max_iterations: of implicit_adams' corrector, each one evaluation.
 
     Raises:
         ZooError: there is no such method, it has no such option, or a value is out of range.
     """
 
-    def __init__(
-        self,
-        method: str = "dopri5",
-        *,
-        rtol: float | None = None,
-        atol: float | None = None,
-        max_steps: int | None = None,
-        max_iterations: int | None = None,
-    ) -> None:
+    def __init__(self, method: str, **options: Any) -> None:
         if method not in METHODS:
             raise ZooError(f"torchdiffeq has no method {method!r}: {did_you_mean(method, METHODS)}")
         self.method = method
         self.order, self._stages, defaults = METHODS[method]
         self.couples_samples = bool(defaults)  # a tolerance is met by the batch as a whole
         self._adaptive = defaults is _ADAPTIVE
-        tolerances = {"rtol": rtol, "atol": atol}
-        counts = {"max_steps": max_steps, "max_iterations": max_iterations}
-        given = {k: v for k, v in (tolerances | counts).items() if v is not None}
-        for name in given:
+        for name, value in options.items():
             if name not in defaults:
-                hint = did_you_mean(name, defaults) if defaults else "it takes none"
-                raise ZooError(f"torchdiffeq's {method} has no option {name!r}; {hint}")
-        for name, value in given.items():
-            if name in counts:
-                check_integer(name, value, 1)  # type: ignore[arg-type]
+                raise ZooError(f"torchdiffeq's {method} has no option {name!r}")
+            if name.startswith("max_"):
+                check_integer(name, value, 1)
             else:
                 check_positive(name, value)
-        self._options = defaults | given
+        self._options = {**defaults, **options}
 
     def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
         """Return steps + 1 times, equally spaced in log t.
@@ -197,4 +181,8 @@ def __getattr__(name: str) -> partial[TorchDiffEq]:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     bound = partial(TorchDiffEq, name)
     bound.__doc__ = TorchDiffEq.__doc__
+    options = METHODS[name].options.items()
+    vars(bound)["__signature__"] = Signature(
+        [Parameter(option, Parameter.KEYWORD_ONLY, default=value) for option, value in options]
+    )
     return bound

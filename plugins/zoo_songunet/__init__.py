@@ -8,6 +8,14 @@ _SMALL = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [4]}
 
 
 @hookimpl
+def zoo_formats() -> Iterable[Component]:
+    """Bring the files that hold these networks."""
+    yield Component(
+        "songunet", "zoo_songunet.format:SongUNetFormat", "files of EDM, PFGM++, PFGM, score SDE"
+    )
+
+
+@hookimpl
 def zoo_networks() -> Iterable[Component]:
     """Bring both architectures, as EDM and PFGM++ train them, as score SDE and PFGM did."""
     yield Component("ddpmpp", "zoo_songunet.component:ddpmpp", "DDPM++ U-Net, images", _SMALL)

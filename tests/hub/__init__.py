@@ -1,1 +1,1 @@
-"""A Hugging Face Hub of the tests' own, in memory, for the real huggingface_hub client."""
+"""A fake Hugging Face Hub in memory, for the real huggingface_hub client."""

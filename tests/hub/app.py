@@ -1,4 +1,4 @@
-"""The double's HTTP face: takes requests apart and hands them to whoever answers."""
+"""The HTTP interface of the fake Hub: parses requests and calls their handlers."""
 
 import json
 import re
@@ -68,7 +68,7 @@ async def _route(hub, request, parts, token):
 
 
 async def _open(hub, token, name, answer, request, *args, writing=False):
-    """Let through those who may see the repository, and write to it if that is what they do."""
+    """Check that the token may read the repository, and write to it if the request writes."""
     repository = hub.store.repositories.get(name)
     member = hub.store.may(token, name)
     if repository is None or (repository.private and not member):
@@ -81,7 +81,7 @@ async def _open(hub, token, name, answer, request, *args, writing=False):
 
 
 async def _proposes(request):
-    """Whether it is part of a pull request, which whoever may read may open."""
+    """Whether it is part of a pull request, which every reader may open."""
     if request.query_params.get("create_pr"):
         return True
     # Large files of a pull request are sent for no branch.

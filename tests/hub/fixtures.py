@@ -1,4 +1,4 @@
-"""`hub`: a Hub of one's own, with the client in this process pointed at it."""
+"""`hub`: a fake Hub, which the client in this process uses."""
 
 import time
 
@@ -14,7 +14,7 @@ class Hurried:
         return getattr(time, name)
 
     def sleep(self, _seconds):
-        """Return at once; time.sleep itself stays as it is for everybody else."""
+        """Return at once; time.sleep itself is not changed."""
 
 
 @pytest.fixture(scope="session")

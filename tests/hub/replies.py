@@ -1,4 +1,4 @@
-"""Failures as the Hub words them: the client tells them apart by X-Error-Code."""
+"""Errors in the words of the Hub; the client distinguishes them by X-Error-Code."""
 
 from starlette.responses import JSONResponse
 

@@ -1,4 +1,4 @@
-"""The double as a running server, in a thread of the tests' own process."""
+"""The fake Hub as a running server, in a thread of the test process."""
 
 import socket
 import threading
@@ -64,7 +64,7 @@ class Hub:
         self.failing.append(reply)
 
     def cut(self, path, *after):
-        """Close the connection after so many bytes of the file's next bodies."""
+        """Close the connection after this many bytes of the next bodies of the file."""
         self.cuts[path] = deque(after)
 
     def next_cut(self, path):

@@ -1,4 +1,4 @@
-"""What a Hub keeps: repositories, their commits, branches and tags, and large files by sha256."""
+"""The state of a Hub: repositories, their commits, branches and tags, and large files by sha256."""
 
 import hashlib
 import itertools

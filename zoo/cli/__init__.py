@@ -1,25 +1,25 @@
-"""The `zoo` command. Each subcommand is a module of its own, imported only when it is asked for."""
+"""The `zoo` command. Each subcommand is a module, imported only when it is called."""
 
 from __future__ import annotations
 
 from zoo.cli.group import LazyGroup
 
-# Subcommand -> its line in `zoo --help`; the command itself is zoo.cli.<name>.command.
+# Subcommand -> its text in `zoo --help`; the command itself is zoo.cli.<name>.command.
 COMMANDS = {
     "list": "List the models of the zoo.",
     "show": "Show what a model is made of, and its card.",
-    "plugins": "List the installed plugins, broken ones with their cause.",
-    "components": "List kernels, priors, networks and solvers.",
+    "plugins": "List the installed plugins; of broken ones, the cause.",
+    "components": "List kernels, priors, networks, solvers and formats.",
     "sample": "Draw samples from a model into an image.",
     "train": "Train a model from a recipe.",
     "eval": "Measure how close a model's samples are to held-out data.",
     "tune": "Find the time grid that suits a model.",
-    "plot": "Draw kernels, and what models do to their samples.",
-    "check": "Check that a plugin's components keep their promises.",
-    "convert": "Make a model folder of a file of EDM, PFGM++, PFGM or score SDE.",
-    "new-plugin": "Write a package that brings parts of your own.",
+    "plot": "Draw kernels, and the trajectories of models.",
+    "check": "Check that a plugin's components satisfy their laws.",
+    "convert": "Make a model folder of another library's checkpoint.",
+    "new-plugin": "Write a package with a kernel or other parts of your own.",
     "pull": "Fetch a model from the Hugging Face Hub.",
-    "verify": "Check the weights of a model on this disk once more.",
+    "verify": "Check the weights of a model on this disk again.",
     "push": "Publish a model on the Hugging Face Hub.",
 }
 

@@ -1,4 +1,4 @@
-"""`zoo check PLUGIN`: do its components keep what they promise?"""
+"""`zoo check PLUGIN`: do its components satisfy their laws?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.testing import Check, CheckFailure, checks
 
 
 def _failure(check: Check) -> str | None:
-    """Return what a check says when it fails, None where it passes."""
+    """Return the message of a failed check, None if it passes."""
     try:
         check()
     except CheckFailure as failure:

@@ -1,4 +1,4 @@
-"""`zoo components`: the kernels, priors, networks and solvers at hand, and the options of one."""
+"""`zoo components`: the components at hand, kind by kind, and the options of one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from zoo.host.registry import Found, catalogue, find
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(kind: str | None, name: str | None, as_json: bool) -> None:
-    """List the components of one KIND (kernels, priors, networks, solvers), or of all.
+    """List the components of one KIND, or of all.
 
-    With the NAME of one: its options, their defaults, and what it says of itself.
+    KIND is kernels, priors, networks, solvers or formats. With the NAME of one: its options, their
+    defaults, and what it says of itself.
     """
     if kind and name:
         catalogue(kind)  # refuses a kind that there is not

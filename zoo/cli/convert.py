@@ -1,4 +1,4 @@
-"""`zoo convert FILE OUT`: weights of EDM, PFGM, ... from a file of one's own."""
+"""`zoo convert FILE OUT`: a checkpoint of another library as a model folder."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import key_value
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("-D", "--degrees", type=float, help="D of PFGM++, where the file does not tell it.")
-@click.option("--side", type=int, help="Side of the images in pixels, for .pth files.")
+@click.option("--set", "options", multiple=True, help="KEY=VALUE, an option of the format.")
+@click.option("--format", help="Name of the format, where two know the file.")
 @click.option("--licence", help="Licence of the weights, where the file does not tell it.")
 def command(
-    file: Path, out: Path, degrees: float | None, side: int | None, licence: str | None
+    file: Path, out: Path, options: tuple[str, ...], format: str | None, licence: str | None
 ) -> None:
-    """Write the network in FILE, of EDM, PFGM, PFGM++ or score SDE, as the model folder OUT.
+    """Write the model in FILE, a checkpoint of another library, as the model folder OUT.
 
-    FILE is read as data: nothing in it is run. A file without D is EDM's, under the Gaussian
-    kernel; PFGM++'s networks need theirs.
+    FILE is read as data: nothing in it is run. `zoo components formats` lists what is read, with
+    NAME the options of one; values are JSON or plain text.
     """
-    from zoo.convert import convert
     from zoo.folder.read import read_config
+    from zoo.models.convert import convert
 
-    folder = convert(file, out, degrees=degrees, side=side, licence=licence)
+    given = dict(map(key_value, options))
+    folder = convert(file, out, format=format, licence=licence, **given)
     kernel = read_config(folder).kernel
-    told = f", D = {kernel.options['D']:g}" if "D" in kernel.options else ""
+    told = "".join(f", {k} = {v}" for k, v in kernel.options.items() if k in given)
     ref = str(folder) if folder.is_absolute() else f"./{folder}"
     click.echo(f"{out}: kernel {kernel.use}{told}; try `zoo sample {shlex.quote(ref)}`")

@@ -1,6 +1,6 @@
 """`zoo eval NAME`: how close are a model's samples to held-out data?
 
-torchrun --nproc-per-node 2 -m zoo eval NAME
+With several processes: torchrun --nproc-per-node 2 -m zoo eval NAME
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli.options import COUNT, STEPS, integers, names, numbers
 from zoo.cli.output import echo_json, echo_table
-from zoo.cli.ranges import COUNT, STEPS
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
@@ -20,27 +20,6 @@ if TYPE_CHECKING:
     from zoo.evaluation.reference import Reference
     from zoo.evaluation.report import Outcome, Report, Setting
     from zoo.models.model import FieldModel
-
-
-def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> list[float]:
-    """Return "8,6,5" as numbers."""
-    try:
-        return [float(part) for part in text.split(",")] if text else []
-    except ValueError:
-        raise click.BadParameter(f"{text!r}; expected numbers as in 8,6,5", param=param) from None
-
-
-def _whole(ctx: click.Context, param: click.Parameter, text: str | None) -> list[int]:
-    """Return "8,6,5" as whole numbers of at least 1."""
-    numbers = _numbers(ctx, param, text)
-    if any(not number.is_integer() or number < 1 for number in numbers):
-        raise click.BadParameter(f"{text!r}; expected whole numbers as in 8,6,5", param=param)
-    return [int(number) for number in numbers]
-
-
-def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> list[str]:
-    """Return "euler,heun" as names."""
-    return [name.strip() for name in text.split(",")] if text else []
 
 
 @click.command()
@@ -63,11 +42,11 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str | None) -> li
 @click.option("--solver", help="Another solver, see `zoo components solvers`.")
 @click.option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
 @click.option(
-    "--solvers", callback=_names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun."
+    "--solvers", callback=names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun."
 )
-@click.option("--nfe", callback=_whole, help="Sweep: evaluations per sample, e.g. 9,18,35.")
-@click.option("--noise", callback=_numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
-@click.option("--bits", callback=_whole, help="Also with weights of so many bits, e.g. 8,6,5.")
+@click.option("--nfe", callback=integers, help="Sweep: evaluations per sample, e.g. 9,18,35.")
+@click.option("--noise", callback=numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
+@click.option("--bits", callback=integers, help="Also with weights of so many bits, e.g. 8,6,5.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option(
     "-o",
@@ -101,35 +80,38 @@ def command(
 
     Samples are compared with the test split of the data by the features of a network. Every
     figure has a 95 % interval: over seeds, or by the jackknife where there is one seed. Distances
-    on "garments", the small classifier that ships with fieldzoo, are no FID. Started by torchrun,
-    several processes share the sampling; the first measures.
+    on "garments", the small classifier that ships with fieldzoo, are not FID. Under torchrun
+    each process draws a part of the samples, and the first computes the figures.
     """
     _check_usage(solvers, nfe, alone=bool(solver or steps), lifted=bool(kernel), card=write_card)
-    from zoo.evaluation import card, run
-    from zoo.evaluation import metrics as known
+    from zoo.evaluation import card, settings
+    from zoo.evaluation.metrics import DEFAULT, parse_metrics
     from zoo.evaluation.report import write
+    from zoo.evaluation.run import evaluate
     from zoo.files import check_place
     from zoo.models.load import load
-    from zoo.world import connect
+    from zoo.sampling.distributed import connect
 
-    what = f"{ref} under the kernel {kernel}" if kernel else ref
-    with connect(device) as world, world.together():
+    name = f"{ref} under the kernel {kernel}" if kernel else ref
+    with connect(device) as context, context.errors_from_main():
         if out is not None:
             check_place(out)
         folder = card.folder_to_write(ref) if write_card else None
-        chosen = known.named(metrics) if metrics else known.DEFAULT
-        model = world.in_turn(lambda: load(ref, kernel=kernel, device=world.device))
-        reference = world.in_turn(lambda: _reference(model, ref, data, features))
-        job = run.Job(chosen, count, tuple(range(seed, seed + seeds)))
-        settings = run.sweep(model, solvers, nfe) or [run.own_setting(model, solver, steps)]
-        settings += run.disturbed(settings, noise, bits)
-        say, keep = partial(_say, what), partial(_keep, what, out, len(settings) > 1)
-        report = run.evaluate(ref, model, settings, job, reference, say, world, keep)
+        chosen = parse_metrics(metrics) if metrics else DEFAULT
+        model = context.main_process_first(lambda: load(ref, kernel=kernel, device=context.device))
+        reference = context.main_process_first(lambda: _reference(model, ref, data, features))
+        measurement = settings.Measurement(chosen, count, tuple(range(seed, seed + seeds)))
+        todo = settings.sweep(model, solvers, nfe)
+        todo = todo or [settings.model_setting(model, solver, steps)]
+        todo += settings.perturbed(todo, noise, bits)
+        log = partial(_log, name)
+        on_outcome = partial(_save_outcome, name, out, len(todo) > 1)
+        report = evaluate(ref, model, todo, measurement, reference, log, context, on_outcome)
         if report is None:
             return
-        # Told and written whatever the other meets: a disk that refuses, a reader that went away.
+        # The file is written even if printing fails (a closed pipe), and the other way round.
         try:
-            _tell(what, report, as_json)
+            _print_report(name, report, as_json)
         finally:
             if out is not None:
                 write(report, out)
@@ -149,48 +131,49 @@ def _check_usage(
         raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
 
 
-def _say(what: str, line: str) -> None:
-    click.echo(f"{what}: {line}", err=True)
+def _log(name: str, line: str) -> None:
+    click.echo(f"{name}: {line}", err=True)
 
 
-def _keep(what: str, out: Path | None, sweep: bool, found: Report) -> None:
-    """Lose no setting to what the next ones meet, nor the next ones to a full disk."""
+def _save_outcome(name: str, out: Path | None, sweep: bool, report: Report) -> None:
+    """Save the report after each setting, so that an interrupted sweep keeps its results.
+
+    A full disk does not stop the sweep.
+    """
     from zoo.evaluation.report import write
 
     if sweep:
-        _say(what, _figures(found.outcomes[-1]))
+        _log(name, _figures(report.outcomes[-1]))
     if out is not None:
         try:
-            write(found, out)
+            write(report, out)
         except ZooError as error:
-            _say(what, f"{error}; going on")
+            _log(name, f"{error}; going on")
 
 
 def _reference(model: FieldModel, ref: str, data: str | None, features: str | None) -> Reference:
-    """Return what samples are compared with: as given, else what suits the model."""
+    """Return the data that samples are compared with, by default that of the model."""
     from zoo.evaluation import features as extractors
     from zoo.evaluation.reference import open_reference
 
-    named = features or extractors.default(model.shape)
-    kind = extractors.build(named, model.shape, model.device)
-    return open_reference(data or _data_of(model, ref), model.shape, kind)
+    chosen = features or extractors.default(model.shape)
+    extractor = extractors.build(chosen, model.shape, model.device)
+    return open_reference(data or _data_of(model, ref), model.shape, extractor)
 
 
 def _data_of(model: FieldModel, ref: str) -> str:
     """Return the reference of the data that the model was trained on."""
-    from zoo.config.recipe import recorded
-
     config = model.config
-    recipe = recorded(config.training) if config else None
+    recipe = config.training.recipe if config else None
     source = recipe.get("data") if recipe else None
     used = source.get("use") if isinstance(source, dict) else None
-    found = used or (config.data.name if config else "")
-    if not found:
+    data = used or (config.data.name if config else "")
+    if not data:
         raise ZooError(f"{ref} does not say what it was trained on; name it with --data")
-    return str(found)
+    return str(data)
 
 
-def _tell(what: str, report: Report, as_json: bool) -> None:
+def _print_report(name: str, report: Report, as_json: bool) -> None:
     """Print the figures of a model, as plain tables or as JSON."""
     if as_json:
         from zoo.evaluation.report import plain
@@ -198,7 +181,7 @@ def _tell(what: str, report: Report, as_json: bool) -> None:
         echo_json(plain(report))
         return
     click.echo(
-        f"{what} against the {report.data['split']} split of {report.data['ref']}, "
+        f"{name} against the {report.data['split']} split of {report.data['ref']}, "
         f"{report.data['images']:,} images; {report.features['title']}; "
         f"{len(report.seeds)} x {report.samples:,} samples; "
         f"value and half of its 95 % interval ({report.intervals})\n"
@@ -216,7 +199,7 @@ def _tell(what: str, report: Report, as_json: bool) -> None:
             if figures:
                 cells = (f"{figures[n]:.4g}" if n in figures else "" for n in names)
                 rows.append([label, "", "", "", *cells])
-        echo_table(["solver", "steps", "NFE", "disturbed", *names], rows)
+        echo_table(["solver", "steps", "NFE", "perturbed", *names], rows)
     if report.model_metrics:
         click.echo()
         echo_table(["figure", "value"], [[n, _shown(e)] for n, e in report.model_metrics.items()])
@@ -229,15 +212,15 @@ def _figures(outcome: Outcome) -> str:
 
 
 def _setting(setting: Setting) -> list[str]:
-    disturbed = f"noise {setting.noise:g}" if setting.noise else ""
-    disturbed = f"{setting.bits} bits" if setting.bits is not None else disturbed
-    return [setting.solver, str(setting.steps), str(setting.nfe), disturbed]
+    perturbation = f"noise {setting.noise:g}" if setting.noise else ""
+    perturbation = f"{setting.bits} bits" if setting.bits is not None else perturbation
+    return [setting.solver, str(setting.steps), str(setting.nfe), perturbation]
 
 
 def _shown(estimate: Estimate) -> str:
-    """Return "12.3 +- 0.4": the half width with two digits, the value to the same place."""
+    """Return "12.3 ± 0.4": the half width with two digits, the value to the same decimal place."""
     half = (estimate.high - estimate.low) / 2
-    if half <= 1e-9 * abs(estimate.value):  # none, but for rounding
+    if half <= 1e-9 * abs(estimate.value):  # zero up to rounding
         return f"{estimate.value:.4g}"
     from math import floor, log10
 

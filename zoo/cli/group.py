@@ -1,4 +1,4 @@
-"""A click group whose commands are imported when asked for, and whose errors are one line."""
+"""A click group whose commands are imported when they are called, and whose errors are one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 import zoo
 from zoo.errors import ZooError, did_you_mean
 
-INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+INTERRUPTED = 130  # exit status of a process that SIGINT ended
 
 
 class LazyGroup(click.Group):
@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
         return [*self.table]
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command, None if the table does not have it."""
+        """Import and return one command, None if it is not in the table."""
         if cmd_name not in self.table:
             return None
         command: click.Command = import_module(f"zoo.cli.{cmd_name.replace('-', '_')}").command
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table itself into the help, so that `zoo --help` imports no command."""
+        """Write the help from the table, so that `zoo --help` imports no command."""
         with formatter.section("Commands"):
             formatter.write_dl([*self.table.items()])
 
@@ -81,7 +81,7 @@ def _stop(message: str, status: int) -> NoReturn:
 
 
 def _stop_usage(error: click.ClickException) -> NoReturn:
-    """Tell a click error in one line, and where the help for that command is."""
+    """Print a click error in one line, with the command that prints help."""
     context = getattr(error, "ctx", None)
     if context is None:
         _stop(error.format_message(), error.exit_code)

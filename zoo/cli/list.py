@@ -1,4 +1,4 @@
-"""`zoo list`: the models at hand."""
+"""`zoo list`: the available models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _as_json(name: str, entry: ModelEntry) -> dict[str, object]:
 def command(pattern: str, as_json: bool) -> None:
     """List the models whose name matches PATTERN, such as "gravity-*".
 
-    A model that needs an absent plugin is listed with what to install.
+    A model that needs a missing plugin is listed with the package to install.
     """
     known = entries()
     short = [entry.name for entry in known]

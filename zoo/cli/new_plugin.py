@@ -1,4 +1,4 @@
-"""`zoo new-plugin NAME`: write a package that brings parts of one's own."""
+"""`zoo new-plugin NAME`: write a package with parts of your own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.scaffold import LICENCES, PARTS, write_plugin
     type=click.Choice([*PARTS]),
     default=["kernel"],
     show_default=True,
-    help="What it brings; may be given several times.",
+    help="A kind of part; may be given several times.",
 )
 @click.option(
     "--license",
@@ -25,14 +25,14 @@ from zoo.scaffold import LICENCES, PARTS, write_plugin
     type=click.Choice([*LICENCES]),
     default="apache-2.0",
     show_default=True,
-    help="Of the package.",
+    help="Licence of the package.",
 )
 @click.option("--author", default="", help="Your name, for pyproject.toml and the licence.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=Path(),
-    help="Where to write it, by default here.",
+    help="Folder to write it into [this one].",
 )
 def command(name: str, brings: tuple[str, ...], licence: str, author: str, folder: Path) -> None:
     """Write the package zoo-NAME, a plugin that works and passes its tests as it is."""

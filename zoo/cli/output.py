@@ -1,4 +1,4 @@
-"""What the commands print: plain tables for people, JSON for scripts."""
+"""Output of the commands: plain tables for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.host.plugins import plugins
 
 
 def echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a plain table, nothing cut off."""
+    """Print a plain table without truncation."""
     click.echo(tabulate(rows, headers, tablefmt="plain", disable_numparse=True))
 
 
@@ -23,7 +23,7 @@ def echo_json(value: object) -> None:
 
 
 def warn_of_broken_plugins() -> None:
-    """Say on stderr that something may be missing from a listing; nothing if all is well."""
+    """Print on stderr which plugins are broken, since a listing lacks their parts."""
     broken = sorted({record.name for record in plugins() if record.error is not None})
     if broken:
         click.echo(f"zoo: broken: {', '.join(broken)}; `zoo plugins` says why", err=True)
@@ -40,8 +40,8 @@ def shape(sizes: Sequence[int]) -> str:
 
 
 def stem(ref: str) -> str:
-    """Return a name for a file about `ref`, which may be a folder such as "."."""
-    above = Path(ref).parent.name.strip(".")
-    if Path(ref).name == "model" and above:  # zoo train writes runs/NAME/model
-        return above
+    """Return the name of an output file for `ref`, which may be a folder such as "."."""
+    parent = Path(ref).parent.name.strip(".")
+    if Path(ref).name == "model" and parent:  # zoo train writes runs/NAME/model
+        return parent
     return Path(ref).name.strip(".").replace(":", "-") or Path(ref).resolve().name

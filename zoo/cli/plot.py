@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.options import COUNT, STEPS, key_value
 from zoo.cli.output import stem
-from zoo.cli.ranges import COUNT, STEPS
 from zoo.errors import ZooError, did_you_mean
 
 if TYPE_CHECKING:
@@ -98,9 +97,9 @@ def command(
 
 
 def _model(name: str, device: str, **asked: Any) -> Figure:
-    from zoo.device import parse_device
     from zoo.models.load import load
     from zoo.plotting import trajectories
+    from zoo.sampling.distributed import parse_device
 
     return trajectories(load(name, device=parse_device(device)), name=name, progress=True, **asked)
 
@@ -115,7 +114,7 @@ def _one(name: str, options: tuple[str, ...], data: str | None, asked: dict[str,
     from zoo.host.registry import components
     from zoo.plotting import kernel_page, plane_points
 
-    builders = {name: _builder(name, dict(map(_option, options)))}
+    builders = {name: _builder(name, dict(map(key_value, options)))}
     if _REFERENCE in components("kernels"):
         builders.setdefault(_REFERENCE, _builder(_REFERENCE))
     return kernel_page(builders, plane_points(data or "two-moons"), progress=True, **asked)
@@ -128,17 +127,6 @@ def _builder(name: str, options: dict[str, Any] | None = None) -> Callable[[int]
 
     chosen = options or dict(find("kernels", name).component.example)
     return lambda dim: kernel(name, dim=dim, **chosen)
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """Return (key, value) of "KEY=VALUE", the value JSON where it parses, else the text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise click.UsageError(f"--set {text!r}: expected KEY=VALUE, such as D=128")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
 
 
 def _is_model(name: str, kind: str | None) -> bool:

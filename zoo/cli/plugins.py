@@ -1,4 +1,4 @@
-"""`zoo plugins`: who brings what, and what is broken."""
+"""`zoo plugins`: the installed plugins, their parts, and which are broken."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _brings(record: PluginRecord) -> str:
 
 
 def _cause(record: PluginRecord) -> str:
-    """Return what is broken about a plugin, "" if nothing is."""
+    """Return why a plugin is broken, "" if it is not."""
     return record.cause or "; ".join([*missing_targets(record), *broken_models(record)])
 
 
@@ -40,7 +40,7 @@ def _as_json(record: PluginRecord) -> dict[str, object]:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """List the installed plugins: distribution, version, what they bring, what is broken and why.
+    """List the installed plugins: distribution, version, parts, and the cause if one is broken.
 
     ZOO_PLUGINS=a,b limits which plugins are loaded.
     """

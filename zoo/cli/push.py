@@ -13,8 +13,10 @@ from zoo.models.names import OWN, entries
 @click.argument("repo", required=False)
 @click.option("--all", "everything", is_flag=True, help="Publish every model of the zoo itself.")
 @click.option("--namespace", help="With --all: the user or organisation to publish under.")
-@click.option("--private", is_flag=True, help="Make a new repository private; refuse a public one.")
-@click.option("--revision", help="Branch to commit to; made if it is not there.")
+@click.option(
+    "--private", is_flag=True, help="Create a private repository; refuse an existing public one."
+)
+@click.option("--revision", help="Branch to commit to; created if it does not exist.")
 @click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
 @click.option("--token", help="Access token with the right to write [that of `hf auth login`].")
 def command(
@@ -44,7 +46,7 @@ def command(
 def _plan(
     name: str | None, repo: str | None, everything: bool, namespace: str | None
 ) -> list[tuple[str, str]]:
-    """Return which models go where."""
+    """Return (reference, repository) of each model to publish."""
     if everything:
         if name or not namespace:
             raise click.UsageError("--all goes with --namespace ORG and without a name")
@@ -53,7 +55,7 @@ def _plan(
             raise ZooError(f"nothing was pushed: {broken[0].name}: {broken[0].error}")
         return [(f"{OWN}:{e.name}", f"{namespace}/{e.name}") for e in own]
     if name is None or repo is None:
-        raise click.UsageError("say NAME and REPO, or --all --namespace ORG")
+        raise click.UsageError("give NAME and REPO, or --all --namespace ORG")
     if namespace:
         raise click.UsageError("--namespace goes with --all; REPO is owner/name")
     return [(name, repo)]

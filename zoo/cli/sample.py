@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import COUNT, STEPS
 from zoo.cli.output import stem
-from zoo.cli.ranges import COUNT, STEPS
 
 
 @click.command()
@@ -67,18 +67,18 @@ def command(
     from zoo.folder.picture import check_target, default_suffix, write_samples
     from zoo.models.load import load
     from zoo.models.sharded import sample_sharded
-    from zoo.world import connect
+    from zoo.sampling.distributed import connect
 
-    with connect(device) as world, world.together():
+    with connect(device) as context, context.errors_from_main():
         precision = getattr(torch, dtype)
-        model = world.in_turn(
-            lambda: load(ref, kernel=kernel, device=world.device, dtype=precision)
+        model = context.main_process_first(
+            lambda: load(ref, kernel=kernel, device=context.device, dtype=precision)
         )
         target = out or Path(stem(ref) + default_suffix(model.shape))
         check_target(target, model.shape)
         samples = sample_sharded(
             model,
-            world,
+            context,
             count,
             steps=steps,
             solver=solver,
@@ -86,7 +86,7 @@ def command(
             batch_size=batch_size,
             labels=label,
             guidance=guidance,
-            progress=world.first,
+            progress=context.is_main,
         )
         if samples is not None:
             write_samples(target, samples)

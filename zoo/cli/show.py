@@ -1,4 +1,4 @@
-"""`zoo show`: what config.json and the card of one model say."""
+"""`zoo show`: config.json and the card of one model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from zoo.cli.output import echo_json, megabytes
 from zoo.config.model import Config, dump_config
 from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.folder.read import read_card, read_config
-from zoo.foreign.diffusers import folder_is_diffusers
+from zoo.folder.read import is_own, read_card, read_config
 from zoo.host.requirements import missing_requirements
 from zoo.models.names import ModelEntry, find_model
 from zoo.models.refs import Local, Name, parse_ref
@@ -24,10 +23,10 @@ def _entry(ref: str) -> ModelEntry:
         return find_model(parsed.name)
     if isinstance(parsed, Local):
         folder = parsed.path.resolve()
-        if folder_is_diffusers(folder):
+        if folder.is_dir() and not is_own(folder):
             raise ZooError(
-                f"{ref} is in the format of diffusers; `zoo pull {shlex.quote(ref)}` prints the "
-                "model folder that is made of it"
+                f"{ref} is not a model folder of the zoo; if it is in a format that is known here, "
+                f"`zoo pull {shlex.quote(ref)}` prints the one that is made of it"
             )
         config = read_config(folder)
         return ModelEntry(folder.name, folder, ref, config, needs=missing_requirements(config))
@@ -77,8 +76,9 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
 
 
 def _training(config: Config) -> list[tuple[str, str]]:
-    """Return what is one number or word; recipe, outcome and figures are told in the card."""
-    plain = {k: v for k, v in config.training.items() if not isinstance(v, dict | list)}
+    """Return the facts of one number or word; recipe, outcome and figures are in the card."""
+    known = config.training.encode()
+    plain = {k: v for k, v in known.items() if not isinstance(v, dict | list)}
     return [(f"training.{key}", json.dumps(value)) for key, value in plain.items()]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import COUNT
 from zoo.cli.output import echo_json
-from zoo.cli.ranges import COUNT
 from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
 
@@ -41,10 +41,10 @@ def command(
     one found, on samples that the search has not seen. With -o the model is written with the new
     solver as its default.
     """
-    from zoo.device import parse_device
     from zoo.evaluation.tune import adopt, optimise_grid
     from zoo.folder.atomic import check_new
     from zoo.models.load import load
+    from zoo.sampling.distributed import parse_device
 
     if out is not None:
         check_new(out)

@@ -1,4 +1,4 @@
-"""`zoo verify REF`: check the weights on this disk against config.json once more."""
+"""`zoo verify REF`: check the weights on this disk against config.json again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.cli.output import megabytes
     "--cache-dir", type=click.Path(path_type=Path), help="Folder to use instead of the Hub's cache."
 )
 def command(ref: str, cache_dir: Path | None) -> None:
-    """Compute the sha256 of the weights of REF, asking nobody, and compare with config.json."""
+    """Compute the sha256 of the weights of REF, offline, and compare with config.json."""
     from zoo.models.verify import verify
 
     files = verify(ref, cache_dir=cache_dir)

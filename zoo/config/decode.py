@@ -1,45 +1,97 @@
-"""Errors of decoding, in one line, and the keys that a struct knows."""
+"""Decoding what people write into structs, with errors in one line: "table.key = value: ..."."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
 from zoo.errors import ZooError, did_you_mean, one_line
 
+T = TypeVar("T", bound=Struct)
 
-def explain(error: Exception, fields: tuple[str, ...]) -> str:
-    """Return a decoding error as one line, with the closest known key for an unknown one."""
-    text = one_line(error)
-    if text.endswith("at `$.format`"):
-        return f"{text}: of a newer fieldzoo than this; pip install -U fieldzoo"
-    unknown = re.search(r"unknown field `([^`]*)`", text)
-    if not unknown:
-        return text
-    known = "it belongs elsewhere" if unknown[1] in fields else did_you_mean(unknown[1], fields)
-    return f"{text}; {known}"
+# msgspec's messages: what is wrong, and where.
+_MESSAGE = re.compile(r"(?s)(.*?)(?: - at `(?:key` in `)?\$\.?([^`]*)`)?")
 
 
-def known_keys(kind: type[Struct]) -> tuple[str, ...]:
-    """Return every key that a struct and the structs inside it know."""
-    own = msgspec.structs.fields(kind)
-    inner = (f.type for f in own if isinstance(f.type, type) and issubclass(f.type, Struct))
-    return tuple(f.encode_name for f in own) + tuple(k for i in inner for k in known_keys(i))
+def decode(raw: Any, kind: type[T], where: str) -> T:
+    """Return what JSON or TOML held, `raw`, as a struct; `where` names it in errors.
+
+    Raises:
+        ZooError: an unknown or missing key, a wrong type, an impossible value.
+    """
+    try:
+        return msgspec.convert(raw, kind, dec_hook=_decode_own)
+    except msgspec.ValidationError as error:
+        raise ZooError(f"{where}: {_explain(str(error), raw, kind)}") from error
 
 
-def _check_plain(value: Any, path: str, where: str) -> None:
+def _decode_own(kind: Any, value: Any) -> Any:
+    """Return a Part or another of our own types, from what its `decode` reads."""
+    return kind.decode(value)
+
+
+def _explain(message: str, raw: Any, kind: type[Struct]) -> str:
+    """Return msgspec's message in one line, with the closest known key or choice."""
+    found = _MESSAGE.fullmatch(message)
+    what, path = (found[1], found[2] or "") if found else (message, "")
+    inside = f"{path}." if path else ""
+    if key := re.match(r"(?s)Object (missing required|contains unknown) field `(.*)`", what):
+        if key[1] == "missing required":
+            return f"{inside}{key[2]} is missing"
+        return f"unknown key {f'{inside}{key[2]}'!r}; {_place(key[2], path, kind)}"
+    value = _value_at(path, raw)
+    shown = "" if value is None or isinstance(value, dict | list) else f" = {value!r}"
+    if what.startswith("Invalid enum value"):
+        if path == "format":
+            return f"format{shown}: of a newer fieldzoo than this; pip install -U fieldzoo"
+        table, _, name = path.rpartition(".")
+        choices = get_args(get_type_hints(_structs(kind)[table])[name])
+        return f"{path}{shown}: no such choice; {did_you_mean(str(value), choices)}"
+    plain = what[:1].lower() + what[1:].replace("`object`", "a table").replace("`", "")
+    return one_line(ValueError(f"{path}{shown}: {plain}" if path else plain))
+
+
+def _structs(kind: type[Struct], path: str = "") -> dict[str, type[Struct]]:
+    """Return a struct and those inside it by their paths: {"": Config, "data": Data, ...}."""
+    found = {path: kind}
+    for f in msgspec.structs.fields(kind):
+        if isinstance(f.type, type) and issubclass(f.type, Struct):
+            found |= _structs(f.type, f"{path}.{f.encode_name}" if path else f.encode_name)
+    return found
+
+
+def _place(key: str, path: str, kind: type[Struct]) -> str:
+    """Return where an unknown key belongs, or which key was meant."""
+    structs = _structs(kind)
+    for table, struct in reversed(structs.items()):
+        if key in struct.__struct_fields__:
+            return f"it belongs to {f'[{table}]' if table else 'the top of the file'}"
+    return did_you_mean(key, structs[path].__struct_fields__)
+
+
+def _value_at(path: str, raw: Any) -> Any:
+    """Return the value at a path such as "train.betas[1]"; None where there is none."""
+    try:
+        for step in re.findall(r"[^.\[\]]+", path):
+            raw = raw[int(step)] if isinstance(raw, list) else raw[step]
+    except (LookupError, TypeError, ValueError):
+        return None
+    return raw
+
+
+def check_plain(value: Any, path: str, where: str) -> None:
     """Check that a recipe holds what config.json can: finite numbers, text, lists, tables."""
     if isinstance(value, dict):
         for key, inner in value.items():
             name = key if key.isprintable() else repr(key)
-            _check_plain(inner, f"{path}.{name}" if path else name, where)
+            check_plain(inner, f"{path}.{name}" if path else name, where)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
-            _check_plain(inner, f"{path}[{i}]", where)
+            check_plain(inner, f"{path}[{i}]", where)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ZooError(f"{where}: {path} = {value}; numbers have to be finite")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:

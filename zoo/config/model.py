@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
-from zoo.config.decode import explain, known_keys
+from zoo.config.decode import decode
 from zoo.config.part import Part, SolverPart
-from zoo.errors import ZooError
+from zoo.config.training import TrainingRecord
+from zoo.errors import ZooError, one_line
 
 MAX_CONFIG_BYTES = 1_000_000
 MAX_STEPS = 100_000
@@ -72,7 +73,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     solver: SolverPart
     weights: Weights = Weights()
     requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
-    training: dict[str, Any] = field(default_factory=dict)
+    training: TrainingRecord = field(default_factory=TrainingRecord)
     lifted_from: Part | None = None
 
     def __post_init__(self) -> None:
@@ -86,14 +87,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         return DEFAULT_STEPS if self.solver.steps is None else self.solver.steps
 
 
-def _decode_hook(kind: type, value: Any) -> Any:
-    if issubclass(kind, Part):
-        return kind.decode(value)
-    raise TypeError(f"cannot decode {kind}")
-
-
 def _encode_hook(value: Any) -> Any:
-    if isinstance(value, Part):
+    if isinstance(value, Part | TrainingRecord):
         return value.encode()
     raise TypeError(f"cannot encode {type(value).__name__}")
 
@@ -107,9 +102,10 @@ def parse_config(raw: bytes, where: str) -> Config:
     if len(raw) > MAX_CONFIG_BYTES:
         raise ZooError(f"{where}: {len(raw)} bytes; a config.json has at most {MAX_CONFIG_BYTES}")
     try:
-        config = msgspec.json.decode(raw, type=Config, dec_hook=_decode_hook)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ZooError(f"{where}: {explain(error, known_keys(Config))}") from error
+        table = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ZooError(f"{where}: not a JSON file: {one_line(error)}") from error
+    config = decode(table, Config, where)
     if math.prod(config.data.shape) > 2**31:
         raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
     check_steps(config.solver, where)
@@ -127,5 +123,7 @@ def check_steps(solver: SolverPart, where: str) -> None:
 
 def dump_config(config: Config) -> bytes:
     """Return config.json's text for `config`."""
-    raw = msgspec.json.encode(config, enc_hook=_encode_hook)
-    return msgspec.json.format(raw, indent=2) + b"\n"
+    table = msgspec.to_builtins(config, enc_hook=_encode_hook)
+    if not table["training"]:
+        del table["training"]
+    return msgspec.json.format(msgspec.json.encode(table), indent=2) + b"\n"

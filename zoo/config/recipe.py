@@ -16,24 +16,18 @@ Unknown keys are errors; options of a part are checked by the part when it is bu
 
 from __future__ import annotations
 
-import os
-import re
-import tomllib
 from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from zoo.config.decode import _check_plain
+from zoo.config.decode import check_plain, decode
 from zoo.config.model import DEFAULT_STEPS, check_steps
 from zoo.config.part import Part, SolverPart
-from zoo.errors import ZooError, did_you_mean
-from zoo.files import as_path
+from zoo.errors import ZooError
 
-MAX_RECIPE_BYTES = 1_000_000
 SUFFIX = ".toml"
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]
@@ -71,6 +65,8 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         batch: images per step, over all processes.
         accumulate: parts that each process makes of its share of a batch, one after the other, to
             save memory; the gradient is that of the whole batch.
+        parallel: where several processes train together, "ddp" (each has the whole network) or
+            "fsdp" (each has a part of every tensor; for networks that do not fit one device).
         start: model whose weights the network starts from: a zoo name, Hub id or folder. Of the
             same network, option for option but for `labels`. Absent: drawn at random.
         optimizer: "adamw"; or "muon" (steps of matrices and convolutions made orthogonal, AdamW for
@@ -103,6 +99,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     images: Count = 1_500_000
     batch: Annotated[int, Meta(ge=1, le=2**20)] = 128
     accumulate: Annotated[int, Meta(ge=1, le=2**20)] = 1
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     start: Text | None = None
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: Above0 = 1e-3
@@ -160,24 +157,17 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.json.decode(raw, type=dict[str, Any])
 
 
-TABLES: dict[str, type[Struct]] = {"data": DataPlan, "train": TrainPlan, "card": CardPlan}
-
-
 def from_dict(raw: dict[str, Any], where: str) -> Recipe:
     """Return the recipe in `raw`; `where` names it in errors. The prior is the kernel's if absent.
 
     Raises:
         ZooError: an unknown or missing key, a wrong type, an impossible value.
     """
-    _check_plain(raw, "", where)
-    _check_known(raw, where)
+    check_plain(raw, "", where)
     kernel = raw.get("kernel")
     if isinstance(kernel, dict) and isinstance(kernel.get("use"), str):
         raw = {"prior": {"use": kernel["use"]}, **raw}
-    try:
-        recipe = msgspec.convert(raw, Recipe, dec_hook=lambda kind, value: kind.decode(value))
-    except msgspec.ValidationError as error:
-        raise ZooError(f"{where}: {_explain(str(error), raw)}") from error
+    recipe = decode(raw, Recipe, where)
     check_steps(recipe.solver, where)
     plan = recipe.train
     if plan.lr_min > plan.lr:
@@ -210,107 +200,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield from _flat(inner, f"{path}.{key}" if path else key)
 
 
-def load_recipe(ref: str | Path) -> Recipe:
-    """Return the recipe at a path (*.toml, *.json or with a slash), or the bundled one of a name.
-
-    A .json is the config.json of a trained model, which holds its recipe.
-
-    Raises:
-        ZooError: there is none, it is not TOML or not such a config.json, or as in `from_dict`.
-    """
-    path = as_path(str(ref), f"recipe {str(ref)!r}")
-    bundled = files("zoo") / "recipes" / f"{ref}{SUFFIX}"
-    is_path = (
-        isinstance(ref, Path) or path.suffix in (SUFFIX, ".json") or os.sep in ref or "/" in ref
-    )
-    source = path if is_path else bundled
-    if not source.is_file():
-        kind = "recipe file" if is_path else "bundled recipe"
-        known = did_you_mean(path.name, bundled_recipes())
-        raise ZooError(f"{ref}: no such {kind}; {known} (or give the path of a {SUFFIX} file)")
-    where = str(path) if is_path else f"recipe {ref}"
-    try:
-        raw = source.read_bytes()
-    except OSError as error:
-        raise ZooError(f"{where}: cannot be read: {error.strerror}") from error
-    return recipe_in(raw, where) if source.name.endswith(".json") else parse_recipe(raw, where)
-
-
-def recipe_in(raw: bytes, where: str) -> Recipe:
-    """Return the recipe in a trained model's config.json; `where` names it in errors.
-
-    Raises:
-        ZooError: not JSON, without a recipe, or as in `from_dict`.
-    """
-    try:
-        config = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ZooError(f"{where}: not a JSON file: {error}") from error
-    recipe = recorded(config.get("training") if isinstance(config, dict) else None)
-    if recipe is None:
-        raise ZooError(
-            f"{where}: holds no recipe (under training.recipe); a model's config.json does if the "
-            f"model was trained by `zoo train`"
-        )
-    return from_dict(recipe, where)
-
-
-def recorded(training: object) -> dict[str, Any] | None:
-    """Return the recipe in `training` of a config.json, unchecked; None if there is none."""
-    recipe = training.get("recipe") if isinstance(training, dict) else None
-    return recipe if isinstance(recipe, dict) else None
-
-
-def parse_recipe(raw: bytes, where: str) -> Recipe:
-    """Return the recipe written as TOML in `raw`; `where` names it in errors.
-
-    Raises:
-        ZooError: too large, not TOML, or as in `from_dict`.
-    """
-    if len(raw) > MAX_RECIPE_BYTES:
-        raise ZooError(f"{where}: {len(raw)} bytes; a recipe has at most {MAX_RECIPE_BYTES}")
-    try:
-        table = tomllib.loads(raw.decode())
-    except (ValueError, RecursionError) as error:
-        raise ZooError(f"{where}: not a TOML file: {' '.join(str(error).split())}") from error
-    return from_dict(table, where)
-
-
 def bundled_recipes() -> list[str]:
     """Return the names of the recipes that come with the zoo."""
     found = (files("zoo") / "recipes").iterdir()
     return sorted(f.name.removesuffix(SUFFIX) for f in found if f.name.endswith(SUFFIX))
-
-
-def _check_known(raw: dict[str, Any], where: str) -> None:
-    """Check that no key is unknown; say where a misplaced one belongs."""
-    tables = {"": raw, **{name: raw[name] for name in TABLES if isinstance(raw.get(name), dict)}}
-    for table, keys in tables.items():
-        known = TABLES.get(table, Recipe).__struct_fields__
-        for key in keys:
-            if key in known:
-                continue
-            homes = [f"[{name}]" for name, kind in TABLES.items() if key in kind.__struct_fields__]
-            homes += ["the top of the file"] if key in Recipe.__struct_fields__ else []
-            hint = f"it belongs to {homes[0]}" if homes else did_you_mean(key, known)
-            asked = f"{table}.{key}" if table else key
-            raise ZooError(f"{where}: unknown key {asked!r}; {hint}")
-
-
-def _explain(message: str, raw: dict[str, Any]) -> str:
-    """Return msgspec's message as "table.key = value: what is wrong"."""
-    # The last one: what stands before it may quote the recipe.
-    what, found, at = message.rpartition(" - at `$.")
-    what, path = (what, at.removesuffix("`")) if found else (message, "")
-    if missing := re.match(r"Object missing required field `(.*)`", what):
-        return f"{path}.{missing[1]} is missing" if path else f"{missing[1]} is missing"
-    value: Any = raw
-    for step in re.findall(r"[^.\[\]]+", path):
-        value = value[int(step)] if isinstance(value, list) else value[step]
-    shown = "" if isinstance(value, dict | list) else f" = {value!r}"
-    if what.startswith("Invalid enum value"):
-        table, _, key = path.rpartition(".")
-        choices = get_args(get_type_hints(TABLES[table])[key])
-        return f"{path}{shown}: no such choice; {did_you_mean(value, choices)}"
-    plain = what[:1].lower() + what[1:].replace("`object`", "a table").replace("`", "")
-    return f"{path}{shown}: {plain}"

@@ -1,6 +1,7 @@
-"""Augmentation: changes to x_0 that the data's law does not notice, or that the network is told.
+"""Augmentation: flips, which keep the data distribution, and changes with augmentation labels.
 
-Source of the told ones, which do not leak into samples: arXiv:2206.00364, appendix F.2, table 6.
+The network gets the labels as a condition, so that the changes do not leak into samples.
+Source: arXiv:2206.00364, appendix F.2, table 6.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from torch.nn import functional as F
 
 from zoo.errors import ZooError
 
-# Numbers that tell how an image was changed: flips 2, scale 1, rotation 2, stretch 2, shift 2.
+# Augmentation labels: flips 2, scale 1, rotation 2, stretch 2, shift 2.
 LABELS = 9
-_SCALE, _STRETCH, _SHIFT = 2**0.2, 2**0.2, 1 / 8
+_SCALE = 2**0.2
+_STRETCH = 2**0.2
+_SHIFT = 1 / 8
 
 
 def flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -32,12 +35,12 @@ def flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 class Changes:
-    """Random changes to n images, each kind with its own probability; none are zeros.
+    """Random changes of n images; a change that is not applied is 0.
 
     Args:
         n: number of images.
-        probability: of each kind but the mirror image, which has 1/2.
-        generator: where to draw from, None for torch's own on the CPU.
+        probability: probability of each kind, but for left-right flips, which have 1/2.
+        generator: random generator; None for the global one of torch on the CPU.
     """
 
     def __init__(self, n: int, probability: float, generator: Generator | None = None) -> None:
@@ -59,23 +62,25 @@ class Changes:
         self.axis = math.pi * (2 * uniform() - 1)
         self.stretch = sometimes(normal())
         shift = (uniform() < probability).float()
-        self.x_shift, self.y_shift = shift * normal(), shift * normal()
+        self.x_shift = shift * normal()
+        self.y_shift = shift * normal()
 
     def labels(self) -> Tensor:
-        """Return what the network is told, (n, LABELS)."""
+        """Return the augmentation labels, (n, LABELS)."""
         columns = [self.x_flip, self.y_flip, self.scale, self.angle.cos() - 1, self.angle.sin()]
         columns += [self.stretch * self.axis.cos(), self.stretch * self.axis.sin()]
         return torch.stack([*columns, self.x_shift, self.y_shift], dim=1)
 
     def inverse(self) -> Tensor:
-        """Return the linear maps from the pixels of the result to those of the source, (n, 2, 2).
+        """Return the linear maps from pixels of the result to those of the source, (n, 2, 2).
 
-        Flips are not in them.
+        They do not include flips.
         """
-        growth = _SCALE**self.scale
-        along, across = growth * _STRETCH**self.stretch, growth / _STRETCH**self.stretch
-        stretch = _rotation(self.axis) @ torch.diag_embed(torch.stack([1 / along, 1 / across], 1))
-        return stretch @ _rotation(-self.axis) @ _rotation(-self.angle)
+        scale = _SCALE**self.scale
+        stretch = _STRETCH**self.stretch
+        factors = torch.stack([1 / (scale * stretch), 1 / (scale / stretch)], 1)
+        linear = _rotation(self.axis) @ torch.diag_embed(factors)
+        return linear @ _rotation(-self.axis) @ _rotation(-self.angle)
 
 
 def _rotation(angle: Tensor) -> Tensor:
@@ -87,20 +92,20 @@ def _rotation(angle: Tensor) -> Tensor:
 def geometric(
     x: Tensor, probability: float, generator: Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mirror, flip, scale, rotate, stretch and shift images; say how.
+    """Mirror, flip, scale, rotate, stretch and shift images, and return augmentation labels.
 
-    Each image is mirrored left to right with probability 1/2 and, each with `probability`,
-    flipped upside down (half the time), scaled by 2^(0.2 n), rotated by any angle, stretched by
-    2^(0.2 n) along any axis and shifted by n / 8 of its size, n ~ N(0, 1). What lies outside is
-    reflected. The labels are those of arXiv:2206.00364, table 6.
+    Each image is mirrored left to right with probability 1/2. Each of the other changes has the
+    given `probability`: a flip upside down (in half of the cases), a scale by 2^(0.2 n), a rotation
+    by any angle, a stretch by 2^(0.2 n) along any axis, a shift by n / 8 of the size; n ~ N(0, 1).
+    Pixels outside the image are reflected. The labels are those of arXiv:2206.00364, table 6.
 
     Args:
         x: images (B, C, H, W) in [-1, 1].
         probability: in [0, 1].
-        generator: where to draw from; the changes are drawn on its device.
+        generator: random generator; the changes are drawn on its device.
 
     Returns:
-        The images, and the labels (B, 9): all zeros where an image is as it was.
+        The images, and the labels (B, 9), all zeros for an unchanged image.
 
     Raises:
         ZooError: x holds no images.
@@ -112,7 +117,7 @@ def geometric(
     size = torch.tensor([x.shape[3], x.shape[2]], dtype=torch.float32)  # width first, as in grids
     shift = torch.stack([changes.x_shift, changes.y_shift], dim=1).cpu()[:, :, None] * _SHIFT * 2
     inverse = changes.inverse().cpu()
-    # Grids count from -1 to 1 in either direction; rotations are by pixels.
+    # Grids run from -1 to 1 in both directions; rotations are in pixels.
     linear = inverse * size[None, None, :] / size[None, :, None]
     theta = torch.cat([linear, -linear @ shift], dim=2).to(x)
     moved = labels[:, 2:].abs().sum(dim=1) > 0

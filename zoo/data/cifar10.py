@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zoo.data.hub import from_hub
 from zoo.data.images import Images
+from zoo.data.named import load_named
 from zoo.data.request import Request
-from zoo.data.roots import VARIABLE, roots
 from zoo.errors import ZooError
 
 NAME = "cifar10"
 LICENCE = "not stated by its authors (A. Krizhevsky, V. Nair, G. Hinton)"
 HUB = "uoft-cs/cifar10?image=img&label=label"
-CLASSES, PIXELS = 10, 3 * 32 * 32
+CLASSES = 10
+PIXELS = 3 * 32 * 32
 FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
-# The folder inside the archive; its files may lie in it, or directly in the folder cifar10.
+# The folder inside the archive; the files may be in it, or directly in the folder cifar10.
 ARCHIVE = "cifar-10-batches-bin"
 
 
@@ -42,22 +42,21 @@ def _records(path: Path) -> torch.Tensor:
     return records
 
 
+def _read(folder: Path, split: str) -> Images | None:
+    for place in (folder, folder / ARCHIVE):
+        files = [place / name for name in FILES[split]]
+        if all(file.is_file() for file in files):
+            records = torch.cat([_records(file) for file in files])
+            images = records[:, 1:].reshape(-1, 3, 32, 32).clone()
+            return Images(images, records[:, 0].long(), CLASSES, NAME, LICENCE)
+    return None
+
+
 def load_cifar10(request: Request) -> Images:
     """Return a split of CIFAR-10, (3, 32, 32), from its binary files, else from the Hub.
 
     Raises:
-        ZooError: neither is there (says what to put where, what to install), or files are broken.
+        ZooError: neither is available (the error says what to do), or files are broken.
     """
-    folders = [folder for root in roots(NAME) for folder in (root, root / ARCHIVE)]
-    for folder in folders:
-        files = [folder / name for name in FILES[request.split]]
-        if all(file.is_file() for file in files):
-            records = torch.cat([_records(file) for file in files])
-            images, labels = records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].long()
-            return Images(images.clone(), labels, CLASSES, NAME, LICENCE)
-    where = f"{NAME}: no {FILES[request.split][0]} in {' or '.join(map(str, roots(NAME)))}"
-    advice = (
-        "put the .bin files of cifar-10-binary.tar.gz there, or set "
-        f"{VARIABLE} to the folder that holds {NAME}/"
-    )
-    return from_hub(request, HUB, NAME, LICENCE, f"{where}; {advice}")
+    files = f"{FILES[request.split][0]} and the other .bin files of cifar-10-binary.tar.gz"
+    return load_named(request, NAME, read=_read, files=files, hub=HUB, licence=LICENCE)

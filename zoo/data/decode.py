@@ -1,12 +1,13 @@
-"""Image files, wherever their bytes are, as one tensor of bytes."""
+"""Decoding of image files into one tensor of bytes."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -20,25 +21,25 @@ GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 
 
-class ImageFile(Protocol):
-    """A file of an image.
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that is still encoded.
 
     Attributes:
         name: what errors call it.
+        source: where it lies, or the bytes of the file.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    def open(self) -> BinaryIO | Path:
-        """Return its bytes, as a stream or where they lie."""
+    name: str
+    source: Path | bytes
 
 
 @contextmanager
 def opened(file: ImageFile) -> Iterator[Image.Image]:
-    """Open an image file; whatever goes wrong with it is an error that names it."""
+    """Open an image file; every failure is a ZooError that names it."""
     try:
-        with Image.open(file.open()) as image:
+        source = file.source
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.mode not in GREY | COLOUR:
                 raise ZooError(
                     f"{file.name}: pixels of mode {image.mode}; expected 8 bits per channel"
@@ -47,8 +48,7 @@ def opened(file: ImageFile) -> Iterator[Image.Image]:
     except ZooError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
-        reason = one_line(error) or type(error).__name__
-        raise ZooError(f"{file.name}: not a readable image: {reason}") from error
+        raise ZooError(f"{file.name}: not a readable image: {one_line(error)}") from error
 
 
 def _is_grey(file: ImageFile) -> bool:
@@ -60,7 +60,7 @@ def _decode(file: ImageFile, mode: str, size: int | None) -> Tensor:
     """Return the pixels of a file, uint8, (C, H, W)."""
     with opened(file) as image:
         upright = ImageOps.exif_transpose(image)
-        upright.info.pop("transparency", None)  # else Pillow warns that it is dropped
+        upright.info.pop("transparency", None)  # otherwise Pillow warns that it is dropped
         upright = upright.convert(mode)
     if size is not None:
         upright = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
@@ -73,12 +73,12 @@ def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
 
     Args:
         files: at least one.
-        size: scale (Lanczos) and crop each to size x size; None keeps them as they are.
+        size: scale (Lanczos) and crop each to size x size; None keeps their size.
 
     Raises:
-        ZooError: an unreadable one, or images of different sizes without `size`.
+        ZooError: an unreadable image, or images of different sizes without `size`.
     """
-    # Threads: decoding releases the interpreter's lock.
+    # Threads: decoding releases the GIL.
     with ThreadPoolExecutor() as pool:
         mode = "L" if all(pool.map(_is_grey, files)) else "RGB"
         first = _decode(files[0], mode, size)
@@ -87,7 +87,8 @@ def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
         def read(i: int) -> None:
             pixels = _decode(files[i], mode, size)
             if pixels.shape != first.shape:
-                (h, w), (height, width) = pixels.shape[1:], first.shape[1:]
+                h, w = pixels.shape[1:]
+                height, width = first.shape[1:]
                 raise ZooError(
                     f"{files[i].name} is {w}x{h} and {files[0].name} {width}x{height}; give a "
                     "size, to which every image is scaled and cropped"

@@ -18,8 +18,8 @@ HOLD_OUT = 6
 def load_digits(request: Request) -> Images:
     """Return the digits, shape (1, 8, 8), uint8 levels 0 to 16.
 
-    The source has no split of its own, so every sixth image is the test split (299 images; 1,498
-    remain): spread evenly over the file, whose order is that of the writers.
+    The source has no splits, so every sixth image is in the test split (299 images; 1,498 remain).
+    The file is ordered by writer, so both splits have all writers.
     """
     from sklearn.datasets import load_digits as fetch
 

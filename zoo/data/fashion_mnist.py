@@ -5,30 +5,30 @@ Source: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747.
 
 from __future__ import annotations
 
-from zoo.data.hub import from_hub
+from pathlib import Path
+
 from zoo.data.idx import FILES, find, read_split
 from zoo.data.images import Images
+from zoo.data.named import load_named
 from zoo.data.request import Request
-from zoo.data.roots import VARIABLE, roots
 
 NAME = "fashion-mnist"
 LICENCE = "MIT (Zalando SE, Fashion-MNIST)"
 HUB = "zalando-datasets/fashion_mnist?image=image&label=label"
 
 
+def _read(folder: Path, split: str) -> Images | None:
+    if all(find(folder, file) for file in FILES[split]):
+        return read_split(folder, split, name=NAME, licence=LICENCE)
+    return None
+
+
 def load_fashion_mnist(request: Request) -> Images:
     """Return a split of Fashion-MNIST, (1, 28, 28), from its four idx files, else from the Hub.
 
     Raises:
-        ZooError: neither is there (says which files to put where), or files cannot be read.
+        ZooError: neither is available (the error says what to do), or files cannot be read.
     """
-    folders = roots(NAME)
-    for folder in folders:
-        if all(find(folder, file) for file in FILES[request.split]):
-            return read_split(folder, request.split, name=NAME, licence=LICENCE)
     names = ", ".join(f"{name}.gz" for pair in FILES.values() for name in pair)
-    absent = (
-        f"{NAME}: not found in {' or '.join(map(str, folders))}; put {names} (with or without "
-        f".gz) into {folders[0]}, or set {VARIABLE} to the folder that holds {NAME}/"
-    )
-    return from_hub(request, HUB, NAME, LICENCE, absent)
+    files = f"{names} (with or without .gz)"
+    return load_named(request, NAME, read=_read, files=files, hub=HUB, licence=LICENCE)

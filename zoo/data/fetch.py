@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ from zoo.hub.client import Unreachable, bars_on_terminals_only, connect, connect
 def fetch(path: str, config: str | None, split: str) -> Any:
     """Return a split of a data set, a `datasets.Dataset`; of the Hub's, as on this disk if it is.
 
-    A Hub that does not answer one question is not asked another: left alone, the client asks six
-    times over half a minute, and tells of each.
+    A Hub that does not answer one question is not asked another: by itself, the client asks six
+    times over half a minute, and writes a line about each.
 
     Args:
         path: OWNER/NAME on the Hub, or a local folder.
@@ -27,19 +25,13 @@ def fetch(path: str, config: str | None, split: str) -> Any:
     """
     import datasets
 
-    why = "" if Path(path).exists() else _silence(path)
-    with bars_on_terminals_only(), _datasets_bars(), _offline() if why else nullcontext():
-        try:
-            return datasets.load_dataset(path, config, split=split)
-        except (ConnectionError, FileNotFoundError) as error:
-            if not why:
-                raise
-            raise Unreachable(
-                f"it is not on this disk and the Hub cannot be asked ({why})", why
-            ) from error
+    with bars_on_terminals_only(), bars_on_terminals_only(datasets):
+        if not Path(path).exists() and (reason := _connection_failure(path)):
+            return _cached(path, config, split, reason)
+        return datasets.load_dataset(path, config, split=split)
 
 
-def _silence(path: str) -> str:
+def _connection_failure(path: str) -> str:
     """Return why the Hub does not answer; "" where it does, be it with an error."""
     try:
         connect().dataset_info(path, timeout=10)
@@ -48,31 +40,17 @@ def _silence(path: str) -> str:
     return ""
 
 
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Tell `datasets` and the Hub's client to use what is on this disk."""
-    import datasets
-    from huggingface_hub import constants
+def _cached(path: str, config: str | None, split: str, reason: str) -> Any:
+    """Return a split as `datasets` kept it on this disk when it was last fetched."""
+    from datasets.load import CachedDatasetModuleFactory
+    from datasets.packaged_modules.cache.cache import Cache
 
-    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
     try:
-        yield
-    finally:
-        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
-
-
-@contextmanager
-def _datasets_bars() -> Iterator[None]:
-    """Keep the bars of `datasets` where those of the client are."""
-    import datasets
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled
-
-    if datasets.are_progress_bars_disabled() or not are_progress_bars_disabled():
-        yield
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()
+        CachedDatasetModuleFactory(path).get_module()
+    except FileNotFoundError as error:
+        raise Unreachable(
+            f"it is not on this disk and the Hub cannot be asked ({reason})", reason
+        ) from error
+    name = path.rpartition("/")[2]
+    kept = Cache(repo_id=path, dataset_name=name, config_name=config, version="auto", hash="auto")
+    return kept.as_dataset(split=split)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from zoo.data.decode import decode_all
+from zoo.data.decode import ImageFile, decode_all
 from zoo.data.images import Images
 from zoo.data.request import SPLITS, Request
 from zoo.errors import ZooError
@@ -29,16 +28,16 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _list(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
-    """Return the image files directly in `folder`, and those of each of its subfolders.
+    """Return the image files directly in `folder`, and those of each subfolder.
 
     Raises:
-        ZooError: there are none, or both.
+        ZooError: there are no images, or images both in the folder and in subfolders.
     """
     flat = _files(folder)
     classes = {p.name: files for p in _visible(folder) if p.is_dir() and (files := _files(p))}
     if flat and classes:
         raise ZooError(
-            f"{folder}: holds images beside subfolders of images; put each image into the "
+            f"{folder}: holds images and subfolders of images; put each image into the "
             "subfolder of its class, or all into one folder"
         )
     if not flat and not classes:
@@ -50,38 +49,22 @@ def _check_classes(test: Iterable[str], train: Iterable[str], folder: Path) -> N
     """Raise ZooError unless each class of the test split is one of the training split."""
     if unknown := sorted({*test} - {*train}):
         raise ZooError(
-            f"{folder}: holds the classes {', '.join(unknown)}, which the train folder beside it "
+            f"{folder}: holds the classes {', '.join(unknown)}, which the train folder "
             "does not; give both the same subfolders"
         )
-
-
-@dataclass(frozen=True)
-class File:
-    """An image file on disk."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        return str(self.path)
-
-    def open(self) -> Path:
-        """Return where it lies."""
-        return self.path
 
 
 def load_folder(request: Request) -> Images:
     """Return the images in a folder, of one size, 8 bits per channel.
 
     Images directly in the folder have no labels; those in subfolders are labelled by subfolder.
-    Where the folder holds `train` and `test`, they are the splits, with the classes of `train`.
-    With `size` each image is scaled (Lanczos) and its centre cropped. Grey stays grey if every
-    image is; transparency is dropped, and of an animation all but its first picture. Files of
-    other kinds and hidden files are passed over.
+    Subfolders `train` and `test`, if both exist, are the splits; the classes are those of `train`.
+    With `size`, each image is scaled (Lanczos) and its centre cropped. Images stay grey if all of
+    them are grey. Transparency and later frames of animations are dropped. Other files and hidden
+    files are ignored.
 
     Raises:
-        ZooError: no such folder, no images, an unreadable one, sizes that differ, or a class that
+        ZooError: no such folder, no images, an unreadable image, different sizes, or a class that
             only the test split has.
     """
     root = request.path
@@ -99,7 +82,7 @@ def load_folder(request: Request) -> Images:
     labels = [names.index(name) for name, files in found.items() for _ in files]
     files = flat or [path for files in found.values() for path in files]
     return Images(
-        decode_all([File(path) for path in files], request.size),
+        decode_all([ImageFile(str(path), path) for path in files], request.size),
         torch.tensor(labels) if found else None,
         len(names) if found else 0,
         name=root.resolve().name,

@@ -10,16 +10,14 @@ of labels. Left out, they are found where there is no doubt. No code of a data s
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import parse_qsl
 
 import torch
 
-from zoo.data.decode import decode_all
+from zoo.data.decode import ImageFile, decode_all
 from zoo.data.fetch import fetch
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
@@ -28,25 +26,6 @@ from zoo.hub.client import Unreachable
 
 OPTIONS = ("config", "image", "label", "test", "train")
 PIP = "pip install 'fieldzoo[data]'"
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One image of a data set, still encoded.
-
-    Attributes:
-        name: what errors call it.
-        content: the bytes of the file, or None where `path` says where it lies.
-        path: where it lies, or what it was called.
-    """
-
-    name: str
-    content: bytes | None
-    path: str | None
-
-    def open(self) -> BinaryIO | Path:
-        """Return its bytes, as a stream or where they lie."""
-        return Path(self.path or "") if self.content is None else io.BytesIO(self.content)
 
 
 def _options(request: Request, text: str) -> dict[str, str]:
@@ -86,10 +65,10 @@ def load_hub(request: Request) -> Images:
         ZooError: the package datasets is not installed, the data set or a split or a column is not
             there, or an image is unreadable.
     """
-    name = request.argument.partition("?")[0].rstrip("/").rpartition("/")[2]
     if find_spec("datasets") is None:
         raise ZooError(f"{request.ref} needs the package datasets: {PIP}")
     path, _, query = request.argument.partition("?")
+    name = path.rstrip("/").rpartition("/")[2]
     options = _options(request, query)
     split = options.get(request.split, request.split)
     try:
@@ -97,8 +76,9 @@ def load_hub(request: Request) -> Images:
     except Unreachable as error:
         raise ZooError(f"{request.ref}: {error}") from error
     except Exception as error:  # a hundred ways: no such name, split or network, a broken file
-        reason = one_line(error) or type(error).__name__
-        raise ZooError(f"{request.ref}, split {split!r}: cannot be loaded: {reason}") from error
+        raise ZooError(
+            f"{request.ref}, split {split!r}: cannot be loaded: {one_line(error)}"
+        ) from error
     return _images(request, table, options, name)
 
 
@@ -115,8 +95,7 @@ def _images(request: Request, table: Any, options: dict[str, str], name: str) ->
         raise ZooError(f"{request.ref}: holds no samples")
     cells = table.cast_column(image, datasets.Image(decode=False))[image]
     files = [
-        Encoded(f"{request.ref}, number {i}", cell and cell["bytes"], cell and cell["path"])
-        for i, cell in enumerate(cells)
+        ImageFile(f"{request.ref}, number {i}", _source(cell or {})) for i, cell in enumerate(cells)
     ]
     labels, count = None, 0
     if options.get("label") or classes:
@@ -124,6 +103,13 @@ def _images(request: Request, table: Any, options: dict[str, str], name: str) ->
         labels, count = _labels(request, table, label)
     licence = str(getattr(table.info, "license", "") or "") or "not stated by the data set"
     return Images(decode_all(files, request.size), labels, count, name, licence)
+
+
+def _source(cell: dict[str, Any]) -> bytes | Path:
+    """Return the bytes of an image, or where it lies; no bytes for one that is missing."""
+    path: str | None = cell.get("path")
+    found: bytes | None = cell.get("bytes")
+    return Path(path) if found is None and path else found or b""
 
 
 def _labels(request: Request, table: Any, column: str) -> tuple[torch.Tensor | None, int]:
@@ -139,18 +125,3 @@ def _labels(request: Request, table: Any, column: str) -> tuple[torch.Tensor | N
         return None, 0
     found = check_labels(labels, len(values), f"{request.ref}, {column!r}")
     return labels, max(found, int(getattr(table.features[column], "num_classes", None) or 0))
-
-
-def from_hub(request: Request, ref: str, name: str, licence: str, absent: str) -> Images:
-    """Return the data set `ref` of the Hub in place of one that is not on this machine.
-
-    Raises:
-        ZooError: it cannot be had from there either; begins with `absent`.
-    """
-    from dataclasses import replace
-
-    try:
-        found = load_hub(Request(f"hf:{ref}", ref, request.split, request.size))
-    except ZooError as error:
-        raise ZooError(f"{absent}; or let it come from the Hub: {error}") from error
-    return replace(found, name=name, licence=licence)

@@ -1,7 +1,7 @@
-"""idx files, the format of MNIST and its kin: idx:FOLDER with four files, or idx:FILE.
+"""idx files, the format of MNIST: idx:FOLDER with four files, or idx:FILE.
 
 Header: two zero bytes, a type (8 = unsigned byte), the number of dimensions, then each
-dimension as a big-endian uint32; data in C order. Plain or gzip, told apart by content.
+dimension as a big-endian uint32; data in C order. Plain or gzip, recognised by content.
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "File formats".
 """
@@ -35,7 +35,7 @@ FILES = {
 
 
 def _read_at_most(stream: BinaryIO, size: int) -> bytearray:
-    """Read up to `size` bytes, in pieces: a header that lies about its size costs nothing."""
+    """Read up to `size` bytes in pieces, so that a wrong size in a header costs no memory."""
     data = bytearray()
     while len(data) < size and (piece := stream.read(min(CHUNK, size - len(data)))):
         data += piece
@@ -55,7 +55,7 @@ def _parse(stream: BinaryIO, path: Path) -> Tensor:
     size = math.prod(shape)
     if size == 0:
         raise ZooError(f"{path}: the idx header says shape {shape}, which holds nothing")
-    # One byte more than expected: it shows a surplus, and makes gzip verify its checksum.
+    # One byte more than expected: it detects surplus bytes, and gzip verifies its checksum.
     data = _read_at_most(stream, size + 1)
     if len(data) != size:
         found = "more" if len(data) > size else f"{len(data)} bytes"
@@ -91,7 +91,7 @@ def read_pair(images: Path, labels: Path | None, *, name: str, licence: str) -> 
     """Return the images (N, H, W) or (N, C, H, W) of one idx file with the labels of another.
 
     Raises:
-        ZooError: a file cannot be read, or is not of such a shape, or the counts differ.
+        ZooError: a file cannot be read or has another shape, or the counts differ.
     """
     x = read_idx(images)
     if x.ndim not in (3, 4):
@@ -105,7 +105,7 @@ def read_split(folder: Path, split: str, *, name: str, licence: str) -> Images:
     """Return the split "train" or "test" of the four files of FILES in `folder`.
 
     Raises:
-        ZooError: the images are not there, or as in `read_pair`.
+        ZooError: the images are absent, or as in `read_pair`.
     """
     image_name, label_name = FILES[split]
     images = find(folder, image_name)
@@ -115,10 +115,10 @@ def read_split(folder: Path, split: str, *, name: str, licence: str) -> Images:
 
 
 def load_idx(request: Request) -> Images:
-    """Return idx:FOLDER (files named as MNIST's) or idx:FILE (its images are the train split).
+    """Return idx:FOLDER (file names as in MNIST) or idx:FILE (its images are the train split).
 
-    A FILE called *images-idx3* takes its labels from *labels-idx1* beside it, if there; either may
-    end in .gz.
+    The labels of a FILE called *images-idx3* are read from *labels-idx1* in the same folder, if it
+    exists; both names may end in .gz.
 
     Raises:
         ZooError: as in `read_pair`, or no such path, or FILE and a split other than "train".

@@ -1,4 +1,4 @@
-"""A data set in memory: bytes as they were read, scaled to [-1, 1] one batch at a time."""
+"""A data set in memory, stored as bytes and scaled to [-1, 1] batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 
-BYTE = 255
+MAX_BYTE = 255
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Images:
     """N samples of one shape: images (C, H, W), or vectors (d,).
 
     Attributes:
-        images: (N, C, H, W) or (N, d); uint8, or float32 as it is to be learned.
+        images: (N, C, H, W) or (N, d); uint8, or float32, which is not scaled.
         labels: class numbers (N,), int64, or None.
         classes: number of classes, 0 for none.
         name: short name, e.g. for the model card.
         licence: the terms under which the data may be used, in words.
-        range: range of the batches, (-1, 1) for images; None for vectors, kept as given.
+        range: range of the batches, (-1, 1) for images; None for vectors.
         top: the uint8 value that becomes 1 (0 becomes -1); float data is not scaled.
     """
 
@@ -34,7 +34,7 @@ class Images:
     name: str
     licence: str
     range: tuple[float, float] | None = (-1.0, 1.0)
-    top: int = BYTE
+    top: int = MAX_BYTE
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,7 +54,7 @@ class Images:
         return found.hexdigest()
 
     def batch(self, indices: Tensor) -> Tensor:
-        """Return a copy of the samples at `indices` (B,), float32, (B, *shape), as `range` says."""
+        """Return a copy of the samples at `indices` (B,), float32, (B, *shape), in `range`."""
         x = self.images[indices]
         # 255 / 127.5 is exactly 2, so that the ends of the range are exactly -1 and 1.
         return x.float().div_(self.top / 2).sub_(1) if x.dtype == torch.uint8 else x.float()
@@ -64,7 +64,7 @@ def check_finite(x: Tensor, where: str) -> None:
     """Check that `x`, shape (N, *), is finite.
 
     Raises:
-        ZooError: it is not; says how many samples are not and which is the first.
+        ZooError: it is not; the error has the number of such samples and the index of the first.
     """
     bad = (~x.flatten(1).isfinite()).any(dim=1).nonzero().flatten()
     if len(bad):
@@ -78,7 +78,7 @@ def check_labels(labels: Tensor, n: int, where: str) -> int:
     """Return the number of classes, 1 + the largest label, of `labels` for `n` samples.
 
     Raises:
-        ZooError: not one label per sample, or a negative one.
+        ZooError: the number of labels is not n, or a label is negative.
     """
     if labels.shape != (n,):
         raise ZooError(f"{where}: labels of shape {tuple(labels.shape)} for {n} samples")

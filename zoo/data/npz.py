@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.data.images import BYTE, Images, check_finite, check_labels
+from zoo.data.images import MAX_BYTE, Images, check_finite, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, one_line
 
@@ -25,7 +25,7 @@ CHANNELS = (1, 3, 4)
 def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     """Return the arrays (data, labels or None) in `path`."""
     try:
-        # Opened here: numpy leaves a broken archive open.
+        # Opened here, because numpy leaves a broken archive open.
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ZooError(f"{path}: not an .npz archive, or cut short")
@@ -35,8 +35,7 @@ def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np
     except ZooError:
         raise
     except Exception as error:  # a broken archive raises nearly anything out of zip and numpy
-        reason = one_line(error) or type(error).__name__
-        raise ZooError(f"{path}: cannot be read as .npz: {reason}") from error
+        raise ZooError(f"{path}: cannot be read as .npz: {one_line(error)}") from error
 
 
 def _choose(
@@ -54,7 +53,7 @@ def _choose(
 
 
 def _channels_first(x: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return images as (N, C, H, W) from that, (N, H, W) or (N, H, W, C)."""
+    """Return images (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W)."""
     if x.ndim == 3:
         return x[:, None]
     last = x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS
@@ -63,13 +62,14 @@ def _channels_first(x: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _pixels(x: NDArray[np.generic], where: str) -> Tensor:
     """Return images as uint8 for whole numbers 0 to 255, or as float32 in [-1, 1]."""
-    low, high = x.min(), x.max()
+    low = x.min()
+    high = x.max()
     whole = np.issubdtype(x.dtype, np.integer)
-    allowed = (0, BYTE) if whole else (-1, 1)
+    allowed = (0, MAX_BYTE) if whole else (-1, 1)
     if not (allowed[0] <= low and high <= allowed[1]):
         raise ZooError(
             f"{where}: images of {x.dtype} with values from {low:g} to {high:g}; expected whole "
-            f"numbers in [0, {BYTE}] or real numbers in [-1, 1]"
+            f"numbers in [0, {MAX_BYTE}] or real numbers in [-1, 1]"
         )
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.uint8 if whole else np.float32))
 
@@ -90,6 +90,41 @@ def _data(x: NDArray[np.generic], where: str) -> Tensor:
     return _pixels(_channels_first(x), where)
 
 
+def from_arrays(
+    x: NDArray[np.generic],
+    labels: NDArray[np.generic] | None,
+    *,
+    name: str,
+    where: str = "data",
+    licence: str = "not stated",
+) -> Images:
+    """Return arrays as a data set, of vectors or images as `load_npz` says.
+
+    Args:
+        x: samples, (N, d), (N, H, W), (N, C, H, W) or (N, H, W, C).
+        labels: class numbers (N,), whole numbers from 0; or None.
+        name: short name of the data set.
+        where: where the arrays come from, for errors.
+        licence: the terms under which the data may be used, in words.
+
+    Raises:
+        ZooError: an unusable shape or type, NaN or infinity, wrong labels.
+    """
+    data, classes = _data(x, where), None
+    if labels is not None:
+        if labels.dtype.kind not in "ui":
+            raise ZooError(f"{where}: labels of {labels.dtype}; expected whole numbers")
+        classes = torch.from_numpy(labels.astype(np.int64))
+    return Images(
+        data,
+        classes,
+        classes=0 if classes is None else check_labels(classes, len(data), where),
+        name=name,
+        licence=licence,
+        range=None if data.ndim == 2 else (-1.0, 1.0),
+    )
+
+
 def load_npz(request: Request) -> Images:
     """Return the arrays of an archive.
 
@@ -106,17 +141,4 @@ def load_npz(request: Request) -> Images:
     if not path.is_file():
         raise request.missing("file")
     x, y = _read(path, request)
-    data = _data(x, str(path))
-    labels = None
-    if y is not None:
-        if y.dtype.kind not in "ui":
-            raise ZooError(f"{path}: labels of {y.dtype}; expected whole numbers")
-        labels = torch.from_numpy(y.astype(np.int64))
-    return Images(
-        data,
-        labels,
-        classes=0 if labels is None else check_labels(labels, len(data), str(path)),
-        name=path.stem,
-        licence="not stated by the file",
-        range=None if data.ndim == 2 else (-1.0, 1.0),
-    )
+    return from_arrays(x, y, name=path.stem, where=str(path), licence="not stated by the file")

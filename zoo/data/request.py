@@ -1,4 +1,4 @@
-"""What a data source is asked for."""
+"""A request to a data source: reference, split and size."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ SPLITS = ("train", "test")
 
 
 class NoSplit(ZooError):
-    """The data has no split of the name asked for."""
+    """The data has no split of this name."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A reference such as "folder:photos", taken apart.
+    """A reference such as "folder:photos", parsed, with the split and the size.
 
     Attributes:
         ref: the reference as the user wrote it, for errors.
-        argument: what follows the colon, "" where nothing does.
+        argument: the text after the colon, "" if there is none.
         split: "train" or "test".
-        size: side of the square images wanted, None for the size that they have. A source may
-            leave it alone: `load` resizes whatever is not yet of that size.
+        size: side of the square images to return; None keeps their size. A source may ignore it:
+            `load` resizes images of another size.
     """
 
     ref: str
@@ -43,22 +43,22 @@ class Request:
         return as_path(self.argument, f"data {self.ref!r}")
 
     def only_train(self) -> None:
-        """Check that the split is the only one there is.
+        """Check that the split is "train", for data that has no other.
 
         Raises:
-            NoSplit: it is not.
+            NoSplit: it is another one.
         """
         if self.split != "train":
             raise NoSplit(f"{self.ref}: there is no {self.split} split, only train")
 
     def missing(self, what: str) -> ZooError:
-        """Return the error that `path` is no such `what`, with the closest name beside it."""
+        """Return the error that `path` is no such `what`, with the closest name in its folder."""
         if self.path.exists():
             kind = "folder" if self.path.is_dir() else "file"
             return ZooError(f"{self.ref}: {self.path} is a {kind}, expected a {what}")
-        beside: list[str] = []
+        siblings: list[str] = []
         with suppress(OSError):
-            beside = [p.name for p in self.path.parent.iterdir() if not p.name.startswith(".")]
-        close = did_you_mean(self.path.name, beside)
+            siblings = [p.name for p in self.path.parent.iterdir() if not p.name.startswith(".")]
+        close = did_you_mean(self.path.name, siblings)
         there = close if close.startswith("did") else f"{self.path.parent} holds no such name"
         return ZooError(f"{self.ref}: no such {what}; {there}")

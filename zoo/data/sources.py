@@ -24,7 +24,7 @@ MAX_SIZE = 4096
 
 
 class Source(NamedTuple):
-    """Where data comes from: its loader, and what follows the colon, "" for nothing."""
+    """A source of data: its loader, and the argument after the colon, "" for none."""
 
     load: Callable[[Request], Images]
     argument: str = ""
@@ -58,11 +58,11 @@ def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
         ref: "cifar10", "digits", "fashion-mnist", "folder:PATH", "hf:OWNER/NAME", "idx:PATH",
             "npz:PATH" or "toy:NAME".
         split: "train" or "test".
-        size: scale and crop images to size x size; None keeps them as they are.
+        size: scale and crop images to size x size; None keeps their size.
 
     Raises:
-        ZooError: an unknown source, split or size; files that are absent or broken; values that
-            are not finite.
+        ZooError: an unknown source, split or size; absent or broken files; values that are not
+            finite.
     """
     scheme, colon, argument = ref.partition(":")
     if scheme not in SOURCES:

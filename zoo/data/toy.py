@@ -1,7 +1,7 @@
-"""Two-dimensional laws for examples and tests, made here from a fixed seed: toy:NAME.
+"""Two-dimensional distributions for examples and tests, drawn with a fixed seed: toy:NAME.
 
-Vectors of shape (2,), float32, of order one: at this size a data set's exact field, its density
-and its samples can all be looked at.
+Vectors of shape (2,), float32, of order one. In two dimensions the exact field, the density and the
+samples can be plotted.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ TOYS: dict[str, Callable[[int, Generator], tuple[Tensor, Tensor | None]]] = {
 
 
 def load_toy(request: Request) -> Images:
-    """Return 10,000 points of the law that the request names; train and test are separate draws.
+    """Return 10,000 points of the named distribution; train and test have different seeds.
 
     Raises:
-        ZooError: no such law.
+        ZooError: no such distribution.
     """
     name = request.argument
     if name not in TOYS:
-        raise ZooError(f"{request.ref}: no such toy; {did_you_mean(name, TOYS)}")
+        raise ZooError(f"{request.ref}: no such toy data; {did_you_mean(name, TOYS)}")
     generator = torch.Generator().manual_seed(SPLITS.index(request.split))
     points, labels = TOYS[name](COUNT, generator)
     classes = 0 if labels is None else int(labels.max()) + 1

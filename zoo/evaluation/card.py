@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from zoo.config.model import dump_config
+from zoo.config.training import Evaluation
 from zoo.errors import ZooError
 from zoo.evaluation.report import Report, Setting
 from zoo.folder.atomic import NewFolder
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import name_in, refresh
 from zoo.folder.read import CARD, CONFIG, read_card, read_config
-from zoo.folder.results import EVALUATION, entries
 from zoo.folder.weights import count_parameters
 from zoo.interfaces import Network
 from zoo.models.names import find_model
@@ -40,7 +40,7 @@ def folder_to_write(ref: str) -> Path:
 
 
 def record(report: Report) -> list[dict[str, Any]]:
-    """Return the undisturbed outcomes as config.json keeps them, one mapping per setting."""
+    """Return the outcomes without perturbation for config.json, one mapping per setting."""
     common = {
         "data": report.data["ref"],
         "split": report.data["split"],
@@ -75,7 +75,8 @@ def _rounded(estimate: Any) -> list[float]:
     return [float(f"{x:.5g}") for x in (estimate.value, estimate.low, estimate.high)]
 
 
-_SAME = ("data", "split", "features", "solver", "steps")
+def _setting_of(entry: Evaluation) -> tuple[object, ...]:
+    return entry.data, entry.split, entry.features, entry.solver, entry.steps
 
 
 def write(folder: Path, report: Report, network: Network) -> None:
@@ -88,18 +89,16 @@ def write(folder: Path, report: Report, network: Network) -> None:
         ZooError: the folder cannot be read or written.
     """
     config, card = read_config(folder), read_card(folder)
-    fresh = record(report)
-    replaced = [tuple(entry.get(key) for key in _SAME) for entry in fresh]
-    before = entries(config.training)
-    kept = [e for e in before if tuple(e.get(key) for key in _SAME) not in replaced]
-    config = msgspec.structs.replace(
-        config, training=config.training | {EVALUATION: [*fresh, *kept]}
-    )
+    fresh = msgspec.convert(record(report), tuple[Evaluation, ...])
+    replaced = [_setting_of(entry) for entry in fresh]
+    kept = (e for e in config.training.evaluation if _setting_of(e) not in replaced)
+    training = config.training.replace(evaluation=(*fresh, *kept))
+    config = msgspec.structs.replace(config, training=training)
     name = (name_in(card) if card else "") or folder.resolve().name
     written = write_card(name, config, parameters=count_parameters(network))
     try:
-        with NewFolder(folder) as beside:
-            (beside / CARD).write_bytes((refresh(card, written) if card else written).encode())
-            (beside / CONFIG).write_bytes(dump_config(config))
+        with NewFolder(folder) as temporary:
+            (temporary / CARD).write_bytes((refresh(card, written) if card else written).encode())
+            (temporary / CONFIG).write_bytes(dump_config(config))
     except OSError as error:
         raise ZooError(f"cannot write into {folder}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""What images are compared by: networks' features by name, or the pixels themselves."""
+"""Features by which images are compared: those of a network, by name, or the pixels."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from tqdm import tqdm
 from zoo.errors import ZooError, did_you_mean, one_line
 
 GREY = (1, 28, 28)
-# Of the garment features, so that distances are of a handy size: tens, not hundredths.
+# The garment features are multiplied by this, so that distances are tens, not hundredths.
 SCALE = 10.0
-_COORDINATES = 400_000  # of the images that a network sees at a time
+INSTALL = "pip install 'fieldzoo[eval]'"
+_COORDINATES = 400_000  # in one batch of images
 
 
 @dataclass(frozen=True)
-class Features:
-    """Numbers that stand for an image.
+class FeatureExtractor:
+    """A function from images to features.
 
     Attributes:
-        name: as the user says it: "garments", "pixels", "inception", "timm:resnet18".
-        title: what the figures are called, for tables and cards.
+        name: as the user writes it: "garments", "pixels", "inception", "timm:resnet18".
+        title: the name of the features in tables and cards.
         compute: images (B, *shape) in [-1, 1] -> (B, d).
-        classify: images -> class numbers (B,), where the network is a classifier of them.
+        classify: images -> class numbers (B,); None if the network is no classifier.
     """
 
     name: str
@@ -36,14 +37,14 @@ class Features:
     compute: Callable[[Tensor], Tensor]
     classify: Callable[[Tensor], Tensor] | None = None
 
-    def of(self, x: Tensor) -> Tensor:
+    def extract(self, x: Tensor) -> Tensor:
         """Return the features of x, (n, *shape) -> (n, d), float64."""
         return in_batches(self.compute, x, f"features {self.name}").double()
 
 
 @torch.inference_mode()
 def in_batches(compute: Callable[[Tensor], Tensor], x: Tensor, label: str) -> Tensor:
-    """Return `compute` of x, (n, ...), a batch at a time, under a progress bar."""
+    """Return compute(x), x (n, ...), computed in batches under a progress bar."""
     size = max(1, _COORDINATES // max(1, x[0].numel()))
     with tqdm(total=len(x), desc=label, unit="img", disable=None, leave=False) as bar:
         parts = []
@@ -53,7 +54,7 @@ def in_batches(compute: Callable[[Tensor], Tensor], x: Tensor, label: str) -> Te
     return torch.cat(parts)
 
 
-def garments(shape: tuple[int, ...], device: torch.device) -> Features:
+def garments(shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
     """Return ten times the penultimate layer of the shipped classifier of 28x28 garments.
 
     Raises:
@@ -61,13 +62,13 @@ def garments(shape: tuple[int, ...], device: torch.device) -> Features:
     """
     if shape != GREY:
         raise ZooError(
-            f"features 'garments' are of 1x28x28 images, not {'x'.join(map(str, shape))}; "
+            f"features 'garments' take 1x28x28 images, not {'x'.join(map(str, shape))}; "
             "take 'pixels' or 'timm:NAME'"
         )
     from zoo.evaluation.garments import load_garment_net
 
     net = load_garment_net().to(device)
-    return Features(
+    return FeatureExtractor(
         "garments",
         "garment features",
         lambda x: SCALE * net.features(x.to(device)).cpu(),
@@ -75,22 +76,22 @@ def garments(shape: tuple[int, ...], device: torch.device) -> Features:
     )
 
 
-def pixels(shape: tuple[int, ...], device: torch.device) -> Features:
+def pixels(shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
     """Return the coordinates themselves, (n, d)."""
     del shape, device
-    return Features("pixels", "pixels", lambda x: x.flatten(1))
+    return FeatureExtractor("pixels", "pixels", lambda x: x.flatten(1))
 
 
 def default(shape: tuple[int, ...]) -> str:
-    """Return the features that suit data of `shape`."""
+    """Return the name of the default features for data of `shape`."""
     return "garments" if shape == GREY else "pixels"
 
 
-def build(name: str, shape: tuple[int, ...], device: torch.device) -> Features:
-    """Return the features called `name` of data of `shape`.
+def build(name: str, shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
+    """Return the extractor of the features called `name`, for data of `shape`.
 
     Raises:
-        ZooError: no such features, they do not fit, or their package or weights are not to be had.
+        ZooError: no such features, they do not fit, or their package or weights are missing.
     """
     kind, colon, rest = name.partition(":")
     if kind == "timm" and rest:
@@ -104,27 +105,24 @@ def build(name: str, shape: tuple[int, ...], device: torch.device) -> Features:
     return plain[name](shape, device)
 
 
-INSTALL = "pip install 'fieldzoo[eval]'"
-
-
 def colour(x: Tensor) -> Tensor:
-    """Return images (B, C, H, W) as (B, 3, H, W); grey ones three times, a fourth channel gone."""
+    """Return images (B, C, H, W) as (B, 3, H, W): grey is repeated, a fourth channel dropped."""
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
 
 
 def _check_images(name: str, shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or shape[0] not in (1, 3, 4):
         raise ZooError(
-            f"features {name!r} are of grey or colour images, not of shape "
+            f"features {name!r} take grey or colour images, not shape "
             f"{'x'.join(map(str, shape))}; take 'pixels'"
         )
 
 
-def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> Features:
+def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
     """Return the pooled features of a timm model, images resized and normalised as it expects.
 
     Raises:
-        ZooError: no such model, or its weights are not to be had.
+        ZooError: no such model, or its weights cannot be loaded.
     """
     import timm
 
@@ -137,7 +135,7 @@ def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> F
         raise ZooError(f"features {name!r}: timm has no such model; {hint}")
     try:
         net = timm.create_model(model, pretrained=True, num_classes=0)
-    except Exception as error:  # timm, the Hub's client and the network raise all sorts
+    except Exception as error:  # timm, the Hub's client and the network raise many types
         raise _no_weights(name, error) from error
     net = net.to(device).eval()
     config: Any = net.pretrained_cfg
@@ -149,17 +147,17 @@ def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> F
         image = interpolate(
             colour(x.to(device)), config["input_size"][1:], mode="bicubic", antialias=True
         )
-        found: Tensor = net(((image + 1) / 2 - mean) / deviation)
-        return found.flatten(1).cpu()
+        features: Tensor = net(((image + 1) / 2 - mean) / deviation)
+        return features.flatten(1).cpu()
 
-    return Features(name, f"timm {model} features", compute)
+    return FeatureExtractor(name, f"timm {model} features", compute)
 
 
-def inception_features(shape: tuple[int, ...], device: torch.device) -> Features:
-    """Return FID's own features: Inception v3's 2,048, by torch-fidelity.
+def inception_features(shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
+    """Return the features of FID, the 2,048 of Inception v3, by torch-fidelity.
 
     Raises:
-        ZooError: torch-fidelity is not installed, or its weights are not to be had.
+        ZooError: torch-fidelity is not installed, or its weights cannot be loaded.
     """
     _check_images("inception", shape)
     try:
@@ -174,12 +172,12 @@ def inception_features(shape: tuple[int, ...], device: torch.device) -> Features
 
     def compute(x: Tensor) -> Tensor:
         levels = ((colour(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        found: Tensor = net(levels.to(device))[0]
-        return found.cpu()
+        features: Tensor = net(levels.to(device))[0]
+        return features.cpu()
 
-    return Features("inception", "Inception features (FID)", compute)
+    return FeatureExtractor("inception", "Inception features (FID)", compute)
 
 
 def _no_weights(name: str, error: Exception) -> ZooError:
     reason = one_line(error)[:200] or type(error).__name__
-    return ZooError(f"features {name!r}: their weights are not to be had here: {reason}")
+    return ZooError(f"features {name!r}: their weights cannot be loaded: {reason}")

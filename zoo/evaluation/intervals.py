@@ -1,6 +1,6 @@
 """95 % intervals: from several seeds, or from one set of samples by the jackknife.
 
-Both speak of the randomness of drawing samples, not of the data nor of training once more.
+Both cover the randomness of drawing samples. They do not cover other data or another training run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def student(degrees: int) -> float:
 
 
 def from_seeds(values: Sequence[float]) -> Estimate:
-    """Return mean +- t s / sqrt(S) of S >= 2 independent values, t with S - 1 degrees."""
+    """Return mean +- t s / sqrt(S) of S >= 2 independent values; t has S - 1 degrees."""
     mean = fmean(values)
     half = student(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return Estimate(mean, mean - half, mean + half, tuple(values))
@@ -49,27 +49,29 @@ def from_seeds(values: Sequence[float]) -> Estimate:
 
 def from_mean(values: Tensor) -> Estimate:
     """Return the mean of independent values (n,), n >= 2, as one figure with its interval."""
-    whole = from_seeds(values.double().tolist())
-    return Estimate(whole.value, whole.low, whole.high, (whole.value,))
+    estimate = from_seeds(values.double().tolist())
+    return Estimate(estimate.value, estimate.low, estimate.high, (estimate.value,))
 
 
 def balanced_classes(classes: int, n: int) -> Tensor | None:
-    """Return class numbers of n samples, as many of each, (n,); None where there are no classes.
+    """Return class numbers of n samples, (n,), equally many of each; None if there are no classes.
 
-    They come in turn, and every round begins one class later: every group of the jackknife has
-    samples of all classes.
+    They cycle through the classes, and every cycle starts one class later. So every group of the
+    jackknife has samples of all classes.
     """
+    if not classes:
+        return None
     number = torch.arange(n)
-    return (number + number // classes) % classes if classes else None
+    return (number + number // classes) % classes
 
 
 def jackknife(statistic: Callable[[Tensor], Tensor], rows: Tensor) -> list[Estimate]:
-    """Return the figures of one set of samples, with the delete-a-group jackknife's intervals.
+    """Return the figures of one set of samples, and intervals by the delete-a-group jackknife.
 
         se^2 = (G - 1) / G sum_g (theta_(g) - mean theta)^2,   value +- t_{G-1} se
 
-    theta_(g) leaves out every G-th sample from g on; G = 10. Unlike the bootstrap it draws no
-    sample twice, which would look to a distance like a law of fewer images.
+    theta_(g) leaves out every G-th sample from g on; G = 10. The bootstrap would repeat samples,
+    which a distance takes for a distribution of fewer images.
     Source: Kott, Journal of Official Statistics 17 (2001), 521-526.
 
     Args:

@@ -1,4 +1,4 @@
-"""Disturbances that a design should survive: noise on the way, weights of few bits."""
+"""Perturbations that a design should survive: noise between steps, weights of few bits."""
 
 from __future__ import annotations
 
@@ -31,22 +31,25 @@ class NoisySolver(Solver):
 
         x <- x + amount sigma(t) n,   n ~ N(0, I)
 
-    sigma(t) is the kernel's level (median radius over sqrt d), so that one amount means the same
-    to every kernel. Each step is integrated on its own, so a multistep method starts anew at each;
-    with amount 0 a one-step method gives exactly what it gives undisturbed. The noise is
-    `Flow.noise`: sample i of a model gets noise that depends on (seed, i) alone. The level that a
-    lifted sample carries in its state is left as it is.
+    sigma(t) is the kernel's noise level (median radius over sqrt d), so an amount means the same
+    for every kernel. Each step is integrated separately, so a multistep method restarts at each;
+    with amount 0 a one-step method returns exactly its result without noise. The noise is
+    `Flow.noise`: for sample i of a model it depends on (seed, i) alone. The level in the state of a
+    lifted sample gets no noise.
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
-        solver: the solver, of fixed steps.
-        amount: of noise, relative to the level, at least 0.
+        solver: a solver of fixed steps.
+        amount: amount of noise, relative to sigma(t), at least 0.
     """
 
     def __init__(self, solver: Solver, amount: float) -> None:
         check_noise(amount)
-        self.solver, self.amount, self.order = solver, amount, solver.order
-        self.couples_samples, self.part = solver.couples_samples, solver.part
+        self.solver = solver
+        self.amount = amount
+        self.order = solver.order
+        self.couples_samples = solver.couples_samples
+        self.part = solver.part
 
     def integrate(
         self,
@@ -58,7 +61,7 @@ class NoisySolver(Solver):
         steps: int,
         callback: StepCallback | None = None,
     ) -> Tensor:
-        """Return x at t_to, disturbed on the way; arguments as for the solver's own."""
+        """Return x at t_to with noise added between steps; see `Solver.integrate`."""
         times = self.solver.times(flow.kernel, t_from, t_to, steps).tolist()
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
@@ -76,7 +79,7 @@ def quantised(model: FieldModel, bits: int) -> FieldModel:
 
         w -> s round(w / s),   s = max |w| / (2^(bits - 1) - 1)
 
-    for each matrix and convolution as a whole; vectors (biases, gains) stay as they are.
+    with one s for each matrix or convolution; vectors (biases, gains) are not changed.
 
     Raises:
         ZooError: bits not between 2 and 16.

@@ -1,4 +1,4 @@
-"""The data that samples are compared with, and what is computed of it once."""
+"""The data that samples are compared with; its features and moments are computed once."""
 
 from __future__ import annotations
 
@@ -9,100 +9,107 @@ import torch
 from torch import Tensor
 
 from zoo.data import Images, load
+from zoo.data.images import MAX_BYTE
 from zoo.data.request import NoSplit
 from zoo.errors import ZooError
-from zoo.evaluation.features import Features
-from zoo.evaluation.frechet import Gaussian, gaussian_of
-from zoo.evaluation.kid import mean_kernel_within
-from zoo.evaluation.manifold import NEIGHBOURS, nearest, radii
+from zoo.evaluation.distances import (
+    NEIGHBOURS,
+    Gaussian,
+    fit_gaussian,
+    mean_kernel_within,
+    nearest,
+    radii,
+)
+from zoo.evaluation.features import FeatureExtractor
 
-LEVELS = 255
 
-
-def as_written(x: Tensor, ends: tuple[float, float] | None) -> Tensor:
-    """Return images in [-1, 1] as a file of 8 bits would hold them; vectors as they are."""
-    return x if ends is None else ((x + 1) * (LEVELS / 2)).round().div_(LEVELS / 2).sub_(1)
+def round_to_bytes(x: Tensor, data_range: tuple[float, float] | None) -> Tensor:
+    """Return images in [-1, 1] rounded to 8 bits; data without a range is returned unchanged."""
+    if data_range is None:
+        return x
+    return ((x + 1) * (MAX_BYTE / 2)).round().div_(MAX_BYTE / 2).sub_(1)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Held-out data, what it is compared by, and the training data beside it.
+    """Held-out data with its features, and the training data of the same reference.
 
     Attributes:
-        ref: of the data, "fashion-mnist".
-        split: which split the samples are compared with.
+        ref: the reference of the data, such as "fashion-mnist".
+        split: the split that samples are compared with.
         data: that split.
-        features: what images are compared by.
+        extractor: computes the features by which images are compared.
+        size: side of the images after resizing, in pixels; None if they keep theirs.
     """
 
     ref: str
     split: str
     data: Images
-    features: Features
+    extractor: FeatureExtractor
     size: int | None = None
 
     @cached_property
     def images(self) -> Tensor:
         """The data itself, (m, *shape), float32."""
-        return as_written(self.data.batch(torch.arange(len(self.data))), self.data.range)
+        return round_to_bytes(self.data.batch(torch.arange(len(self.data))), self.data.range)
 
     @cached_property
-    def found(self) -> Tensor:
-        """Its features (m, d), float64."""
-        return self.features.of(self.images)
+    def features(self) -> Tensor:
+        """The features of the data, (m, d), float64."""
+        return self.extractor.extract(self.images)
 
     @cached_property
     def gaussian(self) -> Gaussian:
         """Mean and covariance of the features."""
-        return gaussian_of(self.found)
+        return fit_gaussian(self.features)
 
     @cached_property
-    def within(self) -> float:
-        """The kernel's mean over pairs of the features."""
-        return mean_kernel_within(self.found)
+    def kernel_within(self) -> float:
+        """Mean of the KID kernel over pairs of the features."""
+        return mean_kernel_within(self.features)
 
     @cached_property
     def radii(self) -> Tensor:
         """Squared distance of each of the features to its fifth neighbour, (m,)."""
-        return radii(self.found, NEIGHBOURS)
+        return radii(self.features, NEIGHBOURS)
 
     @cached_property
     def training(self) -> tuple[Tensor, Tensor]:
         """The training images as vectors (N, dim), float32, and their features (N, d)."""
         data = load(self.ref, size=self.size)
-        images = as_written(data.batch(torch.arange(len(data))), data.range)
-        return images.flatten(1), self.features.of(images)
+        images = round_to_bytes(data.batch(torch.arange(len(data))), data.range)
+        return images.flatten(1), self.extractor.extract(images)
 
-    def to_training(self, images: Tensor, features: Tensor) -> Tensor:
+    def distances_to_training(self, images: Tensor, features: Tensor) -> Tensor:
         """Return distances to the nearest training image, (n, 2): in pixels and in features."""
-        pixels, found = self.training
+        pixels, training_features = self.training
         return torch.stack(
             [
                 nearest(images.flatten(1), pixels, "nearest, pixels"),
-                nearest(features, found, "nearest, features"),
+                nearest(features, training_features, "nearest, features"),
             ],
             dim=1,
         )
 
     @cached_property
-    def own_distances(self) -> Tensor:
-        """Distances of the data itself to its nearest training image, (m, 2)."""
-        return self.to_training(self.images, self.found)
+    def held_out_distances(self) -> Tensor:
+        """Distances of the held-out data to its nearest training image, (m, 2)."""
+        return self.distances_to_training(self.images, self.features)
 
 
 def open_reference(
-    ref: str, shape: tuple[int, ...], features: Features, limit: int | None = None
+    ref: str, shape: tuple[int, ...], extractor: FeatureExtractor, limit: int | None = None
 ) -> Reference:
-    """Return the test split of the data `ref`, or its training split where that is the only one.
+    """Return the test split of the data `ref`, or its training split if it has no test split.
 
     Args:
-        ref: of the data.
-        shape: of one sample of the model.
-        features: what images are compared by.
-        limit: use only so many images.
+        ref: the reference of the data.
+        shape: the shape of one sample of the model.
+        extractor: computes the features by which images are compared.
+        limit: the largest number of images to use.
 
     Raises:
-        ZooError: the data is not there, or of another shape.
+        ZooError: the data cannot be loaded, or has another shape.
     """
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
     split = "test"
@@ -117,4 +124,4 @@ def open_reference(
     if limit is not None and limit < len(data):
         labels = None if data.labels is None else data.labels[:limit]
         data = replace(data, images=data.images[:limit], labels=labels)
-    return Reference(ref, split, data, features, size)
+    return Reference(ref, split, data, extractor, size)

@@ -1,4 +1,4 @@
-"""What `zoo eval` found, as one JSON file."""
+"""The results of `zoo eval`, as one JSON file."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from zoo.errors import ZooError
 from zoo.evaluation.intervals import Estimate
 from zoo.files import replacing
 
-HOW_ONE = "delete-a-group jackknife over the samples of one seed, 10 groups"
-HOW_SEEDS = "Student's t over seeds"
+JACKKNIFE = "delete-a-group jackknife over the samples of one seed, 10 groups"
+OVER_SEEDS = "Student's t over seeds"
 
 
 class Setting(Struct, frozen=True, omit_defaults=True):
     """How samples are drawn.
 
     Attributes:
-        solver: its name.
-        steps: of the solver, the last one to t = 0 included.
+        solver: name of the solver.
+        steps: number of steps, the last one to t = 0 included.
         nfe: evaluations of the network per sample.
-        noise: injected after each step, relative to the level (zoo.evaluation.perturb).
-        bits: of the weights, None as they are.
+        noise: noise added after each step, relative to sigma (zoo.evaluation.perturb).
+        bits: bits of the quantised weights; None if they are not quantised.
     """
 
     solver: str
@@ -38,12 +38,12 @@ class Setting(Struct, frozen=True, omit_defaults=True):
 
     @property
     def plain(self) -> bool:
-        """Whether nothing is disturbed."""
+        """Whether there is neither noise nor quantisation."""
         return not self.noise and self.bits is None
 
 
 class Outcome(Struct, frozen=True):
-    """The figures under one setting; seconds to draw and measure them."""
+    """The figures under one setting; the seconds that drawing and measuring took."""
 
     setting: Setting
     metrics: dict[str, Estimate]
@@ -54,19 +54,21 @@ class Report(Struct, frozen=True):
     """A whole results file.
 
     Attributes:
-        model: its name or reference.
+        model: name or reference of the model.
         weights: sha256 by file.
-        data: reference, name, split and number of images of what samples are compared with.
-        features: name and title of what images are compared by.
+        data: reference, name, split and number of images of the data.
+        features: name and title of the features.
         samples: number of samples per seed.
-        seeds: one set of samples each.
-        intervals: how the 95 % intervals come about.
+        seeds: one set of samples is drawn for each.
+        intervals: method of the 95 % intervals.
         outcomes: one per setting.
-        model_metrics: figures that are not of a set of samples: bits per dimension, class accuracy.
-        training_images: what as many training images score.
-        held_out: what the held-out data itself scores.
-        kernel: that samples are drawn under; "" where it has no name, or in older files.
-        classes: of which as many samples each are drawn; 0 where the model has none.
+        model_metrics: figures of the model itself: bits per dimension, class accuracy.
+        training_images: figures of as many training images.
+        held_out: figures of the held-out data itself.
+        kernel: the kernel that samples are drawn under; "" if it has no name, or in older files.
+        classes: number of classes, with the same number of samples each; 0 if there are none.
+        machine: system, processor, cores, threads and device.
+        versions: versions of Python and of the packages.
     """
 
     format: Literal[1]
@@ -88,7 +90,7 @@ class Report(Struct, frozen=True):
 
 
 def machine(device: str) -> dict[str, str | int]:
-    """Return what the figures were computed on."""
+    """Return the machine that the figures are computed on."""
     import torch
 
     return {
@@ -124,15 +126,15 @@ def write(report: Report, path: Path) -> None:
     Raises:
         ZooError: the file cannot be written.
     """
-    with replacing(path) as beside:
-        beside.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    with replacing(path) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
 def read(path: Path) -> Report:
     """Return the report in a file.
 
     Raises:
-        ZooError: there is none, or it is of another form.
+        ZooError: there is no such file, or it has another format.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)

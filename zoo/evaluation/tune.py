@@ -8,7 +8,7 @@ with Z such that the ends stay, so that levels always decrease. Nelder and Mead'
 the theta of the least error: the root mean square, per coordinate, between a sample as the solver
 draws it and as an accurate one does; over samples the geometric mean, since the few that become
 another image altogether, whose errors are a hundred times those of the others, would drown them.
-Others, kept aside, say what the grid is worth.
+Held-out samples measure the result.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Tuned:
         solver: with that grid.
         steps: that the grid was made for, as `sample` counts them.
         levels: of the grid, decreasing, `steps` of them, in data units.
-        before: error of the solver's grid as it was, on samples kept aside.
+        before: error of the solver's grid as it was, on held-out samples.
         after: error of the new grid, on the same.
     """
 
@@ -63,7 +63,7 @@ class Tuned:
 
 
 class _Samples:
-    """Samples of a model with one seed, the first n to look with and n more kept aside."""
+    """Samples of a model with one seed: n to fit the grid, and n held-out ones."""
 
     def __init__(self, model: FieldModel, n: int, seed: int) -> None:
         self._model, self._n, self._seed = model, n, seed
@@ -86,7 +86,7 @@ class _Samples:
             return math.inf
 
     def error_aside(self, solver: Solver, steps: int) -> float:
-        """Return the error of the samples kept aside."""
+        """Return the error on the held-out samples."""
         got = self._draw(solver, steps, 2 * self._n)
         return self._distance(got[self._n :], self._ends[self._n :])
 
@@ -109,7 +109,7 @@ def optimise_grid(
         model: the model; it is left as it is, see `adopt`.
         solver: name, or name and options, of a solver that takes a grid; the model's own if None.
         steps: as for `sample`, at least 3; the model's default if None.
-        n: samples to look with, and as many kept aside.
+        n: number of samples for the fit, and of held-out samples.
         seed: of the samples.
         rounds: grids to try at most.
         progress: show a progress bar.

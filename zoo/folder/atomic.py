@@ -17,7 +17,7 @@ def check_new(path: Path) -> None:
     """Check, before hours of work for it, that a model can be written to the folder `path`.
 
     Raises:
-        ZooError: it is a file, or a folder that holds something else than a model.
+        ZooError: it is a file, or a folder with other files and no model.
     """
     if path.exists() and not path.is_dir():
         raise ZooError(f"{path} is a file; name a folder")
@@ -27,44 +27,44 @@ def check_new(path: Path) -> None:
 
 
 class NewFolder:
-    """Files that appear in a folder together: `with NewFolder(path) as beside: write into beside`.
+    """Atomic writing of a folder: `with NewFolder(path) as temporary:`, write into `temporary`.
 
-    A folder that is not there yet appears whole. In one that is, files of the same name are
-    replaced once all are written, and whatever else lies in it stays. After an exception inside
-    the block all is as before. Of processes that make one folder together, the last one counts.
+    A new folder appears whole. In an existing one, files of the same name are replaced once all are
+    written, and other files stay. After an exception inside the block nothing has changed. If
+    several processes write one folder, the last one wins.
 
     Raises:
-        ZooError: `path` is a file, or a folder that holds something else than a model.
+        ZooError: `path` is a file, or a folder with other files and no model.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
         self.near = self.path if self.path.is_dir() else self.path.parent
-        self.beside = self.near / f".{self.path.name}.{uuid.uuid4().hex}.part"
+        self.temporary = self.near / f".{self.path.name}.{uuid.uuid4().hex}.part"
 
     def __enter__(self) -> Path:
         check_new(self.path)
-        self.beside.mkdir(parents=True)
+        self.temporary.mkdir(parents=True)
         for part in self.near.iterdir():
             if _is_part(part, of=self.path) and _is_old(part):  # left by a process that was killed
                 shutil.rmtree(part, ignore_errors=True)
-        return self.beside
+        return self.temporary
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             if kind is None and not self._renamed():
                 # config.json last: until then what is read is refused, not wrong.
-                for file in sorted(self.beside.iterdir(), key=lambda f: f.name == CONFIG):
+                for file in sorted(self.temporary.iterdir(), key=lambda f: f.name == CONFIG):
                     file.replace(self.path / file.name)
         finally:
-            shutil.rmtree(self.beside, ignore_errors=True)
+            shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _renamed(self) -> bool:
         """Return whether the folder was not there, and now is as a whole."""
         if self.path.is_dir():
             return False
         try:
-            self.beside.rename(self.path)
+            self.temporary.rename(self.path)
         except OSError:
             if not self.path.is_dir():
                 raise

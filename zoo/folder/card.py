@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
-from zoo.config.recipe import CardPlan, Recipe, bundled_recipes, from_dict, recorded
+from zoo.config.recipe import CardPlan, Recipe, bundled_recipes, from_dict
+from zoo.config.training import Outcome, TrainingRecord, facts
 from zoo.errors import ZooError
-from zoo.folder.read import PICTURE
-from zoo.folder.results import model_index, table
+from zoo.folder.results import TASK, eval_results, table
 
 if TYPE_CHECKING:
     from zoo.hookspecs import Component
@@ -20,39 +20,37 @@ if TYPE_CHECKING:
 # What lies between these is written anew whenever the model is published; the rest is prose.
 FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
-NO_LICENCE = "license: unknown"
 # How the Hub calls licences.
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_NON_COMMERCIAL = (
+    "For non-commercial use only; the authors' own terms apply. fieldzoo ships no such weights."
+)
 _OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
 
-# Text that YAML reads as the same text without quotes.
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ._/-]*[A-Za-z0-9]\Z")
-_NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "null"}
-
-
-def scalar(text: str) -> str:
-    """Return `text` as one YAML scalar; JSON's strings are YAML's."""
-    plain = _PLAIN.match(text) and text.lower() not in _NOT_TEXT
-    return text if plain else json.dumps(text, ensure_ascii=False)
+# The order of the front matter; results come last.
+_ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_name"]
 
 
 def _front_matter(name: str, config: Config, recipe: Recipe | None, licence: str) -> str:
+    from huggingface_hub import ModelCardData  # slow to import, and reading a card needs none
+
     card = recipe.card if recipe else CardPlan()
-    lines = [f"license: {licence}", "library_name: fieldzoo"]
-    if len(config.data.shape) == 3:
-        lines.append("pipeline_tag: unconditional-image-generation")
-    tags = dict.fromkeys(["field-diffusion", "ode", config.kernel.use, *card.tags])
-    for key, values in (("tags", tags), ("datasets", card.datasets)):
-        if values:
-            lines += [f"{key}:", *(f"- {scalar(v)}" for v in values)]
-    lines.append(f"model_name: {scalar(name)}")
-    lines += model_index(name, config.training, next(iter(card.datasets), ""))
-    return "\n".join(["---", *lines, "---"])
+    dataset = next(iter(card.datasets), "")
+    data = ModelCardData(
+        license=licence,
+        library_name="fieldzoo",
+        pipeline_tag=TASK if len(config.data.shape) == 3 else None,
+        tags=["field-diffusion", "ode", config.kernel.use, *card.tags],
+        datasets=[*card.datasets] or None,
+        model_name=name,
+        eval_results=eval_results(config.training, dataset) or None,
+    )
+    return f"---\n{data.to_yaml(original_order=_ORDER)}\n---"
 
 
-def _recipe(training: dict[str, Any]) -> Recipe | None:
+def _recipe(training: TrainingRecord) -> Recipe | None:
     """Return the recipe in `training`, None if there is none that this version understands."""
-    found = recorded(training)
+    found = training.recipe
     try:
         return from_dict(found, "training.recipe") if found is not None else None
     except ZooError:
@@ -91,15 +89,16 @@ def _formula(kernel: Part) -> list[str]:
 
 def _size(data: Data, parameters: int) -> str:
     """Return how large model and data are: "1,000 parameters; data of shape 1x8x8 in [-1, 1]."."""
-    told = f"data of shape {'x'.join(map(str, data.shape))}"
-    told += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
-    told += f", {data.labels} classes" if data.labels else ""
-    told += f" ({data.name})" if data.name else ""
-    return f"{parameters:,} parameters; {told}." if parameters else f"D{told[1:]}."
+    text = f"{parameters:,} parameters; data" if parameters else "Data"
+    text += f" of shape {'x'.join(map(str, data.shape))}"
+    text += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
+    text += f", {data.labels} classes" if data.labels else ""
+    text += f" ({data.name})" if data.name else ""
+    return f"{text}."
 
 
 def _files(weights: Weights) -> list[str]:
-    """Return the table of weight files, and where they are if not beside the card."""
+    """Return the table of weight files, and their repository if it is another one."""
     if not weights.files:
         return []
     at = f" at `{weights.revision}`" if weights.revision else ""
@@ -119,7 +118,7 @@ def _repeated_by(recipe: Recipe) -> str:
     return "The recipe is in `config.json`: `zoo train FOLDER/config.json` repeats it."
 
 
-def _training(recipe: Recipe | None, outcome: object) -> list[str]:
+def _training(recipe: Recipe | None, outcome: Outcome | None) -> list[str]:
     lines = []
     if recipe is not None:
         plan = recipe.train
@@ -134,12 +133,22 @@ def _training(recipe: Recipe | None, outcome: object) -> list[str]:
             _repeated_by(recipe),
             "",
         ]
-    known = outcome.items() if isinstance(outcome, dict) else ()
-    rows = [(k.replace("_", " "), str(v)) for k, v in known if v is not None]
+    known = facts(outcome) if outcome else {}
+    rows = [(k.replace("_", " "), str(v)) for k, v in known.items()]
     if rows:
         lines += ["| result | |", "|---|---|"]
         lines += [*(f"| {_cell(what)} | {_cell(value)} |" for what, value in rows), ""]
     return ["## Training", "", *lines] if lines else []
+
+
+def _origin(source: object) -> list[str]:
+    """Return whose weights were converted, nothing where they are the zoo's own."""
+    if not isinstance(source, dict):
+        return []
+    told = (
+        f"Converted from `{_cell(str(source.get('file')))}` by `zoo convert`: the network and its"
+    )
+    return [f"{told} weights were trained by the authors of that file and not by fieldzoo.", ""]
 
 
 def write_card(
@@ -150,13 +159,13 @@ def write_card(
     picture: str = "",
     licence: str = "",
 ) -> str:
-    """Return the card's text: front matter and, between FACTS and END, all that is known.
+    """Return the card's text: front matter and, between FACTS and END, the facts of `config`.
 
     Args:
         name: of the model.
         config: its config.json.
         parameters: of the network; 0 where they were not counted.
-        picture: file name of a picture beside the card.
+        picture: file name of a picture in the card's folder.
         licence: of the weights; "" for the recipe's, "unknown" (a value of the Hub's) if none.
     """
     recipe = _recipe(config.training)
@@ -180,24 +189,18 @@ def write_card(
         _size(config.data, parameters),
         "",
         *_files(config.weights),
-        *_training(recipe, config.training.get("outcome")),
+        *_training(recipe, config.training.outcome),
+        *_origin(config.training.other.get("converted_from")),
         *table(config.training),
         "## Licence",
         "",
         f"Weights: {licence}.",
-        *([f"Data: {terms}."] if (terms := config.training.get("data_licence", "")) else []),
+        *([_NON_COMMERCIAL] if "-nc" in licence else []),
+        *([f"Data: {terms}."] if (terms := config.training.data_licence) else []),
         "",
         END,
     ]
     return "\n".join(lines) + "\n"
-
-
-def with_caption(card: str, caption: str) -> str:
-    """Return the card with the picture above its facts, captioned; as it is if it shows one."""
-    shown = f"![{caption}]({PICTURE})"
-    if f"]({PICTURE})" in card or FACTS not in card:
-        return card.replace(f"![samples]({PICTURE})", shown)
-    return card.replace(FACTS, f"{shown}\n\n{FACTS}", 1)
 
 
 def _use(name: str, data: Data) -> list[str]:

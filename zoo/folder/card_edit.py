@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from zoo.config.model import Config
-from zoo.folder.card import END, FACTS, LICENCE, NO_LICENCE, write_card
+from zoo.folder.card import END, FACTS, LICENCE, write_card
 from zoo.folder.read import PICTURE
 
-_HAND_KEPT = {"tags", "language", "base_model", "thumbnail", "widget"}
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
+
+_KEPT_BY_HAND = {"tags", "language", "base_model", "thumbnail", "widget"}
 
 
 def refresh(card: str, fresh: str, *, figures: bool = True) -> str:
     """Return `card` with the facts of `fresh`: front matter by key, and the block of facts.
 
     Prose stays as it is, and so do keys that `fresh` does not have, but for the figures of other
-    weights, or all of them if not `figures`. A card without the block gets it at its end.
+    weights, or all of them if not `figures`. A card without the block gets it at its end. The
+    front matter stays as it is where the Hub's client cannot read it or that of `fresh`, or where
+    one has YAML aliases.
     """
-    matter, body = _split(card)
-    new_matter, new_body = _split(fresh)
-    before, old, after = cut(body)
-    facts = cut(new_body)[1]
-    keys = _by_key(matter)
-    if not figures or (_hashes(old) and _hashes(old) != _hashes(facts)):
-        keys.pop("model-index", None)
-    for key, lines in _by_key(new_matter).items():
-        given = key in keys and (key in _HAND_KEPT or lines == [NO_LICENCE])
-        if not given:
-            keys[key] = lines
+    matter, body = _split_front_matter(card)
+    before, old, after = split_facts(body)
+    facts = split_facts(fresh)[1]
+    found, new = _front_matter(card), _front_matter(fresh)
+    if found and new:
+        if not figures or (_hashes(old) and _hashes(old) != _hashes(facts)):
+            found.data["eval_results"] = None
+        for key, value in vars(new.data).items():
+            there = getattr(found.data, key, None) is not None
+            chosen = key in _KEPT_BY_HAND or (key, value) == ("license", "unknown")
+            if value is not None and not (there and chosen):
+                found.data[key] = value
+        matter = str(found)
     if not old:
         before, after = (before.rstrip() + "\n\n").lstrip("\n"), "\n"
-    text = "\n".join(line for lines in keys.values() for line in lines)
-    return f"---\n{text}\n---\n{before}{facts}{after}"
+    return f"{matter}{before}{facts}{after}"
 
 
 def rewrite_facts(card: str, config: Config, parameters: int = 0) -> str:
@@ -45,20 +52,14 @@ def rewrite_facts(card: str, config: Config, parameters: int = 0) -> str:
     return refresh(card, fresh, figures=False)
 
 
-def name_in(card: str) -> str:
-    """Return what a card calls its model, "" if it does not say."""
-    (line, *_) = _by_key(_split(card)[0]).get("model_name", [""])
-    return line.partition(":")[2].strip().strip("\"'")
-
-
 def replace_facts(card: str, fresh: str) -> str:
     """Return `card` with the block of facts of `fresh`, and nothing else; as it is without one."""
-    before, old, after = cut(card)
-    return f"{before}{cut(fresh)[1]}{after}" if old else card
+    before, old, after = split_facts(card)
+    return f"{before}{split_facts(fresh)[1]}{after}" if old else card
 
 
-def cut(card: str) -> tuple[str, str, str]:
-    """Return what is before the block of facts, the block with its two marks, and what is after.
+def split_facts(card: str) -> tuple[str, str, str]:
+    """Return the text before the block of facts, the block with its two marks, the text after it.
 
     Without both marks there is no block: all is before, and a mark that lost its other one is gone.
     """
@@ -69,9 +70,34 @@ def cut(card: str) -> tuple[str, str, str]:
     return card.replace(FACTS, "").replace(END, ""), "", ""
 
 
+def with_picture(card: str, caption: str) -> str:
+    """Return the card with the picture above its facts, captioned; as it is if it shows one."""
+    shown = f"![{caption}]({PICTURE})"
+    if f"]({PICTURE})" in card or FACTS not in card:
+        return card.replace(f"![samples]({PICTURE})", shown)
+    return card.replace(FACTS, f"{shown}\n\n{FACTS}", 1)
+
+
 def without_picture(card: str) -> str:
-    """Return the card without the lines that show PICTURE, which is not beside it."""
+    """Return the card without the lines that show PICTURE, a file that the folder lacks."""
     return re.sub(rf"^!\[[^\]\n]*\]\({re.escape(PICTURE)}\)\n\n?", "", card, flags=re.MULTILINE)
+
+
+def name_in(card: str) -> str:
+    """Return the name that a card gives its model, "" if it gives none."""
+    return _text(card, "model_name")
+
+
+def licence_of(card: str) -> str:
+    """Return the licence that a card's front matter names in one word, "" if it does not."""
+    licence = _text(card, "license")
+    return licence if LICENCE.fullmatch(licence) else ""
+
+
+def _text(card: str, key: str) -> str:
+    found = _front_matter(card)
+    value = getattr(found.data, key) if found else None
+    return value if isinstance(value, str) else ""
 
 
 def _hashes(facts: str) -> set[str]:
@@ -79,29 +105,26 @@ def _hashes(facts: str) -> set[str]:
     return {*re.findall(r"`([0-9a-f]{64})`", facts)}
 
 
-def licence_of(card: str) -> str:
-    """Return the licence that a card's front matter names in one word, "" if it does not."""
-    (line, *_) = _by_key(_split(card)[0]).get("license", [""])
-    told = line.removeprefix("license:").strip()
-    return told if LICENCE.fullmatch(told) else ""
+def _split_front_matter(card: str) -> tuple[str, str]:
+    """Return the front matter with its fences, empty if there is none, and the text below it."""
+    matter, found, body = card.removeprefix("---\n").partition("\n---\n")
+    if found and card.startswith("---\n"):
+        return f"---\n{matter}\n---\n", body
+    return "---\n\n---\n", card
 
 
-def _split(card: str) -> tuple[str, str]:
-    """Return front matter without its fences, and the text below it."""
-    if not card.startswith("---\n"):
-        return "", card
-    matter, found, body = card[4:].partition("\n---\n")
-    return (matter, body) if found else ("", card)
+def _front_matter(card: str) -> ModelCard | None:
+    """Return the front matter as the Hub's client reads it, None where it cannot."""
+    import yaml
+    from huggingface_hub import ModelCard  # slow to import, and reading a card needs none
 
-
-def _by_key(matter: str) -> dict[str, list[str]]:
-    """Return the lines of each top-level key, the key's own first; comments stay in place."""
-    keys: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in matter.splitlines():
-        if line[:1].strip() and line[0] not in "-#" and ":" in line:
-            lines = keys.setdefault(line.partition(":")[0].strip("\"' "), [])
-        elif not keys:
-            lines = keys.setdefault("", [])
-        lines.append(line)
-    return keys
+    matter = _split_front_matter(card)[0]
+    try:
+        # A few lines of aliases can stand for gigabytes.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(matter)):
+            return None
+        found = ModelCard(matter, ignore_metadata_errors=True)
+        str(found)  # a key such as "to_yaml" hides a method of the client's
+    except Exception:  # broken YAML raises nearly anything
+        return None
+    return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
 from zoo.errors import ZooError
+from zoo.files import reading, refuse_link
 
 CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
 PICTURE = "samples.png"
@@ -28,17 +29,8 @@ class DamagedFile(ZooError):
         self.reason = reason
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Tell in one line that the disk, or a lack of rights, keeps `path` from being read."""
-    try:
-        yield
-    except OSError as error:
-        raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def read_config(folder: Path) -> Config:
-    """Return the folder's config.json.
+def read_config(folder: Path, where: str = "") -> Config:
+    """Return the folder's config.json; errors begin with `where`, by default the file's path.
 
     Raises:
         ZooError: it is absent, too large, malformed or cannot be read.
@@ -49,8 +41,32 @@ def read_config(folder: Path) -> Config:
             raise ZooError(f"{folder} is not a model folder: it has no {CONFIG}")
         size = path.stat().st_size
         if size > MAX_CONFIG_BYTES:
-            raise ZooError(f"{path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
-        return parse_config(path.read_bytes(), str(path))
+            raise ZooError(f"{where or path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
+        return parse_config(path.read_bytes(), where or str(path))
+
+
+def is_own(folder: Path) -> bool:
+    """Return whether a folder's config.json is for the zoo to read, and not another library's.
+
+    Other libraries' have no key "format". What cannot be read is left to `read_config` to explain.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return False
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            return True
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(found, dict) or "format" in found
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise ZooError if a file of the model lies outside its folder."""
+    names = {CONFIG, CARD, PICTURE, *(path.name for path in folder.glob("*.safetensors"))}
+    for name in sorted(names):
+        refuse_link(folder / name, folder)
 
 
 def read_card(folder: Path) -> str:
@@ -83,8 +99,8 @@ def describe(path: Path) -> WeightFile:
         return WeightFile(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def check_file(path: Path, expected: WeightFile) -> None:
-    """Compare a weight file with what config.json says of it.
+def check_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
+    """Compare a weight file with the size and sha256 that `source` gives it.
 
     The sha256 is computed once for a file in a given state and the verdict recorded in the cache.
 
@@ -93,23 +109,24 @@ def check_file(path: Path, expected: WeightFile) -> None:
         DamagedFile: of another size, or of another content.
     """
     if not path.is_file():
-        raise ZooError(f"{path} is missing; config.json lists it with {expected.size} bytes")
+        raise ZooError(f"{path} is missing; {source} lists it with {expected.size} bytes")
     stat = path.stat()
     if stat.st_size != expected.size:
-        raise DamagedFile(path, f"{stat.st_size} bytes, config.json says {expected.size}")
+        raise DamagedFile(path, f"{stat.st_size} bytes, {source} says {expected.size}")
     if not _stamp(path, expected).exists():
-        verify_file(path, expected)
+        verify_file(path, expected, source)
 
 
-def verify_file(path: Path, expected: WeightFile) -> None:
+def verify_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
     """Compute a weight file's sha256, whatever was found before, and record the verdict.
 
     Raises:
         ZooError: it cannot be read.
-        DamagedFile: it is not what config.json says.
+        DamagedFile: it is not what `source` says.
     """
     with reading(path):
-        stamp, actual = _stamp(path, expected), describe(path)
+        stamp = _stamp(path, expected)
+        actual = describe(path)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
         stamp.unlink(missing_ok=True)
         if actual == expected:
@@ -118,7 +135,7 @@ def verify_file(path: Path, expected: WeightFile) -> None:
     if actual != expected:
         raise DamagedFile(
             path,
-            f"sha256 {actual.sha256[:12]}..., config.json says {expected.sha256[:12]}...: "
+            f"sha256 {actual.sha256[:12]}..., {source} says {expected.sha256[:12]}...: "
             "it was changed or damaged",
         )
 
@@ -149,30 +166,3 @@ def check_weights(folder: Path, weights: Weights) -> list[Path]:
     for path, expected in zip(paths, weights.files.values(), strict=True):
         check_file(path, expected)
     return paths
-
-
-def refuse_links(folder: Path, others: Iterable[str] = ()) -> None:
-    """Raise ZooError if a file of the model, or one of `others`, lies outside its folder."""
-    names = {CONFIG, CARD, PICTURE, *others, *(path.name for path in folder.glob("*.safetensors"))}
-    root = _real(folder)
-    for name in sorted(names):
-        for part in ("", "unet", "scheduler"):
-            _refuse_link(folder / part / name, root)
-
-
-def _refuse_link(path: Path, root: Path) -> None:
-    """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
-    end = _real(path)
-    if end.is_relative_to(root):
-        return
-    cache = root.parent.parent  # of one repository, beside the blobs that repositories share
-    if root.parent.name == "snapshots" and path.is_symlink() and end.is_relative_to(cache.parent):
-        first = Path(os.path.normpath(_real(path.parent) / path.readlink()))
-        if first.parent == cache / "blobs":
-            return
-    raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
-
-
-def _real(path: Path) -> Path:
-    """Return the path with every link followed; a circle of links is left as it is."""
-    return Path(os.path.realpath(path))

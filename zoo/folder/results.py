@@ -6,10 +6,15 @@ title, samples, classes, seeds, solver, steps, nfe) and "metrics", name -> [valu
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-EVALUATION = "evaluation"
+from zoo.config.training import TrainingRecord, facts
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+# Of the Hub's tasks.
+TASK = "unconditional-image-generation"
 
 TITLES = {
     "frechet": "Frechet distance",
@@ -22,42 +27,19 @@ TITLES = {
     "nearest_features": "median distance to the nearest training image, features",
     "bits_per_dim": "bits per dimension, at most",
 }
-# Under what conditions figures hold; a config.json from elsewhere may say anything.
-_KINDS = {
-    "features": str,
-    "samples": int,
-    "classes": int,
-    "seeds": list,
-    "solver": str,
-    "steps": int,
-    "nfe": int,
-}
-_NEEDED = ("data", "split", "features", "title", "metrics")
+# The conditions under which figures hold.
+_CONDITIONS = ("features", "samples", "classes", "seeds", "solver", "steps", "nfe")
 
 
-def entries(training: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the evaluations in `training`, those of another form left out."""
-    found = training.get(EVALUATION)
-    return [e for e in found if _sound(e)] if isinstance(found, list) else []
+def entries(training: TrainingRecord) -> list[dict[str, Any]]:
+    """Return the evaluations of a model as mappings, what is not known left out."""
+    return [facts(entry) for entry in training.evaluation]
 
 
-def without_solver(training: dict[str, Any], solver: str) -> dict[str, Any]:
+def without_solver(training: TrainingRecord, solver: str) -> TrainingRecord:
     """Return `training` without evaluations of what `solver`, or the model by default, drew."""
-    if EVALUATION not in training:
-        return training
-    kept = [e for e in entries(training) if e.get("solver", solver) != solver]
-    rest = {key: value for key, value in training.items() if key != EVALUATION}
-    return rest | {EVALUATION: kept} if kept else rest
-
-
-def _sound(entry: object) -> bool:
-    if not isinstance(entry, dict) or any(key not in entry for key in _NEEDED):
-        return False
-    metrics = entry["metrics"]
-    return isinstance(metrics, dict) and all(
-        isinstance(v, list) and len(v) == 3 and all(isinstance(x, int | float) for x in v)
-        for v in metrics.values()
-    )
+    kept = [e for e in training.evaluation if e.solver not in (solver, "")]
+    return training.replace(evaluation=tuple(kept))
 
 
 def _title(name: str) -> str:
@@ -65,52 +47,35 @@ def _title(name: str) -> str:
 
 
 def _conditions(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key, kind in _KINDS.items() if isinstance(entry.get(key), kind)}
+    return {key: entry[key] for key in _CONDITIONS if key in entry}
 
 
-def model_index(name: str, training: dict[str, Any], dataset: str = "") -> list[str]:
-    """Return the lines of the front matter's `model-index`, none where nothing was measured.
+def eval_results(training: TrainingRecord, dataset: str = "") -> list[EvalResult]:
+    """Return the figures as the Hub's client writes them into a card's `model-index`.
 
     Args:
-        name: of the model.
-        training: of its config.json.
+        training: of config.json.
         dataset: the data's id on the Hub, where it has one.
     """
-    lines: list[str] = []
-    for entry in entries(training):
-        lines += [
-            "  - task:",
-            "      type: unconditional-image-generation",
-            "    dataset:",
-            f"      type: {_text(dataset or entry['data'])}",
-            f"      name: {_text(entry['data'])}",
-            f"      split: {_text(entry['split'])}",
-            "    metrics:",
-        ]
-        for metric, (value, low, high) in entry["metrics"].items():
-            named = f"{_title(metric)}, {entry['title']}"
-            facts = json.dumps(_conditions(entry))[1:-1]
-            lines += [
-                f"    - type: {_text(metric)}",
-                f"      value: {_number(value)}",
-                f"      name: {_text(named)}",
-                f"      args: {{{facts}, interval_95: [{_number(low)}, {_number(high)}]}}",
-            ]
-    return ["model-index:", f"- name: {_text(name)}", "  results:", *lines] if lines else []
+    from huggingface_hub import EvalResult
+
+    return [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=dataset or str(entry["data"]),
+            dataset_name=str(entry["data"]),
+            dataset_split=str(entry["split"]),
+            metric_type=metric,
+            metric_name=f"{_title(metric)}, {entry['title']}",
+            metric_value=value,
+            metric_args={**_conditions(entry), "interval_95": [low, high]},
+        )
+        for entry in entries(training)
+        for metric, (value, low, high) in entry["metrics"].items()
+    ]
 
 
-def _number(value: float) -> str:
-    """Return a number that YAML reads as one: it takes 1e-05 for text, 1.0e-05 not."""
-    text = json.dumps(value)
-    return text if "." in text else text.replace("e", ".0e")
-
-
-def _text(value: object) -> str:
-    """Return text as a YAML scalar; JSON's strings are YAML's."""
-    return json.dumps(str(value), ensure_ascii=False)
-
-
-def table(training: dict[str, Any]) -> list[str]:
+def table(training: TrainingRecord) -> list[str]:
     """Return the card's section on evaluation as lines of Markdown, none where there is none."""
     lines: list[str] = []
     for entry in entries(training):

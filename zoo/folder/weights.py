@@ -10,53 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from zoo.config.model import Config
-from zoo.errors import PluginError, ZooError, did_you_mean, one_line
+from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.formats.safetensors_file import save_tensors
 from zoo.host.build import kernel_of, network_of
 
 if TYPE_CHECKING:
     from zoo.interfaces import Network
 
-# A tensor takes about 100 bytes of header; the largest published image models have 300 kB.
-_MAX_HEADER = 4_000_000
 _MOST_TENSORS = 100_000
-
-
-def read_weights(paths: list[Path]) -> dict[str, Tensor]:
-    """Return the tensors of one or more safetensors files.
-
-    Raises:
-        ZooError: a file is not safetensors, or two files hold one name.
-    """
-    tensors: dict[str, Tensor] = {}
-    for path in paths:
-        _check_header(path)
-        try:
-            part = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            reason = one_line(error)
-            raise ZooError(f"{path} is not a readable safetensors file: {reason}") from error
-        if twice := tensors.keys() & part.keys():
-            raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")
-        tensors |= part
-    return tensors
-
-
-def _check_header(path: Path) -> None:
-    """Raise ZooError if the header, 8 bytes in, is too long to be read without care for memory."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > min(_MAX_HEADER, path.stat().st_size):
-        raise ZooError(
-            f"{path} is not a readable safetensors file: a header of {length} bytes; at most "
-            f"{_MAX_HEADER}, and no more than the file, are read"
-        )
 
 
 def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
@@ -72,9 +38,7 @@ def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = Non
         fits = wanted == v.dtype or bool((found.isfinite() | ~v.isfinite().cpu()).all())
         return found if fits else v.detach().to("cpu", copy=True).contiguous()
 
-    state = {name: copy(v) for name, v in network.state_dict().items()}
-    save_file(state, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # safetensors writes 0600, which a shared folder or a wheel would keep
+    save_tensors(path, {name: copy(v) for name, v in network.state_dict().items()})
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -149,10 +113,8 @@ def network_with(
     needs numbers while it is built, or keeps tensors outside its state, is built for real.
     """
     limit = 4 * len(tensors) + 1000
-    network = None
-    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where):
-        network = build()
-    if network is not None:  # out of the block: its modes make every call slow
+    network = _on_meta(build, limit, where)
+    if network is not None:
         _check(network, tensors, where)
         network.load_state_dict(tensors, assign=True)
         if not _keeps_meta(network):
@@ -165,14 +127,28 @@ def network_with(
 
 
 def untrained_parameters(config: Config, where: str) -> int:
-    """Return how many numbers the network of a config trains; it is built without any.
+    """Return how many numbers the network of a config trains; no weights are needed.
 
     Raises:
         ZooError: a part cannot be built.
     """
     kernel = kernel_of(config.lifted_from or config.kernel, config.data.dim)
-    with torch.device("meta"), _Unset(), _at_most(_MOST_TENSORS, where):
-        return count_parameters(network_of(config.network, config.data.shape, kernel))
+
+    def build() -> Network:
+        return network_of(config.network, config.data.shape, kernel)
+
+    network = _on_meta(build, _MOST_TENSORS, where)
+    if network is None:
+        with _at_most(_MOST_TENSORS, where):
+            network = build()
+    return count_parameters(network)
+
+
+def _on_meta(build: Callable[[], Network], limit: int, where: str) -> Network | None:
+    """Return build() on the meta device, None if the network needs numbers while it is built."""
+    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where):
+        return build()
+    return None
 
 
 def _keeps_meta(network: nn.Module) -> bool:

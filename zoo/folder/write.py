@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from zoo.config.model import Config, Weights, dump_config
 from zoo.errors import ZooError, one_line
 from zoo.folder.atomic import NewFolder
-from zoo.folder.card import with_caption, write_card
-from zoo.folder.card_edit import without_picture
+from zoo.folder.card import write_card
+from zoo.folder.card_edit import with_picture, without_picture
 from zoo.folder.picture import write_samples
 from zoo.folder.read import CARD, CONFIG, PICTURE, WEIGHTS, describe
 from zoo.folder.weights import count_parameters, save_weights
@@ -63,7 +63,7 @@ def write_folder(
                 parameters=count_parameters(network),
                 picture=PICTURE if samples is not None else "",
             )
-            card = card if samples is None else with_caption(card, caption)
+            card = card if samples is None else with_picture(card, caption)
             (beside / CARD).write_text(card, encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise ZooError(f"cannot write {folder}: {one_line(error)}") from error

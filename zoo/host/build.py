@@ -20,23 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.config.part import Part
 from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.host.hooks import KINDS
 from zoo.host.options import options_of
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, find, is_own_law
 
 if TYPE_CHECKING:
-    from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
-
-if TYPE_CHECKING:
-    from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
-
-# Kind of component -> the abstract class of zoo.interfaces that it has to be.
-_INTERFACES = {
-    "kernels": "FieldKernel",
-    "priors": "PriorSampler",
-    "networks": "Network",
-    "solvers": "Solver",
-}
+    from zoo.interfaces import FieldKernel, Format, Network, PriorSampler, Solver
 
 
 def kernel(name: str, *, dim: int, **options: Any) -> FieldKernel:
@@ -107,6 +97,17 @@ def solver(name: str, **options: Any) -> Solver:
     return built
 
 
+def format(name: str, **options: Any) -> Format:
+    """Return the checkpoint format `name`.
+
+    Raises:
+        ZooError: an unknown name, an unknown option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    built: Format = _build("formats", name, (), {}, options)
+    return built
+
+
 def _check_kernel(kernel: object) -> None:
     from zoo.interfaces import FieldKernel
 
@@ -146,7 +147,7 @@ def _build(
     except BaseException as error:
         called = ", ".join(f"{key}={reprlib.repr(value)}" for key, value in options.items())
         raise PluginError(f"{found.label} failed on ({called}): {describe_error(error)}") from error
-    interface = getattr(import_module("zoo.interfaces"), _INTERFACES[kind])
+    interface = getattr(import_module("zoo.interfaces"), KINDS[kind].interface)
     if not isinstance(built, interface):
         raise PluginError(
             f"{found.label}: {found.component.target} gave a {type(built).__name__}; "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
 
@@ -16,17 +17,36 @@ from zoo import hookspecs
 from zoo.errors import PluginError, did_you_mean
 from zoo.hookspecs import ENTRY_POINT_GROUP, Component
 
-# Kind of component -> the hook that brings it.
-KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "kernels": "zoo_field_kernels",
-        "priors": "zoo_prior_samplers",
-        "networks": "zoo_networks",
-        "solvers": "zoo_solvers",
-    }
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component.
+
+    Attributes:
+        plural: its name, "kernels"; of one, without the "s".
+        hook: brings components of this kind.
+        interface: the abstract class in zoo.interfaces that each of them is.
+        given: the arguments that every target is called with by position.
+        named: the arguments that every target is called with by name.
+    """
+
+    plural: str
+    hook: str
+    interface: str
+    given: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+
+
+_ALL = (
+    Kind("kernels", "zoo_field_kernels", "FieldKernel", named=("dim",)),
+    Kind("priors", "zoo_prior_samplers", "PriorSampler", given=("kernel",)),
+    Kind("networks", "zoo_networks", "Network", given=("shape", "kernel")),
+    Kind("solvers", "zoo_solvers", "Solver"),
+    Kind("formats", "zoo_formats", "Format"),
 )
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.plural: kind for kind in _ALL})
 MODELS_HOOK = "zoo_models"
-HOOKS = (*KINDS.values(), MODELS_HOOK)
+HOOKS = (*(kind.hook for kind in _ALL), MODELS_HOOK)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -47,7 +67,7 @@ def collect(plugin: object, name: str) -> Brought:
         BaseException: whatever the plugin's own code raises.
     """
     hook = _register(plugin, name)
-    components = {kind: _components(spec, _flatten(hook, spec)) for kind, spec in KINDS.items()}
+    components = {k.plural: _components(k.hook, _flatten(hook, k.hook)) for k in KINDS.values()}
     models = tuple(_folder(item) for item in _flatten(hook, MODELS_HOOK))
     return MappingProxyType(components), models
 

@@ -8,15 +8,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from zoo.errors import PluginError
+from zoo.host.hooks import KINDS
 from zoo.host.registry import Found
 
-# What targets are given, by position and by name: places alone, where nothing is built.
-_GIVEN: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {
-    "kernels": ((), {"dim": None}),
-    "priors": ((None,), {}),
-    "networks": ((None, None), {}),
-    "solvers": ((), {}),
-}
 _SECTION = re.compile(r"^(?:Args|Options):\n(?:[ ].*\n?|\n(?=[ ]))+", re.MULTILINE)
 
 
@@ -37,9 +31,9 @@ def options_of(found: Found, target: Callable[..., object]) -> Options | None:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
         return None
-    by_place, by_name = _GIVEN[found.kind]
+    kind = KINDS[found.kind]
     try:
-        bound = signature.bind_partial(*by_place, **by_name).arguments
+        bound = signature.bind_partial(*kind.given, **dict.fromkeys(kind.named)).arguments
     except TypeError as error:
         raise PluginError(
             f"{found.label}: {found.component.target} does not take what every {found.kind[:-1]} "

@@ -39,7 +39,7 @@ def catalogue(kind: str) -> dict[str, Found]:
     """Return every component of one kind by its shortest unambiguous name, sorted.
 
     Args:
-        kind: "kernels", "priors", "networks" or "solvers".
+        kind: "kernels", "priors", "networks", "solvers" or "formats".
 
     Raises:
         ZooError: there is no such kind.
@@ -56,7 +56,7 @@ def components(kind: str) -> list[str]:
     """Return the names of all components of one kind, sorted; clashing ones as "plugin:name".
 
     Args:
-        kind: "kernels", "priors", "networks" or "solvers".
+        kind: "kernels", "priors", "networks", "solvers" or "formats".
 
     Raises:
         ZooError: there is no such kind.
@@ -82,7 +82,7 @@ def find(kind: str, name: str) -> Found:
         spellings = " or ".join(repr(f.qualified) for f in matches)
         raise ZooError(f"{kind[:-1]} {name!r} is in the plugins {owners}; write {spellings}")
     if not matches:
-        raise ZooError(f"no {kind[:-1]} {name!r}; {did_you_mean(name, components(kind))}{_hint()}")
+        raise ZooError(f"no {kind[:-1]} {name!r}; {did_you_mean(name, components(kind))}{hint()}")
     return matches[0]
 
 
@@ -128,7 +128,7 @@ def _find_in(plugin: str, kind: str, name: str) -> Found:
     return own[name]
 
 
-def _hint() -> str:
+def hint() -> str:
     """Return why a name may be missing: a broken plugin, a limit; "" where neither is."""
     hints = []
     if broken := sorted({record.name for record in plugins() if record.error is not None}):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def requirements(parts: Config | Recipe) -> tuple[str, ...]:
     """Return what has to be installed to build the parts: ("fieldzoo>=0.1.0", ...).
 
-    What a config requires beside the distributions of its parts stays.
+    Further requirements of a config, for other distributions, are kept.
 
     Raises:
         ZooError: a part is not there.

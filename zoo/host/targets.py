@@ -1,4 +1,4 @@
-"""Whether a component's target is there, told from the source: nothing is imported for it.
+"""Whether the target of a component exists, by its source code: nothing is imported.
 
 So `zoo plugins` can name a target that does not exist without importing torch.
 """
@@ -52,7 +52,7 @@ def _find(module: str) -> ModuleSpec | None:
 
 
 def _names(spec: ModuleSpec) -> set[str] | None:
-    """Return the names that a module binds, None where its source does not tell."""
+    """Return the names that a module binds, None if its source does not determine them."""
     read = getattr(spec.loader, "get_source", None)
     source = read(spec.name) if read else None
     if source is None or "import *" in source or "globals()" in source:

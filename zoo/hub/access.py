@@ -16,7 +16,7 @@ class Access:
     Attributes:
         token: for private and gated repositories; None for the one of `hf auth login`.
         cache_dir: where the Hub's files are kept; None for $HF_HOME's.
-        local_files_only: ask nobody.
+        local_files_only: send no request.
     """
 
     token: str | None = None

@@ -1,4 +1,4 @@
-"""The Hub's client, and its failures told in one line."""
+"""The Hub's client, and its failures as errors of one line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, utils
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -21,16 +22,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
     RevisionResolutionError,
 )
-from huggingface_hub.utils.tqdm import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
 
 from zoo.__about__ import __version__
 from zoo.errors import ZooError
 
-LIBRARY = "fieldzoo"
+NAMESPACE = "fieldzoo"
 _TOKEN = re.compile(r"[!-~]+")
 _LATER = (408, 429)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -57,17 +53,22 @@ def endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
 
 
+def namespace() -> str:
+    """Return the Hub namespace that zoo names live in: $ZOO_HUB_NAMESPACE or the zoo's own."""
+    return os.environ.get("ZOO_HUB_NAMESPACE") or NAMESPACE
+
+
 def connect(token: str | None = None) -> HfApi:
-    """Return the Hub's client, which tells the Hub what library is asking.
+    """Return the Hub's client; its requests name this library and its version.
 
     Raises:
-        ZooError: the token is none that could be sent.
+        ZooError: no token can look like this one.
     """
     if token is not None and not _TOKEN.fullmatch(token):
         what = "has a blank or a letter that no token has" if token.strip() else "is empty"
         raise ZooError(f"the token {what}: pass another, or none for the one of `hf auth login`")
     return HfApi(
-        endpoint=endpoint(), token=token, library_name=LIBRARY, library_version=__version__
+        endpoint=endpoint(), token=token, library_name="fieldzoo", library_version=__version__
     )
 
 
@@ -77,7 +78,7 @@ def hub_errors(repo: str, revision: str | None = None) -> Iterator[None]:
 
     Raises:
         NotOnHub: no such repository.
-        Unreachable: no network, or told to do without.
+        Unreachable: no network, or offline mode.
         ZooError: any other failure.
     """
     try:
@@ -86,24 +87,24 @@ def hub_errors(repo: str, revision: str | None = None) -> Iterator[None]:
     except ZooError:
         raise
     except Exception as error:
-        raise _told(error, repo, revision) from error
+        raise _zoo_error(error, repo, revision) from error
 
 
 @contextmanager
-def bars_on_terminals_only() -> Iterator[None]:
-    """Keep the client's progress bars out of pipes and logs."""
-    if sys.stderr.isatty() or are_progress_bars_disabled():
+def bars_on_terminals_only(library: Any = utils) -> Iterator[None]:
+    """Keep the progress bars of the client, or of `datasets`, out of pipes and logs."""
+    if sys.stderr.isatty() or library.are_progress_bars_disabled():
         yield
         return
-    disable_progress_bars()
+    library.disable_progress_bars()
     try:
         yield
     finally:
-        enable_progress_bars()
+        library.enable_progress_bars()
 
 
-def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
-    """Return the ZooError for an error of the client; the most particular first."""
+def _zoo_error(error: Exception, repo: str, revision: str | None) -> ZooError:
+    """Return the ZooError for an error of the client; the most particular cases come first."""
     server = endpoint() or "the Hub"
     match error:
         case GatedRepoError():
@@ -125,15 +126,16 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
         case HfHubHTTPError() if error.response.status_code == 401:
             return ZooError(f"{repo}: {server} refused the token: log in with `hf auth login`")
         case HfHubHTTPError() if error.response.status_code == 403:
-            return ZooError(f"{repo}: {server} refuses: {_reason(error)}")
+            return ZooError(f"{repo}: {server} refuses: {_answer(error)}")
         case HfHubHTTPError():
             status = error.response.status_code
             later = "; try again later" if status >= 500 or status in _LATER else ""
-            return ZooError(f"{repo}: {server} answered {status}: {_reason(error)}{later}")
+            return ZooError(f"{repo}: {server} answered {status}: {_answer(error)}{later}")
         case HFValidationError():
             return NotOnHub(f"{repo!r} is not a Hub repository: {_first_line(error)}")
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
-        return _told(error.__cause__, repo, revision)  # "Error while uploading ...", says no more
+        # "Error while uploading ..." alone says little.
+        return _zoo_error(error.__cause__, repo, revision)
     if "xet-write-token" in str(error) and "404" in str(error):
         return ZooError(
             f"{repo}: {server} has no Xet storage, which the client wants to upload to: set "
@@ -145,11 +147,11 @@ def _told(error: Exception, repo: str, revision: str | None) -> ZooError:
         reasons = "; ".join(line.strip("- ") for line in str(error).splitlines()[1:])
         return ZooError(f"{repo}: {server} refuses the front matter of README.md: {reasons}")
     if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
-        return _unwritten(error, repo)
+        return _cannot_write(error, repo)
     return ZooError(f"{repo}: {_first_line(error)}; nothing of it was kept, try again")
 
 
-def _unwritten(error: OSError, repo: str) -> ZooError:
+def _cannot_write(error: OSError, repo: str) -> ZooError:
     """Return the ZooError for a disk that takes no files."""
     if error.errno in _FULL:
         return ZooError(
@@ -162,35 +164,27 @@ def _unwritten(error: OSError, repo: str) -> ZooError:
 
 
 def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachable:
+    """Return the error for a Hub that is not asked or does not answer."""
     at = f"@{revision}" if revision else ""
     cause = error if connection_failed(error) else error.__cause__ or error
-    told = isinstance(cause, OfflineModeIsEnabled) or not connection_failed(cause)
-    why = "offline" if told else type(cause).__name__
+    reason = type(cause).__name__ if connection_failed(cause) else "offline"
     if isinstance(cause, HfHubHTTPError):
-        why = f"it answered {cause.response.status_code}"
+        reason = f"it answered {cause.response.status_code}"
     return Unreachable(
-        f"{repo}{at} is not complete on this disk and the Hub cannot be asked ({why}): "
+        f"{repo}{at} is not complete on this disk and the Hub cannot be asked ({reason}): "
         f"fetch it once with `zoo pull {repo}{at}` while online",
-        why,
+        reason,
     )
 
 
 def connection_failed(error: BaseException) -> bool:
-    """Whether it is a transport error of whichever HTTP library the client uses."""
+    """Return whether it is a transport error of whichever HTTP library the client uses."""
     return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
 
 
-def _reason(error: HfHubHTTPError) -> str:
+def _answer(error: HfHubHTTPError) -> str:
     return (error.server_message or _first_line(error)).rstrip(".")
 
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
-
-
-NAMESPACE = "fieldzoo"
-
-
-def namespace() -> str:
-    """Return the Hub namespace that zoo names live in: $ZOO_HUB_NAMESPACE or the zoo's own."""
-    return os.environ.get("ZOO_HUB_NAMESPACE") or NAMESPACE

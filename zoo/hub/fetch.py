@@ -1,4 +1,4 @@
-"""Pulling: the files of a model, and no others, from the Hub into its cache on this disk."""
+"""Fetch the files of a model, and no others, from the Hub into its cache on this disk."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights
 from zoo.errors import ZooError
-from zoo.folder.read import CARD, CONFIG, MAX_CARD_BYTES, DamagedFile, check_file, read_config
+from zoo.folder.formats import UnknownFormat
+from zoo.folder.read import (
+    CARD,
+    CONFIG,
+    MAX_CARD_BYTES,
+    DamagedFile,
+    check_file,
+    is_own,
+    read_config,
+)
 from zoo.host.requirements import check_requirements
 from zoo.hub.access import Access
 from zoo.hub.client import hub_errors
-from zoo.hub.foreign import adopt_repository, adopted, is_foreign
+from zoo.hub.foreign import adopt_repository, adopted
 from zoo.hub.snapshot import Snapshot
 
 
@@ -19,7 +28,7 @@ def pull_repository(
 ) -> Path:
     """Return the folder on this disk that holds the model of a repository, of the Hub's cache.
 
-    One in diffusers' format becomes a model folder in the zoo's cache.
+    One in another library's format becomes a model folder in the zoo's cache.
 
     A commit that is complete on this disk is used without a request; a branch or tag costs one,
     and is what it was last time when the network is gone.
@@ -33,13 +42,17 @@ def pull_repository(
         snapshot = Snapshot(repo, revision, access or Access())
         if made := adopted(snapshot):
             return made
-        # The card first: where config.json is on this disk, the card is too, or there is none.
-        if not snapshot.cached(CONFIG) and CARD in snapshot.listing:
-            snapshot.fetch(CARD, limit=MAX_CARD_BYTES)
-        if is_foreign(snapshot):
-            return adopt_repository(snapshot)
+        there = snapshot.cached(CONFIG)
+        if there is None:
+            # The card first: where config.json is on this disk, the card is too, or there is none.
+            if CARD in snapshot.listing:
+                snapshot.fetch(CARD, limit=MAX_CARD_BYTES)
+            if CONFIG in snapshot.listing:
+                there = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES)
+        if there is None or not is_own(there.parent):
+            return _adopted(snapshot)
         snapshot.warn_about_code()
-        folder = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent
+        folder = there.parent
         config = _config(snapshot, folder)
         check_requirements(config, snapshot.name)
         if config.weights.repo is None:
@@ -59,16 +72,24 @@ def pull_weights(weights: Weights, access: Access) -> list[Path]:
         return _fetch_weights(Snapshot(weights.repo, weights.revision, access), weights.files)
 
 
-def _config(snapshot: Snapshot, folder: Path) -> Config:
+def _adopted(snapshot: Snapshot) -> Path:
+    """Return the model folder made of a commit that is not in the zoo's own format."""
     try:
-        return read_config(folder)
-    except ZooError as error:
-        reason = str(error).removeprefix(f"{folder / CONFIG}: ")
-        raise ZooError(f"{snapshot.name} is not a model of the zoo: {CONFIG}: {reason}") from error
+        return adopt_repository(snapshot)
+    except UnknownFormat as unknown:
+        try:
+            _config(snapshot, snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent)
+        except ZooError as error:
+            raise unknown.after(error) from error
+        raise
+
+
+def _config(snapshot: Snapshot, folder: Path) -> Config:
+    return read_config(folder, f"{snapshot.name} is not a model of the zoo: {CONFIG}")
 
 
 def _fetch_weights(snapshot: Snapshot, files: dict[str, WeightFile]) -> list[Path]:
-    """Fetch and check; a file that is not what it should be is dropped and fetched once more."""
+    """Fetch and check; a file that differs from config.json is dropped and fetched once more."""
     return [_fetch_one(snapshot, name, expected) for name, expected in files.items()]
 
 
@@ -81,19 +102,13 @@ def _fetch_one(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
             if snapshot.access.local_files_only:
                 raise
     _compare_with_listing(snapshot, name, expected)
-    # What differs from a config that is right: another's wrong one costs nobody a good file.
+    # Only now, when the Hub agrees with config.json: a wrong config.json costs nobody a good file.
     snapshot.forget(name)
-    path = snapshot.fetch(name, limit=expected.size)
-    try:
-        check_file(path, expected)
-    except DamagedFile as error:
-        snapshot.forget(name)
-        raise ZooError(f"{snapshot.name}: {name}: {error.reason}; it was not kept") from error
-    return path
+    return snapshot.fetch_checked(name, expected, limit=expected.size)
 
 
 def _compare_with_listing(snapshot: Snapshot, name: str, expected: WeightFile) -> None:
-    """Refuse, before a byte is fetched, a file that the Hub itself says is another one."""
+    """Refuse, before a byte is fetched, a file of which the Hub lists another size or sha256."""
     entry = snapshot.listing.get(name)
     if entry is None:
         raise ZooError(f"{snapshot.name} has no {name}, which its {CONFIG} lists")
@@ -104,5 +119,5 @@ def _compare_with_listing(snapshot: Snapshot, name: str, expected: WeightFile) -
     if entry.lfs is not None and entry.lfs.sha256 != expected.sha256:
         raise ZooError(
             f"{snapshot.name}: {name} has sha256 {entry.lfs.sha256[:12]}..., {CONFIG} says "
-            f"{expected.sha256[:12]}...: tell its owner, the two are not of one model"
+            f"{expected.sha256[:12]}...: the two are not of one model, write to its owner"
         )

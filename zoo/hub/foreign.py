@@ -1,15 +1,34 @@
-"""Repositories of the Hub in diffusers' format, as model folders of the zoo."""
+"""Repositories of the Hub in the formats of other libraries, as model folders of the zoo."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
-from zoo.config.model import MAX_CONFIG_BYTES, WeightFile
-from zoo.errors import ZooError
-from zoo.folder.read import CONFIG, DamagedFile, check_file
-from zoo.foreign.adopt import adopt, is_made, place, settings_of
-from zoo.foreign.diffusers import INDEX, is_diffusers
+from zoo.config.model import WeightFile
+from zoo.folder.adopt import adopt, is_made, place
+from zoo.folder.read import CONFIG
+from zoo.hub.client import hub_errors
 from zoo.hub.snapshot import Snapshot
+from zoo.interfaces.format import MAX_WEIGHT_BYTES, Files
+
+
+class RepositoryFiles(Files):
+    """The files of a repository at one commit, each fetched when a format asks for it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.where = f"{snapshot.repo}@{snapshot.commit}"
+        self.snapshot = snapshot
+        self.names: Collection[str] = snapshot.listing
+
+    def path(self, name: str, limit: int = MAX_WEIGHT_BYTES) -> Path:
+        """Return where a file is; raises as `Files` does, and what `hub_errors` raises."""
+        with hub_errors(self.snapshot.repo, self.snapshot.commit):
+            lfs = self.snapshot.listing[name].lfs if name in self.snapshot.listing else None
+            if lfs is None:
+                return self.snapshot.fetch(name, limit=limit)
+            expected = WeightFile(lfs.size, lfs.sha256)
+            return self.snapshot.fetch_checked(name, expected, limit=limit, source="the Hub")
 
 
 def adopted(snapshot: Snapshot) -> Path | None:
@@ -20,51 +39,14 @@ def adopted(snapshot: Snapshot) -> Path | None:
     return target if is_made(target) else None
 
 
-def is_foreign(snapshot: Snapshot) -> bool:
-    """Return whether the commit is in diffusers' format; fetches no more than config.json."""
-    there = snapshot.cached(CONFIG)
-    if there is None:
-        if INDEX in snapshot.listing:
-            return True
-        if CONFIG not in snapshot.listing:
-            return False
-        there = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES)
-    try:
-        return is_diffusers(settings_of(there, snapshot.name))
-    except ZooError:
-        return False  # whoever reads it next says what is wrong
-
-
 def adopt_repository(snapshot: Snapshot) -> Path:
-    """Return the model folder made of a commit in diffusers' format.
+    """Return the model folder made of a commit in another library's format.
 
     Raises:
-        ZooError: it is not an unconditional model of images, needs what is not installed, or a
-            file is not what the Hub says.
+        ZooError: no format knows it; it needs what is not installed; a file is not what the Hub
+            says; as for `adopt`.
     """
-
-    def fetch(name: str, limit: int) -> Path:
-        path = snapshot.fetch(name, limit=limit)
-        entry = snapshot.listing[name]
-        if entry.lfs is not None:
-            _check(snapshot, name, path, WeightFile(entry.lfs.size, entry.lfs.sha256))
-        return path
-
-    return adopt(snapshot.listing, fetch, _name(snapshot), _place(snapshot))
-
-
-def _check(snapshot: Snapshot, name: str, path: Path, expected: WeightFile) -> None:
-    """Compare a large file with what the Hub says of it; one that differs is dropped."""
-    try:
-        check_file(path, expected)
-    except DamagedFile as error:
-        snapshot.forget(name)
-        reason = error.reason.replace("config.json says", "the Hub says")
-        raise ZooError(f"{snapshot.name}: {name}: {reason}; it was not kept") from error
-
-
-def _name(snapshot: Snapshot) -> str:
-    return f"{snapshot.repo}@{snapshot.commit}"
+    return adopt(RepositoryFiles(snapshot), _place(snapshot))
 
 
 def _place(snapshot: Snapshot) -> Path:

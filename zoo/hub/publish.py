@@ -1,4 +1,4 @@
-"""Pushing: a model folder to its Hub repository, in one commit or not at all."""
+"""Publish a model folder in its Hub repository, in one commit or not at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from zoo.errors import ZooError, one_line
 from zoo.folder.read import CARD, CONFIG, PICTURE, check_weights, read_config, refuse_links
-from zoo.hub.access import REPOSITORY
+from zoo.hub.access import REPOSITORY, Access
 from zoo.hub.cards import card_for
 from zoo.hub.client import Unreachable, connect, hub_errors
-from zoo.hub.published import Published
+from zoo.hub.remote import RemoteModel
 
 _EXISTS = 409
 # Who may not make a repository there may still write to the one that there is, or propose to.
@@ -61,14 +61,13 @@ def publish(
         files = _files(folder)
         api = connect(token)
         with _base_commit(api, repo_id, revision, private) as head:
-            there = Published(api, repo_id, head)
-            if keep_picture and there.config == read_config(folder) and PICTURE in there.sizes:
+            remote = RemoteModel(repo_id, head, Access(token))
+            if keep_picture and PICTURE in remote.listing and remote.config == read_config(folder):
                 files = [path for path in files if path.name != PICTURE]
-            card = card_for(there, folder)
+            card = card_for(remote, folder)
             operations = [CommitOperationAdd(CARD, card.encode())]
             operations += [CommitOperationAdd(path.name, path) for path in files]
-            kept = {path.name for path in files}
-            gone = sorted(there.weights & there.sizes.keys() - kept)
+            gone = sorted(remote.weights - {path.name for path in files})
             commit = api.create_commit(
                 repo_id,
                 [*operations, *map(CommitOperationDelete, gone)],
@@ -82,7 +81,7 @@ def publish(
 
 @contextmanager
 def _online(repo: str) -> Iterator[None]:
-    """Say of a Hub that cannot be asked what that means for a push."""
+    """Reword the error about a Hub that cannot be asked for a push."""
     try:
         yield
     except Unreachable as error:
@@ -94,7 +93,7 @@ def _online(repo: str) -> Iterator[None]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return what is to be published besides the card: sound, and nothing from elsewhere."""
+    """Return the files to publish besides the card: checked, and none of them a link outside."""
     refuse_links(folder)
     config = read_config(folder)
     own = [] if config.weights.repo else check_weights(folder, config.weights)
@@ -104,22 +103,22 @@ def _files(folder: Path) -> list[Path]:
 
 @contextmanager
 def _base_commit(api: HfApi, repo: str, revision: str | None, private: bool) -> Iterator[str]:
-    """Give the commit to build upon; what this made to have one goes if the body fails."""
+    """Yield the commit to build upon; a repository or branch made for it goes if the body fails."""
     made = _make_repository(api, repo, private)
     branched = False
     try:
         try:
-            there = api.model_info(repo, revision=revision)
+            info = api.model_info(repo, revision=revision)
         except RevisionNotFoundError:
             api.create_branch(repo, branch=str(revision))
             branched = True
-            there = api.model_info(repo, revision=revision)
-        if private and there.private is False:
+            info = api.model_info(repo, revision=revision)
+        if private and info.private is False:
             raise ZooError(
                 f"{repo} is there already, and public: what you want private would be published; "
                 "make it private on the Hub first, or push to another name"
             )
-        yield str(there.sha)
+        yield str(info.sha)
     except BaseException as error:
         with _report_leftover(repo, error):
             if made:
@@ -131,14 +130,13 @@ def _base_commit(api: HfApi, repo: str, revision: str | None, private: bool) -> 
 
 @contextmanager
 def _report_leftover(repo: str, cause: BaseException) -> Iterator[None]:
-    """Say in one line what failed first and that it could not be taken back either."""
+    """Raise one error for the first failure and for the clean-up that failed after it."""
     try:
         yield
     except Exception as error:
-        first = one_line(cause)
         raise ZooError(
-            f"{repo}: {first}; what was made for the push, still empty, could not be taken back: "
-            f"delete it by hand ({' '.join(str(error).split())})"
+            f"{repo}: {one_line(cause)}; what was made for the push, still empty, could not be "
+            f"taken back: delete it by hand ({one_line(error)})"
         ) from cause
 
 

@@ -7,16 +7,15 @@ import re
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile, RepoSibling
 
-from zoo.__about__ import __version__
+from zoo.config.model import WeightFile
 from zoo.errors import ZooError
-from zoo.folder.read import CARD, CONFIG
-from zoo.foreign.diffusers import FILES
+from zoo.folder.read import CONFIG, DamagedFile, check_file
 from zoo.hub.access import Access
-from zoo.hub.client import LIBRARY, connect, endpoint
+from zoo.hub.client import connect
 
 # Files that could bring code to run; never fetched for a model of the zoo.
 _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".so", ".dll", ".sh"}
@@ -24,11 +23,6 @@ _CODE = {".py", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".
 _REVISION = re.compile(r"(?!.*\.\.)\w[\w./+-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
-
-
-def _is_ours(name: str) -> bool:
-    ours = name in (CONFIG, CARD) or ("/" not in name and name.endswith(".safetensors"))
-    return ours or PurePosixPath(name).name in FILES
 
 
 class Snapshot:
@@ -39,7 +33,7 @@ class Snapshot:
         commit: the 40 digits that the revision stood for when it was resolved.
 
     Raises:
-        ZooError: what the revision is called or stands for is impossible.
+        ZooError: no revision can have this name, or it stands for no commit.
         Exception: as huggingface_hub's client raises it; see `hub_errors`.
     """
 
@@ -48,16 +42,13 @@ class Snapshot:
         self.name = f"{repo}@{revision}" if revision else repo
         if revision is not None and not _REVISION.fullmatch(revision):
             raise ZooError(f"{revision!r} is not a branch, tag or commit of {repo}")
-        self.commit = (
-            connect(access.token)
-            .resolve_revision(
-                repo,
-                revision=revision,
-                cache_dir=access.cache_dir,
-                local_files_only=access.local_files_only,
-            )
-            .resolved
-        )
+        self._api = connect(access.token)
+        self.commit = self._api.resolve_revision(
+            repo,
+            revision=revision,
+            cache_dir=access.cache_dir,
+            local_files_only=access.local_files_only,
+        ).resolved
         if not _COMMIT.fullmatch(self.commit):
             raise ZooError(f"{self.name}: {self.commit[:50]!r} is not a commit; try again online")
 
@@ -66,13 +57,12 @@ class Snapshot:
         """The files that the Hub says the commit has, with sizes; one request, two of a mirror."""
         if self.access.local_files_only:
             raise LocalEntryNotFoundError(f"{self.name} is not complete on this disk")
-        api = connect(self.access.token)
-        info = api.model_info(self.repo, revision=self.commit, files_metadata=True)
+        info = self._api.model_info(self.repo, revision=self.commit, files_metadata=True)
         files = {file.rfilename: file for file in info.siblings or ()}
-        # Some mirrors list names alone.
-        unsized = [name for name, file in files.items() if file.size is None and _is_ours(name)]
+        # Some mirrors list names alone. No format has its files deeper than in a folder.
+        unsized = [n for n, file in files.items() if file.size is None and n.count("/") < 2]
         if unsized:
-            for entry in api.get_paths_info(self.repo, unsized, revision=self.commit):
+            for entry in self._api.get_paths_info(self.repo, unsized, revision=self.commit):
                 if isinstance(entry, RepoFile):
                     sized = RepoSibling(entry.path, entry.size, entry.blob_id, entry.lfs)
                     files[entry.path] = sized
@@ -111,17 +101,26 @@ class Snapshot:
                 f"{self.name}: {file} has {entry.size} bytes; at most {limit} are fetched"
             )
         return Path(
-            hf_hub_download(
-                self.repo,
-                file,
-                revision=self.commit,
-                cache_dir=self.access.cache_dir,
-                token=self.access.token,
-                endpoint=endpoint(),
-                library_name=LIBRARY,
-                library_version=__version__,
+            self._api.hf_hub_download(
+                self.repo, file, revision=self.commit, cache_dir=self.access.cache_dir
             )
         )
+
+    def fetch_checked(
+        self, file: str, expected: WeightFile, *, limit: int, source: str = CONFIG
+    ) -> Path:
+        """Return the path of a file that is as `source` says; another one is not kept.
+
+        Raises:
+            ZooError: as for `fetch`, or size or sha256 differ.
+        """
+        path = self.fetch(file, limit=limit)
+        try:
+            check_file(path, expected, source)
+        except DamagedFile as error:
+            self.forget(file)
+            raise ZooError(f"{self.name}: {file}: {error.reason}; it was not kept") from error
+        return path
 
     def forget(self, file: str) -> None:
         """Drop a file from this disk: the snapshot's link and all that it leads to.

@@ -1,27 +1,61 @@
-"""The four parts of a model, as abstract classes: what a plugin author implements."""
+"""What authors of components write against: the parts of a model as abstract classes, and helpers.
 
+- Parts: FieldKernel with IsotropicKernel, SelfSimilarKernel, GaussianPathKernel; PriorSampler with
+  KernelPrior; Network; Solver, which integrates a Flow, and GridSolver, which does so by steps.
+- Formats of other libraries: Format, which makes a Checkpoint of Files; Config, Data, Part,
+  SolverPart.
+- Checks of options, one line each: check_integer, check_real, check_positive, check_choice.
+- Tensors: over, randn, moved, floating; of isotropic laws directions, uniform_open, log_shell.
+"""
+
+from zoo.config.model import Config, Data
+from zoo.config.part import Part, SolverPart
+from zoo.errors import did_you_mean
+from zoo.interfaces.checks import check_choice, check_integer, check_positive, check_real
 from zoo.interfaces.flow import Flow
+from zoo.interfaces.format import Checkpoint, Files, Format
 from zoo.interfaces.grids import Grid
-from zoo.interfaces.isotropic import IsotropicKernel, SelfSimilarKernel
-from zoo.interfaces.kernel import FieldKernel, over, randn
+from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel, SelfSimilarKernel, floating
+from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.network import Network
-from zoo.interfaces.path import GaussianPathKernel
+from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.prior import KernelPrior, PriorSampler
+from zoo.interfaces.radial import directions, log_shell, log_sphere_area, uniform_open
 from zoo.interfaces.solver import GridSolver, Solver, StepCallback
 
 __all__ = [
+    "LEVEL_RANGE",
+    "Checkpoint",
+    "Config",
+    "Data",
     "FieldKernel",
+    "Files",
     "Flow",
+    "Format",
     "GaussianPathKernel",
     "Grid",
     "GridSolver",
     "IsotropicKernel",
     "KernelPrior",
     "Network",
+    "Part",
+    "PathCoefficients",
     "PriorSampler",
     "SelfSimilarKernel",
     "Solver",
+    "SolverPart",
     "StepCallback",
+    "check_choice",
+    "check_integer",
+    "check_positive",
+    "check_real",
+    "did_you_mean",
+    "directions",
+    "floating",
+    "log_shell",
+    "log_sphere_area",
+    "moved",
     "over",
     "randn",
+    "uniform_open",
 ]

@@ -1,15 +1,16 @@
-"""What public methods refuse: shapes that do not fit, numbers and times outside their range."""
+"""What components refuse: options out of range, radii and times that do not fit."""
 
 from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterable
 from numbers import Real
 
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, did_you_mean
 from zoo.numerics import LogJet
 
 
@@ -52,15 +53,49 @@ def check_integer(name: str, value: int, least: int | None = None, most: int | N
     return number
 
 
-def check_positive(name: str, value: float) -> float:
-    """Return value as a float.
+def check_real(
+    name: str,
+    value: float,
+    expected: str = "a finite number",
+    *,
+    least: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """Return a finite number in [least, below) as a float.
 
     Raises:
-        ZooError: it is not a positive, finite number.
+        ZooError: it is not; the message says what was `expected`.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ZooError(f"{name} = {value!r}; expected a positive number")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        number = math.nan
+    else:
+        number = float(value)
+    if not (math.isfinite(number) and least <= number < below):
+        raise ZooError(f"{name} = {value!r}; expected {expected}")
+    return number
+
+
+def check_positive(name: str, value: float, below: float = math.inf) -> float:
+    """Return a number in (0, below) as a float.
+
+    Raises:
+        ZooError: it is not a positive, finite number, or not below the limit.
+    """
+    limit = "" if below == math.inf else f" below {below:g}"
+    least = math.nextafter(0.0, 1.0)
+    return check_real(name, value, f"a positive number{limit}", least=least, below=below)
+
+
+def check_choice(name: str, value: str, known: Iterable[str]) -> str:
+    """Return the value.
+
+    Raises:
+        ZooError: it is not one of those known; the message says which is close, or all.
+    """
+    names = [*known]
+    if value not in names:
+        raise ZooError(f"{name} = {value!r}; {did_you_mean(str(value), names)}")
+    return value
 
 
 def check_radial(name: str, value: Tensor, t: Tensor | float, most: float = math.inf) -> None:
@@ -99,7 +134,7 @@ def _check_between(name: str, value: Tensor, most: float) -> None:
     if value.device.type != "cpu" or not value.numel():
         return
     low, high = (float(end) for end in value.detach().aminmax())
-    # A radius may be NaN, where a state was lost: it is for the solver to tell at which t.
+    # A radius may be NaN after an overflow of the state: the solver reports at which t.
     if low < 0 or high > most or (math.isnan(low) and most < math.inf):
         kind = "a probability, 0 to 1" if most == 1 else "a radius, at least 0"
         raise ZooError(f"{name} = {high if high > most else low:g}; expected {kind}")

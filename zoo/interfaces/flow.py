@@ -1,4 +1,4 @@
-"""What a solver walks on: the field of a model, with times checked and evaluations counted."""
+"""The ODE that a solver integrates: the field of a model, with checked times and counted calls."""
 
 from __future__ import annotations
 

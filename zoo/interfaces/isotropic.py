@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces.checks import check_radial
-from zoo.interfaces.kernel import FieldKernel, check_arguments, check_other, moved, over
+from zoo.interfaces.kernel import FieldKernel, moved, over
 from zoo.interfaces.radial import (
     directions,
     invert_cdf,
@@ -47,10 +47,10 @@ _LOG_TIME_SPAN = 100.0
 
 
 class IsotropicKernel(FieldKernel):
-    """A kernel given by its radial CDF; write `radial_cdf` and the rest follows numerically.
+    """A kernel given by its radial CDF; write `_radial_cdf` and the rest follows numerically.
 
     class Cubic(IsotropicKernel):
-        def radial_cdf(self, r, t):
+        def _radial_cdf(self, r, t):
             return torch.tanh((r / t) ** 3)
 
     Densities and velocities come from derivatives in logarithms (zoo.numerics.LogJet), so they
@@ -101,13 +101,43 @@ class IsotropicKernel(FieldKernel):
             )
         return log_t.exp()
 
-    @abstractmethod
     def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return psi_t(r) = P(|x_t - x_0| <= r), like r; differentiable in r and t."""
+        """Return psi_t(r) = P(|x_t - x_0| <= r), like r; differentiable in r and t.
+
+        Raises:
+            ZooError: as in all radial methods, a negative radius, t <= 0, shapes that do not fit.
+        """
+        check_radial("r", r, t)
+        return self._radial_cdf(r, t)
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return the r with psi_t(r) = q, like q, for q in (0, 1); differentiable in q and t."""
         check_radial("q", q, t, most=1)
+        return self._radial_icdf(q, t)
+
+    def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return log d_r psi_t(r), the log density of the radius itself, like r."""
+        check_radial("r", r, t)
+        return self._radius_log_density(r, t)
+
+    def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return dr/dt = -d_t psi / d_r psi at constant quantile, like r."""
+        check_radial("r", r, t)
+        return self._radial_velocity(r, t)
+
+    def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return log phi_t(r) = log d_r psi - log S_d - (d - 1) log r, like r.
+
+        The density of x_t as a function of its distance from x_0; t broadcasts over r.
+        """
+        check_radial("r", r, t)
+        return self._log_phi(r, t)
+
+    @abstractmethod
+    def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
+        """Return what `radial_cdf` does, of checked arguments."""
+
+    def _radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         target = q.double()
         t = torch.as_tensor(t, dtype=torch.float64, device=q.device).expand_as(target)
         r = invert_cdf(lambda r: self.radial_cdf(r, t), target)
@@ -121,43 +151,32 @@ class IsotropicKernel(FieldKernel):
         time = torch.as_tensor(t, dtype=torch.float64, device=r.device)
         return jet(self.radial_cdf, *broadcast(r.double(), time))
 
-    def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return log d_r psi_t(r), the log density of the radius itself, like r."""
-        check_radial("r", r, t)
+    def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         return self._jet(r, t).slope(0).log().to(r)
 
-    def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return dr/dt = -d_t psi / d_r psi at constant quantile, like r."""
-        check_radial("r", r, t)
+    def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         at = self._jet(r, t)
         return (-at.slope(1).mantissa / at.slope(0).mantissa).to(r)
 
-    def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return log phi_t(r) = log d_r psi - log S_d - (d - 1) log r, like r.
-
-        The density of x_t as a function of its distance from x_0; t broadcasts over r.
-        """
+    def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         return self.radius_log_density(r, t) - log_shell(r, self.dim)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log phi_t(|x_t - x_0|), shape (B,); computed in float64."""
-        check_arguments(self, t, x_0, x_t)
         r = radius(x_t, x_0)
         return self.log_phi(r.double().clamp(min=1e-100), _like_radius(t, r)).to(r.dtype)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (dr/dt) (x_t - x_0) / r, shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         # At r = 0 the rate may be infinite but the vector is 0: so is v.
         r = radius(x_t, x_0).double().clamp(min=1e-100)
         rate = self.radial_velocity(r, _like_radius(t, r)) / r
         return over(rate, x_t) * (x_t - x_0)
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_t = x_0 + psi_t^{-1}(q) u, q uniform in (0, 1), u uniform on the sphere."""
-        check_arguments(self, t, x_0)
         u = directions(x_0, generator)
         q = uniform_open(len(x_0), generator, x_0.device)
         return moved(x_0, over(self.radial_icdf(q, _like_radius(t, q)), x_0), u)
@@ -180,20 +199,10 @@ class IsotropicKernel(FieldKernel):
         t = self._time_of_level(torch.as_tensor(level, dtype=torch.float64))
         return t.clamp(self.t_min, self.t_max)
 
-    def match_time(self, other: FieldKernel, t: Tensor | float) -> Tensor:
-        """Return this kernel's time with the median radius that `other` has at t, float64.
-
-        The r = sigma sqrt D alignment of PFGM++ (arXiv:2302.04265, section 4) for every pair of
-        isotropic kernels; for any other kernel the time of equal noise level. Clamped to
-        [t_min, t_max].
-
-        Raises:
-            ZooError: `other` is not a kernel, or t is not a time of it.
-        """
+    def _match_time(self, other: FieldKernel, t: Tensor) -> Tensor:
+        # Equal median radius also where the levels of `other` are not its median radii.
         if not isinstance(other, IsotropicKernel):
-            return super().match_time(other, t)
-        check_other(other, t)
-        t = torch.as_tensor(t, dtype=torch.float64)
+            return super()._match_time(other, t)
         median = other.radial_icdf(torch.full_like(t, 0.5), t)
         return self._time_of_median(median).clamp(self.t_min, self.t_max)
 
@@ -256,43 +265,36 @@ class SelfSimilarKernel(IsotropicKernel):
         q = uniform_open(len(like), generator, like.device)
         return u.mul_(over(self.unit_icdf(q), like))
 
-    def radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return psi_t(r) = unit_cdf(r / t)."""
-        check_radial("r", r, t)
         return self.unit_cdf(r / t)
 
-    def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return r = t unit_icdf(q)."""
-        check_radial("q", q, t, most=1)
         return t * self.unit_icdf(q)
 
-    def radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log d_r psi = unit_log_density(r / t) - log t."""
-        check_radial("r", r, t)
         t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
         return self.unit_log_density(r / t) - t.log()
 
-    def radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return dr/dt = r / t."""
-        check_radial("r", r, t)
         return r / t
 
-    def log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
+    def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         """Return log phi_t(r) = unit_log_phi(r / t) - d log t, like r."""
-        check_radial("r", r, t)
         t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
         return self.unit_log_phi(r / t) - self.dim * t.log()
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (x_t - x_0) / t, shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         return (x_t - x_0) / over(t, x_t)
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_t = x_0 + t z, shape (B, *)."""
-        check_arguments(self, t, x_0)
         return moved(x_0, over(t, x_0), self.unit_sample(x_0, generator))
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:

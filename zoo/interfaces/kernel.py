@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo.config.part import Part
 from zoo.errors import ZooError
-from zoo.interfaces.checks import check_number, describe_value
+from zoo.interfaces.checks import check_integer, check_number, check_real, describe_value
 
 
 def over(t: Tensor | float, x: Tensor) -> Tensor:
@@ -63,6 +63,9 @@ def moved(x_0: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
 class FieldKernel(ABC):
     """Green's function of the divergence equation in (t, x), for data of `dim` coordinates.
 
+    A kernel writes `_log_density`, `_velocity`, `_sample` and `marginal`; the public methods check
+    their arguments and call these.
+
     Shapes: x_t and x_0 are (B, *) with prod(*) = dim; t is a scalar or (B,), within
     [t_min, t_max]. All methods broadcast t over samples, keep dtype and device, and are
     differentiable. Densities are logarithms, in nats.
@@ -92,38 +95,67 @@ class FieldKernel(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Withdraw what a base declares of methods that the subclass replaces.
 
-        A law or velocity of one's own is right without declarations, only slower.
+        A law or velocity of one's own is right without declarations, only slower. A class may
+        write a public method in place of the one behind it, and then checks its arguments itself.
         """
         super().__init_subclass__(**kwargs)
         own = vars(cls).keys()
+        for name in [*own]:
+            if getattr(getattr(cls, f"_{name}", None), "__isabstractmethod__", False):
+                setattr(cls, f"_{name}", vars(cls)[name])
         if own & {"log_density", "_log_density"} and "gaussian" not in own:
             cls.gaussian = False
         if own & {"velocity", "_velocity"} or not cls.affine:
             cls.affine_path = vars(cls).get("affine_path", False)
 
     def __init__(self, *, dim: int, t_min: float, t_max: float) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ZooError(f"dim = {dim!r}; expected a whole number of at least 1")
-        for name, value in (("t_min", t_min), ("t_max", t_max)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ZooError(f"{name} = {value!r}; expected a number")
-        if not (0 < t_min < t_max < math.inf):
+        self.dim = check_integer("dim", dim, 1)
+        self.t_min, self.t_max = check_real("t_min", t_min), check_real("t_max", t_max)
+        if not 0 < t_min < t_max:
             raise ZooError(f"t_min = {t_min}, t_max = {t_max}; expected 0 < t_min < t_max < inf")
-        self.dim, self.t_min, self.t_max = dim, float(t_min), float(t_max)
 
-    @abstractmethod
     def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Return log G_1 = log p_t(x_t | x_0), normalised over x_t, shape (B,)."""
+        """Return log G_1 = log p_t(x_t | x_0), normalised over x_t, shape (B,).
 
-    @abstractmethod
+        Raises:
+            ZooError: shapes or a dtype that do not fit, a time outside [t_min, t_max].
+        """
+        _check_arguments(self, t, x_0, x_t)
+        return self._log_density(x_t, x_0, t)
+
     def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Return the conditional velocity v = G_{>1} / G_1, shape (B, *)."""
+        """Return the conditional velocity v = G_{>1} / G_1, shape (B, *).
 
-    @abstractmethod
+        Raises:
+            ZooError: shapes or a dtype that do not fit, a time outside [t_min, t_max].
+        """
+        _check_arguments(self, t, x_0, x_t)
+        return self._velocity(x_t, x_0, t)
+
     def sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draw x_t ~ p_t(. | x_0), shape (B, *)."""
+        """Draw x_t ~ p_t(. | x_0), shape (B, *).
+
+        Raises:
+            ZooError: a shape or dtype that does not fit, a time outside [t_min, t_max].
+        """
+        _check_arguments(self, t, x_0)
+        return self._sample(x_0, t, generator)
+
+    @abstractmethod
+    def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+        """Return what `log_density` does, of checked arguments."""
+
+    @abstractmethod
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+        """Return what `velocity` does, of checked arguments."""
+
+    @abstractmethod
+    def _sample(
+        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return what `sample` does, of checked arguments."""
 
     @abstractmethod
     def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -182,8 +214,11 @@ class FieldKernel(ABC):
         Raises:
             ZooError: `other` is not a kernel, or t is not a time of it.
         """
-        check_other(other, t)
-        return self.time_at(other.level(torch.as_tensor(t, dtype=torch.float64)))
+        _check_other(other, t)
+        return self._match_time(other, torch.as_tensor(t, dtype=torch.float64))
+
+    def _match_time(self, other: FieldKernel, t: Tensor) -> Tensor:
+        return self.time_at(other.level(t))
 
     def check_time(self, t: Tensor | float) -> None:
         """Raise ZooError unless every t lies in [t_min, t_max], up to rounding."""
@@ -198,7 +233,7 @@ class FieldKernel(ABC):
             )
 
 
-def check_arguments(
+def _check_arguments(
     kernel: FieldKernel, t: Tensor | float, x_0: Tensor, x_t: Tensor | None = None
 ) -> None:
     """Raise ZooError unless x_0 (and x_t) are (B, *) with kernel.dim coordinates and t fits them.
@@ -234,7 +269,7 @@ def check_arguments(
         kernel.check_time(float(t.detach()) if one else t.detach())
 
 
-def check_other(other: FieldKernel, t: Tensor | float) -> None:
+def _check_other(other: FieldKernel, t: Tensor | float) -> None:
     """Raise ZooError unless `other` is a kernel, of which t is a time or are times."""
     if not hasattr(other, "check_time"):
         raise ZooError(f"other is {describe_value(other)}; expected a FieldKernel")

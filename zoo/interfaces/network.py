@@ -18,7 +18,7 @@ class Network(nn.Module, ABC):
     Attributes:
         predicts: "denoised", forward returns E[x_0 | x_t]; or "field", it returns dx/dt.
         labels: number of classes it can be conditioned on, 0 for none.
-        augment: numbers per sample that tell how it was augmented, 0 for none. Where there are
+        augment: number of augmentation labels per sample, 0 for none. Where there are
             some, `loss` takes them as the keyword `augment`, (B, augment); sampling gives none,
             which means "as it is" (non-leaky augmentation, arXiv:2206.00364, appendix F.2).
         sigma_data: standard deviation of the data per coordinate, in data units, where it is

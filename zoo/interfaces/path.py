@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.interfaces.kernel import FieldKernel, check_arguments, over, randn
+from zoo.interfaces.kernel import FieldKernel, over, randn
 
 
 class PathCoefficients(NamedTuple):
@@ -44,27 +44,24 @@ class GaussianPathKernel(FieldKernel):
         t = torch.as_tensor(t, dtype=torch.float64, device=x.device)
         return self.coefficients(t.reshape(()) if t.numel() == 1 else t)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return -d/2 log(2 pi sigma^2) - |x_t - alpha x_0|^2 / (2 sigma^2), shape (B,)."""
-        check_arguments(self, t, x_0, x_t)
         at = self._at(t, x_0)
         r = (x_t - over(at.alpha, x_0) * x_0).flatten(1).norm(dim=1).double()
         norm = self.dim * (0.5 * math.log(2 * math.pi) + at.sigma.log())
         log: Tensor = -norm - (r / at.sigma).square() / 2
         return log.to(x_t.dtype)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (sigma'/sigma)(x_t - alpha x_0) + alpha' x_0, shape (B, *)."""
-        check_arguments(self, t, x_0, x_t)
         at = self._at(t, x_0)
         noise = x_t - over(at.alpha, x_t) * x_0
         return over(at.d_sigma / at.sigma, x_t) * noise + over(at.d_alpha, x_t) * x_0
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_t = alpha x_0 + sigma z, shape (B, *)."""
-        check_arguments(self, t, x_0)
         at = self._at(t, x_0)
         noise = randn(x_0.shape, x_0, generator)
         return noise.mul_(over(at.sigma, x_0)).addcmul_(x_0, over(at.alpha, x_0))

@@ -14,7 +14,7 @@ TOLERANCE = 1e-7
 def accurate_solver(dtype: torch.dtype, tolerance: float = TOLERANCE) -> Solver:
     """Return dopri5 at a tolerance, or at the rounding of the dtype of the field if that is more.
 
-    A trajectory of images there and back returns to about a hundred times the tolerance.
+    Integrating images there and back has an error of about a hundred times the tolerance.
     """
     tolerance = max(tolerance, torch.finfo(dtype).eps)
     return build_solver("dopri5", rtol=tolerance, atol=tolerance)

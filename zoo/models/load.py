@@ -9,10 +9,10 @@ import torch
 
 from zoo.config.model import Config
 from zoo.config.part import Part, SolverPart
-from zoo.device import parse_device
 from zoo.errors import ZooError, error_context
 from zoo.folder.read import CONFIG, read_card, read_config
-from zoo.folder.weights import network_with, read_weights
+from zoo.folder.weights import network_with
+from zoo.formats.safetensors_file import read_weights
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.host.registry import find
@@ -23,6 +23,7 @@ from zoo.models.assemble import assemble
 from zoo.models.lift import lift
 from zoo.models.locate import folder_of, resolve, weight_paths
 from zoo.models.model import FieldModel
+from zoo.sampling.distributed import parse_device
 
 
 def load(

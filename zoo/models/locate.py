@@ -9,8 +9,7 @@ import msgspec
 from zoo.config.model import Config, Weights
 from zoo.errors import ZooError
 from zoo.files import is_folder
-from zoo.folder.read import check_weights, read_config, refuse_links
-from zoo.foreign.diffusers import FILES, folder_is_diffusers
+from zoo.folder.read import check_weights, is_own, read_config, refuse_links
 from zoo.hub.access import Access
 from zoo.models.names import UnknownModel, find_model
 from zoo.models.refs import Hub, Local, Name, parse_ref
@@ -53,17 +52,12 @@ def folder_of(
 def _local(ref: str, parsed: Local) -> Path:
     if not is_folder(parsed.path):
         raise ZooError(f"{ref}: there is no folder {parsed.path}")
-    refuse_links(parsed.path, FILES)
-    return _adopted(parsed.path)
+    refuse_links(parsed.path)
+    if is_own(parsed.path):
+        return parsed.path
+    from zoo.folder.adopt import adopt_folder
 
-
-def _adopted(folder: Path) -> Path:
-    """Return the folder, or the one that is made of it where it is in diffusers' format."""
-    if folder_is_diffusers(folder):
-        from zoo.foreign.adopt import adopt_folder
-
-        return adopt_folder(folder)
-    return folder
+    return adopt_folder(parsed.path)
 
 
 def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple[Path, Config]:

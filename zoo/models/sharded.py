@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from zoo.models.model import FieldModel
+from zoo.sampling.distributed import DistributedContext
 from zoo.sampling.rng import GROUP
-from zoo.world import World
 
 
 def sample_sharded(
     model: FieldModel,
-    world: World,
+    context: DistributedContext,
     n: int,
     *,
     labels: int | Tensor | None = None,
@@ -25,11 +25,11 @@ def sample_sharded(
 ) -> Tensor | None:
     """Return model.sample(n, labels=labels, **options) in the first process, None in the others.
 
-    The result is that of one process, to the last bit on the CPU. Each draws whole groups of 16.
+    The result is that of one process, to the last bit on the CPU; processes draw groups of 16.
 
     Args:
         model: the same in every process.
-        world: this process among them.
+        context: this process among them.
         n: number of samples.
         labels: class number for all, or those of all n samples, (n,).
         options: as for `sample`, with a seed.
@@ -38,9 +38,10 @@ def sample_sharded(
         ZooError: as `sample`.
     """
     groups = -(-n // GROUP)
-    first, last = (min(n, GROUP * (k * groups // world.size)) for k in (world.rank, world.rank + 1))
+    ranks = (context.rank, context.rank + 1)
+    first, last = (min(n, GROUP * (k * groups // context.size)) for k in ranks)
     rows = torch.empty(0, *model.shape)
     if first < last:
         part = labels[first:last] if isinstance(labels, Tensor) else labels
         rows = model.sample(last - first, first=first, labels=part, **options)
-    return world.joined(rows)
+    return context.gather_rows(rows)

@@ -190,7 +190,7 @@ class Mixture(nn.Module):
 
         sqrt(|y - V z|^2 / (d - P) - alpha^2 rest), where the data have least: its relative error
         is 1 / sqrt(2 (d - P)) at levels far above sqrt(rest). Down there, where images differ in
-        what they have outside the basis, the rough one takes over. Groups are told apart at the
+        what they have outside the basis, the rough one takes over. Groups are distinguished at the
         rough level.
         """
         with torch.autocast(x.device.type, enabled=False):

@@ -23,7 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, IsotropicKernel, Network, SelfSimilarKernel, over
+from zoo.interfaces import (
+    FieldKernel,
+    IsotropicKernel,
+    Network,
+    SelfSimilarKernel,
+    check_positive,
+    over,
+)
 
 FEATURES = 3
 _NODES = 16
@@ -52,7 +59,7 @@ def norm_level(x: Tensor, sigma_data: float) -> Tensor:
 
 
 class CappedLevel:
-    """E[min(level, sd)^2 | t]^(1/2): how far x_t is from x_0, where |x_t| does not tell.
+    """E[min(level, sd)^2 | t]^(1/2): the distance of x_t from x_0, if |x_t| does not determine it.
 
     A level far above sd shows in |x_t|; below, only its law given t is known. Its second moment
     may be infinite (gravity) while this one never is, which is what bounds the loss. By a
@@ -95,7 +102,7 @@ class Preconditioned(Network):
         shape: data shape (C, H, W) or (d,).
         kernel: the field kernel.
         labels: number of classes, 0 for none.
-        augment: numbers per sample that tell how it was augmented, 0 for none.
+        augment: number of augmentation labels per sample, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
 
     Raises:
@@ -113,8 +120,7 @@ class Preconditioned(Network):
         sigma_data: float = 0.5,
     ) -> None:
         super().__init__()
-        if not 0 < sigma_data < math.inf:
-            raise ZooError(f"sigma_data = {sigma_data}; expected a positive number")
+        check_positive("sigma_data", sigma_data)
         if kernel.random_level and not isinstance(kernel, IsotropicKernel):
             raise ZooError(
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "
@@ -156,7 +162,7 @@ class Preconditioned(Network):
         labels: Tensor | None,
         augment: Tensor | None,
     ) -> Tensor:
-        """Return what the backbone says of `inputs`, told the features of x and its levels."""
+        """Return the output of the backbone for `inputs`, with the features of x and its levels."""
         alpha, sigma, typical = levels
         rms = x.flatten(1).square().mean(dim=1).sqrt()
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)

@@ -1,13 +1,12 @@
-"""Numerics that kernels share: logarithmic derivatives, special functions, roots, expressions."""
+"""Numerics for kernels: logarithmic derivatives, special functions, roots, expressions."""
 
-from zoo.numerics import rules as _rules  # noqa: F401  fills in what a LogJet can do
-from zoo.numerics.derivatives import jet, log_value
+from zoo.numerics import rules as _rules  # noqa: F401  registers the rules of LogJet
+from zoo.numerics.derivatives import broadcast, derivative, jet, log_value
 from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
-from zoo.numerics.forward import broadcast, derivative
 from zoo.numerics.logjet import LogJet
 from zoo.numerics.roots import solve_increasing
 from zoo.numerics.scaled import Scaled
-from zoo.numerics.special import betainc, gammainc, log_gamma_ratio
+from zoo.numerics.special import betainc, gammainc, log_gamma_ratio, on_cpu
 
 __all__ = [
     "Expression",
@@ -23,5 +22,6 @@ __all__ = [
     "log_gamma_ratio",
     "log_value",
     "occurring",
+    "on_cpu",
     "solve_increasing",
 ]

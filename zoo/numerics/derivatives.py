@@ -1,8 +1,10 @@
-"""First derivatives of formulas, right where they underflow: see zoo.numerics.logjet."""
+"""First derivatives of formulas, accurate where they underflow (see zoo.numerics.logjet)."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,7 +25,8 @@ def jet(function: Callable[..., Any], *variables: Tensor) -> LogJet:
     Raises:
         ZooError: the formula uses functions without a rule here, and has no gradient either.
     """
-    one, zero = torch.ones_like(variables[0]), torch.zeros_like(variables[0])
+    one = torch.ones_like(variables[0])
+    zero = torch.zeros_like(variables[0])
     count = len(variables)
     units = [tuple(one if i == j else None for j in range(count)) for i in range(count)]
     seeds = [LogJet(v, Scaled(v, zero), u, zero) for v, u in zip(variables, units, strict=True)]
@@ -34,7 +37,7 @@ def jet(function: Callable[..., Any], *variables: Tensor) -> LogJet:
 
 
 def log_value(function: Callable[..., Any], *variables: Tensor) -> Tensor:
-    """Return log function(*variables), elementwise; right where the value itself underflows.
+    """Return log function(*variables), elementwise; accurate where the value itself underflows.
 
     Args:
         function: positive elementwise formula of the variables, written with torch.
@@ -49,10 +52,10 @@ def log_value(function: Callable[..., Any], *variables: Tensor) -> Tensor:
 
 
 def _by_autodiff(function: Callable[..., Any], variables: Sequence[Tensor]) -> LogJet:
-    # Slopes are differentiable where the value is: in a variable, or in what the formula holds.
-    kept = torch.is_grad_enabled() and torch.as_tensor(function(*variables)).requires_grad
+    # Slopes are differentiable if the value is, by a variable or by a tensor inside the formula.
+    differentiable = torch.is_grad_enabled() and torch.as_tensor(function(*variables)).requires_grad
     with torch.inference_mode(False), torch.enable_grad():
-        # Fresh tensors: inference tensors and views of one scalar have no gradient of their own.
+        # Clones: inference tensors and views of one scalar have no gradient.
         inputs = [
             v.clone() if v.requires_grad else v.detach().clone().requires_grad_() for v in variables
         ]
@@ -62,6 +65,32 @@ def _by_autodiff(function: Callable[..., Any], variables: Sequence[Tensor]) -> L
                 f"{getattr(function, '__qualname__', function)} has no gradient: write it with "
                 "differentiable torch functions (zoo.numerics has gammainc and betainc)"
             )
-        slopes = torch.autograd.grad(plain.sum(), inputs, create_graph=kept, allow_unused=True)
-    plain = plain if kept else plain.detach()
+        slopes = torch.autograd.grad(
+            plain.sum(), inputs, create_graph=differentiable, allow_unused=True
+        )
+    plain = plain if differentiable else plain.detach()
     return LogJet(plain, Scaled.plain(plain), slopes, torch.zeros_like(plain))
+
+
+@cache
+def _load_rules() -> None:
+    # torch loads its forward-mode rules on first use, with a deprecation warning.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.func.jvp(torch.exp, (torch.zeros(1),), (torch.ones(1),))
+
+
+def derivative(
+    function: Callable[[Tensor], Tensor], at: Tensor, tangent: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return (function(at), its derivative along `tangent`), by forward-mode autodiff."""
+    _load_rules()
+    # Clones: forward mode refuses expanded tensors.
+    value, rate = torch.func.jvp(function, (at.clone(),), (tangent.clone(),))[:2]
+    return value, rate
+
+
+def broadcast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors expanded to their common shape."""
+    expanded = torch.broadcast_tensors(*tensors)  # type: ignore[no-untyped-call]
+    return tuple(expanded)

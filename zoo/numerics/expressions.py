@@ -61,13 +61,14 @@ class Expression:
 
     Attributes:
         text: the formula as written.
-        argument: the option that it was given for; errors name it.
+        argument: name of the option that holds the formula; errors name it.
         names: the names that occur in it.
-        tree: its syntax tree, checked.
+        tree: its checked syntax tree.
     """
 
     def __init__(self, text: str, allowed: Iterable[str], *, argument: str) -> None:
-        self.text, self.argument = text, argument
+        self.text = text
+        self.argument = argument
         if len(text) > MAX_LENGTH:
             raise ZooError(f"{argument}: a formula of {len(text)} characters; at most {MAX_LENGTH}")
         try:
@@ -84,14 +85,14 @@ class Expression:
         return ZooError(f"{self.argument} = {short!r}: {what}")
 
     def _compile(self, node: ast.expr, depth: int) -> _Compiled:
-        """Return the node as a function of the named values; refuse what is not on the list."""
+        """Return the node as a function of the named values; refuse what is not allowed."""
         if depth > MAX_DEPTH:
             raise self._error(f"nested more than {MAX_DEPTH} deep")
         match node:
             case ast.Constant(value=bool()):
                 raise self._error("True and False are not numbers")
             case ast.Constant(value=int() | float() as value):
-                # Compared as it is: a huge whole number would not fit a float.
+                # Compared before the conversion: a huge integer would overflow a float.
                 if not value <= MAX_NUMBER:
                     raise self._error(f"a number above {MAX_NUMBER:g}")
                 return _constant(float(value))
@@ -105,7 +106,8 @@ class Expression:
                     hint = "write powers as **" if isinstance(op, ast.BitXor) else "use + - * / **"
                     raise self._error(f"an operator that formulas do not have; {hint}")
                 function = _OPERATORS[type(op)]
-                a, b = self._compile(left, depth + 1), self._compile(right, depth + 1)
+                a = self._compile(left, depth + 1)
+                b = self._compile(right, depth + 1)
                 return lambda values: function(a(values), b(values))
             case ast.Call():
                 return self._compile_call(node, depth)
@@ -127,7 +129,7 @@ class Expression:
         if isinstance(node.func, ast.Attribute):
             raise self._error(f"the attribute .{node.func.attr}; formulas have none")
         if not isinstance(node.func, ast.Name):
-            raise self._error("a call of something that is not a function's name")
+            raise self._error("a call of something that is not a function name")
         name = node.func.id
         if name not in FUNCTIONS:
             raise self._error(f"the call {name}(...); {did_you_mean(name, FUNCTIONS)}")
@@ -150,7 +152,7 @@ class Expression:
 
 
 def _number(value: float) -> Tensor:
-    # A tensor without dimensions: no Python overflow, no complex powers, and no promotion.
+    # A 0-d tensor: no overflow error of Python, no complex powers, no type promotion.
     return torch.tensor(float(value), dtype=torch.float64)
 
 
@@ -160,7 +162,7 @@ def _constant(value: float) -> _Compiled:
 
 
 FormulaLike = str | float | Callable[..., Any] | Expression
-"""How a user gives a function: a formula as text, a constant, or a Python callable."""
+"""A function given by a user: a formula as text, a constant, or a Python callable."""
 
 
 def formula(
@@ -178,14 +180,15 @@ def formula(
             `names` in order and `parameters` by keyword.
         names: the variables, such as ("r", "t").
         argument: the option's name, for errors.
-        parameters: further names with their values, given by the user; text has to use them all.
-        constants: further names with their values that text may use.
+        parameters: more names with values from the user; a formula must use all of them.
+        constants: more names with values that a formula may use.
 
     Raises:
         ZooError: the text is not a formula, a parameter is not a finite number or is not used,
             or `given` is neither text, number nor callable.
     """
-    parameters, constants = dict(parameters or {}), dict(constants or {})
+    parameters = dict(parameters or {})
+    constants = dict(constants or {})
     check_parameters(parameters, {*names, *constants}, argument=argument)
     if isinstance(given, (int, float)) and not isinstance(given, bool):
         given = repr(float(given))
@@ -207,7 +210,7 @@ def formula(
 
 
 def check_parameters(parameters: Mapping[str, Any], taken: Iterable[str], *, argument: str) -> None:
-    """Raise ZooError unless every parameter is a finite number under a free name."""
+    """Raise ZooError unless every parameter is a finite number with a free name."""
     reserved = {*taken, *FUNCTIONS, "pi"}
     for name, value in parameters.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):

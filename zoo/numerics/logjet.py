@@ -1,14 +1,14 @@
-"""Values and first derivatives with an exponent of their own: right where a float underflows.
+"""Values and first derivatives with a separate exponent, accurate where a float underflows.
 
-The radial density is d_r psi and the velocity -d_t psi / d_r psi. Far out both derivatives are
-smaller than any float (d_r tanh(r/t) at r = 400 t), and ordinary autodiff gives log 0 and 0/0.
-A `LogJet` carries a number and its partial derivatives, each as mantissa * exp(exponent), the
-derivatives with one exponent in common: so their ratio is exact however small they are. Each
-function below knows its own slope in that form.
+The radial density is d_r psi and the velocity is -d_t psi / d_r psi. For large r both derivatives
+are smaller than any float (d_r tanh(r/t) at r = 400 t), and ordinary autodiff gives log 0 and 0/0.
+A `LogJet` holds a number and its partial derivatives as mantissa * exp(exponent). The derivatives
+have a common exponent, so their ratio is exact however small they are. Each function below computes
+its slope in that form.
 
-Formulas written with torch need nothing special: the functions are intercepted by the
-`__torch_function__` protocol. A formula that uses any other function falls back to autodiff.
-All parts are ordinary tensors, so they can be differentiated again.
+Formulas are written with torch as usual: the `__torch_function__` protocol intercepts functions.
+A formula that uses a function without a rule falls back to autodiff. All parts are ordinary
+tensors, so they can be differentiated again.
 """
 
 from __future__ import annotations
@@ -25,23 +25,26 @@ Slopes = tuple[Tensor | None, ...]
 
 
 class UnsupportedError(Exception):
-    """A formula uses a function that has no rule here."""
+    """A formula uses a function that has no rule."""
 
 
 class LogJet:
     """A number with its partial derivatives.
 
     Attributes:
-        plain: the number itself, where it may have under- or overflowed.
+        plain: the number as a float, which may have under- or overflowed.
         scaled: the number with an exponent.
-        slopes: mantissas of its derivatives by each variable; None where it does not depend on it.
-        exponent: the exponent of all the derivatives.
+        slopes: mantissas of the derivatives by each variable; None for a derivative that is 0.
+        exponent: the common exponent of all the derivatives.
     """
 
     __slots__ = ("exponent", "plain", "scaled", "slopes")
 
     def __init__(self, plain: Tensor, scaled: Scaled, slopes: Slopes, exponent: Tensor) -> None:
-        self.plain, self.scaled, self.slopes, self.exponent = plain, scaled, slopes, exponent
+        self.plain = plain
+        self.scaled = scaled
+        self.slopes = slopes
+        self.exponent = exponent
 
     def slope(self, i: int) -> Scaled:
         """Return the derivative by variable i."""
@@ -110,7 +113,7 @@ class LogJet:
         return power(other, self)
 
 
-# Name of a function of torch -> its rule; `zoo.numerics.rules` fills it in.
+# Name of a torch function -> its rule; filled by `zoo.numerics.rules`.
 RULES: dict[str, Callable[..., LogJet]] = {}
 
 
@@ -121,7 +124,7 @@ def _rule(name: str) -> Callable[..., LogJet]:
 
 
 def lift(x: Any, like: LogJet) -> LogJet:
-    """Return x as a constant beside `like`, unless it is a LogJet already."""
+    """Return x as a constant with the variables of `like`; a LogJet is returned unchanged."""
     if isinstance(x, LogJet):
         return x
     if not isinstance(x, (Tensor, int, float)):
@@ -152,7 +155,7 @@ def _align(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _sum_slopes(
     a: Slopes, a_exponent: Tensor, b: Slopes, b_exponent: Tensor
 ) -> tuple[Slopes, Tensor]:
-    # A side without derivatives has no say in the exponent.
+    # A side without derivatives does not affect the exponent.
     if all(s is None for s in b):
         return a, a_exponent
     if all(s is None for s in a):
@@ -233,7 +236,7 @@ def _is_number(x: Any, number: float) -> bool:
 
 
 def power(a: Any, b: Any) -> LogJet:
-    """Return a^b; where b varies, a has to be positive."""
+    """Return a^b; if b depends on a variable, a must be positive."""
     if isinstance(a, LogJet) and not isinstance(b, LogJet) and _is_number(b, 2):
         return square(a)
     a, b = _pair(a, b)

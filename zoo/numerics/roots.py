@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Bisection alone halves a bracket of any useful width below rounding in so many steps.
-MOST_STEPS = 120
+# Bisection alone brings a bracket of any useful width below rounding in this many steps.
+MAX_STEPS = 120
 
 
 def _squash(value: Tensor) -> Tensor:
-    """Return `value` brought into [-1, 1], its sign kept and small values hardly changed."""
+    """Return `value` mapped into [-1, 1]; signs are kept, small values hardly change."""
     value = value.nan_to_num(nan=1.0, posinf=1e300, neginf=-1e300)
     return value / (1 + value.abs())
 
@@ -30,20 +30,22 @@ def solve_increasing(
 
     Chandrupatla's method (Advances in Engineering Software 28, 1997): inverse quadratic
     interpolation where the last three points allow it, bisection elsewhere. The bracket always
-    holds the root, so a flat or step-like function costs steps, never a wrong answer.
+    holds the root, so a flat or step-like function takes more steps and the root is still right.
 
     Args:
         function: elementwise, same shape in and out; NaN counts as "above the root".
         low: lower ends of the brackets.
         high: upper ends.
-        at_low: function at `low`, <= 0; may be only a bound, or its limit.
+        at_low: function at `low`, <= 0; a bound or a limit is enough.
         at_high: function at `high`, >= 0.
         tolerance: width of the last bracket, relative to the root, or absolute below 1.
     """
-    a, b, f_a, f_b = high, low, _squash(at_high), _squash(at_low)
+    # a is the newest point, b the other end of the bracket, c the point before.
+    a, f_a = high, _squash(at_high)
+    b, f_b = low, _squash(at_low)
     c, f_c = a, f_a
     fraction = torch.full_like(a, 0.5)
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         x = a + fraction * (b - a)
         f_x = _squash(function(x))
         same = f_x.sign() == f_a.sign()
@@ -55,7 +57,8 @@ def solve_increasing(
         done = (smallest > 0.5) | (f_a == 0)
         if bool(done.all()):
             break
-        xi, phi = (a - b) / (c - b), (f_a - f_b) / (f_c - f_b)
+        xi = (a - b) / (c - b)
+        phi = (f_a - f_b) / (f_c - f_b)
         smooth = (phi.square() < xi) & ((1 - phi).square() < 1 - xi)
         inverse = f_a / (f_b - f_a) * f_c / (f_b - f_c) + (c - a) / (b - a) * (
             f_a / (f_c - f_a)
@@ -63,6 +66,6 @@ def solve_increasing(
         fraction = torch.where(smooth & inverse.isfinite(), inverse, torch.full_like(a, 0.5))
         smallest = smallest.nan_to_num(nan=0.5).clamp(max=0.5)
         fraction = torch.minimum(torch.maximum(fraction, smallest), 1 - smallest)
-        # A root once found stays: its bracket has no width left to move in.
+        # A root once found does not move any more.
         fraction = torch.where(done, torch.zeros_like(fraction), fraction)
     return torch.where(f_a.abs() < f_b.abs(), a, b)

@@ -1,4 +1,4 @@
-"""Every function that a LogJet knows: each with the exponent of its value and of its slope."""
+"""The rules of LogJet: for each function, its value and its slope with an exponent."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ def _erf(x: LogJet) -> LogJet:
 
 
 def _erfc(x: LogJet) -> LogJet:
-    far, plain = x.plain > 0, torch.erfc(x.plain)
+    plain = torch.erfc(x.plain)
+    far = x.plain > 0
     safe = torch.where(far, x.plain, 0.0)
     mantissa = torch.where(far, torch.special.erfcx(safe), plain)
     return chain(x, plain, Scaled.of(mantissa, -safe.square()), _gauss(x.plain, -ERF_SLOPE))

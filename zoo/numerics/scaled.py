@@ -1,4 +1,4 @@
-"""Numbers with an exponent of their own, for what a float cannot hold."""
+"""Numbers with a separate exponent, for values outside the range of a float."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Exponents are kept for what mantissas cannot hold: added to large exponents, small ones drown.
-# Powers within e^-300 ... e^300 may still be squared; other factors leave room for a few more.
-POWER_RANGE, FACTOR_RANGE = 300.0, 100.0
+# A small exponent goes into the mantissa: added to a large exponent it would be rounded away.
+# Mantissas within e^-300 ... e^300 can still be squared; the other limit leaves room for products.
+POWER_RANGE = 300.0
+FACTOR_RANGE = 100.0
 
 
 class Scaled(NamedTuple):
@@ -25,7 +26,7 @@ class Scaled(NamedTuple):
 
     @classmethod
     def of(cls, mantissa: Tensor | float, exponent: Tensor, reach: float = FACTOR_RANGE) -> Scaled:
-        """Return mantissa * exp(exponent), an exponent below `reach` moved into the mantissa."""
+        """Return mantissa * exp(exponent); an exponent below `reach` goes into the mantissa."""
         near = exponent.detach().abs() < reach
         factor = torch.where(near, exponent, 0.0).exp()
         return cls(mantissa * factor, torch.where(near, 0.0, exponent))
@@ -36,7 +37,7 @@ class Scaled(NamedTuple):
         return cls.of(1.0, exponent)
 
     def normal(self) -> Scaled:
-        """Return the same number, a very large or small mantissa moved into the exponent."""
+        """Return the same number; a very large or small mantissa goes into the exponent."""
         log = torch.where(self.mantissa == 0, 1.0, self.mantissa).abs().log()
         far = log.detach().abs() > POWER_RANGE
         shift = torch.where(far, log, 0.0)
@@ -45,7 +46,7 @@ class Scaled(NamedTuple):
         )
 
     def log(self) -> Tensor:
-        """Return the log of the number; NaN where it is negative."""
+        """Return the log of the number; NaN if it is negative."""
         return self.mantissa.log() + self.exponent
 
     def log_size(self) -> Tensor:

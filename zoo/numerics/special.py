@@ -1,8 +1,8 @@
 """Incomplete beta and gamma functions with derivatives, and ratios of gamma functions.
 
 torch has no incomplete beta function, and its incomplete gamma function is wrong by up to 1e-10
-near a = x for a > 200. Here scipy computes the values on the CPU in float64, and the derivative
-in x is the density of the law, of which the function is the CDF.
+near a = x for a > 200. Here scipy computes the values on the CPU in float64. The derivative
+in x is the density of the distribution whose CDF the function is.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def _stirling_remainder(x: float) -> float:
 def log_gamma_ratio(a: float, b: float) -> float:
     """Return log Gamma(a + b) - log Gamma(a), a > 0, b >= 0, accurate for large a too.
 
-    A difference of two lgamma loses about log10(a) digits; this one loses none: by Stirling's
-    series (DLMF 5.11.1) where a is large, the leading terms cancelled by hand.
+    A difference of two lgamma loses about log10(a) digits. This function loses none: for large a
+    it uses Stirling's series (DLMF 5.11.1) with the leading terms cancelled by hand.
     """
     if a < STIRLING_FROM:
         return math.lgamma(a + b) - math.lgamma(a)
@@ -67,7 +67,8 @@ class _GammaInc(torch.autograd.Function):
 class _BetaInc(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: float, b: float, x: Tensor) -> Tensor:
-        ctx.a, ctx.b = a, b
+        ctx.a = a
+        ctx.b = b
         ctx.save_for_backward(x)
         return on_cpu(lambda v: scipy.special.betainc(a, b, v), x)
 

@@ -55,12 +55,12 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def write_png(figure: Figure, path: Path) -> None:
-    """Write a figure as a small PNG file: beside first, then renamed.
+    """Write a figure as a small PNG file, whole or not at all.
 
     Raises:
         ZooError: another ending, no such folder, or a disk that refuses.
     """
     check_png(path)
     content = encoded(rendered(figure))
-    with replacing(path) as beside:
-        beside.write_bytes(content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""One look for every picture: colours that the colour-blind can tell apart, light axes.
+"""One style for all pictures: colours that the colour-blind can distinguish, light axes.
 
 Figures are matplotlib.figure.Figure, never pyplot's: no global state, no window.
 """

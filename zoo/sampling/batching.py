@@ -1,9 +1,9 @@
-"""Networks evaluated in batches of one fixed size, so that a sample's bits are its own.
+"""Networks evaluated in batches of one fixed size, so that a sample does not depend on its batch.
 
 A matrix product on the CPU sums in another order for another number of rows: the same sample
-has other last bits in a batch of 6 than in one of 64, and an ODE carries them along. For a fixed
-number of rows a row's result depends on that row alone, wherever it stands and whatever stands
-beside it. So every evaluation is cut into tiles of one size, the last one filled up.
+has other last bits in a batch of 6 than in one of 64, and the ODE amplifies them. For a fixed
+number of rows, the result of a row depends neither on its position nor on the other rows. So every
+evaluation is cut into batches of one size, and the last one is padded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Networks of half precision, given states and times in float32."""
+"""Networks of half precision, with states and times in float32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def shown_dtype(dtype: torch.dtype) -> torch.dtype:
 def autocast_predict(predict: Predict, dtype: torch.dtype) -> Predict:
     """Return `predict` with its products in `dtype`, and all that is not a product in float32.
 
-    A bfloat16 distinguishes times to 0.4 %, a float16 ends at 65,504, where gravity's starting
+    A bfloat16 resolves times to 0.4 %, a float16 ends at 65,504, where gravity's starting
     points do not: levels and preconditioning are computed from float32, by torch.autocast.
     """
     if dtype not in HALVES:

@@ -119,7 +119,7 @@ def _less(path: str, text: str, parts: set[str]) -> str:
         return ""
     if path.endswith("__init__.py"):
         head, *hooks = text.split(_HOOK)
-        dropped = tuple(f"def {KINDS[PARTS[part]]}(" for part in others)
+        dropped = tuple(f"def {KINDS[PARTS[part]].hook}(" for part in others)
         return _HOOK.join([head, *(h for h in hooks if not h.startswith(dropped))]).rstrip() + "\n"
     dropped = tuple(f"- `src/zoo_changeme/{part}.py`" for part in others)
     return "".join(line for line in text.splitlines(True) if not line.startswith(dropped))

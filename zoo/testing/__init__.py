@@ -1,4 +1,4 @@
-"""Conformance checks: what every component promises, proved on a third party's as on the zoo's.
+"""Conformance checks: the laws that every component has to satisfy, of plugins and of the zoo.
 
     import pytest
     from zoo.testing import checks
@@ -8,11 +8,11 @@
         check()
 
 A check is a plain function without arguments, named like "yukawa-divergence-d2"; it returns
-nothing or raises CheckFailure, which says which law broke, by how much, and where. `zoo check
-PLUGIN` runs the same.
+nothing or raises CheckFailure, which says which law is broken, by how much, and where. `zoo check
+PLUGIN` runs the same checks.
 """
 
-from zoo.testing.failure import CheckFailure
+from zoo.errors import CheckFailure
 from zoo.testing.listing import Check, checks
 
 __all__ = ["Check", "CheckFailure", "checks"]

@@ -7,38 +7,38 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal
 from zoo.testing.numerics import times as log_times
 
 Method = Callable[[Tensor, Tensor, Tensor | float], Tensor]
 
 _BATCH = 5
-# Coordinates are looked at as images too, where they make one.
+# Shapes of images with as many coordinates.
 _IMAGES = {2: (1, 1, 2), 3072: (3, 32, 32)}
 
 
 def _inputs(kernel: FieldKernel) -> tuple[Tensor, Tensor, float]:
-    """Return (x_t, x_0, t) around the middle of all times."""
+    """Return (x_t, x_0, t) at the middle of the times, in log t."""
     t = float(log_times(kernel, 3)[1])
     x_0 = normal(_BATCH, kernel.dim) / 2
     return kernel.sample(x_0, t, generator(1)), x_0, t
 
 
 def require_shape(found: Tensor, shape: tuple[int, ...], what: str) -> None:
-    """Raise CheckFailure unless a result has its shape."""
+    """Raise CheckFailure unless a result has the expected shape."""
     if tuple(found.shape) != shape:
         raise CheckFailure(f"{what} has shape {tuple(found.shape)}; expected {shape}")
 
 
 def require_equal(found: Tensor, expected: Tensor, what: str, within: float = 1e-9) -> None:
-    """Raise CheckFailure unless two results agree, relative to the larger of 1 and their size."""
+    """Raise CheckFailure unless two results agree; errors are relative to max(1, |expected|)."""
     size = expected.abs().max().clamp(min=1.0) if expected.numel() else 1.0
     error = (found.double() - expected.double()).abs() / size
     worst = float(error.max()) if error.numel() else 0.0
     if not worst <= within:
-        raise CheckFailure(f"{what}: they differ by {worst:.3g}; expected {within:g} at most")
+        raise CheckFailure(f"{what} differ by {worst:.3g}; expected {within:g} at most")
 
 
 def _methods(kernel: FieldKernel, seed: int = 2) -> dict[str, Method]:
@@ -50,7 +50,7 @@ def _methods(kernel: FieldKernel, seed: int = 2) -> dict[str, Method]:
 
 
 def determinism(kernel: FieldKernel) -> None:
-    """One generator, one result; another, another; and torch's global state is left alone."""
+    """The generator determines the result, and torch's global state is neither used nor changed."""
     _, x_0, t = _inputs(kernel)
     before = torch.get_rng_state()
     first, again, other = (kernel.sample(x_0, t, generator(seed)) for seed in (3, 3, 4))
@@ -68,39 +68,39 @@ def determinism(kernel: FieldKernel) -> None:
 
 
 def shapes(kernel: FieldKernel) -> None:
-    """Flat vectors and images alike, in batches of any size, the empty one too."""
+    """Flat vectors and images give equal results, in batches of any size, also the empty batch."""
     x_t, x_0, t = _inputs(kernel)
     image = (-1, *_IMAGES.get(kernel.dim, (kernel.dim,)))
     for name, method in _methods(kernel).items():
-        whole = method(x_t, x_0, t)
-        require_shape(whole, (_BATCH,) if name == "log_density" else tuple(x_0.shape), name)
+        expected = method(x_t, x_0, t)
+        require_shape(expected, (_BATCH,) if name == "log_density" else tuple(x_0.shape), name)
         as_image = method(x_t.reshape(image), x_0.reshape(image), t)
-        expected = whole if name == "log_density" else whole.reshape(image)
-        require_shape(as_image, tuple(expected.shape), f"{name} of images")
-        require_equal(as_image, expected, f"{name} of images beside that of the same flat vectors")
+        reshaped = expected if name == "log_density" else expected.reshape(image)
+        require_shape(as_image, tuple(reshaped.shape), f"{name} of images")
+        require_equal(as_image, reshaped, f"{name} of images and of the same flat vectors")
         none = method(x_t[:0], x_0[:0], t)
-        require_shape(none, tuple(whole[:0].shape), f"{name} of an empty batch")
+        require_shape(none, tuple(expected[:0].shape), f"{name} of an empty batch")
         if name != "sample":
             parts = torch.cat([method(x_t[:2], x_0[:2], t), method(x_t[2:], x_0[2:], t)])
-            require_equal(parts, whole, f"{name} of a batch beside that of its halves")
+            require_equal(parts, expected, f"{name} of a batch and of its halves")
 
 
 def times(kernel: FieldKernel) -> None:
-    """A number, a tensor of one and one time per sample are the same time."""
+    """A number, a 0-d tensor and one time per sample give equal results."""
     x_t, x_0, t = _inputs(kernel)
     each = torch.full((_BATCH,), t, dtype=torch.float64)
     for name, method in _methods(kernel).items():
         expected = method(x_t, x_0, t)
-        for way, time in (("0-d", each[0]), ("(B,)", each)):
+        for shape, time in (("0-d", each[0]), ("(B,)", each)):
             found = method(x_t, x_0, time)
-            require_shape(found, tuple(expected.shape), f"{name} at a time of shape {way}")
-            require_equal(found, expected, f"{name} at a time of shape {way} beside a number")
+            require_shape(found, tuple(expected.shape), f"{name} at a time of shape {shape}")
+            require_equal(found, expected, f"{name} at a time of shape {shape} and at a number")
     several = log_times(kernel, _BATCH)
     for name in ("log_density", "velocity"):
         method = getattr(kernel, name)
         mixed = method(x_t, x_0, several)
         alone = [method(x_t[i : i + 1], x_0[i : i + 1], float(several[i])) for i in range(_BATCH)]
-        require_equal(mixed, torch.cat(alone), f"{name} at five times beside each alone")
+        require_equal(mixed, torch.cat(alone), f"{name} at five times and at each time alone")
 
 
 def dtypes(kernel: FieldKernel) -> None:
@@ -118,4 +118,4 @@ def dtypes(kernel: FieldKernel) -> None:
                     )
                 if name != "sample":
                     within = 1e-3 if dtype == torch.float32 else 1e-9
-                    require_equal(out.cpu(), exact, f"{name} in {dtype} beside float64", within)
+                    require_equal(out.cpu(), exact, f"{name} in {dtype} and in float64", within)

@@ -1,4 +1,4 @@
-"""What a kernel declares of itself: that its path is affine, that its law is Gaussian."""
+"""The declarations of a kernel: an affine path, a Gaussian distribution."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 
 import torch
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, over
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import normal, times
 
-# Relative step of the derivatives of alpha and sigma, and errors allowed.
-_STEP, _VELOCITY_WITHIN, _DENSITY_WITHIN = 1e-4, 1e-4, 1e-6
+# Relative step of the derivatives of alpha and sigma, and tolerances.
+_STEP = 1e-4
+_VELOCITY_WITHIN = 1e-4
+_DENSITY_WITHIN = 1e-6
 
 
 def declarations(kernel: FieldKernel) -> None:
@@ -23,7 +25,7 @@ def declarations(kernel: FieldKernel) -> None:
 
 
 def affine_path(kernel: FieldKernel) -> None:
-    """V = (sigma'/sigma) (x_t - alpha x_0) + alpha' x_0 with (alpha, sigma) = marginal(t)."""
+    """Velocities are (sigma'/sigma) (x_t - alpha x_0) + alpha' x_0 as `marginal` says."""
     t = times(kernel, 5)[1:-1]
     (alpha, sigma), before, after = (
         kernel.marginal(t * factor) for factor in (1, 1 - _STEP, 1 + _STEP)

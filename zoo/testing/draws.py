@@ -1,4 +1,4 @@
-"""Whether samples follow the law that they are said to follow."""
+"""Whether samples follow the distribution of the kernel."""
 
 from __future__ import annotations
 
@@ -9,39 +9,46 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, IsotropicKernel, KernelPrior
 from zoo.models.exact import exact
 from zoo.models.exact.pairs import elements_per_source
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import (
     SIGMAS,
     RungeKutta,
     generator,
     normal,
-    require_same_law,
+    require_same_distribution,
     require_uniform,
     require_zero_mean,
     rk4,
     times,
 )
 
-# Numbers per test, so that high dimension gets fewer draws, and bounds on the draws.
-_NUMBERS, _MOST, _LEAST = 2_000_000, 8_000, 400
-_MOVED_NUMBERS, _MOVED = 150_000, 2_000
-_SHARED_NUMBERS, _FEWEST, _FEW = 1_000, 120, 48
-# A law is moved from one of these noise levels to the other, in so many steps.
-_LEVELS, _MOVES = (0.1, 2.0), 8
-# The points' shares, and steps from t_max to t_min, about 13 nats of noise level.
-_SHARES, _STEPS = (1, 2, 3), 32
+# Random numbers per check, so that high dimension gets fewer draws; and bounds on the draws.
+_NUMBERS = 2_000_000
+_MAX_DRAWS = 8_000
+_MIN_DRAWS = 400
+_FEW_DRAWS = 48
+# The same for `transport`, from one of these noise levels to the other in so many steps.
+_TRANSPORT_NUMBERS = 150_000
+_TRANSPORT_MAX_DRAWS = 2_000
+_TRANSPORT_LEVELS = (0.1, 2.0)
+_TRANSPORT_STEPS = 8
+# The same for `shares`, with the weights of the points and the steps from t_max to t_min.
+_SHARES_NUMBERS = 1_000
+_SHARES_MIN_DRAWS = 120
+_WEIGHTS = (1, 2, 3)
+_SHARES_STEPS = 32
 
 
 def draws(dim: int) -> int:
-    """Return how many draws a test takes in this dimension."""
-    return max(_LEAST, min(_MOST, _NUMBERS // dim))
+    """Return the number of draws for a check in this dimension."""
+    return max(_MIN_DRAWS, min(_MAX_DRAWS, _NUMBERS // dim))
 
 
 def sampling(kernel: FieldKernel) -> None:
-    """Samples have the radius that psi says and no preferred direction; or the density's law."""
+    """Isotropic: the radius follows psi, the direction is uniform. Others: samples follow G_1."""
     zeros = torch.zeros(draws(kernel.dim), kernel.dim, dtype=torch.float64)
     x_0 = normal(1, kernel.dim, seed=5) / 2
     for i, t in enumerate(times(kernel, 2).tolist()):
@@ -50,14 +57,14 @@ def sampling(kernel: FieldKernel) -> None:
             x = kernel.sample(zeros + x_0, t, generator(i))
             obeys_density(x, partial(_log_density, kernel, x_0, t), where)
             continue
-        # Around the origin, so that a small radius is not lost beside x_0.
+        # Around the origin: x_0 + a small radius would lose digits of the radius.
         x = kernel.sample(zeros, t, generator(i))
         r = x.norm(dim=1)
         require_uniform(kernel.radial_cdf(r, t), f"psi(|x_t - x_0|) {where}")
-        share = x[:, 0] / r * math.sqrt(kernel.dim)
-        require_zero_mean(share, f"the direction of x_t - x_0 {where}")
-        require_zero_mean(share.square() - 1, f"d (u_1^2 - 1/d), u = (x_t - x_0) / r, {where}")
-        few = zeros[:_FEW]
+        u = x[:, 0] / r * math.sqrt(kernel.dim)
+        require_zero_mean(u, f"the direction of x_t - x_0 {where}")
+        require_zero_mean(u.square() - 1, f"d (u_1^2 - 1/d), u = (x_t - x_0) / r, {where}")
+        few = zeros[:_FEW_DRAWS]
         moved = kernel.sample(few + x_0, t, generator(i)) - kernel.sample(few, t, generator(i))
         if not float((moved - x_0).abs().max()) <= 1e-6 * float(r.max() + x_0.norm()):
             raise CheckFailure(f"samples {where} do not move with x_0")
@@ -70,14 +77,14 @@ def _log_density(kernel: FieldKernel, x_0: Tensor, t: float, x: Tensor) -> Tenso
 def obeys_density(x: Tensor, log_density: Callable[[Tensor], Tensor], where: str) -> None:
     """Raise CheckFailure unless x (n, d) follows a density, by Stein's identity.
 
-    E[g . grad log p + div g] = 0 for any bounded smooth g: here y / (1 + |y|^2/d) as a whole, its
-    first and its last coordinate, and (1, 1, ...) / (1 + |y|^2/d), with y = (x - centre) / scale.
+    E[g . grad log p + div g] = 0 for any bounded smooth g. Here g is y / (1 + |y|^2/d), its first
+    coordinate, its last coordinate, or (1, 1, ...) / (1 + |y|^2/d), with y = (x - centre) / scale.
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         (score,) = torch.autograd.grad(log_density(x).sum(), x)
     x = x.detach()
-    # Centre and scale come from the other half: g must not depend on the points it is applied to.
+    # Centre and scale come from the other half, so that g is independent of its arguments.
     halves = [(x[::2], score[::2], x[1::2]), (x[1::2], score[1::2], x[::2])]
     sums = torch.cat([_stein(*half) for half in halves])
     for values, what in zip(sums.unbind(1), ("radius", "x[0]", "x[-1]", "mean"), strict=True):
@@ -89,7 +96,8 @@ def _stein(x: Tensor, score: Tensor, others: Tensor) -> Tensor:
     dim = x.shape[1]
     centre = others.median(dim=0).values
     scale = (others - centre).square().mean(dim=1).median().sqrt()
-    y, score = (x - centre) / scale, score * scale
+    y = (x - centre) / scale
+    score = score * scale
     square = y.square().mean(dim=1)
     damped = 1 + square
     whole = (y * score).sum(dim=1) / damped + dim / damped - 2 * square / damped.square()
@@ -102,41 +110,45 @@ def _stein(x: Tensor, score: Tensor, others: Tensor) -> Tensor:
 
 
 def transport(kernel: FieldKernel) -> None:
-    """Moved by v from one time to another, samples have the law of the other time."""
-    n = max(_FEW, min(_MOVED, _MOVED_NUMBERS // kernel.dim))
-    first, last = (float(kernel.time_at(level)) for level in _LEVELS)
+    """Samples of one time, moved along v to another time, follow its distribution."""
+    n = max(_FEW_DRAWS, min(_TRANSPORT_MAX_DRAWS, _TRANSPORT_NUMBERS // kernel.dim))
+    first, last = (float(kernel.time_at(level)) for level in _TRANSPORT_LEVELS)
     x_0 = torch.zeros(n, kernel.dim, dtype=torch.float64)
     x = kernel.sample(x_0, first, generator(6))
-    moved = rk4(lambda y, t: kernel.velocity(y, x_0, t), x, first, last, _MOVES)
+    moved = rk4(lambda y, t: kernel.velocity(y, x_0, t), x, first, last, _TRANSPORT_STEPS)
     what = f"samples moved by v from t = {first:.4g} to {last:.4g}: "
     r = moved.norm(dim=1)
     if isinstance(kernel, IsotropicKernel):
         require_uniform(kernel.radial_cdf(r, last), what + "psi(|x_t - x_0|)")
         return
     fresh = kernel.sample(x_0, last, generator(7))
-    require_same_law(r, fresh.norm(dim=1), what + "|x_t - x_0| beside fresh samples'")
+    require_same_distribution(r, fresh.norm(dim=1), what + "|x_t - x_0| and that of fresh samples")
     axis = normal(kernel.dim, seed=8)
-    require_same_law(moved @ axis, fresh @ axis, what + "x along an axis beside fresh samples'")
+    require_same_distribution(
+        moved @ axis, fresh @ axis, what + "x along an axis and that of fresh samples"
+    )
 
 
 def shares(kernel: FieldKernel) -> None:
-    """The exact field of three points carries the prior onto them in the right shares.
+    """The exact field of three weighted points maps the prior onto them, in these proportions.
 
-    In high dimension only where pairs go by their distance; others would take minutes.
+    In high dimension it runs only for kernels of the distance; others would take minutes.
     """
     if kernel.dim > 2 and elements_per_source(kernel) > 1:
         return
-    n = max(_SHARED_NUMBERS // kernel.dim, _FEWEST)
+    n = max(_SHARES_NUMBERS // kernel.dim, _SHARES_MIN_DRAWS)
     level = float(kernel.level(kernel.t_max))
     corners = normal(3, kernel.dim, seed=9)
-    # Small beside the noise at t_max, so that the prior may forget where they are.
+    # Much smaller than the noise at t_max, so that the prior does not depend on the points.
     size = min(1.0, level / 50)
     corners = corners / corners.norm(dim=1, keepdim=True) * size * math.sqrt(kernel.dim / 2)
-    data = torch.repeat_interleave(corners, torch.tensor(_SHARES), dim=0)
+    data = torch.repeat_interleave(corners, torch.tensor(_WEIGHTS), dim=0)
     model = exact(kernel, data, prior=KernelPrior(kernel), solver=RungeKutta())
     x = model.prior.sample(n, model.shape, generator(10))
     with torch.no_grad():
-        end = model.solver.integrate(model.flow(), x, kernel.t_max, kernel.t_min, steps=_STEPS)
+        end = model.solver.integrate(
+            model.flow(), x, kernel.t_max, kernel.t_min, steps=_SHARES_STEPS
+        )
     if not bool(end.isfinite().all()):
         raise CheckFailure("the exact field of three points leads to states that are not finite")
     distance, nearest = torch.cdist(end, corners).min(dim=1)
@@ -144,11 +156,11 @@ def shares(kernel: FieldKernel) -> None:
     landed = float((distance < 0.2 * apart).double().mean())
     if landed < 0.98:
         raise CheckFailure(
-            f"the exact field of three points carries {landed:.1%} of the prior to within a fifth "
-            "of their distance of one; expected nearly all"
+            f"the exact field of three points maps {landed:.1%} of the prior close to a point "
+            "(a fifth of their distance); expected at least 98 %"
         )
     counts = torch.bincount(nearest, minlength=3).double() / n
-    expected = torch.tensor(_SHARES, dtype=torch.float64) / sum(_SHARES)
+    expected = torch.tensor(_WEIGHTS, dtype=torch.float64) / sum(_WEIGHTS)
     allowed = SIGMAS * (expected * (1 - expected) / n).sqrt()
     if bool(((counts - expected).abs() > allowed).any()):
         found = ", ".join(f"{c:.3f}" for c in counts.tolist())

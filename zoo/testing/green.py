@@ -14,9 +14,9 @@ import math
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, IsotropicKernel
 from zoo.interfaces.radial import directions, log_shell
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import (
     generator,
     log_integral,
@@ -27,14 +27,15 @@ from zoo.testing.numerics import (
     times,
 )
 
-DIVERGENCE_WITHIN, MASS_WITHIN = 1e-8, 1e-6
+DIVERGENCE_WITHIN = 1e-8
+MASS_WITHIN = 1e-6
 # The trace of a Jacobian takes one backward pass per coordinate up to this dimension.
 _FULL_TRACE = 16
 _POINTS = 12
 
 
 def _points(kernel: FieldKernel) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (x_t, x_0, t): draws at all times, closer and farther than typical too."""
+    """Return (x_t, x_0, t): samples at all times, at 0.3, 1 and 3 times their distance from x_0."""
     t = times(kernel, _POINTS)
     x_0 = normal(_POINTS, kernel.dim) / 2
     with torch.no_grad():
@@ -44,20 +45,20 @@ def _points(kernel: FieldKernel) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _trace(velocity: Tensor, x: Tensor) -> Tensor:
-    """Return div v, (B,): exactly, or by random signs where these agree among each other."""
+    """Return div v, (B,), exactly; by random signs if three estimates agree to rounding."""
 
     def along(v: Tensor) -> Tensor:
         if not velocity.requires_grad:
             return torch.zeros(len(x), dtype=x.dtype)
-        (pulled,) = torch.autograd.grad(velocity, x, v, retain_graph=True, allow_unused=True)
-        return torch.zeros(len(x), dtype=x.dtype) if pulled is None else (pulled * v).sum(dim=1)
+        (product,) = torch.autograd.grad(velocity, x, v, retain_graph=True, allow_unused=True)
+        return torch.zeros(len(x), dtype=x.dtype) if product is None else (product * v).sum(dim=1)
 
     units = torch.eye(x.shape[1], dtype=x.dtype)
     if x.shape[1] > _FULL_TRACE:
         signs = normal(3, *x.shape, seed=2).sign()
-        guesses = torch.stack([along(s) for s in signs])
-        if bool((guesses.std(dim=0) <= 1e-12 * guesses[0].abs()).all()):
-            return guesses[0]
+        estimates = torch.stack([along(s) for s in signs])
+        if bool((estimates.std(dim=0) <= 1e-12 * estimates[0].abs()).all()):
+            return estimates[0]
     return torch.stack([along(unit.expand_as(x)) for unit in units]).sum(dim=0)
 
 
@@ -69,14 +70,15 @@ def _isotropic_divergence(kernel: IsotropicKernel, x: Tensor, x_0: Tensor, t: Te
     r = r.requires_grad_()
     along = (kernel.velocity(x_0 + r * u, x_0, t) * u).sum(dim=1)
     (slope,) = torch.autograd.grad(along.sum(), r)
-    spread: Tensor = slope[:, 0] + (kernel.dim - 1) * along / r[:, 0]
-    return spread
+    total: Tensor = slope[:, 0] + (kernel.dim - 1) * along / r[:, 0]
+    return total
 
 
 def divergence(kernel: FieldKernel) -> None:
-    """G has no divergence in (t, x) away from its source."""
+    """The divergence of G in (t, x) vanishes away from its source."""
     x, x_0, t = _points(kernel)
-    x, t = x.requires_grad_(), t.requires_grad_()
+    x.requires_grad_()
+    t.requires_grad_()
     with torch.enable_grad():
         log_g = kernel.log_density(x, x_0, t)
         velocity = kernel.velocity(x, x_0, t)
@@ -99,8 +101,8 @@ def divergence(kernel: FieldKernel) -> None:
 def mass(kernel: FieldKernel) -> None:
     """G_1 integrates to 1: along a ray for isotropic kernels, over the plane for others.
 
-    A law that is neither isotropic nor of two dimensions is not integrated; there mass follows
-    from the divergence and the concentration.
+    A kernel that is neither isotropic nor two-dimensional is not integrated. There the mass
+    follows from the divergence and the concentration.
     """
     if not isinstance(kernel, IsotropicKernel) and kernel.dim != 2:
         return
@@ -134,8 +136,8 @@ def _mass_along_a_ray(kernel: IsotropicKernel, x_0: Tensor, t: float, level: flo
 
     def shell(log_r: Tensor) -> Tensor:
         r = log_r.exp()
-        # Around 0, where a small radius keeps its digits; that G_1 depends on x_t - x_0 alone is
-        # part of being isotropic, and tested by `density`.
+        # Around 0, where a small radius keeps its digits. That G_1 depends on x_t - x_0 alone is
+        # tested by `density`.
         origin = torch.zeros(len(r), kernel.dim, dtype=torch.float64)
         return kernel.log_density(r[:, None] * u, origin, t) + log_shell(r, kernel.dim) + log_r
 

@@ -1,4 +1,4 @@
-"""Which checks a plugin gets. Nothing is imported or built before a check is called."""
+"""The checks of a plugin. Nothing is imported or built before a check is called."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.errors import CheckFailure, PluginError, ZooError, did_you_mean
 from zoo.hookspecs import Component
 from zoo.host import build
 from zoo.host.plugins import PluginRecord, describe_error, plugins
-from zoo.testing.failure import CheckFailure
 
 Check = Callable[[], None]
 Options = Mapping[str, Mapping[str, Any]]
@@ -39,6 +38,7 @@ KERNEL_LAWS = {
 PRIOR_LAWS = ("law", "normalisation", "agreement", "calls")
 NETWORK_LAWS = ("shapes", "samples", "gradient", "labels")
 SOLVER_LAWS = ("order", "interval", "trivial")
+FORMAT_LAWS = ("refusals", "inert")
 MODEL_LAWS = ("files", "samples")
 
 
@@ -58,7 +58,7 @@ def checks(plugin: str, *, options: Options | None = None) -> list[Check]:
     for name in options or {}:
         if name not in names:
             hint = did_you_mean(name, names)
-            raise ZooError(f"options for {name!r}: plugin {plugin!r} brings none such; {hint}")
+            raise ZooError(f"options for {name!r}: plugin {plugin!r} has no such component; {hint}")
     return [*_checks(record, options or {})]
 
 
@@ -74,7 +74,7 @@ def _record(plugin: str) -> PluginRecord:
 
 def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     def given(kind: str, component: Component) -> dict[str, Any]:
-        """Return the options of a component; the caller's go to the first kind of that name."""
+        """Return the options of a component; the caller's go to the first kind with its name."""
         kinds = [k for k, found in record.components.items() if component.name in _names(found)]
         mine = component.name in options and kinds[0] == kind
         return {**(options[component.name] if mine else component.example)}
@@ -104,6 +104,9 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     for solver in parts.get("solvers", ()):
         for law in SOLVER_LAWS:
             yield _check(f"{solver.name}-{law}", "solvers", law, builder("solvers", solver))
+    for reader in parts.get("formats", ()):
+        for law in FORMAT_LAWS:
+            yield _check(f"{reader.name}-format-{law}", "formats", law, builder("formats", reader))
     for folder in record.models:
         for law in MODEL_LAWS:
             name = f"{folder.name}-model-{law}"
@@ -120,7 +123,7 @@ def _prior(
     name: str,
     dim: int,
 ) -> Any:
-    """Return the prior for the plugin's kernel of its name, or its first, or a Gaussian one."""
+    """Return the prior for the plugin's kernel of its name, else for its first, else a Gaussian."""
     build_kernel = kernels.get(name) or next(iter(kernels.values()), None)
     if build_kernel is None:
         return build_prior(import_module("zoo.testing.reference").ReferenceKernel(dim=dim))

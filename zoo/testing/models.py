@@ -1,4 +1,4 @@
-"""What a model folder that a plugin brings promises: it is whole, and it draws."""
+"""Laws of model folders: the files are complete, and the model can be sampled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from zoo.errors import ZooError
+from zoo.errors import CheckFailure, ZooError
 from zoo.folder.read import CARD, read_config
 from zoo.host.requirements import check_requirements
 from zoo.hub.access import Access
@@ -14,13 +14,13 @@ from zoo.models.load import load_folder
 from zoo.models.locate import resolve, weight_paths
 from zoo.sampling.arguments import classes_in_turn
 from zoo.testing.calls import require_equal, require_shape
-from zoo.testing.failure import CheckFailure
 
-_SAMPLES, _STEPS = 3, 2
+_SAMPLES = 3
+_STEPS = 2
 
 
 def files(folder: Path) -> None:
-    """config.json is sound, the weights are what it says, and there is a card; all is installed."""
+    """config.json is valid, its requirements are installed, the weights match, there is a card."""
     try:
         config = read_config(folder)
         check_requirements(config, folder.name)
@@ -29,11 +29,11 @@ def files(folder: Path) -> None:
     except ZooError as error:
         raise CheckFailure(str(error)) from error
     if not (folder / CARD).is_file():
-        raise CheckFailure(f"{folder / CARD} is missing, so that nobody is told what the model is")
+        raise CheckFailure(f"{folder / CARD} is missing: a model needs a card")
 
 
 def samples(folder: Path) -> None:
-    """It loads; samples are finite, and one seed gives the same ones whatever the batches."""
+    """The model loads; samples are finite and do not depend on the batch size."""
     try:
         model = load_folder(folder)
         labels = classes_in_turn(model.network.labels, _SAMPLES)
@@ -47,4 +47,4 @@ def samples(folder: Path) -> None:
     require_shape(whole, (_SAMPLES, *model.shape), "a batch of samples")
     if not bool(torch.isfinite(whole).all()):
         raise CheckFailure("samples are not finite")
-    require_equal(parts, whole, "samples drawn one by one beside those of one batch", 1e-3)
+    require_equal(parts, whole, "samples drawn one by one and in one batch", 1e-3)

@@ -1,4 +1,4 @@
-"""What a network promises: any batch, samples apart from each other, gradients, labels."""
+"""Laws of networks: any batch size, independent samples, gradients, labels."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.errors import CheckFailure, ZooError
 from zoo.interfaces import Network
 from zoo.sampling.arguments import classes_in_turn
 from zoo.testing.calls import require_equal, require_shape
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal
 from zoo.testing.reference import ReferenceKernel
 
 Factory = Callable[..., Network]
 
-# Tried in this order: a network need not take every shape.
+# Tried in this order: a network may refuse some shapes.
 _SHAPES = ((1, 8, 8), (3, 32, 32), (6,))
-_CLASSES, _BATCH = 3, 5
+_CLASSES = 3
+_BATCH = 5
 
 
 def _build(factory: Factory, **options: int) -> tuple[Network, tuple[int, ...]]:
-    """Return the network on the first shape that it takes, off its initial zeros, and the shape."""
+    """Return the network for the first shape that it takes, with noisy weights, and the shape."""
     refusals = []
     for shape in _SHAPES:
         kernel = ReferenceKernel(dim=torch.Size(shape).numel())
@@ -34,13 +34,13 @@ def _build(factory: Factory, **options: int) -> tuple[Network, tuple[int, ...]]:
         except ZooError as error:
             refusals.append(str(error))
             continue
-        _stir(network)
+        _perturb(network)
         return network, shape
     raise CheckFailure(f"it takes none of the shapes {_SHAPES}: {'; '.join(refusals)}")
 
 
-def _stir(network: Network) -> None:
-    """Add noise to all parameters: layers that start at zero hide what is behind them."""
+def _perturb(network: Network) -> None:
+    """Add noise to all parameters: a layer of zeros would hide the layers before it."""
     noise = generator(1)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -56,7 +56,7 @@ def _inputs(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def shapes(factory: Factory) -> None:
-    """The result keeps the shape and dtype of x_t for any batch, and is finite at all times."""
+    """The result has the shape and dtype of x_t for any batch size, and is finite at all times."""
     network, shape = _build(factory)
     network.eval()
     if network.predicts not in ("denoised", "field"):
@@ -68,24 +68,26 @@ def shapes(factory: Factory) -> None:
             require_shape(out, (count, *shape), f"the result for a batch of {count}")
             if out.dtype != x.dtype or not bool(out.isfinite().all()):
                 raise CheckFailure(f"the result is {out.dtype}, or not finite, for {x.dtype}")
-        alike = network(x, torch.full((_BATCH,), 0.7))
-        require_equal(network(x, torch.tensor(0.7)), alike, "a scalar t beside (B,)", 1e-5)
+        expected = network(x, torch.full((_BATCH,), 0.7))
+        require_equal(
+            network(x, torch.tensor(0.7)), expected, "a scalar t and t of shape (B,)", 1e-5
+        )
         fine = network.double()(x.double(), t.double())
         if fine.dtype != torch.float64:
             raise CheckFailure(f"in float64 the result is {fine.dtype}")
-        require_equal(out, fine, "float32 beside float64", 1e-2)
+        require_equal(out, fine, "float32 and float64", 1e-2)
 
 
 def samples(factory: Factory) -> None:
-    """A sample's result does not depend on its neighbours, nor on a repetition."""
+    """A result does not depend on the other samples of the batch, and repeats exactly."""
     network, shape = _build(factory)
     network.double().eval()
     x, t = (v.double() for v in _inputs(shape))
     with torch.no_grad():
-        together = network(x, t)
+        batch = network(x, t)
         alone = torch.cat([network(x[i : i + 1], t[i : i + 1]) for i in range(_BATCH)])
-        require_equal(alone, together, "samples alone beside the same in a batch", 1e-7)
-        require_equal(network(x, t), together, "a second call beside the first")
+        require_equal(alone, batch, "samples alone and in a batch", 1e-7)
+        require_equal(network(x, t), batch, "a first and a second call")
 
 
 def gradient(factory: Factory) -> None:
@@ -112,7 +114,7 @@ def gradient(factory: Factory) -> None:
 
 
 def labels(factory: Factory) -> None:
-    """Without classes labels are None; with classes they matter, and -1 is the same as none."""
+    """With classes, labels change the result, and -1 is the same as no label."""
     network, shape = _build(factory)
     x, t = _inputs(shape)
     if network.labels == 0:
@@ -132,8 +134,8 @@ def labels(factory: Factory) -> None:
         minus = network(x, t, torch.full((_BATCH,), -1))
         first = network(x, t, torch.zeros(_BATCH, dtype=torch.long))
         mixed = network(x, t, torch.tensor([-1, 0, -1, 0, -1]))
-    require_equal(minus, none, "labels of -1 beside no labels", 1e-5)
-    require_equal(mixed[1::2], first[1::2], "class 0 in a mixed batch beside class 0 for all", 1e-5)
-    require_equal(mixed[::2], none[::2], "-1 in a mixed batch beside no labels", 1e-5)
+    require_equal(minus, none, "labels of -1 and no labels", 1e-5)
+    require_equal(mixed[1::2], first[1::2], "class 0 in a mixed batch and class 0 for all", 1e-5)
+    require_equal(mixed[::2], none[::2], "-1 in a mixed batch and no labels", 1e-5)
     if torch.equal(first, none):
         raise CheckFailure("class 0 gives the same result as no class")

@@ -1,4 +1,4 @@
-"""Statistics and integrals that the checks need, and that no component provides itself."""
+"""Statistics, integrals and a solver, for the checks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, Flow, Solver, over
 from zoo.interfaces.solver import StepCallback
-from zoo.testing.failure import CheckFailure
 
 # Kolmogorov's D sqrt(n) exceeds this with probability 2e-5, a normal variable with 6e-7.
-KS_BOUND, SIGMAS = 2.4, 5.0
-_ANGLES, _BELOW_TOP, _PASSES = 128, 45.0, 3
-# Half widths in log r: 90 for one ray, less for a plane, where r^2 has to stay an honest number.
-_SPAN, _PLANE_SPAN = 90.0, 35.0
-# Noise level above which data of size 1 leave no trace.
+KS_BOUND = 2.4
+SIGMAS = 5.0
+_ANGLES = 128
+# An integral counts where the log of its integrand is at most this far below the maximum.
+_BELOW_TOP = 45.0
+_PASSES = 3
+# Half widths in log r: 90 along one ray, less in a plane, where r^2 must not overflow.
+_SPAN = 90.0
+_PLANE_SPAN = 35.0
+# Noise level above which data of size 1 have no influence.
 _FORGOTTEN = 1e3
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """Return a generator of the checks' own."""
+    """Return a new generator with this seed."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -40,14 +45,13 @@ def times(kernel: FieldKernel, count: int = 4) -> Tensor:
 
 
 def require_uniform(u: Tensor, what: str) -> None:
-    """Raise CheckFailure unless the numbers u (n,) look uniform on (0, 1): Kolmogorov-Smirnov."""
+    """Raise CheckFailure unless u (n,) is uniform on (0, 1) by the Kolmogorov-Smirnov test."""
     if not bool(u.isfinite().all()):
         raise CheckFailure(f"{what}: {int((~u.isfinite()).sum())} of {len(u)} are not finite")
     n = len(u)
     ordered = u.double().sort().values
     steps = torch.arange(n + 1, dtype=torch.float64) / n
-    above, below = steps[1:] - ordered, ordered - steps[:-1]
-    gap = torch.maximum(above, below)
+    gap = torch.maximum(steps[1:] - ordered, ordered - steps[:-1])
     worst = int(gap.argmax())
     if float(gap[worst]) * math.sqrt(n) > KS_BOUND:
         raise CheckFailure(
@@ -56,13 +60,13 @@ def require_uniform(u: Tensor, what: str) -> None:
         )
 
 
-def require_same_law(a: Tensor, b: Tensor, what: str) -> None:
-    """Raise CheckFailure unless samples (n,) and (m,) look alike: Kolmogorov-Smirnov."""
+def require_same_distribution(a: Tensor, b: Tensor, what: str) -> None:
+    """Raise CheckFailure unless a (n,) and b (m,) pass the two-sample Kolmogorov-Smirnov test."""
     if not bool(a.isfinite().all() & b.isfinite().all()):
         raise CheckFailure(f"{what}: not all finite")
     both = torch.cat([a, b]).sort().values
-    shares = [torch.searchsorted(s.sort().values, both, right=True) / len(s) for s in (a, b)]
-    gap = float((shares[0] - shares[1]).abs().max())
+    cdf_a, cdf_b = (torch.searchsorted(s.sort().values, both, right=True) / len(s) for s in (a, b))
+    gap = float((cdf_a - cdf_b).abs().max())
     allowed = KS_BOUND * math.sqrt(1 / len(a) + 1 / len(b))
     if gap > allowed:
         raise CheckFailure(
@@ -73,7 +77,8 @@ def require_same_law(a: Tensor, b: Tensor, what: str) -> None:
 
 def require_zero_mean(values: Tensor, what: str) -> None:
     """Raise CheckFailure if the mean of independent values (n,) is not 0 within 5 sigma."""
-    mean, error = float(values.mean()), float(values.std()) / math.sqrt(len(values))
+    mean = float(values.mean())
+    error = float(values.std()) / math.sqrt(len(values))
     if not abs(mean) <= SIGMAS * error + 1e-12:
         raise CheckFailure(
             f"{what}: mean {mean:.3g} instead of 0, {abs(mean) / max(error, 1e-300):.1f} standard "
@@ -89,18 +94,19 @@ def log_integral(
 ) -> float:
     """Return log of the integral of exp(log_integrand(u)) du over u in around +- span.
 
-    By the trapezoidal rule, which converges exponentially for a smooth integrand that has died
-    out at both ends: on the whole interval to find where it lives, then ever closer.
+    By the trapezoidal rule, which converges exponentially for a smooth integrand that vanishes at
+    both ends. The first pass covers the whole interval, the next ones only its support.
     """
     low, high = around - span, around + span
     for _ in range(_PASSES):
         u = torch.linspace(low, high, points, dtype=torch.float64)
         step = float(u[1] - u[0])
         values = log_integrand(u).nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
-        alive = (values > values.max() - _BELOW_TOP).nonzero()
-        if not len(alive):
+        support = (values > values.max() - _BELOW_TOP).nonzero()
+        if not len(support):
             return -math.inf
-        low, high = float(u[alive[0]]) - step, float(u[alive[-1]]) + step
+        low = float(u[support[0]]) - step
+        high = float(u[support[-1]]) + step
     return float(values.logsumexp(0)) + math.log(step)
 
 
@@ -143,10 +149,10 @@ def rk4(
 
 
 class RungeKutta(Solver):
-    """The checks' own solver, so that kernels are tested without a plugin that brings one.
+    """A Runge-Kutta solver for the checks, so that kernels are tested without a plugin of solvers.
 
-    Steps are equal in the log of the noise level, up to a level where data are forgotten: where
-    the level is infinite at t_max (flow matching) the data appear in a blink of t.
+    Steps are equal in the log of the noise level, which is clamped: for flow matching the level is
+    infinite at t_max.
     """
 
     order = 4

@@ -1,4 +1,4 @@
-"""What a prior promises: the kernel's law at T, a normalised density, samples that follow it."""
+"""Laws of priors: the kernel's distribution at T, a normalised density, samples that follow it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,37 @@ import math
 
 import torch
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import IsotropicKernel, PriorSampler
 from zoo.interfaces.radial import directions, log_shell
 from zoo.testing.calls import require_shape
 from zoo.testing.draws import draws, obeys_density
-from zoo.testing.failure import CheckFailure
 from zoo.testing.green import require_one
 from zoo.testing.numerics import (
     generator,
     log_integral,
     log_mass_of_plane,
     normal,
-    require_same_law,
+    require_same_distribution,
     require_uniform,
 )
 
 
 def law(prior: PriorSampler) -> None:
-    """x_T follows the kernel's law at t_max around the origin."""
+    """x_T follows the kernel's distribution at t_max around the origin."""
     kernel = prior.kernel
     x = prior.sample(draws(kernel.dim), (kernel.dim,), generator(1))
-    r, where = x.norm(dim=1), f"|x_T| beside the kernel's at T = {kernel.t_max:.4g}"
+    r = x.norm(dim=1)
+    where = f"|x_T| and that of the kernel at T = {kernel.t_max:.4g}"
     if isinstance(kernel, IsotropicKernel):
         require_uniform(kernel.radial_cdf(r, kernel.t_max), where)
         return
-    own = kernel.sample(torch.zeros_like(x), kernel.t_max, generator(2))
-    require_same_law(r, own.norm(dim=1), where)
+    expected = kernel.sample(torch.zeros_like(x), kernel.t_max, generator(2))
+    require_same_distribution(r, expected.norm(dim=1), where)
     axis = normal(kernel.dim, seed=3)
-    require_same_law(x @ axis, own @ axis, f"x_T along an axis, at T = {kernel.t_max:.4g}")
+    require_same_distribution(
+        x @ axis, expected @ axis, f"x_T along an axis, at T = {kernel.t_max:.4g}"
+    )
 
 
 def normalisation(prior: PriorSampler) -> None:
@@ -58,11 +61,11 @@ def normalisation(prior: PriorSampler) -> None:
 def agreement(prior: PriorSampler) -> None:
     """Samples follow log_density."""
     x = prior.sample(draws(prior.kernel.dim), (prior.kernel.dim,), generator(4))
-    obeys_density(x, prior.log_density, "x_T beside log_density")
+    obeys_density(x, prior.log_density, "x_T and log_density")
 
 
 def calls(prior: PriorSampler) -> None:
-    """Shapes and dtype; one generator, one result; torch's global state is left alone."""
+    """Shapes and dtype; the generator determines the result; torch's global state is not used."""
     dim = prior.kernel.dim
     before = torch.get_rng_state()
     first, again, other = (prior.sample(6, (dim,), generator(seed)) for seed in (5, 5, 6))

@@ -2,7 +2,7 @@
 
     log G_1 = log d_r psi - log S_d - (d - 1) log r,   v = -(d_t psi / d_r psi) (x_t - x_0) / r
 
-Source: kexue.fm/archives/9370, "reverse construction". Other kernels have no psi: nothing to test.
+Source: kexue.fm/archives/9370, "reverse construction". Kernels without psi pass these checks.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, IsotropicKernel
 from zoo.interfaces.radial import directions, log_shell
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal, times
 
 WITHIN = 1e-6
@@ -31,7 +31,8 @@ def _grid(kernel: IsotropicKernel) -> tuple[Tensor, Tensor, Tensor]:
 
 def _slopes(kernel: IsotropicKernel, r: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """Return (d_r psi, d_t psi), by autodiff."""
-    r, t = r.clone().requires_grad_(), t.clone().requires_grad_()
+    r = r.clone().requires_grad_()
+    t = t.clone().requires_grad_()
     with torch.enable_grad():
         psi = kernel.radial_cdf(r, t)
         by_r, by_t = torch.autograd.grad(psi.sum(), (r, t))
@@ -65,14 +66,14 @@ def quantiles(kernel: FieldKernel) -> None:
 def _at(kernel: IsotropicKernel, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return (x_t, x_0, u): points at distances r in random directions u."""
     x_0 = normal(len(r), kernel.dim) / 2
-    # A source no larger than the radius, or x_t - x_0 would lose the digits of r.
+    # The source is no larger than the radius: otherwise x_t - x_0 would lose digits of r.
     x_0 = x_0 * (r / x_0.norm(dim=1)).clamp(max=1.0)[:, None]
     u = directions(x_0, generator(4))
     return x_0 + r[:, None] * u, x_0, u
 
 
 def density(kernel: FieldKernel) -> None:
-    """log_density and radius_log_density are those of psi, whatever the direction."""
+    """log_density and radius_log_density are the derivatives of psi, in any direction."""
     if not isinstance(kernel, IsotropicKernel):
         return
     r, t, _ = _grid(kernel)
@@ -81,13 +82,14 @@ def density(kernel: FieldKernel) -> None:
     radius = kernel.radius_log_density(r, t)
     _require_close(radius, expected, one, "the log density of the radius", r, t)
     x_t, x_0, _ = _at(kernel, r)
-    found, shell = kernel.log_density(x_t, x_0, t), log_shell(r, kernel.dim)
-    # log_shell is of size d; its rounding is not the kernel's.
+    found = kernel.log_density(x_t, x_0, t)
+    # log_shell is of size d; the tolerance includes its rounding.
+    shell = log_shell(r, kernel.dim)
     _require_close(found, expected - shell, one + shell.abs(), "log_density", r, t)
 
 
 def velocity(kernel: FieldKernel) -> None:
-    """The velocity points along x_t - x_0 and keeps psi constant: mass flows with the points."""
+    """The velocity points along x_t - x_0 and keeps psi constant, so mass is conserved."""
     if not isinstance(kernel, IsotropicKernel):
         return
     r, t, _ = _grid(kernel)

@@ -1,4 +1,4 @@
-"""A Gaussian kernel with everything in closed form: what networks and solvers are tested on."""
+"""A Gaussian kernel in closed form, on which networks and solvers are tested."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.interfaces import FieldKernel, over, randn
 
-# The variance of the data N(0, VARIANCE I) that the reference flow is for.
+# The data of the reference flow are N(0, VARIANCE I).
 VARIANCE = 0.25
 
 
@@ -22,17 +22,17 @@ class ReferenceKernel(FieldKernel):
     def __init__(self, *, dim: int) -> None:
         super().__init__(dim=dim, t_min=0.002, t_max=80.0)
 
-    def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log N(x_t; x_0, t^2 I), shape (B,)."""
         t = torch.as_tensor(t).double()
         square = ((x_t - x_0) / over(t, x_t)).flatten(1).square().sum(dim=1)
         return (-square / 2 - self.dim * (0.5 * math.log(2 * math.pi) + t.log())).to(x_t.dtype)
 
-    def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
+    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return (x_t - x_0) / t, shape (B, *)."""
         return (x_t - x_0) / over(t, x_t)
 
-    def sample(
+    def _sample(
         self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw x_0 + t n, shape (B, *)."""

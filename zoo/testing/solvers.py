@@ -1,4 +1,4 @@
-"""What a solver promises, on data N(0, I/4) under Gaussian noise, whose flow map is known."""
+"""Laws of solvers, on data N(0, I/4) under Gaussian noise, whose flow map is known."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import Flow, GridSolver, Solver
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import normal
 from zoo.testing.reference import VARIANCE, ReferenceKernel, denoiser, flow_map
 
 KERNEL = ReferenceKernel(dim=4)
 _ENDS = {"down": (80.0, 0.002), "up": (0.002, 80.0)}
 _STEPS = (80, 160, 320)
-# Below this, relative, rounding hides the order.
+# Below this relative error, rounding hides the order.
 _ROUNDING = 1e-11
-_ORDER_SLACK, _ADAPTIVE_WITHIN = 0.3, 0.25
+_ORDER_SLACK = 0.3
+_ADAPTIVE_WITHIN = 0.25
 
 
 class RecordingFlow(Flow):
-    """The reference flow, which remembers the times at which it was evaluated."""
+    """The reference flow; it records the times at which it is evaluated."""
 
     def __init__(self) -> None:
         super().__init__(KERNEL, denoiser, dtype=torch.float64)
@@ -30,15 +31,15 @@ class RecordingFlow(Flow):
 
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return dx/dt, shape (B, *)."""
-        self._remember(t)
+        self._record(t)
         return super().field(x, t)
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t = x], shape (B, *)."""
-        self._remember(t)
+        self._record(t)
         return super().denoise(x, t)
 
-    def _remember(self, t: Tensor | float) -> None:
+    def _record(self, t: Tensor | float) -> None:
         self.times += torch.as_tensor(t).reshape(-1).tolist()
 
 
@@ -48,7 +49,8 @@ def _start(t: float) -> Tensor:
 
 def _run(solver: Solver, ends: tuple[float, float], steps: int) -> tuple[float, int]:
     """Return (largest relative error at the end, evaluations)."""
-    flow, x = RecordingFlow(), _start(ends[0])
+    flow = RecordingFlow()
+    x = _start(ends[0])
     exact = flow_map(x, *ends)
     with torch.no_grad():
         end = solver.integrate(flow, x, *ends, steps=steps)
@@ -67,15 +69,17 @@ def order(solver: Solver) -> None:
 
     A step of a `GridSolver` takes `stages` evaluations.
     """
-    for way, ends in _ENDS.items():
+    for direction, ends in _ENDS.items():
         runs = [_run(solver, ends, steps) for steps in _STEPS]
         errors = [error for error, _ in runs]
         if not all(math.isfinite(error) for error in errors):
-            raise CheckFailure(f"integrating {way}, the result is not finite")
+            raise CheckFailure(f"integrating {direction}, the result is not finite")
         if runs[-1][1] < 2 * runs[0][1]:
-            # Evaluations do not follow the steps: adaptive.
+            # Adaptive: the evaluations do not grow with the steps.
             if errors[-1] > _ADAPTIVE_WITHIN:
-                raise CheckFailure(f"integrating {way}, the relative error is {errors[-1]:.3g}")
+                raise CheckFailure(
+                    f"integrating {direction}, the relative error is {errors[-1]:.3g}"
+                )
             continue
         measured = [
             math.log2(coarse / fine) if fine > _ROUNDING else math.inf
@@ -83,7 +87,7 @@ def order(solver: Solver) -> None:
         ]
         if max(measured) < solver.order - _ORDER_SLACK:
             raise CheckFailure(
-                f"integrating {way}, the order measured is {max(measured):.2f} (errors "
+                f"integrating {direction}, the order measured is {max(measured):.2f} (errors "
                 f"{errors[0]:.3g} to {errors[-1]:.3g} for {_STEPS[0]} to {_STEPS[-1]} steps); "
                 f"declared {solver.order}"
             )
@@ -101,13 +105,13 @@ def interval(solver: Solver) -> None:
             if low < min(ends) * (1 - slack) or high > max(ends) * (1 + slack):
                 bad = low if low < min(ends) * (1 - slack) else high
                 raise CheckFailure(
-                    f"walking from {ends[0]:g} to {ends[1]:g} in {steps} steps, the field is "
+                    f"integrating from {ends[0]:g} to {ends[1]:g} in {steps} steps, the field is "
                     f"evaluated at t = {bad:.9g}"
                 )
 
 
 def trivial(solver: Solver) -> None:
-    """The start is left as it was, a walk of no length returns it, and walks repeat exactly."""
+    """`integrate` does not change x, repeats exactly, and returns x if t_from = t_to."""
     x = _start(80.0)
     before = x.clone()
     with torch.no_grad():

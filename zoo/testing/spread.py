@@ -1,4 +1,4 @@
-"""How far a kernel spreads: onto the data as t -> 0, and by how much at each time."""
+"""The spread of a kernel: it vanishes as t -> 0, and grows with t as `level` says."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 
 import torch
 
+from zoo.errors import CheckFailure
 from zoo.interfaces import FieldKernel, IsotropicKernel
-from zoo.testing.failure import CheckFailure
 from zoo.testing.numerics import generator, normal, spread_around, times
 
-# At t_min noise is below this, in units where data have size 1.
+# Upper bound of the noise at t_min, where data have size 1.
 AT_FIRST = 0.05
 _DRAWS = 256
 
 
 def concentration(kernel: FieldKernel) -> None:
-    """All mass falls onto the source as t -> 0: what is farther away than epsilon vanishes."""
+    """All mass concentrates at x_0 as t -> 0: the mass farther away than epsilon vanishes."""
     x_0 = normal(1, kernel.dim).expand(_DRAWS, -1) / 2
     medians = []
     for t in times(kernel, 5).tolist():
@@ -41,7 +41,7 @@ def concentration(kernel: FieldKernel) -> None:
 
 
 def levels(kernel: FieldKernel) -> None:
-    """level(t) grows, time_at inverts it, and it is the spread of what `sample` draws."""
+    """level(t) grows, time_at inverts it, and samples have this spread."""
     t = times(kernel, 9)
     level = kernel.level(t)
     if level.shape != t.shape or not bool((level.diff() > 0).all() & (level > 0).all()):

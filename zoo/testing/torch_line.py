@@ -1,4 +1,4 @@
-"""Listing what a plugin brings imports none of the heavy packages."""
+"""Listing the components of a plugin imports none of the heavy packages."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 
+from zoo.errors import CheckFailure
 from zoo.host.plugins import LIMIT_VARIABLE, PluginRecord
-from zoo.testing.failure import CheckFailure
 
 HEAVY = ("torch", "timm", "diffusers", "huggingface_hub", "scipy", "numpy", "matplotlib")
 _PROGRAM = """

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 
-WEIGHTS, ABOUT = "garments.safetensors", "garments.json"
-CLASSES, WIDTH = 10, 64
+WEIGHTS = "garments.safetensors"
+ABOUT = "garments.json"
+CLASSES = 10
+WIDTH = 64
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -23,7 +25,7 @@ def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class GarmentNet(nn.Module):
-    """Five convolutions, a mean over places (the features) and one linear layer (the classes)."""
+    """Five convolutions, a spatial mean (the features) and one linear layer (the classes)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class GarmentNet(nn.Module):
 
 @cache
 def about() -> dict[str, Any]:
-    """Return what garments.json says: sha256, accuracy, parameters, licence, training."""
+    """Return the content of garments.json: sha256, accuracy, parameters, licence, training."""
     text = (files(__package__) / ABOUT).read_text(encoding="utf-8")
     facts: dict[str, Any] = json.loads(text)
     return facts
@@ -59,7 +61,7 @@ def load_garment_net() -> GarmentNet:
     """Return the shipped classifier, in evaluation mode, float32.
 
     Raises:
-        ZooError: its weights are not the ones that garments.json names.
+        ZooError: the weights do not have the sha256 of garments.json.
     """
     raw = (files(__package__) / WEIGHTS).read_bytes()
     if hashlib.sha256(raw).hexdigest() != about()["sha256"]:

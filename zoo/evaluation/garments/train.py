@@ -21,12 +21,16 @@ from zoo.data.augment import flip
 from zoo.evaluation.garments.network import ABOUT, WEIGHTS, GarmentNet
 from zoo.folder.read import describe
 
-EPOCHS, BATCH, PEAK, DECAY, SEED = 6, 128, 6e-3, 2e-2, 0
+EPOCHS = 6
+BATCH = 128
+PEAK = 6e-3
+DECAY = 2e-2
+SEED = 0
 
 
 @torch.inference_mode()
 def accuracy(net: GarmentNet, data: Images) -> float:
-    """Return the share of `data` that `net` puts into its own class."""
+    """Return the fraction of `data` that `net` classifies correctly."""
     assert data.labels is not None
     parts = torch.split(torch.arange(len(data)), 500)
     found = torch.cat([net(data.batch(part)).argmax(dim=1) for part in parts])
@@ -56,7 +60,7 @@ def train(data: Images, epochs: int = EPOCHS) -> GarmentNet:
 
 
 def export(net: GarmentNet, test: Images, folder: Path, minutes: float) -> None:
-    """Write the weights in half precision, and what is to be known of them, into `folder`."""
+    """Write the weights in half precision, and garments.json about them, into `folder`."""
     halves = {
         key: value.half() if value.is_floating_point() else value
         for key, value in net.state_dict().items()

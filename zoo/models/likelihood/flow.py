@@ -42,6 +42,7 @@ class AugmentedKernel(FieldKernel):
         )
 
     log_density = velocity = sample = _refuse
+    _log_density = _velocity = _sample = _refuse
 
 
 class FlowWithDivergence(Flow):

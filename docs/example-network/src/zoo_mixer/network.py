@@ -1,4 +1,4 @@
-"""MLP-Mixer as a denoiser: patches exchange what they hold by an MLP across, then one along.
+"""MLP-Mixer as a denoiser: one MLP mixes across the patches, then one across their channels.
 
 Source: arXiv:2105.01601, section 2, with scale and shift by the noise level before each MLP.
 """
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo import ZooError
-from zoo.interfaces import FieldKernel
-from zoo.networks.precondition import FEATURES, Preconditioned
+from zoo.interfaces import FieldKernel, check_integer
+from zoo.networks import FEATURES, Preconditioned
 
 
 def perceptron(width: int, hidden: int) -> nn.Sequential:
@@ -50,7 +50,7 @@ class Mixer(nn.Module):
         self.blocks = nn.ModuleList(Block(patches, width) for _ in range(blocks))
 
     def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the shape of x, (B, C, H, W); features are (B, 3), labels are not looked at."""
+        """Return the shape of x, (B, C, H, W); features are (B, 3), labels are ignored."""
         del labels
         h = self.into(F.unfold(x, self.patch, stride=self.patch).transpose(1, 2)) + self.place
         embedding = F.silu(self.embed(features))
@@ -83,8 +83,7 @@ def mixer(
         ZooError: data that are no images, or an impossible option.
     """
     for name, size in (("patch", patch), ("width", width), ("blocks", blocks)):
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ZooError(f"mixer: {name} = {size!r}; expected a whole number of at least 1")
+        check_integer(f"mixer: {name}", size, 1)
     if len(shape) != 3 or shape[1] % patch or shape[2] % patch:
         raise ZooError(f"mixer: shape = {shape}; expected (C, H, W), H and W multiples of {patch}")
     return Preconditioned(Mixer(shape, patch, width, blocks), shape, kernel, sigma_data=sigma_data)

@@ -8,7 +8,7 @@ from zoo.interfaces import SelfSimilarKernel
 class YukawaKernel(SelfSimilarKernel):
     """The radius follows a Gamma law of shape 2 and scale t; all else follows from that."""
 
-    random_level = False  # no heavy tail: t alone tells a network how far points have moved
+    random_level = False  # no heavy tail: t determines the noise level of a sample well
 
     def unit_cdf(self, rho: torch.Tensor) -> torch.Tensor:
         """Return P(2, rho) = 1 - (1 + rho) e^-rho, the regularised incomplete gamma function."""

@@ -30,3 +30,10 @@ def zoo_solvers() -> list[Component]:
     """Bring the solver."""
     target = "zoo_changeme.solver:ChangemeSolver"
     return [Component("changeme", target, "midpoint in log t, order 2")]
+
+
+@hookimpl
+def zoo_formats() -> list[Component]:
+    """Bring the format."""
+    target = "zoo_changeme.format:ChangemeFormat"
+    return [Component("changeme", target, "an mlp's weights, .npz")]

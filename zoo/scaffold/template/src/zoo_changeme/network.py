@@ -2,13 +2,12 @@
 
 import torch
 from torch import Tensor, nn
-from zoo import ZooError
-from zoo.interfaces import FieldKernel
-from zoo.networks.precondition import FEATURES, Preconditioned
+from zoo.interfaces import FieldKernel, check_integer
+from zoo.networks import FEATURES, Preconditioned
 
 
 class Backbone(nn.Module):
-    """Two hidden layers that see the noise level beside the data."""
+    """Two hidden layers that see the data and the noise level."""
 
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
@@ -35,6 +34,5 @@ def build(shape: tuple[int, ...], kernel: FieldKernel, *, width: int = 128) -> P
     Raises:
         ZooError: an impossible width.
     """
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise ZooError(f"width = {width!r}; expected a whole number of at least 1")
+    check_integer("width", width, 1)
     return Preconditioned(Backbone(kernel.dim, width), shape, kernel)

@@ -1,0 +1,161 @@
+"""Networks of EDM, PFGM++, PFGM and score SDE in a user's own file, as models of the zoo.
+
+A network snapshot of EDM or PFGM++ (.pkl), {"ema": network, ...}; the state of such a network alone
+(.pt, .pth, .safetensors); a checkpoint of score SDE or PFGM (.pth): zoo_songunet.checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.formats import Inert, attributes, class_name, read_data, state_dict, state_of, unwrapped
+from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Part, SolverPart
+from zoo_songunet.architecture import architecture
+from zoo_songunet.checkpoint import averaged, is_checkpoint, renamed
+from zoo_songunet.trained import trained_as
+
+# EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
+_SIGMA_MIN, _SIGMA_MAX, _SIGMA_DATA = 0.002, 80.0, 0.5
+_STEPS_SMALL, _STEPS_LARGE, _SMALL_SIDE = 18, 40, 32
+_REFERENCE_LICENCE = "cc-by-nc-sa-4.0"
+_PRECONDITIONED = "EDMPrecond"
+_LARGEST_SIDE = 2**14
+# Classes that carry their own source, and the dictionary that they keep their options in.
+DESCRIBED = r"dnnlib\.|torch_utils\.persistence$"
+_SUFFIXES = frozenset({"", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"})
+
+
+class SongUNetFormat(Format):
+    """DDPM++ and NCSN++ networks of EDM, PFGM++, PFGM and score SDE, one file each.
+
+    Args:
+        D: of PFGM++, where the file does not tell it; None for EDM's Gaussian kernel.
+        side: of the images in pixels, which checkpoints of score SDE and PFGM do not tell.
+
+    Raises:
+        ZooError: an impossible side or D.
+    """
+
+    def __init__(self, *, D: float | None = None, side: int | None = None) -> None:
+        if side is not None and not (isinstance(side, int) and 1 <= side <= _LARGEST_SIDE):
+            raise ZooError(f"side = {side}; expected a number of pixels up to {_LARGEST_SIDE}")
+        if D is not None and not (isinstance(D, int | float) and 0 < D < math.inf):
+            raise ZooError(f"D = {D}; expected a positive number")
+        self.degrees, self.side = D, side
+
+    def read(self, files: Files) -> Checkpoint | None:
+        """Return the model in one file; None for folders and repositories.
+
+        Raises:
+            ZooError: the file asks for more than data, or holds no network of this kind.
+        """
+        if files.file is None or Path(files.file).suffix.lower() not in _SUFFIXES:
+            return None
+        path = files.path(files.file)
+        found = read_data(path, DESCRIBED)
+        if is_checkpoint(found):
+            return self._checkpoint(found, str(path))
+        network = found.get("ema") if isinstance(found, dict) else found
+        if isinstance(network, Inert):
+            return self._snapshot(network, str(path))
+        return self._of(_plain(state_of(found, path)), str(path))
+
+    def _checkpoint(self, found: Mapping[str, Any], where: str) -> Checkpoint:
+        """Return the model in a checkpoint of score SDE or PFGM."""
+        if self.side is None:
+            raise ZooError(
+                f"{where} is of score SDE or PFGM and does not tell its images' side; say "
+                "--set side=32"
+            )
+        state = renamed(averaged(found, where), self.side, where)
+        network, shape = architecture(state, where)
+        return _model(state, shape, *trained_as(network, shape, state, where))
+
+    def _snapshot(self, network: Inert, where: str) -> Checkpoint:
+        """Return the model in a snapshot of EDM or PFGM++."""
+        values = attributes(network)
+        if values is None:
+            raise ZooError(f"{where} has no averaged network under 'ema'")
+        if (name := class_name(network)) != _PRECONDITIONED:
+            raise ZooError(
+                f"{where} holds a {name or 'network without a name'}; only {_PRECONDITIONED}, the "
+                "preconditioning of EDM and PFGM++, is known"
+            )
+        state = _plain(state_dict(network, where))
+        sigma_data = _number(values, "sigma_data") or _SIGMA_DATA
+        return self._of(state, where, _degrees(values), sigma_data, _REFERENCE_LICENCE)
+
+    def _of(
+        self,
+        state: dict[str, Tensor],
+        where: str,
+        degrees: float | None = None,
+        sigma_data: float = _SIGMA_DATA,
+        licence: str = "unknown",
+    ) -> Checkpoint:
+        """Return the model of a network of EDM, or of PFGM++ where D is known."""
+        network, shape = architecture(state, where)
+        if sigma_data != _SIGMA_DATA:
+            network = Part(network.use, {**network.options, "sigma_data": sigma_data})
+        noise = _kernel(degrees if self.degrees is None else self.degrees)
+        return _model(state, shape, network, noise, Part(noise.use), licence)
+
+
+def _kernel(degrees: float | None) -> Part:
+    if degrees is None:
+        return Part("gaussian", {"t_min": _SIGMA_MIN, "t_max": _SIGMA_MAX})
+    root = math.sqrt(degrees)
+    times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
+    return Part("pfgmpp", {"D": degrees, **times})
+
+
+def _model(
+    state: Mapping[str, Tensor],
+    shape: tuple[int, int, int],
+    network: Part,
+    kernel: Part,
+    prior: Part,
+    licence: str = "unknown",
+) -> Checkpoint:
+    steps = _STEPS_SMALL if shape[1] <= _SMALL_SIDE else _STEPS_LARGE
+    config = Config(
+        format=1,
+        data=Data(shape, labels=network.options.get("labels", 0)),
+        kernel=kernel,
+        prior=prior,
+        network=network,
+        solver=SolverPart("heun", steps=steps),
+    )
+    return Checkpoint(config, {f"backbone.{n}": value for n, value in state.items()}, licence)
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the backbone's own names, without those of what it was wrapped into."""
+    return unwrapped(state, "model.")
+
+
+def _number(state: Mapping[str, Any], name: str) -> float | None:
+    value = state.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 < value < math.inf else None
+
+
+def _degrees(state: Mapping[str, Any]) -> float | None:
+    """Return PFGM++'s D where the wrapper keeps it, among its attributes or its options."""
+    options = state.get("_init_kwargs")
+    options = options.items if isinstance(options, Inert) else options
+    for place in (state, options if isinstance(options, Mapping) else {}):
+        off = [
+            k for k, v in place.items() if re.fullmatch(r"pfgm(_?pp|plusplus)?", str(k)) and not v
+        ]
+        if not off and (degrees := _number(place, "D")) is not None:
+            return degrees
+    return None

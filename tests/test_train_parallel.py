@@ -1,0 +1,123 @@
+"""Several processes make the steps of one, whichever way network and optimiser lie in them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from test_train import begin, recipe
+from torch import nn
+
+from zoo.errors import ZooError
+from zoo.sampling.distributed import connect
+from zoo.training import checkpoint
+from zoo.training.parallel import blocks
+from zoo.training.plan import make_plan
+from zoo.training.start import start
+from zoo.training.trainer import CHECKPOINT
+
+STEPS = 3
+UNET = {"use": "unet", "width": 8, "blocks": 1, "labels": 10}
+# Muon orthogonalises in bfloat16, which makes a last digit of a sum one of a step.
+WITHIN = {"adamw": {"rtol": 1e-5, "atol": 2e-6}, "muon": {"rtol": 1e-4, "atol": 1e-4}}
+
+
+def options(**train):
+    return {"batch": 12, "images": 12 * STEPS, "warmup": 12, "clip": 0.1, "network": UNET, **train}
+
+
+def work(rank: int, size: int, port: int, folder: Path, train: dict, resume: bool) -> None:
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    os.environ |= dict(zip(names, map(str, (rank, rank, size, "127.0.0.1", port)), strict=True))
+    torch.set_num_threads(1)
+    with connect("cpu") as context:
+        plan = make_plan(recipe(**options(**train)), processes=size)
+        trainer = start(plan, folder, resume=resume, context=context)
+        trainer.run()
+        # What a process has of the optimiser's memory, in numbers.
+        states = getattr(trainer.optimizer, "optim", trainer.optimizer).state.values()
+        local = [getattr(v, "_local_tensor", v) for s in states for v in s.values()]
+        own = sum(v.numel() for v in local if isinstance(v, torch.Tensor) and v.ndim)
+        weights = trainer.parallel.state_dict()
+        torch.save((own, weights and weights["network"]), folder / f"{rank}.pt")
+
+
+def processes(size: int, folder: Path, *, resume: bool = False, **train) -> list[int]:
+    """Train in `size` processes; return how much of the optimiser's memory each has."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    torch.multiprocessing.spawn(work, (size, port, folder, train, resume), nprocs=size)
+    return [torch.load(folder / f"{rank}.pt")[0] for rank in range(size)]
+
+
+def assert_same_run(one: Path, other: Path, optimizer: str = "adamw") -> None:
+    a, b = (checkpoint.read(folder / CHECKPOINT) for folder in (one, other))
+    assert a["step"] == b["step"] == STEPS
+    for part in ("network", "ema"):
+        torch.testing.assert_close(a[part], b[part], **WITHIN[optimizer])
+    states = [{k: {**v} for k, v in s["optimizer"]["state"].items()} for s in (a, b)]
+    torch.testing.assert_close(*states, **WITHIN[optimizer])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_three_processes_make_the_steps_of_one(tmp_path, optimizer):
+    """Each has its own part of the optimiser's memory, and the checkpoint all of it."""
+    begin(tmp_path / "one", **options(optimizer=optimizer)).run()
+    own = processes(3, tmp_path / "three", optimizer=optimizer)
+    assert_same_run(tmp_path / "one", tmp_path / "three", optimizer)
+    state = checkpoint.read(tmp_path / "one" / CHECKPOINT)["optimizer"]["state"]
+    memory = [v for s in state.values() for v in s.values() if isinstance(v, torch.Tensor)]
+    assert sum(own) == sum(v.numel() for v in memory if v.ndim)
+    assert max(own) < 0.5 * sum(own)
+
+
+def test_two_processes_share_every_tensor_by_fsdp(tmp_path):
+    """The step, the averaged weights and the checkpoint are those of one process."""
+    begin(tmp_path / "one", **options()).run()
+    more = {"parallel": "fsdp", "accumulate": 2, "validate_every": 24, "samples_every": 36}
+    own = processes(2, tmp_path / "two", **more)
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    assert max(own) < 0.55 * sum(own)
+    assert (tmp_path / "two" / "samples" / "000003.png").is_file()
+    assert (tmp_path / "two" / "model-best" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("train", [{}, {"optimizer": "muon"}, {"parallel": "fsdp"}])
+def test_a_checkpoint_goes_on_in_another_number_of_processes(tmp_path, train):
+    plain = {k: v for k, v in train.items() if k != "parallel"}
+    begin(tmp_path / "one", **options(**plain)).run()
+    cut = begin(tmp_path / "cut", **options(**train))
+    cut.advance()
+    cut.save()
+    processes(2, tmp_path / "cut", resume=True, **train)
+    assert_same_run(tmp_path / "one", tmp_path / "cut", train.get("optimizer", "adamw"))
+    begin(tmp_path / "cut", resume=True, **options(**train)).run(pytest.fail)
+
+
+def test_gradients_are_scaled_to_the_norm_and_a_missing_one_is_left_out(tmp_path):
+    trainer = begin(tmp_path)
+    weight = trainer.network.backbone.out.weight
+    weight.grad = torch.full_like(weight, 2.0)
+    norm = trainer.parallel.clip(0.5)
+    assert float(norm) == pytest.approx(2 * weight.numel() ** 0.5)
+    assert float(weight.grad.norm()) == pytest.approx(0.5)
+    assert sum(p.grad is not None for p in trainer.network.parameters()) == 1
+
+
+def test_a_network_is_whole_block_by_block():
+    inner = nn.ModuleList([nn.Linear(2, 2), nn.SiLU()])
+    outer = nn.Module()
+    outer.inner, outer.alone = inner, nn.Linear(2, 2)
+    network = nn.Sequential(nn.Linear(2, 2), nn.ModuleDict({"outer": outer}))
+    assert blocks(network) == [inner[0], outer]
+
+
+@pytest.mark.parametrize("train", [{"optimizer": "muon"}, {"compile": True}])
+def test_what_needs_whole_tensors_does_not_go_with_fsdp(train):
+    with pytest.raises(ZooError, match=r'parallel = "fsdp" does not go with train\.(opt|com)'):
+        make_plan(recipe(parallel="fsdp", **train))

@@ -1,0 +1,121 @@
+"""Settings under which a model is measured, and samples drawn under one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from msgspec import structs
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.evaluation.budget import evaluations, steps_for
+from zoo.evaluation.perturb import NoisySolver, check_bits, check_noise, quantised
+from zoo.evaluation.report import Setting
+from zoo.models.model import FieldModel
+from zoo.models.sharded import sample_sharded
+from zoo.sampling.distributed import DistributedContext
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What to measure under each setting.
+
+    Attributes:
+        metrics: names, see zoo.evaluation.metrics.
+        samples: number of samples per seed.
+        seeds: one set of samples is drawn for each.
+    """
+
+    metrics: tuple[str, ...]
+    samples: int
+    seeds: tuple[int, ...]
+
+
+def model_setting(model: FieldModel, solver: str | None, steps: int | None) -> Setting:
+    """Return the model's own setting, with another solver or number of steps if they are given.
+
+    Raises:
+        ZooError: the solver is unknown, or none is given and the model's own has no name.
+    """
+    name = solver or (model.solver.part.use if model.solver.part else "")
+    if not name:
+        raise ZooError("the model's solver has no name; build it with zoo.solver(name, ...)")
+    count = model.steps if steps is None else steps
+    return Setting(name, count, evaluations(model, model.solver_called(name), count))
+
+
+def sweep(model: FieldModel, solvers: Sequence[str], budgets: Sequence[int]) -> list[Setting]:
+    """Return a setting per solver and budget, with the most steps that the budget (NFE) allows.
+
+    Raises:
+        ZooError: an unknown solver, or one that cannot keep to a number of evaluations.
+    """
+    settings = []
+    for name in solvers:
+        solver = model.solver_called(name)
+        for budget in budgets:
+            steps = steps_for(solver, budget)
+            settings.append(Setting(name, steps, evaluations(model, solver, steps)))
+    return [*dict.fromkeys(settings)]
+
+
+def perturbed(
+    settings: Sequence[Setting], noise: Sequence[float], bits: Sequence[int]
+) -> list[Setting]:
+    """Return each setting once per amount of noise and once per number of bits.
+
+    Raises:
+        ZooError: an amount or a number of bits is out of range.
+    """
+    for amount in noise:
+        check_noise(amount)
+    for number in bits:
+        check_bits(number)
+    noisy = [structs.replace(s, noise=amount) for s in settings for amount in noise]
+    return noisy + [structs.replace(s, bits=count) for s in settings for count in bits]
+
+
+def describe(setting: Setting, measurement: Measurement, classes: int = 0) -> str:
+    """Return one line about the samples that are drawn under a setting."""
+    perturbation = f", noise {setting.noise:g}" if setting.noise else ""
+    perturbation += f", weights of {setting.bits} bits" if setting.bits else ""
+    of_classes = f" of {classes} classes" if classes else ""
+    return (
+        f"{len(measurement.seeds)} x {measurement.samples:,} samples{of_classes} "
+        f"by {setting.solver}, {setting.steps} steps, {setting.nfe} evaluations{perturbation}"
+    )
+
+
+def draw_samples(
+    model: FieldModel,
+    setting: Setting,
+    measurement: Measurement,
+    context: DistributedContext,
+    *,
+    labels: Tensor | None = None,
+    guidance: float = 1.0,
+) -> Iterator[Tensor]:
+    """Yield one set of samples per seed, (n, *shape) each, in the first process; none in others.
+
+    Each process draws a part of every set; labels (n,) and guidance are as for `FieldModel.sample`.
+    """
+    solver = model.solver_called(setting.solver)
+    if setting.noise:
+        solver = NoisySolver(solver, setting.noise)
+    if setting.bits is not None:
+        model = quantised(model, setting.bits)
+    for seed in measurement.seeds:
+        samples = sample_sharded(
+            model,
+            context,
+            measurement.samples,
+            steps=setting.steps,
+            solver=solver,
+            seed=seed,
+            labels=labels,
+            guidance=guidance,
+            progress=context.is_main,
+        )
+        if samples is not None:
+            yield samples

@@ -1,1 +1,0 @@
-"""Models in the formats of other libraries, read as model folders of the zoo."""

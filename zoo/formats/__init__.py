@@ -1,0 +1,22 @@
+"""Checkpoints of other libraries: readers that run nothing, and the choice among the formats.
+
+A format is a component of the hook `zoo_formats` (zoo.interfaces.Format). Whatever it reads by the
+functions below comes as tensors, plain containers and inert records.
+"""
+
+from zoo.formats.modules import attributes, class_name, state_dict
+from zoo.formats.torch_file import read_tensors, read_torch, state_of, unwrapped
+from zoo.formats.unpickler import Inert, read_data, read_pickle
+
+__all__ = [
+    "Inert",
+    "attributes",
+    "class_name",
+    "read_data",
+    "read_pickle",
+    "read_tensors",
+    "read_torch",
+    "state_dict",
+    "state_of",
+    "unwrapped",
+]

@@ -1,0 +1,62 @@
+"""`zoo convert`: a checkpoint of another library becomes a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zoo.config.model import Config
+from zoo.errors import ZooError
+from zoo.folder.adopt import write_checkpoint
+from zoo.folder.card import LICENCE
+from zoo.folder.formats import read_checkpoint
+from zoo.folder.weights import network_with
+from zoo.formats.files import LocalFiles
+from zoo.host.build import kernel_of, network_of, prior_of, solver_of
+
+
+def convert(
+    file: str | Path,
+    out: str | Path,
+    *,
+    format: str | None = None,
+    licence: str | None = None,
+    **options: Any,
+) -> Path:
+    """Write the model in a checkpoint of another library as a model folder, and return its path.
+
+    Every installed format is asked (`zoo.components("formats")`). The checkpoint is read as data:
+    nothing in it is run.
+
+    Args:
+        file: a file, or a folder of files that belong together.
+        out: the folder to write.
+        format: the name of the format, needed only where two know the file.
+        licence: of the weights, an identifier of the Hub; None for what the checkpoint says.
+        options: of the format, such as D=128: `zoo components formats NAME` explains them.
+
+    Raises:
+        ZooError: no format knows the file, or the one that does refuses it; an argument is wrong;
+            the folder cannot be written.
+    """
+    source, folder = Path(file).expanduser(), Path(out).expanduser()
+    if licence is not None and not LICENCE.fullmatch(licence):
+        raise ZooError(f"licence = {licence!r}; expected one word of the Hub's, such as cc-by-4.0")
+    files = LocalFiles(source)
+    checkpoint = read_checkpoint(files, options, format=format)
+    tensors = checkpoint.load()
+    _check(checkpoint.config, tensors, str(source))
+    checkpoint = replace(checkpoint, tensors=tensors)
+    return write_checkpoint(files, checkpoint, folder, licence=licence)
+
+
+def _check(config: Config, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise ZooError unless the parts can be built, and the tensors are the network's state."""
+    kernel = kernel_of(config.kernel, config.data.dim)
+    prior_of(config.prior, kernel)
+    solver_of(config.solver)
+    network_with(lambda: network_of(config.network, config.data.shape, kernel), tensors, where)

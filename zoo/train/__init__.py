@@ -1,1 +1,0 @@
-"""Training: `zoo train RECIPE`."""

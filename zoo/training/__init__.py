@@ -1,0 +1,1 @@
+"""Training: `zoo train` and `zoo.train`."""

@@ -1,0 +1,155 @@
+"""What one step trains on: a function of (seed, step) and of the position in the whole batch.
+
+Every process draws the noise of the whole batch from one seed and keeps its own shard. Noise is
+cheap compared with the network, and so two processes with half a batch each train on the same
+numbers as one process with the whole of it.
+
+The network learns E[target | x_t]. One sample's x_0 (or velocity) has that mean. The average over
+a reference batch of n images, weighted by the posterior p(x_0 | x_t), has nearly the same mean and
+less variance; with the whole data set as reference it is the exact field (zoo.exact).
+Source: stable target field, arXiv:2302.00670, eq. 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.config.recipe import Recipe
+from zoo.data import Images
+from zoo.data.augment import flip, geometric
+from zoo.interfaces import FieldKernel, Network
+from zoo.interfaces.network import Predicts
+from zoo.models.exact.network import ExactDenoiser, ExactField
+from zoo.sampling.rng import seed_for
+from zoo.training.noise import NoiseDistribution
+
+
+def step_seed(seed: int, step: int, stream: int = 0) -> int:
+    """Return a seed of its own for each (seed, step, stream); step -1 is before the first."""
+    return seed_for(seed, step + 1, stream)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples to train on.
+
+    Attributes:
+        x_t: noised data, (B, *shape).
+        t: times, (B,).
+        target: x_0 or the conditional velocity, (B, *shape).
+        labels: class numbers, -1 where hidden, (B,); or None.
+        augment: how the images were augmented, (B, zoo.data.augment.LABELS); or None.
+    """
+
+    x_t: Tensor
+    t: Tensor
+    target: Tensor
+    labels: Tensor | None = None
+    augment: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        labels, augment = (None if c is None else c.to(device) for c in (self.labels, self.augment))
+        x_t, t, target = (c.to(device) for c in (self.x_t, self.t, self.target))
+        return Batch(x_t, t, target, labels, augment)
+
+    def split(self, parts: int) -> list[Batch]:
+        """Return the batch in so many equal parts, in order."""
+        columns = (self.x_t, self.t, self.target, self.labels, self.augment)
+        cut = [[None] * parts if c is None else c.chunk(parts) for c in columns]
+        return [Batch(*row) for row in zip(*cut, strict=True)]
+
+
+class BatchSampler:
+    """The batches of a run.
+
+    Args:
+        recipe: how batches are drawn.
+        data: the training images.
+        kernel: the field kernel.
+        network: its `predicts` names the target; its `labels` says whether it takes classes.
+        noise: the distribution of (x_t, t) given x_0.
+        device: where the batches go.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Images,
+        kernel: FieldKernel,
+        network: Network,
+        noise: NoiseDistribution,
+        device: torch.device,
+    ) -> None:
+        self.recipe, self.data, self.kernel, self.noise = recipe, data, kernel, noise
+        self.predicts = network.predicts
+        self.device = device
+        self.labelled = bool(network.labels) and data.labels is not None
+
+    def images(self) -> tuple[Tensor, Tensor]:
+        """Draw images, mirrored if the recipe says so, and return them with their numbers.
+
+        The first `batch` are to train on. With a reference batch there are more, and no image
+        is there twice.
+        """
+        plan = self.recipe.train
+        if plan.reference_batch is None:
+            indices = torch.randint(len(self.data), (plan.batch,))
+        else:
+            indices = torch.randperm(len(self.data))[: plan.reference_batch]
+        x = self.data.batch(indices).to(self.device)
+        return (flip(x) if self.recipe.data.flip else x), indices
+
+    def labels(self, indices: Tensor) -> Tensor | None:
+        """Return the labels of the images numbered `indices`, some hidden (-1) for guidance."""
+        if not self.labelled or self.data.labels is None:
+            return None
+        dropped = torch.rand(len(indices)) < self.recipe.train.label_dropout
+        return torch.where(dropped, -1, self.data.labels[indices]).to(self.device)
+
+    def batch(self, step: int, shard: slice) -> Batch:
+        """Return the samples of step number `step` (from 0) at the positions `shard`."""
+        torch.manual_seed(step_seed(self.recipe.train.seed, step))
+        plan = self.recipe.train
+        augment = None
+        images, indices = self.images()
+        x_0, labels = images[: plan.batch], self.labels(indices[: plan.batch])
+        if self.recipe.data.augment:
+            x_0, augment = geometric(x_0, self.recipe.data.augment)
+        x_t, t = self.noise.draw(self.kernel, x_0)
+        x_0, x_t, t = x_0[shard], x_t[shard], t[shard]
+        if plan.reference_batch is None:
+            target = single_target(self.kernel, self.predicts, x_t, t, x_0)
+        else:
+            target = stable_target(self.kernel, self.predicts, x_t, t, images)
+        labels, augment = (None if c is None else c[shard] for c in (labels, augment))
+        return Batch(x_t, t, target, labels, augment)
+
+
+def single_target(
+    kernel: FieldKernel, predicts: Predicts, x_t: Tensor, t: Tensor, x_0: Tensor
+) -> Tensor:
+    """Return x_0, or the conditional velocity, shape (B, *)."""
+    return x_0 if predicts == "denoised" else kernel.velocity(x_t, x_0, t)
+
+
+def stable_target(
+    kernel: FieldKernel, predicts: Predicts, x_t: Tensor, t: Tensor, reference: Tensor
+) -> Tensor:
+    """Return sum_i w_i x_i, or sum_i w_i v(x_t, x_i, t), with w = softmax_i log G_1(x_t, x_i, t).
+
+    Computed in float64: at small t squared distances have to be right to more than 1e-7.
+
+    Args:
+        kernel: the field kernel.
+        predicts: "denoised" for x_0, "field" for the velocity.
+        x_t: noised data, (B, *).
+        t: times, (B,).
+        reference: images x_i (n, *), those among them that x_t was made from.
+    """
+    exact = ExactDenoiser if predicts == "denoised" else ExactField
+    target: Tensor = exact(kernel, reference.double())(x_t.double(), t.double())
+    return target.to(x_t)

@@ -1,0 +1,160 @@
+"""From a recipe to a trained model: `zoo.train`, and what `zoo train` shares with it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import Tensor
+from tqdm import tqdm
+
+from zoo.config.recipe import Recipe, from_dict
+from zoo.data import Images
+from zoo.data.npz import from_arrays
+from zoo.errors import ZooError
+from zoo.models.load import load
+from zoo.models.model import FieldModel
+from zoo.sampling.distributed import DistributedContext, connect
+from zoo.training.export import MODEL, export
+from zoo.training.plan import Plan, make_plan
+from zoo.training.recipes import load_recipe
+from zoo.training.start import start
+from zoo.training.trainer import Trainer
+
+Arrays = ArrayLike | Tensor
+ARRAY = "array"
+
+
+def train(
+    recipe: str | Path | dict[str, Any] | Recipe,
+    *,
+    folder: str | Path | None = None,
+    data: str | Arrays | tuple[Arrays, Arrays] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    device: str = "cpu",
+) -> FieldModel:
+    """Train the model of a recipe and return it, as `zoo.load` returns what `zoo train` writes.
+
+        model = zoo.train("gravity-digits", folder="runs/digits")
+        model = zoo.train(recipe, data=(images, labels))
+
+    Args:
+        recipe: name of a bundled recipe, path of a .toml file or of a model's config.json, the
+            tables of a recipe as a dict, or a Recipe.
+        folder: of the run, which gets checkpoint.pt, log.jsonl and, at the end, model/. None: a
+            temporary folder, which is gone when the model is returned.
+        data: trains on this data set instead of the recipe's: a reference such as
+            "fashion-mnist" or "npz:PATH"; an array or tensor, vectors (N, d) or images
+            (N, H, W), (N, C, H, W) or (N, H, W, C), whole numbers in [0, 255] or real ones in
+            [-1, 1]; or (array, labels), labels (N,) class numbers from 0. A dict may then leave
+            out [data].
+        resume: go on from the last checkpoint in `folder`, exactly.
+        progress: show a progress bar, where standard error is a terminal.
+        device: "cpu", "cuda", "cuda:1", ...
+
+    Raises:
+        ZooError: the recipe, a part, the data or the folder is not there or does not fit.
+        KeyboardInterrupt: after Ctrl-C; the step under way is finished and saved.
+    """
+    if folder is None and resume:
+        raise ZooError("resume = True goes on with the run in a folder; name it with folder=")
+    with connect(device) as context, context.errors_from_main():
+        if folder is None and context.size > 1:
+            raise ZooError("processes that train together share a folder; name it with folder=")
+        plan = context.main_process_first(
+            lambda: make_plan(recipe_of(recipe, data), data_of(data), processes=context.size)
+        )
+        with TemporaryDirectory() if folder is None else nullcontext(folder) as place:
+            trainer = run_plan(plan, Path(place), context, resume=resume, progress=progress)
+            if context.is_main:
+                export(trainer)
+            return context.main_process_first(
+                lambda: load(Path(place) / MODEL, device=context.device)
+            )
+
+
+def recipe_of(recipe: str | Path | dict[str, Any] | Recipe, data: Any = None) -> Recipe:
+    """Return the recipe of a name, a path or a dict, or the Recipe itself."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, dict):
+        return load_recipe(recipe)
+    if data is not None:
+        recipe = {**recipe, "data": {"use": ARRAY, **recipe.get("data", {})}}
+    return from_dict(recipe, "recipe")
+
+
+def data_of(data: str | Arrays | tuple[Arrays, Arrays] | None) -> str | Images | None:
+    """Return an array, or (array, labels), as a data set; a reference and None as they are."""
+    if data is None or isinstance(data, str):
+        return data
+    x, labels = data if isinstance(data, tuple) else (data, None)
+    return from_arrays(_numpy(x), None if labels is None else _numpy(labels), name=ARRAY)
+
+
+def _numpy(array: Arrays) -> np.ndarray[Any, Any]:
+    return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+
+
+def run_plan(
+    plan: Plan,
+    folder: Path,
+    context: DistributedContext,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> Trainer:
+    """Train to the end of the budget in `folder`; return the trainer.
+
+    Raises:
+        ZooError: as `start` and `Trainer.run`.
+        KeyboardInterrupt: after Ctrl-C; its message says at which step.
+    """
+    trainer = start(plan, folder, resume=resume, context=context)
+    batch = plan.recipe.train.batch
+    with tqdm(
+        total=trainer.steps * batch,
+        initial=trainer.step * batch,
+        unit="img",
+        unit_scale=True,
+        disable=None if progress and context.is_main else True,
+    ) as bar:
+
+        def show(step: int, loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.3f}", skipped=trainer.skipped, refresh=False)
+            bar.update(step * batch - bar.n)
+
+        with _interrupt_after_step(trainer):
+            trainer.run(show)
+    return trainer
+
+
+@contextmanager
+def _interrupt_after_step(trainer: Trainer) -> Iterator[None]:
+    """Let one Ctrl-C end the training after the step under way, and a second one at once.
+
+    Not where several processes train together, which would stop at different steps, nor outside
+    Python's main thread, where signals do not arrive.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if trainer.context.size > 1 or not in_main_thread:
+        yield
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        trainer.stopping = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

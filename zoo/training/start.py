@@ -1,0 +1,77 @@
+"""The beginning of a run, in a folder of its own or at its last checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo.errors import ZooError
+from zoo.folder.atomic import check_new
+from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
+from zoo.training import log
+from zoo.training.callbacks import BEST, SampleGrids, Validation
+from zoo.training.checkpoint import read
+from zoo.training.export import MODEL
+from zoo.training.plan import Plan
+from zoo.training.prepare import prepare
+from zoo.training.trainer import CHECKPOINT, Callback, Trainer
+
+
+def start(
+    plan: Plan,
+    folder: Path,
+    *,
+    resume: bool = False,
+    context: DistributedContext = SINGLE_PROCESS,
+) -> Trainer:
+    """Return the trainer in `folder`, at its first step or, resumed, at its last checkpoint.
+
+    A run that was stopped before its first checkpoint is resumed at its first step. Where several
+    processes train together, all of them have to call this.
+
+    Raises:
+        ZooError: a run is there already and `resume` is false, none is there and it is true, it is
+            of another recipe, the folder cannot be written, or what is to be written there is
+            something else already.
+    """
+    found = context.main_process_first(lambda: _prepare(plan, folder, resume, context))
+    trainer = trainer_of(plan, folder, context)
+    if found:
+        trainer.resume()
+    if plan.recipe.train.tensorboard and context.is_main:
+        trainer.board = log.TensorBoard(folder, trainer.step)
+    if not found:
+        if context.is_main:
+            log.cut(folder, 0)
+        trainer.save()  # so that a disk that refuses says so now
+    return trainer
+
+
+def _prepare(plan: Plan, folder: Path, resume: bool, context: DistributedContext) -> bool:
+    """Make the folder, and the network ready for its first step; return whether a run is there."""
+    if resume and not folder.is_dir():
+        raise ZooError(f"there is no run in {folder} to go on with; begin one without --resume")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ZooError(f"cannot write into {folder}: {error.strerror}") from error
+    for name in (MODEL, BEST) if plan.held_out is not None else (MODEL,):
+        check_new(folder / name)
+    found = (folder / CHECKPOINT).exists()
+    if found and not resume and context.is_main:
+        at = read(folder / CHECKPOINT)["step"]
+        raise ZooError(f"{folder} holds a run at step {at}; go on with --resume or name another")
+    if not found:
+        prepare(plan.network, plan.data, plan.recipe.train.start)
+    return found
+
+
+def trainer_of(plan: Plan, folder: Path, context: DistributedContext = SINGLE_PROCESS) -> Trainer:
+    """Return the trainer at its first step; nothing is written before it saves or runs."""
+    train = plan.recipe.train
+    callbacks: list[Callback] = []
+    if plan.held_out is not None and train.validate_every:
+        callbacks.append(Validation(plan.held_out, train.validate_every))
+    if train.samples_every:
+        callbacks.append(SampleGrids(train.samples_every))
+    parts = (plan.recipe, plan.data, plan.kernel, plan.network)
+    return Trainer(*parts, folder, context, callbacks)

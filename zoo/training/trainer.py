@@ -1,0 +1,293 @@
+"""The training loop. Step k depends on the recipe, the weights before it and (seed, k) alone.
+
+Nothing else is carried from step to step, so a run that was killed and resumed ends on the same
+bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from timm.scheduler import CosineLRScheduler
+from torch import Tensor
+
+from zoo.config.recipe import Recipe, differences, from_dict
+from zoo.data import Images
+from zoo.errors import ZooError, one_line
+from zoo.interfaces import FieldKernel, Network
+from zoo.numerics.memory import keep_freed_memory
+from zoo.sampling.distributed import DistributedContext
+from zoo.training import checkpoint, log
+from zoo.training.batch import Batch, BatchSampler, step_seed
+from zoo.training.noise import noise_distribution
+from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
+
+CHECKPOINT = "checkpoint.pt"
+# A run whose steps are all non-finite is lost: stop instead of burning its budget.
+_MAX_SKIPPED_IN_A_ROW = 50
+TIMED_STEPS = 20
+# The first ones also allocate, compile and fill caches.
+_WARMUP_STEPS = 5
+Progress = Callable[[int, float], None]
+
+
+class Callback(Protocol):
+    """Reads the averaged weights now and then, in the main process; it changes nothing of a run.
+
+    Attributes:
+        every: images between two calls; there is one more at the end.
+    """
+
+    every: int
+
+    def on_step(self, trainer: Trainer) -> None:
+        """Act after a step, before its checkpoint; a resumed run repeats what came after it."""
+
+
+def is_due(every: int, step: int, steps: int, batch: int) -> bool:
+    """Return whether step number `step` (from 1) passes a multiple of `every`, or is the last."""
+    return step == steps or step * batch // every > (step - 1) * batch // every
+
+
+class Trainer:
+    """One training run in one folder: network, optimiser, EMA, checkpoints and log.
+
+    Where several processes train together, all of them have to make it and call its methods.
+
+    Args:
+        recipe: what to train and for how long.
+        data: the training images.
+        kernel: the field kernel.
+        network: the network, trained in place; `averaged` is the averaged one.
+        folder: where checkpoint.pt and log.jsonl go.
+        context: the processes that train together, and the device of this one.
+        callbacks: called in the main process.
+
+    Attributes:
+        validation_loss: the last one, None before the first and where it was not finite.
+        best_loss: the least of them, at step `best_step`.
+        board: TensorBoard's log, which gets what log.jsonl gets; or None.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Images,
+        kernel: FieldKernel,
+        network: Network,
+        folder: Path,
+        context: DistributedContext,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        keep_freed_memory()
+        self.recipe, self.data, self.kernel = recipe, data, kernel
+        self.folder, self.context = folder, context
+        self.callbacks = callbacks
+        self.board: log.TensorBoard | None = None
+        plan = recipe.train
+        self.steps = math.ceil(plan.images / plan.batch)
+        self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
+        self.stopping = False  # set from outside: end after the step under way
+        self.validation_loss: float | None = None
+        self.best_loss: float | None = None
+        self.best_step = 0
+        noise = noise_distribution(kernel, plan.level_mean, plan.level_std)
+        self.batches = BatchSampler(recipe, data, kernel, network, noise, context.device)
+        self.parallel = self._parallel(network)
+        self.network, self.ema = self.parallel.network, self.parallel.ema
+        self.optimizer = self.parallel.optimizer
+        self.schedule = CosineLRScheduler(
+            self.optimizer,
+            t_initial=self.steps,
+            lr_min=plan.lr if plan.schedule == "constant" else plan.lr_min,
+            warmup_t=max(1, min(self.steps // 10, plan.warmup // plan.batch)),
+            warmup_lr_init=plan.lr_min,
+            t_in_epochs=False,
+        )
+
+    def _parallel(self, network: Network) -> SingleProcess:
+        plan = self.recipe.train
+        if self.context.size == 1:
+            return SingleProcess(network, plan, self.context)
+        if plan.parallel == "fsdp":
+            return FullySharded(network, plan, self.context)
+        return DataParallel(network, plan, self.context, lambda: self._parts()[0])
+
+    @property
+    def averaged(self) -> Network:
+        """The network with the averaged weights, in the main process."""
+        return self.parallel.averaged
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch."""
+        loss: Tensor = self.parallel.objective(batch)
+        return loss
+
+    def _parts(self) -> list[Batch]:
+        """Return this process's shard of the next batch, in the parts that it is computed in."""
+        plan = self.recipe.train
+        return self.batches.batch(self.step, self.context.shard(plan.batch)).split(plan.accumulate)
+
+    def gradients(self) -> Tensor:
+        """Leave the gradient of the mean loss of the next batch; return that loss, a scalar."""
+        plan, rank = self.recipe.train, self.context.rank
+        total = torch.zeros((), device=self.context.device)
+        for k, part in enumerate(self._parts(), start=1):
+            # Dropout alone draws from here on; its mask may differ between processes.
+            torch.manual_seed(step_seed(plan.seed, self.step, rank * plan.accumulate + k))
+            with self.parallel.synchronise(last=k == plan.accumulate):
+                loss = self.loss(part) / plan.accumulate
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return self.context.all_reduce(total / self.context.size)
+
+    def advance(self) -> float:
+        """Make one step and return its loss; a non-finite step is counted, not applied.
+
+        Raises:
+            ZooError: 50 such steps in a row.
+        """
+        self.schedule.step_update(self.step)
+        self.optimizer.zero_grad()
+        loss = self.gradients()
+        norm = self.parallel.clip(self.recipe.train.clip)
+        self.step += 1
+        if bool(norm.isfinite()) and bool(loss.isfinite()):
+            self.optimizer.step()
+            self.ema.update(self.network, step=self.step)
+            self.skipped_in_a_row = 0
+        else:
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+            if self.skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
+                raise ZooError(
+                    f"the loss is not finite: {self.skipped_in_a_row} steps in a row up to step "
+                    f"{self.step} were skipped; the last good checkpoint is in {self.folder}, but "
+                    "going on from it ends here again: train with a smaller train.lr"
+                )
+        return float(loss)
+
+    def save(self) -> None:
+        """Write the checkpoint in the main process; every process has to call this."""
+        parallel = self.parallel.state_dict()
+        if parallel is None:
+            return
+        state = {
+            "format": checkpoint.FORMAT,
+            "recipe": self.recipe.to_dict(),
+            "data": self.data.digest,
+            "step": self.step,
+            "skipped": self.skipped,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "validation_loss": self.validation_loss,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            **parallel,
+        }
+        checkpoint.write_atomic(self.folder / CHECKPOINT, state)
+
+    def resume(self) -> None:
+        """Continue from the folder's checkpoint.
+
+        Raises:
+            ZooError: there is none, it is of another recipe, of other data, or of another
+                version's network.
+        """
+        path = self.folder / CHECKPOINT
+        state = checkpoint.read(path)
+        before = from_dict(state["recipe"], str(path))
+        if before != self.recipe:
+            raise ZooError(
+                f"{path} belongs to another recipe ({differences(before, self.recipe)}); "
+                "train into another folder"
+            )
+        if state["data"] != self.data.digest:
+            raise ZooError(
+                f"{path} was trained on other samples than {self.data.name} has now "
+                f"({len(self.data):,} of them); give back the old data or train into another folder"
+            )
+        try:
+            self.parallel.load_state_dict(state)
+            self.step, self.skipped = state["step"], state["skipped"]
+            self.skipped_in_a_row = state["skipped_in_a_row"]
+            self.validation_loss = state["validation_loss"]
+            self.best_loss, self.best_step = state["best_loss"], state["best_step"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = one_line(error)
+            raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
+        if self.context.is_main:
+            log.cut(self.folder, self.step)
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Train to the end of the budget, with checkpoints and one log line per interval.
+
+        Raises:
+            KeyboardInterrupt: `stopping` was set: after the step under way, which is saved.
+        """
+        plan = self.recipe.train
+        losses: list[float] = []
+        since = time.perf_counter()
+        while self.step < self.steps:
+            losses.append(self.advance())
+            if progress:
+                progress(self.step, losses[-1])
+            last = self.step == self.steps
+            if last or self.step % plan.log_every == 0:
+                rate = len(losses) * plan.batch / (time.perf_counter() - since)
+                self.log(
+                    lr=self.optimizer.param_groups[0]["lr"],
+                    skipped=self.skipped,
+                    loss=log.mean(losses),
+                    images_per_s=float(f"{rate:.4g}"),
+                )
+                losses, since = [], time.perf_counter()
+            self._call_back()
+            if last or self.stopping or self.step % plan.checkpoint_every == 0:
+                self.save()
+            if self.stopping and not last:
+                raise KeyboardInterrupt(f"stopped after step {self.step:,}")
+
+    def _call_back(self) -> None:
+        batch = self.recipe.train.batch
+        due = [c for c in self.callbacks if is_due(c.every, self.step, self.steps, batch)]
+        if due:
+            self.parallel.gather_averaged()
+        for callback in due if self.context.is_main else ():
+            callback.on_step(self)
+
+    def log(self, **values: Any) -> None:
+        """Add a line to the log, in the main process."""
+        if self.context.is_main:
+            line = {"step": self.step, "images": self.step * self.recipe.train.batch, **values}
+            log.append(self.folder, line)
+            if self.board:
+                self.board.add(line)
+
+
+def seconds_per_step(trainer: Trainer) -> float:
+    """Make the first 20 steps of a run, fewer where it has fewer; return the mean time of one.
+
+    The first 5 are not counted where there are more. The trainer is changed, but writes nothing.
+    """
+    steps = min(TIMED_STEPS, trainer.steps)
+    skipped = _WARMUP_STEPS if steps > _WARMUP_STEPS else 0
+    for _ in range(skipped):
+        trainer.advance()
+    since = time.perf_counter()
+    for _ in range(steps - skipped):
+        trainer.advance()
+    return (time.perf_counter() - since) / (steps - skipped)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two largest units that it has: "3 d 4 h", "2 h 5 min", "7 s"."""
+    whole = max(1, round(seconds))
+    units = {"d": whole // 86400, "h": whole // 3600 % 24, "min": whole // 60 % 60, "s": whole % 60}
+    names = [*units]
+    first = next(i for i, name in enumerate(names) if units[name])
+    return " ".join(f"{units[n]} {n}" for n in names[first : first + 2] if units[n])
