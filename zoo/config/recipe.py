@@ -154,7 +154,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe, defaults filled in, as what JSON holds; `from_dict` reads it."""
-        raw = msgspec.json.encode(self, enc_hook=Part.encode)
+        raw = msgspec.json.encode(self, enc_hook=lambda part: part.encode())
         return msgspec.json.decode(raw, type=dict[str, Any])
 
 
