@@ -9,16 +9,7 @@ import click
 
 from zoo.cli.output import echo_json
 from zoo.errors import ZooError
-from zoo.testing import Check, CheckFailure, checks
-
-
-def _failure(check: Check) -> str | None:
-    """Return the message of a failed check, None if it passes."""
-    try:
-        check()
-    except CheckFailure as failure:
-        return str(failure)
-    return None
+from zoo.testing import CheckFailure, checks
 
 
 @click.command()
@@ -36,7 +27,11 @@ def command(plugin: str, pattern: str, as_json: bool) -> int:
     results = []
     for check in chosen:
         start = time.perf_counter()
-        failure = _failure(check)
+        failure = None
+        try:
+            check()
+        except CheckFailure as found:
+            failure = str(found)
         seconds = time.perf_counter() - start
         results.append({"check": check.__name__, "failure": failure, "seconds": seconds})
         if not as_json:

@@ -52,8 +52,7 @@ def command(pattern: str, as_json: bool) -> None:
         echo_json([_as_json(name, entry) for name, entry in found])
         return
     if not found and pattern != "*":
-        names = [name for name, _ in named]
-        raise ZooError(f"no model matches {pattern!r}; {did_you_mean(pattern, names)}")
+        raise ZooError(f"no model matches {pattern!r}; {did_you_mean(pattern, dict(named))}")
     rows = [
         (
             name,

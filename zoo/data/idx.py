@@ -102,11 +102,7 @@ def read_pair(images: Path, labels: Path | None, *, name: str, licence: str) -> 
 
 
 def read_split(folder: Path, split: str, *, name: str, licence: str) -> Images:
-    """Return the split "train" or "test" of the four files of FILES in `folder`.
-
-    Raises:
-        ZooError: the images are absent, or as in `read_pair`.
-    """
+    """Return a split of the four files of FILES in `folder`; errors as in `read_pair`."""
     image_name, label_name = FILES[split]
     images = find(folder, image_name)
     if images is None:

@@ -108,10 +108,8 @@ def _records(path: Path) -> torch.Tensor:
     if not len(raw) or len(raw) % (PIXELS + 1):
         raise ZooError(f"{path}: {len(raw)} bytes are not records of {PIXELS + 1}; fetch it again")
     records = torch.from_numpy(raw).reshape(-1, PIXELS + 1)
-    if int(records[:, 0].max()) >= CLASSES:
-        raise ZooError(
-            f"{path}: holds the class {int(records[:, 0].max())} of 0 to 9; not CIFAR-10"
-        )
+    if (highest := int(records[:, 0].max())) >= CLASSES:
+        raise ZooError(f"{path}: holds the class {highest} of 0 to 9; not CIFAR-10")
     return records
 
 

@@ -61,8 +61,7 @@ def _channels_first(x: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _pixels(x: NDArray[np.generic], where: str) -> Tensor:
     """Return images as uint8 for whole numbers 0 to 255, or as float32 in [-1, 1]."""
-    low = x.min()
-    high = x.max()
+    low, high = x.min(), x.max()
     whole = np.issubdtype(x.dtype, np.integer)
     allowed = (0, MAX_BYTE) if whole else (-1, 1)
     if not (allowed[0] <= low and high <= allowed[1]):

@@ -75,9 +75,8 @@ def garments(shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
     )
 
 
-def pixels(shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
+def pixels(_shape: tuple[int, ...], _device: torch.device) -> FeatureExtractor:
     """Return the coordinates themselves, (n, d)."""
-    del shape, device
     return FeatureExtractor("pixels", "pixels", lambda x: x.flatten(1))
 
 

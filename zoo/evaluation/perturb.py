@@ -66,8 +66,7 @@ class NoisySolver(Solver):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
                 _, sigma = flow.kernel.marginal(torch.tensor(end, dtype=torch.float64))
-                noise = flow.noise(i, x)
-                x = x + self.amount * float(sigma) * noise
+                x = x + self.amount * float(sigma) * flow.noise(i, x)
             if callback is not None:
                 callback(i, end, x)
         return x

@@ -78,8 +78,7 @@ class _Samples:
         """Return the error on the samples for the fit, or on the held-out ones."""
         part = slice(self._n, 2 * self._n) if held_out else slice(self._n)
         got = self._draw(solver, steps, part.stop)
-        squares = (got[part] - self._ends[part]).flatten(1).double().square()
-        errors = squares.mean(dim=1).sqrt()
+        errors = (got[part] - self._ends[part]).flatten(1).double().square().mean(dim=1).sqrt()
         return float((errors + _CONVERGED).log().mean().exp()) - _CONVERGED
 
 

@@ -90,5 +90,4 @@ def derivative(
 
 def broadcast(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors expanded to their common shape."""
-    expanded = torch.broadcast_tensors(*tensors)  # type: ignore[no-untyped-call]
-    return tuple(expanded)
+    return tuple(torch.broadcast_tensors(*tensors))  # type: ignore[no-untyped-call]
