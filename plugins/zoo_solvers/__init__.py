@@ -5,22 +5,22 @@ from collections.abc import Iterable
 from zoo import Component, hookimpl
 
 _OWN = (
-    ("euler", "euler:Euler", "Euler on the EDM grid, order 1"),
-    ("heun", "heun:Heun", "Heun on the EDM grid, order 2 (EDM)"),
+    ("euler", "runge_kutta:Euler", "Euler on the EDM grid, order 1"),
+    ("heun", "runge_kutta:Heun", "Heun on the EDM grid, order 2 (EDM)"),
     (
         "heun-churn",
         "churn:HeunChurn",
         "Heun with noise added on the way (EDM's stochastic sampler)",
     ),
-    ("rk4", "rk4:RK4", "Runge-Kutta in log t, order 4"),
+    ("rk4", "runge_kutta:RK4", "Runge-Kutta in log t, order 4"),
     ("ab2", "adams:AB2", "Adams-Bashforth in log t, order 2, 1 evaluation a step"),
     ("ab3", "adams:AB3", "Adams-Bashforth in log t, order 3, 1 evaluation a step"),
-    ("ddim", "multistep:DDIM", "exponential Euler, order 1"),
-    ("exp-heun", "exp_heun:ExpHeun", "exponential Heun, order 2, 2 evaluations a step"),
-    ("exp-ab2", "multistep:ExpAB2", "exponential multistep (DPM-Solver++ 2M), order 2"),
-    ("exp-ab3", "multistep:ExpAB3", "exponential multistep (DPM-Solver++ 3M), order 3"),
-    ("exp-abm3", "multistep:ExpABM3", "exponential predictor-corrector (UniPC), order 3"),
-    ("exp-abm4", "multistep:ExpABM4", "exponential predictor-corrector (UniPC), order 4"),
+    ("ddim", "exponential:DDIM", "exponential Euler, order 1"),
+    ("exp-heun", "exponential:ExpHeun", "exponential Heun, order 2, 2 evaluations a step"),
+    ("exp-ab2", "exponential:ExpAB2", "exponential multistep (DPM-Solver++ 2M), order 2"),
+    ("exp-ab3", "exponential:ExpAB3", "exponential multistep (DPM-Solver++ 3M), order 3"),
+    ("exp-abm3", "exponential:ExpABM3", "exponential predictor-corrector (UniPC), order 3"),
+    ("exp-abm4", "exponential:ExpABM4", "exponential predictor-corrector (UniPC), order 4"),
     (
         "exp-adaptive",
         "exp_adaptive:ExpAdaptive",

@@ -11,13 +11,7 @@ from torch import Tensor
 
 from zoo.interfaces import Flow
 from zoo_solvers.linear import Evaluation, drift_and_gain, evaluation, no_linear_part
-from zoo_solvers.multistep import (
-    Multistep,
-    Weights,
-    adams_bashforth,
-    adams_moulton,
-    predict_correct,
-)
+from zoo_solvers.multistep import Multistep, Weights, adams
 
 
 class AB2(Multistep):
@@ -33,8 +27,7 @@ class AB2(Multistep):
         """Return the weights of the states and of V; of one state if drift is 0."""
         del ratio
         part = no_linear_part(times.log())
-        predictor, corrector = adams_bashforth(part, self.order), adams_moulton(part, 2)
-        slopes = predict_correct(part, predictor, corrector, until=1)
+        slopes = adams(part, self.order, corrector=2)
         factors = [drift_and_gain(flow.kernel, t) for t in times.tolist()]
         drift, gain = times * torch.tensor(factors, dtype=times.dtype).T
         states, values = slopes.clone(), slopes

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import Flow
-from zoo.interfaces.checks import check_positive
+from zoo.interfaces import Flow, check_positive
 from zoo.interfaces.grids import GridSpec
-from zoo_solvers.heun import Heun
 from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
+from zoo_solvers.runge_kutta import Heun
 
 _LARGEST_GAMMA = math.sqrt(2) - 1
 

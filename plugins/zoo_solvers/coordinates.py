@@ -20,7 +20,7 @@ from torch import Tensor
 
 from zoo.interfaces import Flow, over
 from zoo_solvers.adaptive import LogLevel
-from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
+from zoo_solvers.linear import has_linear_part
 
 
 class LogTime:
@@ -59,20 +59,17 @@ class LogTime:
         return y
 
 
-class Normalised:
+class Normalised(LogLevel):
     """y = x / hypot(scale alpha, sigma), sigma the sample's own, and |tau|; otherwise `LogTime`."""
 
-    def __init__(self, flow: Flow, variable: LogLevel) -> None:
-        self._flow, self._tau = flow, variable
-        self.total, self.unit = variable.total, variable.scale
-
-    def time(self, remaining: Tensor, index: Tensor) -> Tensor:
-        """Return the t at which the sample's own level is scale / sinh psi."""
-        return self._tau.time(remaining, index)
+    @property
+    def unit(self) -> float:
+        """Data units per unit of y."""
+        return self.scale
 
     def _size(self, remaining: Tensor, index: Tensor) -> Tensor:
-        alpha, sigma = self._tau.marginal(remaining, index)
-        return torch.hypot(self.unit * alpha, sigma)
+        alpha, sigma = self.marginal(remaining, index)
+        return torch.hypot(self.scale * alpha, sigma)
 
     def from_x(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         """Return y and its slope at the start, from x and D there, shapes (B, *)."""
@@ -81,15 +78,15 @@ class Normalised:
         return y, self._slope(y, d, self.total, index)
 
     def _slope(self, y: Tensor, d: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
-        sinh = self._tau.sinh_psi(remaining, index)
+        sinh = self.sinh_psi(remaining, index)
         cosh = (1 + sinh.square()).sqrt()
-        rate = self._tau.sign * (sinh + self._tau.shift) / cosh  # dpsi / dtau
-        return d * over(rate / self.unit, y) - y * over(rate * sinh / cosh, y)
+        rate = self.sign * (sinh + self.shift) / cosh  # dpsi / dtau
+        return d * over(rate / self.scale, y) - y * over(rate * sinh / cosh, y)
 
     def slope(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
         """Return +-(D / scale - y tanh psi) dpsi/dtau."""
         x = self.to_x(y, remaining, index)
-        d = self._flow.denoise(x, self.time(remaining, index))
+        d = self.flow.denoise(x, self.time(remaining, index))
         return self._slope(y, d, remaining, index)
 
     def to_x(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
@@ -104,13 +101,9 @@ def coordinates_of(
     flow: Flow, x: Tensor, t_from: float, t_to: float, scale: float
 ) -> tuple[Coordinates, Tensor, Tensor]:
     """Return the coordinates of samples x at t_from, with y and its slope; one evaluation."""
-    if not has_linear_part(flow.kernel):
-        plain = LogTime(flow, x, t_from, t_to)
-        index = torch.arange(len(x), device=x.device)
-        return plain, x, plain.slope(x, plain.total, index)
-    d = flow.denoise(x, t_from)
-    typical = typical_noise(flow.kernel, t_from)
-    ratio = None if typical is None else level_ratio(typical, x, d)
-    variable = LogLevel(flow.kernel, ratio, x, (t_from, t_to), scale)
-    normalised = Normalised(flow, variable)
-    return normalised, *normalised.from_x(x, d)
+    if has_linear_part(flow.kernel):
+        d = flow.denoise(x, t_from)
+        normalised = Normalised(flow, x, d, (t_from, t_to), scale)
+        return normalised, *normalised.from_x(x, d)
+    plain = LogTime(flow, x, t_from, t_to)
+    return plain, x, plain.slope(x, plain.total, torch.arange(len(x), device=x.device))

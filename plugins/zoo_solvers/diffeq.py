@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError, did_you_mean
-from zoo.interfaces import FieldKernel, Flow, Solver, StepCallback
-from zoo.interfaces.checks import check_integer, check_positive
+from zoo.interfaces import FieldKernel, Flow, Solver, StepCallback, check_integer, check_positive
 
 
 class Method(NamedTuple):

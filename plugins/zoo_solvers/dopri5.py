@@ -14,8 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import Flow, over
-from zoo.interfaces.checks import check_positive
+from zoo.interfaces import Flow, check_positive, over
 from zoo_solvers.adaptive import LONGEST_STEP, AdaptiveSolver, SamplesUnderWay
 from zoo_solvers.coordinates import Coordinates, coordinates_of
 
@@ -40,26 +39,16 @@ def combine(weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
     return total
 
 
-def per_sample_rms(x: Tensor) -> Tensor:
-    """Return the root mean square over all but the first dimension, shape (B,)."""
-    return x.flatten(1).square().mean(dim=1).sqrt()
-
-
 class _Samples(SamplesUnderWay):
     """Samples as y with its slope at their times, (B, *) each."""
 
     def __init__(
-        self,
-        coordinates: Coordinates,
-        y: Tensor,
-        slope: Tensor,
-        step: Tensor,
-        rtol: float,
-        atol: float,
+        self, start: tuple[Coordinates, Tensor, Tensor], steps: int, rtol: float, atol: float
     ) -> None:
-        super().__init__(coordinates.total, step)
-        self._coordinates, self._y, self._slope = coordinates, y, slope
-        self._rtol, self._atol = rtol, atol / coordinates.unit
+        self._coordinates, self._y, self._slope = start
+        total = self._coordinates.total
+        super().__init__(total, (total / steps).clamp(max=LONGEST_STEP))
+        self._rtol, self._atol = rtol, atol / self._coordinates.unit
 
     def time(self) -> Tensor:
         """Return t of each sample, (B,)."""
@@ -79,7 +68,7 @@ class _Samples(SamplesUnderWay):
             ahead = y + wide * combine(weights, slopes)
             slopes.append(self._coordinates.slope(ahead, remaining - node * h, self.index))
         scale = self._atol + self._rtol * torch.maximum(y.abs(), ahead.abs())
-        error = per_sample_rms(wide * combine(ERROR, slopes) / scale)
+        error = (wide * combine(ERROR, slopes) / scale).flatten(1).square().mean(dim=1).sqrt()
         accepted = error <= 1
         moved = accepted.reshape(wide.shape)
         self._y = torch.where(moved, ahead, y)
@@ -121,6 +110,4 @@ class Dopri5(AdaptiveSolver):
         self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, scale: float
     ) -> SamplesUnderWay:
         """Return the samples before their first step; one evaluation, the slope there."""
-        coordinates, y, slope = coordinates_of(flow, x, *ends, scale)
-        step = (coordinates.total / steps).clamp(max=LONGEST_STEP)
-        return _Samples(coordinates, y, slope, step, self._rtol, self._atol)
+        return _Samples(coordinates_of(flow, x, *ends, scale), steps, self._rtol, self._atol)
