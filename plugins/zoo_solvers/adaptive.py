@@ -16,10 +16,16 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import Flow, Solver, StepCallback, check_integer, check_positive
-from zoo.interfaces.checks import all_finite
-from zoo.interfaces.grids import LEVEL_CAP
+from zoo import ZooError
+from zoo.interfaces import (
+    LEVEL_CAP,
+    Flow,
+    Solver,
+    StepCallback,
+    all_finite,
+    check_integer,
+    check_positive,
+)
 from zoo_solvers.linear import has_linear_part, level_ratio, marginal, scale_of, typical_noise
 
 # Where the field is flat an error estimate sees nothing coming: no step of tau is longer.

@@ -17,9 +17,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import Flow, check_positive
-from zoo.interfaces.grids import GridSpec
+from zoo import ZooError
+from zoo.interfaces import Flow, GridSpec, check_positive
 from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
 from zoo_solvers.runge_kutta import Heun
 

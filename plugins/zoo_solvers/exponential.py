@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from zoo.interfaces import Flow, check_positive
-from zoo.interfaces.grids import GridSpec, ShortStart
+from zoo.interfaces import Flow, GridSpec, ShortStart, check_positive
 from zoo_solvers.linear import (
     Evaluation,
     LinearPart,

@@ -21,9 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from zoo.interfaces import Flow, GridSolver
-from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO
-from zoo.interfaces.solver import FEW_STEPS
+from zoo.interfaces import FEW_STEPS, LARGEST_RATIO, LEAST_RATIO, Flow, GridSolver
 from zoo_solvers.linear import Evaluation, LinearPart, Number, combine, level_ratio
 
 # Intervals of the table by level ratio, equally wide in its logarithm: 1/32.
