@@ -81,14 +81,13 @@ class Flow:
 
         It is shown a copy of x, and may overwrite it or give it back.
         """
-        given = () if self.labels is None else (self._labels_of(self.labels),)
+        labels = self.labels
+        if labels is not None and self.rows is not None:
+            labels = labels[self.rows]
         shown = x.to(self._dtype, copy=True)
         known = self._prepared.get(id(t))
         at = _at(t, self._dtype, x.device) if known is None else known[1]
-        return self._predict(shown, at, *given)
-
-    def _labels_of(self, labels: Tensor) -> Tensor:
-        return labels if self.rows is None else labels[self.rows]
+        return self._predict(shown, at, *(() if labels is None else (labels,)))
 
     def _evaluate(self, x: Tensor, t: Tensor | float) -> Tensor:
         if id(t) not in self._prepared:

@@ -87,7 +87,7 @@ class Solver(ABC):
         x = x.to(torch.float64)
         if steps == 0 or t_from == t_to or not len(x):
             return x
-        callback = callback or _nothing
+        callback = callback or (lambda *_: None)
         if abs(t_to - t_from) <= _SAME_TIME * steps * max(abs(t_from), abs(t_to)):
             end = x + (t_to - t_from) * flow.field(x, t_from)
             callback(0, t_to, end)
@@ -208,7 +208,3 @@ def cast_state(flow: Flow, x: Tensor, steps: int) -> Tensor:
     error of the steps. Many small steps are summed in float64.
     """
     return x.to(flow.state_dtype) if steps <= FEW_STEPS else x
-
-
-def _nothing(i: int, t: float, x: Tensor) -> None:
-    """Stand in for a callback that was not given."""
