@@ -13,7 +13,7 @@ from zoo_gaussian.vp import VPKernel
 from zoo_gravity.kernel import GravityKernel
 from zoo_radial.closed import ExpKernel, TanhKernel
 from zoo_solvers import zoo_solvers
-from zoo_solvers.exponential import DDIM, ExpAB2, ExpABM3
+from zoo_solvers.adams import DDIM, ExpAB2, ExpABM3
 from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
 from zoo_solvers.runge_kutta import RK4
 

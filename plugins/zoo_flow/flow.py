@@ -36,7 +36,6 @@ class FlowKernel(GaussianPathKernel):
         return PathCoefficients(1 - t, t, -one, one)
 
     def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Return v = (x_t - x_0) / t, shape (B, *)."""
         return (x_t - x_0) / over(t, x_t)
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:

@@ -19,7 +19,7 @@ def zoo_field_kernels() -> Iterable[Component]:
     )
     yield Component(
         "ve",
-        "zoo_gaussian.ve:VEKernel",
+        "zoo_gaussian.kernel:VEKernel",
         "any sigma_t, no signal scale",
         formula="p_t(x_t | x_0) = N(x_0, σ_t² I),  v = (σ'/σ) (x_t - x_0)",
     )

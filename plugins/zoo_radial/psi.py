@@ -18,8 +18,9 @@ from torch import Tensor
 
 from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
 from zoo.numerics import FormulaLike, formula, jet
-from zoo_radial.similarity import depends_on_ratio
-from zoo_radial.validate import check_radial_cdf
+from zoo_radial.validate import check_radial_cdf, depends_on_ratio
+
+Law = Callable[..., Any]
 
 # Times at which lambda_t is looked at.
 _PROBES = 65
@@ -66,12 +67,7 @@ class UnitPsiKernel(SelfSimilarKernel):
     """psi_t(r) as given, a function of r / t alone; made by `psi_kernel`."""
 
     def __init__(
-        self,
-        *,
-        dim: int,
-        psi: Callable[..., Any],
-        t_min: float | None = None,
-        t_max: float | None = None,
+        self, *, dim: int, psi: Law, t_min: float | None = None, t_max: float | None = None
     ) -> None:
         self._psi = psi
         check_radial_cdf(psi, 1.0, 2.0, argument="psi")
@@ -94,8 +90,8 @@ class PsiKernel(IsotropicKernel):
         self,
         *,
         dim: int,
-        psi: Callable[..., Any],
-        rise: Callable[..., Any] | None = None,
+        psi: Law,
+        rise: Law | None = None,
         t_min: float | None = None,
         t_max: float | None = None,
     ) -> None:
@@ -115,7 +111,6 @@ class PsiKernel(IsotropicKernel):
             )
 
     def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return the formula at (r, t)."""
         value: Tensor = self._psi(r, _ONE * t if isinstance(t, (int, float)) else t)
         return value
 

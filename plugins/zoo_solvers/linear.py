@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import islice
-from weakref import WeakKeyDictionary
 
 import torch
 from numpy.polynomial.legendre import leggauss
@@ -35,13 +35,6 @@ from zoo.interfaces import LARGEST_RATIO, LEAST_RATIO, FieldKernel, Flow, over
 # One for all samples, or one per sample: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor
 Evaluation = Callable[[Tensor, Number], Tensor]
-
-# By kernel: drift and gain at the times that were asked for.
-_KNOWN: WeakKeyDictionary[FieldKernel, dict[float, tuple[float, float]]] = WeakKeyDictionary()
-_LINEAR: WeakKeyDictionary[FieldKernel, bool] = WeakKeyDictionary()
-_MOST_TIMES = 4096
-# Of the derivative that shows whether a kernel is linear: relative step and error allowed.
-_STEP, _TOLERANCE = 1e-4, 1e-4
 
 # Gauss points and weights of the interval from 0 to 1.
 _POINTS, _WEIGHTS = (torch.from_numpy(v) / 2 for v in leggauss(12))
@@ -59,39 +52,16 @@ _ZERO = torch.zeros(())
 def has_linear_part(kernel: FieldKernel) -> bool:
     """Return whether dx/dt = drift x + gain D with drift and gain those of `kernel.marginal`.
 
-    A kernel may be affine in x_0 without it (noise that rotates): its velocity is asked.
+    A kernel declares it; one may be affine in x_0 without it (noise that rotates).
     """
-    if kernel not in _LINEAR:
-        _LINEAR[kernel] = kernel.affine and _agrees_with_marginal(kernel)
-    return _LINEAR[kernel]
+    return kernel.affine_path
 
 
-def _agrees_with_marginal(kernel: FieldKernel) -> bool:
-    t = math.sqrt(kernel.t_min * kernel.t_max)
-    around = torch.tensor([t * (1 - _STEP), t, t * (1 + _STEP)], dtype=torch.float64)
-    alpha, sigma = (v.double().cpu() for v in kernel.marginal(around))
-    drift = float((sigma[2] - sigma[0]) / sigma[1]) / (2 * _STEP * t)
-    gain = float(alpha[2] - alpha[0]) / (2 * _STEP * t) - float(alpha[1]) * drift
-    generator = torch.Generator().manual_seed(0)
-    x_0, x_t = torch.randn(2, 1, kernel.dim, generator=generator, dtype=torch.float64)
-    expected = drift * x_t + gain * x_0
-    error = (kernel.velocity(x_t, x_0, t) - expected).abs().max()
-    return bool(error <= _TOLERANCE * expected.abs().max())
-
-
+@lru_cache(maxsize=4096)
 def drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
     """Return the factors of x and of `evaluation` in dx/dt at t; (0, 1) without a linear part."""
-    known = _KNOWN.get(kernel)
-    if known is None:
-        known = _KNOWN.setdefault(kernel, {})
-    if t not in known:
-        if len(known) >= _MOST_TIMES:
-            known.clear()
-        known[t] = _drift_and_gain(kernel, t) if has_linear_part(kernel) else (0.0, 1.0)
-    return known[t]
-
-
-def _drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
+    if not has_linear_part(kernel):
+        return 0.0, 1.0
     zero = torch.zeros(1, kernel.dim, dtype=torch.float64)
     drift, gain = kernel.velocity(zero + 1, zero, t), kernel.velocity(zero, zero + 1, t)
     return float(drift[0, 0]), float(gain[0, 0])
