@@ -9,9 +9,9 @@ import torch
 from zoo_flow.flow import FlowKernel
 from zoo_flow.rotating import RotatingKernel
 from zoo_gaussian.kernel import GaussianKernel
-from zoo_gaussian.vp import VPKernel
+from zoo_gaussian.paths import VPKernel
 from zoo_gravity.kernel import GravityKernel
-from zoo_radial.closed import ExpKernel, TanhKernel
+from zoo_radial.psi import ExpKernel, TanhKernel
 from zoo_solvers import zoo_solvers
 from zoo_solvers.adams import DDIM, ExpAB2, ExpABM3
 from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
