@@ -20,7 +20,6 @@ from zoo_solvers.linear import (
     evaluation,
     exponential_part,
     marginal,
-    no_linear_part,
     scale_of,
     typical_noise,
 )
@@ -147,7 +146,9 @@ class AB2(Multistep):
     def weights(self, flow: Flow, times: Tensor, ratio: Tensor | None) -> Weights:
         """Return the weights of the states and of V; of one state if drift is 0."""
         del ratio
-        part = no_linear_part(times.log())
+        # x' = x + integral of V du: V = dx/du is interpolated in u itself.
+        u = times.log()
+        part = LinearPart(u, torch.ones_like(u), torch.ones_like, lambda u: u)
         slopes = adams(part, self.order, corrector=2)
         factors = [drift_and_gain(flow.kernel, t) for t in times.tolist()]
         drift, gain = times * torch.tensor(factors, dtype=times.dtype).T

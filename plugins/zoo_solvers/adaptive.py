@@ -26,7 +26,7 @@ from zoo.interfaces import (
     check_integer,
     check_positive,
 )
-from zoo_solvers.linear import has_linear_part, level_ratio, marginal, scale_of, typical_noise
+from zoo_solvers.linear import level_ratio, marginal, scale_of, typical_noise
 
 # Where the field is flat an error estimate sees nothing coming: no step of tau is longer.
 LONGEST_STEP = 1.5
@@ -77,7 +77,7 @@ class LogLevel:
     def time(self, remaining: Tensor, index: Tensor) -> Tensor:
         """Return t, shape (B',), never outside the interval."""
         level = self.scale / (self.sinh_psi(remaining, index) * self._ratio[index])
-        if has_linear_part(self._kernel):
+        if self._kernel.affine_path:
             level = self._kernel.time_at(level).to(remaining)
         return torch.where(remaining > 0, level.clamp(self._low, self._high), self._to)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from zoo import ZooError
 from zoo.interfaces import Flow, GridSpec, check_positive
-from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
+from zoo_solvers.linear import level_ratio, typical_noise
 from zoo_solvers.runge_kutta import Heun
 
 _LARGEST_GAMMA = math.sqrt(2) - 1
@@ -68,7 +68,7 @@ class HeunChurn(Heun):
         if not self._churn or times[-1] > times[0]:
             yield from super().states(flow, x, times)
             return
-        if not has_linear_part(flow.kernel):
+        if not flow.kernel.affine_path:
             raise ZooError(
                 f"heun-churn adds noise of one level per sample, which {type(flow.kernel).__name__}"
                 " does not have; use heun"

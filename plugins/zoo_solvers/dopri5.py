@@ -27,7 +27,6 @@ from torch import Tensor
 
 from zoo.interfaces import Flow, check_positive, over
 from zoo_solvers.adaptive import LONGEST_STEP, AdaptiveSolver, LogLevel, SamplesUnderWay
-from zoo_solvers.linear import has_linear_part
 
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 WEIGHTS = (
@@ -128,7 +127,7 @@ def coordinates_of(
     flow: Flow, x: Tensor, t_from: float, t_to: float, scale: float
 ) -> tuple[Coordinates, Tensor, Tensor]:
     """Return the coordinates of samples x at t_from, with y and its slope; one evaluation."""
-    if has_linear_part(flow.kernel):
+    if flow.kernel.affine_path:
         d = flow.denoise(x, t_from)
         normalised = Normalised(flow, x, d, (t_from, t_to), scale)
         return normalised, *normalised.from_x(x, d)

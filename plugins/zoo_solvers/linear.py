@@ -5,8 +5,8 @@ For most kernels the velocity is linear in x and in the denoiser D = E[x_0 | x_t
     dx/dt = drift(t) x + gain(t) D(x, t),
     drift = d log(sigma)/dt,   gain = d alpha/dt - alpha drift
 
-with (alpha, sigma) = kernel.marginal(t): Gaussian paths and self-similar kernels. Dividing by sigma
-leaves d(x/sigma) = D d(alpha/sigma), so over a step from sigma to sigma'
+with (alpha, sigma) = kernel.marginal(t): Gaussian paths and self-similar kernels, which declare
+`affine_path`. Dividing by sigma leaves d(x/sigma) = D d(alpha/sigma), so over a step from sigma to sigma'
 
     x' = (sigma'/sigma) x + sigma' integral of D d(alpha/sigma)
 
@@ -49,18 +49,10 @@ _ZERO = torch.zeros(())
 # At one time
 
 
-def has_linear_part(kernel: FieldKernel) -> bool:
-    """Return whether dx/dt = drift x + gain D with drift and gain those of `kernel.marginal`.
-
-    A kernel declares it; one may be affine in x_0 without it (noise that rotates).
-    """
-    return kernel.affine_path
-
-
 @lru_cache(maxsize=4096)
 def drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
     """Return the factors of x and of `evaluation` in dx/dt at t; (0, 1) without a linear part."""
-    if not has_linear_part(kernel):
+    if not kernel.affine_path:
         return 0.0, 1.0
     zero = torch.zeros(1, kernel.dim, dtype=torch.float64)
     drift, gain = kernel.velocity(zero + 1, zero, t), kernel.velocity(zero, zero + 1, t)
@@ -69,7 +61,7 @@ def drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
 
 def evaluation(flow: Flow) -> Evaluation:
     """Return V(x, t) of dx/dt = drift x + gain V: the denoiser, or the field itself, (B, *)."""
-    return flow.denoise if has_linear_part(flow.kernel) else flow.field
+    return flow.denoise if flow.kernel.affine_path else flow.field
 
 
 def field(flow: Flow, x: Tensor, t: float) -> Tensor:
@@ -80,14 +72,14 @@ def field(flow: Flow, x: Tensor, t: float) -> Tensor:
 
 def denoiser(flow: Flow) -> Evaluation:
     """Return D(x, t), (B, *): E[x_0 | x_t], or x - t f where there is no linear part."""
-    if has_linear_part(flow.kernel):
+    if flow.kernel.affine_path:
         return flow.denoise
     return lambda x, t: x - over(t, x) * flow.field(x, t)
 
 
 def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
     """Return (alpha, sigma) that belong to `denoiser`, like t."""
-    if not has_linear_part(kernel):
+    if not kernel.affine_path:
         return torch.ones_like(t), t
     alpha, sigma = kernel.marginal(t)
     return alpha.to(t), sigma.to(t)
@@ -95,7 +87,7 @@ def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
 
 def typical_noise(kernel: FieldKernel, t: float) -> float | None:
     """Return the typical |x - D| at t; None where t determines every sample's level."""
-    if not (kernel.random_level and has_linear_part(kernel)):
+    if not (kernel.random_level and kernel.affine_path):
         return None
     return float(kernel.level(t)) * math.sqrt(kernel.dim)
 
@@ -214,11 +206,6 @@ def exponential_part(alpha: Tensor, sigma: Tensor, scale: float) -> LinearPart:
         return (-2 * psi).sigmoid()  # (1 - tanh psi) / 2, without cancellation
 
     return LinearPart((scale * alpha / sigma).asinh(), sigma, density, place)
-
-
-def no_linear_part(u: Tensor) -> LinearPart:
-    """Return x' = x + integral of V du: V = dx/du is interpolated in u itself."""
-    return LinearPart(u, torch.ones_like(u), torch.ones_like, lambda u: u)
 
 
 # The sum that is a step

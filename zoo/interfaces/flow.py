@@ -35,8 +35,7 @@ class Flow:
             sample's noise is its own in any batch. None for one that knows the batch alone.
 
     Attributes:
-        kernel: the field kernel.
-        sigma_data: standard deviation of the data, in data units; None where it is not known.
+        kernel, labels, sigma_data: as given.
         nfe: number of predictor evaluations so far (number of function evaluations).
         guard: check after every evaluation that it is finite; costs a synchronisation.
         rows: which samples of the batch x holds, (B',), where a solver has let some of them go;
