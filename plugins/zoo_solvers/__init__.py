@@ -10,7 +10,7 @@ _OWN = (
     ("heun", "runge_kutta:Heun", "Heun on the EDM grid, order 2 (EDM)"),
     (
         "heun-churn",
-        "churn:HeunChurn",
+        "runge_kutta:HeunChurn",
         "Heun with noise added on the way (EDM's stochastic sampler)",
     ),
     ("rk4", "runge_kutta:RK4", "Runge-Kutta in log t, order 4"),

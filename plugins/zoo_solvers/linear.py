@@ -6,7 +6,7 @@ For most kernels the velocity is linear in x and in the denoiser D = E[x_0 | x_t
     drift = d log(sigma)/dt,   gain = d alpha/dt - alpha drift
 
 with (alpha, sigma) = kernel.marginal(t): Gaussian paths and self-similar kernels, which declare
-`affine_path`. Dividing by sigma leaves d(x/sigma) = D d(alpha/sigma), so over a step from sigma to sigma'
+`affine_path`. Dividing by sigma leaves d(x/sigma) = D d(alpha/sigma), so over a step to sigma'
 
     x' = (sigma'/sigma) x + sigma' integral of D d(alpha/sigma)
 
