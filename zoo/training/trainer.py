@@ -24,7 +24,7 @@ from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
 from zoo.training import checkpoint, log
 from zoo.training.batch import Batch, BatchSampler, step_seed
-from zoo.training.noise import noise_distribution
+from zoo.training.batch import noise_distribution
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
 
 CHECKPOINT = "checkpoint.pt"
@@ -33,6 +33,8 @@ _MAX_SKIPPED_IN_A_ROW = 50
 TIMED_STEPS = 20
 # The first ones also allocate, compile and fill caches.
 _WARMUP_STEPS = 5
+# Attributes that a checkpoint holds.
+_SAVED = ("step", "skipped", "skipped_in_a_row", "validation_loss", "best_loss", "best_step")
 Progress = Callable[[int, float], None]
 
 
@@ -181,12 +183,7 @@ class Trainer:
             "format": checkpoint.FORMAT,
             "recipe": self.recipe.to_dict(),
             "data": self.data.digest,
-            "step": self.step,
-            "skipped": self.skipped,
-            "skipped_in_a_row": self.skipped_in_a_row,
-            "validation_loss": self.validation_loss,
-            "best_loss": self.best_loss,
-            "best_step": self.best_step,
+            **{name: getattr(self, name) for name in _SAVED},
             **parallel,
         }
         checkpoint.write_atomic(self.folder / CHECKPOINT, state)
@@ -213,10 +210,8 @@ class Trainer:
             )
         try:
             self.parallel.load_state_dict(state)
-            self.step, self.skipped = state["step"], state["skipped"]
-            self.skipped_in_a_row = state["skipped_in_a_row"]
-            self.validation_loss = state["validation_loss"]
-            self.best_loss, self.best_step = state["best_loss"], state["best_step"]
+            for name in _SAVED:
+                setattr(self, name, state[name])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = one_line(error)
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
