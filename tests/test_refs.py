@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zoo.errors import ZooError
-from zoo.models.refs import Hub, Local, Name, is_folder, parse_ref
+from zoo.models.names import Hub, Local, Name, is_folder, parse_ref
 
 
 @pytest.mark.parametrize(

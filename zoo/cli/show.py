@@ -13,8 +13,7 @@ from zoo.config.part import Part
 from zoo.errors import ZooError
 from zoo.folder.read import is_own, read_card, read_config
 from zoo.host.requirements import missing_requirements
-from zoo.models.names import ModelEntry, find_model
-from zoo.models.refs import Local, Name, parse_ref
+from zoo.models.names import Local, ModelEntry, Name, find_model, parse_ref
 
 
 def _entry(ref: str) -> ModelEntry:

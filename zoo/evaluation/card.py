@@ -18,8 +18,7 @@ from zoo.folder.card_edit import name_in, refresh
 from zoo.folder.read import CARD, CONFIG, read_card, read_config
 from zoo.folder.weights import count_parameters
 from zoo.interfaces import Network
-from zoo.models.names import find_model
-from zoo.models.refs import Hub, Name, parse_ref
+from zoo.models.names import Hub, Name, find_model, parse_ref
 
 
 def folder_to_write(ref: str) -> Path:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from zoo.config.model import Config, Weights
+from zoo.config.model import Config, WeightFile, Weights
 from zoo.errors import ZooError
 from zoo.files import is_folder
-from zoo.folder.read import check_weights, is_own, read_config, refuse_links
+from zoo.folder.read import check_weights, is_own, read_config, refuse_links, verify_file
 from zoo.hub.access import Access
-from zoo.models.names import UnknownModel, find_model
-from zoo.models.refs import Hub, Local, Name, parse_ref
+from zoo.models.names import Hub, Local, Name, UnknownModel, find_model, parse_ref
 
 
 def folder_of(
@@ -172,3 +171,24 @@ def pull(
     home, config = resolve(folder, read_config(folder), access)
     weight_paths(home, config.weights, access)
     return folder
+
+
+def verify(ref: str, *, cache_dir: str | Path | None = None) -> dict[Path, WeightFile]:
+    """Return the weight files of a model on this disk, their sha256 computed anew.
+
+    Args:
+        ref: a zoo name, a Hub id whose files are in the cache, or a folder.
+        cache_dir: the Hub cache, None for $HF_HOME's.
+
+    Raises:
+        ZooError: not on this disk.
+        DamagedFile: a file is not what config.json says; it will not be loaded either.
+    """
+    access = Access(cache_dir=cache_dir, local_files_only=True)
+    folder = folder_of(ref, access=access)
+    home, config = resolve(folder, read_config(folder), access)
+    paths = weight_paths(home, config.weights, access)
+    files = dict(zip(paths, config.weights.files.values(), strict=True))
+    for path, expected in files.items():
+        verify_file(path, expected)
+    return files

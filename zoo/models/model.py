@@ -14,20 +14,18 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
 from zoo.interfaces.flow import StepNoise
-from zoo.models.accurate import accurate_solver
-from zoo.models.guidance import conditioned
 from zoo.models.likelihood import LogLikelihood, log_likelihood
 from zoo.models.parts import ModelParts
 from zoo.models.trajectory import (
     Batch,
     Trajectory,
+    accurate_solver,
     integrate_to_data,
     join_batches,
     progress_bar,
 )
 from zoo.sampling.arguments import class_numbers, seed_from, step_count
-from zoo.sampling.batching import fixed_batch_size, in_batches
-from zoo.sampling.precision import shown_dtype
+from zoo.sampling.predict import conditioned, fixed_batch_size, in_batches, shown_dtype
 from zoo.sampling.rng import GROUP, starting_points, step_noise, whole_groups
 
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
@@ -112,7 +110,7 @@ class FieldModel(ModelParts):
             seed: whole number; None draws one.
             generator: draws the seed from a torch.Generator instead.
             batch_size: samples at a time, on the CPU rounded up to whole batches of a fixed size
-                (zoo.sampling.batching); None for about 800,000 coordinates. Where a batch does not
+                (zoo.sampling.predict); None for about 800,000 coordinates. Where a batch does not
                 fit into an accelerator's memory, it and those after it are halved.
             labels: class number for all, or (n,) class numbers, -1 for "no class".
             guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).

@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo.errors import ZooError
+from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
@@ -138,3 +139,16 @@ def integrate_to_data(
 def progress_bar(n: int, steps: int, shown: bool) -> tqdm[Any]:
     """Return a bar of n samples' steps, quiet unless shown on a terminal."""
     return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if shown else True)
+
+
+# Each step is right to this, relative and absolute.
+TOLERANCE = 1e-7
+
+
+def accurate_solver(dtype: torch.dtype, tolerance: float = TOLERANCE) -> Solver:
+    """Return dopri5 at a tolerance, or at the rounding of the dtype of the field if that is more.
+
+    Integrating images there and back has an error of about a hundred times the tolerance.
+    """
+    tolerance = max(tolerance, torch.finfo(dtype).eps)
+    return build_solver("dopri5", rtol=tolerance, atol=tolerance)

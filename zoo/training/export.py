@@ -12,7 +12,7 @@ from zoo.config.training import Outcome, TrainingRecord
 from zoo.errors import ZooError
 from zoo.folder.picture import drawable
 from zoo.host.requirements import requirements
-from zoo.models.assemble import assemble
+from zoo.models.load import assemble
 from zoo.models.model import FieldModel
 from zoo.sampling.arguments import classes_in_turn
 from zoo.training.log import hours, last_loss

@@ -23,8 +23,7 @@ from zoo.interfaces import FieldKernel, Network
 from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
 from zoo.training import checkpoint, log
-from zoo.training.batch import Batch, BatchSampler, step_seed
-from zoo.training.batch import noise_distribution
+from zoo.training.batch import Batch, BatchSampler, noise_distribution, step_seed
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
 
 CHECKPOINT = "checkpoint.pt"

@@ -8,9 +8,8 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
 from zoo.interfaces.flow import Predict, StepNoise
-from zoo.models.guidance import conditioned
 from zoo.models.lift.network import LiftedNetwork, level_rate
-from zoo.sampling.precision import shown_dtype
+from zoo.sampling.predict import conditioned, shown_dtype
 
 
 class AugmentedFlow(Flow):

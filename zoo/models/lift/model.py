@@ -13,9 +13,8 @@ from zoo.host.build import prior as build_prior
 from zoo.host.requirements import requirements
 from zoo.interfaces import FieldKernel, Flow, KernelPrior, Network, PriorSampler, Solver
 from zoo.interfaces.flow import StepNoise
-from zoo.models.lift.denoiser import GaussianDenoiser
 from zoo.models.lift.flow import LiftedFlow, split_level
-from zoo.models.lift.network import LiftedNetwork
+from zoo.models.lift.network import GaussianDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NoReturn
 
 import torch
@@ -10,7 +12,67 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow
-from zoo.models.likelihood.traces import Trace
+from zoo.sampling.rng import GROUP, by_group
+
+# v -> v . (df/dx), both (B, d)
+Product = Callable[[Tensor], Tensor]
+
+
+class Trace(ABC):
+    """The divergence of a field from products of its Jacobian with vectors."""
+
+    columns: int
+
+    @abstractmethod
+    def __call__(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
+        """Return estimates of the trace, (B, columns).
+
+        Args:
+            product: product(v) is v . (df/dx), for v and results like `like`.
+            like: (B, d).
+            rows: numbers of the samples, (B,).
+        """
+
+
+class ExactTrace(Trace):
+    """sum_i e_i . J e_i over the coordinate axes: one backward pass each."""
+
+    columns = 1
+
+    def __call__(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
+        """Return the trace, (B, 1)."""
+        del rows
+        units = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
+        diagonal = (product(unit.expand_as(like))[:, i] for i, unit in enumerate(units))
+        return torch.stack([*diagonal], dim=1).sum(dim=1, keepdim=True)
+
+
+class HutchinsonTrace(Trace):
+    """e_k . J e_k for random signs e_k: each k an unbiased estimate.
+
+    Args:
+        signs: (samples, probes, d).
+    """
+
+    def __init__(self, signs: Tensor) -> None:
+        self.signs, self.columns = signs, signs.shape[1]
+
+    def __call__(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
+        """Return one estimate per probe, (B, probes)."""
+        signs = self.signs[rows].to(like)
+        return torch.stack([(product(s) * s).sum(dim=1) for s in signs.unbind(1)], dim=1)
+
+
+def random_signs(n: int, probes: int, dim: int, seed: int) -> Tensor:
+    """Return random signs (n, probes, dim), int8."""
+    return by_group(
+        0,
+        n,
+        seed,
+        lambda g: (
+            torch.randint(2, (GROUP, probes, dim), generator=g, dtype=torch.int8).mul_(2).sub_(1)
+        ),
+    )
 
 
 class AugmentedKernel(FieldKernel):
