@@ -13,7 +13,7 @@ from zoo.data import load as load_data
 from zoo.errors import ZooError
 from zoo.interfaces import KernelPrior, PriorSampler, over
 from zoo.models.exact import GaussianMixture
-from zoo.models.lift import GaussianDenoiser, LiftedModel, level_rate, lift, radial_map
+from zoo.models.lift import GaussianDenoiser, LiftedModel, level_rate, lift
 
 DOUBLE = torch.float64
 # What the article's equivalence is shown for; D in between gravity and Gaussian.
@@ -144,6 +144,13 @@ def test_beyond_the_levels_of_the_network_its_last_ones_serve():
     assert bool(
         denoiser(far, torch.tensor(math.inf, dtype=DOUBLE).clamp(max=1e300)).isfinite().all()
     )
+
+
+def radial_map(kernel, other, r, t, t_other):
+    """r' = psi'^{-1}(psi(r)), the radius at equal quantile under another kernel."""
+    least_tail = 2.0**-53  # float64 knows no more near 1
+    q = kernel.radial_cdf(r.double(), t).clamp(least_tail, 1 - least_tail)
+    return other.radial_icdf(q, t_other).to(r)
 
 
 def test_radii_are_mapped_at_equal_quantile():

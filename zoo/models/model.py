@@ -283,9 +283,7 @@ class FieldModel(ModelParts):
             self.flow(),
             self.prior,
             x_0,
-            solver=accurate_solver(self.dtype, tolerance)
-            if solver is None
-            else self._solver(solver),
+            solver=self._solver(solver),
             steps=step_count(steps, self.steps),
             value_range=self.config.data.range if self.config else (-1.0, 1.0),
             exact=exact,

@@ -115,11 +115,6 @@ class LiftedModel(FieldModel):
         return config
 
 
-def default_prior(kernel: FieldKernel) -> PriorSampler:
-    """Return the prior sampler of the kernel's own name; its law at x_0 = 0 if it has none."""
-    return KernelPrior(kernel) if kernel.part is None else build_prior(kernel.part.use, kernel)
-
-
 def lift(
     model: FieldModel,
     kernel: FieldKernel | str,
@@ -134,7 +129,8 @@ def lift(
             one that was lifted from such.
         kernel: an isotropic or Gaussian kernel, or the name of one; by default times match the
             noise levels 0.002 to 80.
-        prior: a prior sampler of `kernel`; by default the one of its name.
+        prior: a prior sampler of `kernel`; by default the one of its name, or its law at x_0 = 0
+            where the kernel has none.
         solver: by default the model's own.
 
     Raises:
@@ -143,5 +139,7 @@ def lift(
     """
     if isinstance(kernel, str):
         kernel = build_kernel(kernel, dim=model.kernel.dim)
-    prior = default_prior(kernel) if prior is None else prior
+    if prior is None:
+        own = kernel.part
+        prior = KernelPrior(kernel) if own is None else build_prior(own.use, kernel)
     return LiftedModel(model, kernel, prior, solver or model.solver)

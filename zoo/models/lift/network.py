@@ -1,4 +1,4 @@
-"""A network trained under one Gaussian kernel: as the denoiser of any level, and of another kernel."""
+"""A network trained under one Gaussian kernel: for any level, and any other kernel."""
 
 from __future__ import annotations
 
@@ -114,27 +114,3 @@ def level_rate(kernel: IsotropicKernel, level: Tensor, t: Tensor) -> Tensor:
     """Return (d sigma/dt) / sigma of samples of level sigma at t, (B,): that of their radius."""
     r = level.double() * math.sqrt(kernel.dim)
     return kernel.radial_velocity(r, t.to(r)) / r
-
-
-# The quantile of a radius is kept inside (0, 1) by this much: float64 knows no more near 1.
-_LEAST_TAIL = 2.0**-53
-
-
-def radial_map(
-    kernel: IsotropicKernel,
-    other: IsotropicKernel,
-    r: Tensor,
-    t: Tensor | float,
-    t_other: Tensor | float,
-) -> Tensor:
-    """Return r' = psi'^{-1}(psi(r)), like r: the radius at equal quantile under another kernel.
-
-    Args:
-        kernel: whose radii r are, at time t.
-        other: whose radii are wanted, at time t_other.
-        r: radii |x_t - x_0| > 0.
-        t: scalar, or like r.
-        t_other: scalar, or like r.
-    """
-    q = kernel.radial_cdf(r.double(), t).clamp(_LEAST_TAIL, 1 - _LEAST_TAIL)
-    return other.radial_icdf(q, t_other).to(r)

@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
-from zoo.models.likelihood.flow import ExactTrace, FlowWithDivergence, HutchinsonTrace, random_signs
+from zoo.models.likelihood.flow import FlowWithDivergence, random_signs
 from zoo.sampling.rng import GROUP, PROBES, by_group, seed_for
 
 LEVELS = 256
@@ -128,8 +128,8 @@ def log_likelihood(
     estimates = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)]
     for first in range(0, len(x_0), size):
         part = slice(first, first + size)
-        trace = ExactTrace() if signs is None else HutchinsonTrace(signs[part].to(device))
-        augmented = FlowWithDivergence(flow, tuple(x_0.shape[1:]), trace)
+        own = None if signs is None else signs[part].to(device)
+        augmented = FlowWithDivergence(flow, tuple(x_0.shape[1:]), own)
         start = augmented.pack(x_0[part].clone().to(device, torch.float64))
         end = solver.integrate(augmented, start, kernel.t_min, kernel.t_max, steps=steps)
         x_T, integral = augmented.unpack(end)
