@@ -54,7 +54,7 @@ def both_paths(name, data, n, steps, **options):
     kernel = zoo.kernel(name, dim=data[0].numel(), **options)
     exact, lifted = zoo.exact(kernel, data), lift(gaussian_up_to(1e9, data), kernel)
     x = exact.prior.sample(n, exact.shape, torch.Generator().manual_seed(0))
-    flow = lifted.flow().augmented(lifted.shape)
+    flow = lifted.augmented_flow()
     with torch.inference_mode():
         own, nfe = walked(exact.flow(), x, steps, lambda x: x)
         other, nfe_lifted = walked(flow, flow.start(x), steps, lambda s: flow.unpack(s)[0])
@@ -168,7 +168,7 @@ def test_the_level_travels_as_its_radius(name):
     options = {"psi": "1 - exp(-r / (t + t**2))"} if name == "psi" else {}
     kernel = zoo.kernel(name, dim=64, **options)
     lifted = lift(zoo.exact("gaussian", garments(4, 8)), kernel)
-    flow = lifted.flow().augmented(lifted.shape)
+    flow = lifted.augmented_flow()
     x = lifted.prior.sample(8, lifted.shape, torch.Generator().manual_seed(0))
     state = flow.start(x)
     solver = zoo.solver("dopri5", rtol=1e-8, atol=1e-8)
@@ -218,7 +218,7 @@ def test_the_start_is_where_the_ode_arrives_on_the_largest_level(name):
     lifted = lift(source, kernel)
     levels = torch.tensor([5.0, 19.9, 20.1, 80.0, 1e4, 1e12], dtype=DOUBLE)
     x = Far(lifted.prior, levels.tolist()).sample(6, (64,), torch.Generator().manual_seed(0))
-    flow = lifted.flow().augmented((64,))
+    flow = lifted.augmented_flow()
     start, level = flow.unpack(flow.start(x))
     torch.testing.assert_close(level, levels.clamp(max=high))
     ratio = (variance + level.square()) / (variance + levels.square())

@@ -143,7 +143,6 @@ def assemble(
     network: Network | Callable[[FieldKernel], Network],
     *,
     kernel: FieldKernel | None = None,
-    card: str = "",
     file: Path | None = None,
 ) -> FieldModel:
     """Return the model that a config describes.
@@ -152,7 +151,6 @@ def assemble(
         config: of a model that is not lifted.
         network: with its weights; or a function that makes it for the kernel, called last.
         kernel: the config's, where it is built already.
-        card: the model card.
         file: that holds the config, for errors about its kernel, prior and solver.
 
     Raises:
@@ -164,4 +162,4 @@ def assemble(
         prior = prior_of(config.prior, kernel)
         solver = solver_of(config.solver)
     network = network if isinstance(network, Network) else network(kernel)
-    return FieldModel(kernel, prior, network, solver, config.data.shape, config=config, card=card)
+    return FieldModel(kernel, prior, network, solver, config.data.shape, config=config)

@@ -38,7 +38,7 @@ def folder_of(
         except UnknownModel as unknown:
             if ":" in parsed.name:
                 raise
-            return pull_named(parsed.name, unknown, revision, access)
+            return _pull_named(parsed.name, unknown, revision, access)
     else:
         folder = _local(ref, parsed)
     if revision is not None:
@@ -65,11 +65,6 @@ def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple
     Where config.json names a repository but no files, the network and the kernel that it was
     trained under are those of the model that is there; if `config` has another kernel, it is
     lifted from that one.
-
-    Args:
-        folder: of the model.
-        config: of the folder.
-        access: how to reach the Hub.
 
     Raises:
         ZooError: the model there cannot be had, or is of other data.
@@ -122,18 +117,8 @@ def weight_paths(folder: Path, weights: Weights, access: Access | None = None) -
     return pull_weights(weights, access or Access())
 
 
-def pull_named(name: str, unknown: ZooError, revision: str | None, access: Access) -> Path:
-    """Return the folder of a zoo name that nothing on this disk has.
-
-    Args:
-        name: a short name.
-        unknown: what to tell if the Hub does not have it either.
-        revision: of the repository.
-        access: how to reach the Hub.
-
-    Raises:
-        ZooError: `unknown`, if there is no such repository or the Hub cannot be asked.
-    """
+def _pull_named(name: str, unknown: ZooError, revision: str | None, access: Access) -> Path:
+    """Return the folder of a zoo name on the Hub; raise `unknown` if it is not to be had there."""
     from zoo.hub.client import NotOnHub, Unreachable, namespace
     from zoo.hub.fetch import pull_repository
 

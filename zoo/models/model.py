@@ -175,7 +175,7 @@ class FieldModel(ModelParts):
                 def noise(step: int) -> Tensor:
                     return step_noise(self.shape, seed, step, a, b)
 
-                flow, state = self._start(self.flow(own, guidance, noise), x)
+                flow, state = self._start(x, own, guidance, noise)
                 batch = Batch()
                 if keep:
                     batch.add(self.kernel.t_max, self._samples_in(state))
@@ -195,9 +195,11 @@ class FieldModel(ModelParts):
         samples = samples if self.range is None else samples.clamp_(*self.range)
         return join_batches(batches, rows, samples)
 
-    def _start(self, flow: Flow, x: Tensor) -> tuple[Flow, Tensor]:
-        """Return the ODE that a solver integrates for samples, and its state at x_T."""
-        return flow, x
+    def _start(
+        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise
+    ) -> tuple[Flow, Tensor]:
+        """Return the ODE that a solver integrates for samples, and its state at x_T = x."""
+        return self.flow(labels, guidance, noise), x
 
     def _samples_in(self, state: Tensor) -> Tensor:
         """Return x, shape (B, *shape), of a state of that ODE."""

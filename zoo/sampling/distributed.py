@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -57,20 +57,6 @@ class DistributedContext:
             dist.all_reduce(value)
         return value
 
-    def all_gather(self, value: Tensor) -> list[Tensor]:
-        """Return the tensors of all processes, of one shape, in the order of their ranks."""
-        if self.size == 1:
-            return [value]
-        values = [torch.empty_like(value) for _ in range(self.size)]
-        dist.all_gather(values, value)
-        return values
-
-    def broadcast(self, value: Tensor) -> Tensor:
-        """Return the main process's tensor in every process; in place."""
-        if self.size > 1:
-            dist.broadcast(value.detach(), src=0)
-        return value
-
     def gather_rows(self, rows: Tensor) -> Tensor | None:
         """Return the rows of all processes in the order of their ranks; None outside the main one.
 
@@ -78,7 +64,9 @@ class DistributedContext:
         """
         if self.size == 1:
             return rows
-        counts = [int(n) for n in self.all_gather(torch.tensor(len(rows), device=self.device))]
+        lengths = torch.zeros(self.size, dtype=torch.long, device=self.device)
+        lengths[self.rank] = len(rows)
+        counts = self.all_reduce(lengths).tolist()
         padded = rows.new_zeros((max(counts), *rows.shape[1:]), device=self.device)
         padded[: len(rows)] = rows
         parts = [torch.empty_like(padded) for _ in counts] if self.is_main else None
@@ -86,14 +74,6 @@ class DistributedContext:
         if parts is None:
             return None
         return torch.cat([part[:count].cpu() for part, count in zip(parts, counts, strict=True)])
-
-    def gather_object(self, value: T) -> list[T] | None:
-        """Return each process's object in the order of their ranks; None outside the main one."""
-        if self.size == 1:
-            return [value]
-        values: list[Any] | None = [None] * self.size if self.is_main else None
-        dist.gather_object(value, values)
-        return values
 
     @contextmanager
     def errors_from_main(self) -> Iterator[None]:
@@ -120,7 +100,7 @@ class DistributedContext:
             made = make() if self.is_main else None
             done += 1
         finally:
-            self.broadcast(done)
+            dist.broadcast(done, src=0)
         if made is not None:
             return made
         if not bool(done):

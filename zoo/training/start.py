@@ -83,8 +83,7 @@ def trainer_of(plan: Plan, folder: Path, context: DistributedContext = SINGLE_PR
         callbacks.append(Validation(plan.held_out, train.validate_every))
     if train.samples_every:
         callbacks.append(SampleGrids(train.samples_every))
-    parts = (plan.recipe, plan.data, plan.kernel, plan.network)
-    return Trainer(*parts, folder, context, callbacks)
+    return Trainer(plan, folder, context, callbacks)
 
 
 def _initialise(network: Network, data: Images, start: str | None) -> None:

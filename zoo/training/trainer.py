@@ -16,15 +16,15 @@ import torch
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor
 
-from zoo.config.recipe import Recipe, differences, from_dict
-from zoo.data import Images
+from zoo.config.recipe import differences, from_dict
 from zoo.errors import ZooError, one_line
-from zoo.interfaces import FieldKernel, Network
+from zoo.interfaces import Network
 from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
 from zoo.training import checkpoint, log
 from zoo.training.batch import Batch, BatchSampler, noise_distribution, step_seed
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
+from zoo.training.plan import Plan
 
 CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
@@ -61,10 +61,8 @@ class Trainer:
     Where several processes train together, all of them have to make it and call its methods.
 
     Args:
-        recipe: what to train and for how long.
-        data: the training images.
-        kernel: the field kernel.
-        network: the network, trained in place; `averaged` is the averaged one.
+        plan: recipe, data, kernel and network, which is trained in place; `averaged` is the
+            averaged one.
         folder: where checkpoint.pt and log.jsonl go.
         context: the processes that train together, and the device of this one.
         callbacks: called in the main process.
@@ -77,37 +75,35 @@ class Trainer:
 
     def __init__(
         self,
-        recipe: Recipe,
-        data: Images,
-        kernel: FieldKernel,
-        network: Network,
+        plan: Plan,
         folder: Path,
         context: DistributedContext,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         keep_freed_memory()
-        self.recipe, self.data, self.kernel = recipe, data, kernel
+        self.recipe, self.data, self.kernel = plan.recipe, plan.data, plan.kernel
         self.folder, self.context = folder, context
         self.callbacks = callbacks
         self.board: log.TensorBoard | None = None
-        plan = recipe.train
-        self.steps = math.ceil(plan.images / plan.batch)
+        train = plan.recipe.train
+        self.steps = math.ceil(train.images / train.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
         self.stopping = False  # set from outside: end after the step under way
         self.validation_loss: float | None = None
         self.best_loss: float | None = None
         self.best_step = 0
-        noise = noise_distribution(kernel, plan.level_mean, plan.level_std)
-        self.batches = BatchSampler(recipe, data, kernel, network, noise, context.device)
-        self.parallel = self._parallel(network)
+        noise = noise_distribution(plan.kernel, train.level_mean, train.level_std)
+        parts = (plan.recipe, plan.data, plan.kernel, plan.network)
+        self.batches = BatchSampler(*parts, noise, context.device)
+        self.parallel = self._parallel(plan.network)
         self.network, self.ema = self.parallel.network, self.parallel.ema
         self.optimizer = self.parallel.optimizer
         self.schedule = CosineLRScheduler(
             self.optimizer,
             t_initial=self.steps,
-            lr_min=plan.lr if plan.schedule == "constant" else plan.lr_min,
-            warmup_t=max(1, min(self.steps // 10, plan.warmup // plan.batch)),
-            warmup_lr_init=plan.lr_min,
+            lr_min=train.lr if train.schedule == "constant" else train.lr_min,
+            warmup_t=max(1, min(self.steps // 10, train.warmup // train.batch)),
+            warmup_lr_init=train.lr_min,
             t_in_epochs=False,
         )
 

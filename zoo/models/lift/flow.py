@@ -1,4 +1,4 @@
-"""The lifted ODE, with and without each sample's noise level in its state."""
+"""The lifted ODE with each sample's noise level in its state."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
+from zoo.interfaces import Flow, IsotropicKernel, over
 from zoo.interfaces.flow import Predict, StepNoise
-from zoo.models.lift.network import LiftedNetwork, level_rate
-from zoo.sampling.predict import conditioned, shown_dtype
+from zoo.models.lift.network import level_rate
 
 
 class AugmentedFlow(Flow):
@@ -122,46 +121,3 @@ class AugmentedFlow(Flow):
 def split_level(state: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Return (x, sigma), shapes (B, *shape) and (B,), of a state (x, sigma), (B, d + 1)."""
     return state[:, :-1].reshape(-1, *shape), state[:, -1]
-
-
-class LiftedFlow(Flow):
-    """The ODE of (x, t) alone, and the denoiser by level for whoever knows the level."""
-
-    def __init__(
-        self,
-        kernel: FieldKernel,
-        network: LiftedNetwork,
-        labels: Tensor | None,
-        guidance: float,
-        dtype: torch.dtype,
-        noise: StepNoise | None = None,
-    ) -> None:
-        predict = conditioned(network, guidance, kernel.dim, dtype)
-        super().__init__(
-            kernel,
-            predict,
-            network.predicts,
-            dtype=shown_dtype(dtype),
-            labels=labels,
-            sigma_data=network.sigma_data,
-            noise=noise,
-        )
-        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
-        self._high = network.denoiser.high
-
-    def augmented(self, shape: tuple[int, ...]) -> AugmentedFlow:
-        """Return the ODE of (x, sigma), for samples of one shape.
-
-        Raises:
-            ZooError: the kernel is not isotropic.
-        """
-        if not isinstance(self.kernel, IsotropicKernel):
-            raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
-        parts = (self.kernel, self._by_level, self._high, shape)
-        return AugmentedFlow(
-            *parts,
-            dtype=self._dtype,
-            labels=self.labels,
-            sigma_data=self.sigma_data,
-            noise=self._noise,
-        )

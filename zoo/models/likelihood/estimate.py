@@ -95,24 +95,10 @@ def log_likelihood(
     batch_size: int | None = None,
     device: torch.device | None = None,
 ) -> LogLikelihood:
-    """Return the log likelihood of data under an ODE and a prior.
+    """Return the log likelihood of data under an ODE and a prior; see `FieldModel.log_likelihood`.
 
-        log p_0(x_0) = log p_T(x_T) + integral_0^T div f_t(x_t) dt
-
-    Args:
-        flow: the ODE.
-        prior: the law of x_T.
-        x_0: data (n, *shape); floats for a density in data units, integers 0..255 for images,
-            which are dequantised uniformly into a bound on their log probability.
-        solver: any that steps by the field alone.
-        steps: of the solver.
-        value_range: what the integers 0 and 255 become; None where data are no images.
-        exact: the divergence exactly, or by Hutchinson's estimate; None for exact up to 16
-            coordinates.
-        probes: random vectors per sample, at least 2 so that the error can be stated.
-        seed: of probes and dequantisation; sample i depends on (seed, i) alone.
-        batch_size: samples at a time.
-        device: of the flow; that of x_0 by default.
+    The solver steps by the field alone. The integers 0 and 255 become the ends of `value_range`,
+    None where data are no images. `device` is the flow's, by default that of x_0.
 
     Raises:
         ZooError: data that are not finite, or an option out of range.
