@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import Part
 
 _STEM = re.compile(r"enc\.(\d+)x\1_conv\.weight\Z")

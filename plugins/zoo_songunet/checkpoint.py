@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 
 _NUMBERED = re.compile(r"(?:module\.)?all_modules\.(\d+)\.(.+)")
 _LAYERS = {

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel, Network, over
-from zoo.networks.precondition import Preconditioned
+from zoo.networks import Preconditioned
 from zoo_songunet.layers import Fourier, Positional
 from zoo_songunet.network import SongUNet
 

@@ -24,7 +24,7 @@ import scipy.special
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel, Network, over
 from zoo_songunet.component import DDPMPP, build
 from zoo_songunet.level import LevelNetwork

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import Part
 
 # Of images in [-1, 1]: VP from t = 1e-3 to 1, VE from 0.01 to 50 in [0, 1].
