@@ -11,7 +11,7 @@ from zoo.errors import ZooError
 from zoo.files import is_folder
 from zoo.folder.read import check_weights, is_own, read_config, refuse_links, verify_file
 from zoo.hub.access import Access
-from zoo.models.names import Hub, Local, Name, UnknownModel, find_model, parse_ref
+from zoo.models.names import Hub, UnknownModel, find_model, parse_ref
 
 
 def folder_of(
@@ -32,13 +32,13 @@ def folder_of(
         from zoo.hub.fetch import pull_repository
 
         return pull_repository(parsed.repo, revision=_revision(parsed, revision), access=access)
-    if isinstance(parsed, Name):
+    if isinstance(parsed, str):
         try:
-            folder = find_model(parsed.name).folder
+            folder = find_model(parsed).folder
         except UnknownModel as unknown:
-            if ":" in parsed.name:
+            if ":" in parsed:
                 raise
-            return _pull_named(parsed.name, unknown, revision, access)
+            return _pull_named(parsed, unknown, revision, access)
     else:
         folder = _local(ref, parsed)
     if revision is not None:
@@ -48,15 +48,15 @@ def folder_of(
     return folder
 
 
-def _local(ref: str, parsed: Local) -> Path:
-    if not is_folder(parsed.path):
-        raise ZooError(f"{ref}: there is no folder {parsed.path}")
-    refuse_links(parsed.path)
-    if is_own(parsed.path):
-        return parsed.path
+def _local(ref: str, path: Path) -> Path:
+    if not is_folder(path):
+        raise ZooError(f"{ref}: there is no folder {path}")
+    refuse_links(path)
+    if is_own(path):
+        return path
     from zoo.folder.adopt import adopt_folder
 
-    return adopt_folder(parsed.path)
+    return adopt_folder(path)
 
 
 def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple[Path, Config]:

@@ -118,20 +118,6 @@ _HUB = re.compile(rf"^(?P<repo>{REPOSITORY.pattern})(?:@(?P<revision>[^@\s]+))?\
 
 
 @dataclass(frozen=True)
-class Name:
-    """A name of the zoo, short or "plugin:name"."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Local:
-    """A folder on disk."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
 class Hub:
     """A repository on the Hugging Face Hub."""
 
@@ -139,17 +125,18 @@ class Hub:
     revision: str | None = None
 
 
-def _local(ref: str, path: str) -> Local:
+def _local(ref: str, path: str) -> Path:
     try:
-        return Local(Path(path).expanduser())
+        return Path(path).expanduser()
     except RuntimeError as error:
         raise ZooError(f"{ref!r}: there is no such user's folder") from error
 
 
-def parse_ref(ref: str) -> Name | Local | Hub:
-    """Return what `ref` means: zoo name, "owner/name[@revision]", or folder "./x", "/x", "~/x".
+def parse_ref(ref: str) -> str | Path | Hub:
+    """Return what `ref` means: a zoo name (str), a folder (Path), or a repository (Hub).
 
-    `hub:` and `path:` in front say it outright.
+    A name is short or "plugin:name", a repository "owner/name[@revision]", a folder "./x", "/x" or
+    "~/x". `hub:` and `path:` in front say it outright.
 
     Raises:
         ZooError: malformed, or a Hub id that is also a folder here: the error has both spellings.
@@ -171,6 +158,6 @@ def parse_ref(ref: str) -> Name | Local | Hub:
             )
         return Hub(hub["repo"], hub["revision"])
     if NAME.match(ref):
-        return Name(ref)
+        return ref
     write = f"./{ref}" if there else "a name of `zoo list`, a Hub id owner/name, or a folder ./name"
     raise ZooError(f"{ref!r} is not a model reference; write {write}")

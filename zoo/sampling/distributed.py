@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -60,20 +60,13 @@ class DistributedContext:
     def gather_rows(self, rows: Tensor) -> Tensor | None:
         """Return the rows of all processes in the order of their ranks; None outside the main one.
 
-        The rows are on the CPU, before and after. Each process may have another number of them.
+        The rows are on the CPU. Each process may have another number of them.
         """
         if self.size == 1:
             return rows
-        lengths = torch.zeros(self.size, dtype=torch.long, device=self.device)
-        lengths[self.rank] = len(rows)
-        counts = self.all_reduce(lengths).tolist()
-        padded = rows.new_zeros((max(counts), *rows.shape[1:]), device=self.device)
-        padded[: len(rows)] = rows
-        parts = [torch.empty_like(padded) for _ in counts] if self.is_main else None
-        dist.gather(padded, parts)
-        if parts is None:
-            return None
-        return torch.cat([part[:count].cpu() for part, count in zip(parts, counts, strict=True)])
+        parts: list[Any] | None = [None] * self.size if self.is_main else None
+        dist.gather_object(rows, parts)
+        return None if parts is None else torch.cat(parts)
 
     @contextmanager
     def errors_from_main(self) -> Iterator[None]:

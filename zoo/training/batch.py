@@ -26,21 +26,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from zoo.config.recipe import Recipe
-from zoo.data import Images
 from zoo.data.augment import flip, geometric
-from zoo.interfaces import FieldKernel, Network, SelfSimilarKernel, over
+from zoo.interfaces import FieldKernel, SelfSimilarKernel, over
 from zoo.interfaces.network import Predicts
 from zoo.models.exact.network import ExactDenoiser, ExactField
-from zoo.sampling.rng import seed_for
+from zoo.sampling.rng import step_seed
+from zoo.training.plan import Plan
 
 # Below this dimension x_t does not determine its own noise level well enough.
 _LEVEL_IS_VISIBLE = 48
-
-
-def step_seed(seed: int, step: int, stream: int = 0) -> int:
-    """Return a seed of its own for each (seed, step, stream); step -1 is before the first."""
-    return seed_for(seed, step + 1, stream)
 
 
 @dataclass(frozen=True)
@@ -113,30 +107,21 @@ def noise_distribution(kernel: FieldKernel, mean: float, std: float) -> NoiseDis
 
 
 class BatchSampler:
-    """The batches of a run.
+    """The batches of a plan.
 
     Args:
-        recipe: how batches are drawn.
-        data: the training images.
-        kernel: the field kernel.
-        network: its `predicts` names the target; its `labels` says whether it takes classes.
-        noise: the distribution of (x_t, t) given x_0.
+        plan: recipe, data, kernel and network; the network's `predicts` names the target, and its
+            `labels` says whether it takes classes.
         device: where the batches go.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Images,
-        kernel: FieldKernel,
-        network: Network,
-        noise: NoiseDistribution,
-        device: torch.device,
-    ) -> None:
-        self.recipe, self.data, self.kernel, self.noise = recipe, data, kernel, noise
-        self.predicts = network.predicts
+    def __init__(self, plan: Plan, device: torch.device) -> None:
+        self.recipe, self.data, self.kernel = plan.recipe, plan.data, plan.kernel
+        self.predicts = plan.network.predicts
         self.device = device
-        self.labelled = bool(network.labels) and data.labels is not None
+        train = plan.recipe.train
+        self.noise = noise_distribution(plan.kernel, train.level_mean, train.level_std)
+        self.labelled = bool(plan.network.labels) and plan.data.labels is not None
 
     def images(self) -> tuple[Tensor, Tensor]:
         """Draw images, mirrored if the recipe says so, and return them with their numbers.

@@ -9,7 +9,8 @@ import torch
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.folder.picture import default_suffix, write_samples
-from zoo.training.batch import Batch, single_target, step_seed
+from zoo.sampling.rng import step_seed
+from zoo.training.batch import Batch, single_target
 from zoo.training.export import export, model_of, picture_of
 from zoo.training.objective import Objective
 from zoo.training.trainer import Trainer

@@ -88,13 +88,7 @@ class SingleProcess:
 class DataParallel(SingleProcess):
     """Each process has the whole network (DDP) and steps a part of its parameters (ZeRO).
 
-    Source: ZeRO, stage 1, arXiv:1910.02054, section 5.1.
-
-    Args:
-        network: the network, trained in place.
-        plan: the recipe's [train].
-        context: this process.
-        example: returns a batch to train on.
+    `example` returns a batch to train on. Source: ZeRO, stage 1, arXiv:1910.02054, section 5.1.
     """
 
     def __init__(

@@ -21,8 +21,9 @@ from zoo.errors import ZooError, one_line
 from zoo.interfaces import Network
 from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
+from zoo.sampling.rng import step_seed
 from zoo.training import checkpoint, log
-from zoo.training.batch import Batch, BatchSampler, noise_distribution, step_seed
+from zoo.training.batch import Batch, BatchSampler
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
 from zoo.training.plan import Plan
 
@@ -92,9 +93,7 @@ class Trainer:
         self.validation_loss: float | None = None
         self.best_loss: float | None = None
         self.best_step = 0
-        noise = noise_distribution(plan.kernel, train.level_mean, train.level_std)
-        parts = (plan.recipe, plan.data, plan.kernel, plan.network)
-        self.batches = BatchSampler(*parts, noise, context.device)
+        self.batches = BatchSampler(plan, context.device)
         self.parallel = self._parallel(plan.network)
         self.network, self.ema = self.parallel.network, self.parallel.ema
         self.optimizer = self.parallel.optimizer
