@@ -176,18 +176,22 @@ class FieldModel(ModelParts):
                     return step_noise(self.shape, seed, step, a, b)
 
                 flow, state = self._start(x, own, guidance, noise)
-                batch = Batch()
-                if keep:
-                    batch.add(self.kernel.t_max, self._samples_in(state))
+                states: list[tuple[float, Tensor]] = []
+
+                def keep_state(t: float, state: Tensor) -> None:
+                    x = self._samples_in(state)
+                    states.append((t, x.to("cpu", torch.float64, copy=True)))
 
                 def after_step(_: int, t: float, state: Tensor) -> None:
                     bar.update(b - a)
                     if keep and t > 0:
-                        batch.add(t, self._samples_in(state))
+                        keep_state(t, state)
 
+                if keep:
+                    keep_state(self.kernel.t_max, state)
                 observed = after_step if progress or keep else None
                 end = integrate_to_data(solver, flow, state, steps, observed)
-                return batch.finish(self._samples_in(end), flow.nfe)
+                return Batch(states, self._samples_in(end).float().cpu(), flow.nfe)
 
             batches = [*in_batches(draw, low, high, *self._batch_sizes(solver, batch_size))]
         rows = slice(before, before + n)

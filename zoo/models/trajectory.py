@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,32 +45,18 @@ class Trajectory:
         return self.x.flatten(2).square().mean(dim=2).sqrt()
 
 
-class Batch:
+class Batch(NamedTuple):
     """Samples that are integrated together.
 
     Attributes:
-        times: of `states`.
-        states: x_t before the end, (B, *shape) each, float64, on the CPU; empty if not kept.
+        states: (t, x_t) before the end, x_t (B, *shape); empty if not kept.
         end: data (B, *shape), float32, on the CPU.
         nfe: evaluations of the network.
     """
 
+    states: list[tuple[float, Tensor]]
     end: Tensor
     nfe: int
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.states: list[Tensor] = []
-
-    def add(self, t: float, x: Tensor) -> None:
-        """Keep a copy of x_t, shape (B, *shape)."""
-        self.times.append(t)
-        self.states.append(x.to("cpu", torch.float64, copy=True))
-
-    def finish(self, x: Tensor, nfe: int) -> Batch:
-        """Return the batch that ends at data x, shape (B, *shape)."""
-        self.end, self.nfe = x.float().cpu(), nfe
-        return self
 
 
 def join_batches(batches: Sequence[Batch], rows: slice, samples: Tensor) -> Trajectory:
@@ -78,23 +64,19 @@ def join_batches(batches: Sequence[Batch], rows: slice, samples: Tensor) -> Traj
 
     Batches may have taken different numbers of steps: the shorter ones stay where they end.
 
-    Args:
-        batches: in order.
-        rows: which of all their samples.
-        samples: of these rows, (n, *shape), the last state.
+    `samples` (n, *shape) are those of these rows, the last state.
     """
     nfe = max(batch.nfe for batch in batches)
-    steps = max(len(batch.times) for batch in batches)
+    steps = max(len(batch.states) for batch in batches)
     if not steps:
         none = torch.empty(0, dtype=torch.float64)
         return Trajectory(none, none.reshape(0, *samples.shape), samples, nfe)
     times = torch.zeros(len(batches), steps + 1, dtype=torch.float64)
-    for time, batch in zip(times, batches, strict=True):
-        time[: len(batch.times)] = torch.tensor(batch.times, dtype=torch.float64)
     states = torch.empty(steps + 1, *samples.shape, dtype=torch.float64)
     for i in range(steps):
-        at = (b.states[i] if i < len(b.states) else b.end.double() for b in batches)
-        states[i] = torch.cat([*at])[rows]
+        at = [b.states[i] if i < len(b.states) else (0.0, b.end.double()) for b in batches]
+        times[:, i] = torch.tensor([t for t, _ in at], dtype=torch.float64)
+        states[i] = torch.cat([x for _, x in at])[rows]
     states[-1] = samples
     return Trajectory(times.amax(dim=0), states, samples, nfe)
 

@@ -112,11 +112,8 @@ def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype)
     On the CPU it is evaluated in batches of a fixed size.
     Source: classifier-free guidance, arXiv:2207.12598.
 
-    Args:
-        network: with weights of `dtype`; it is given x and t in `shown_dtype(dtype)`.
-        guidance: 1 is none, and costs no second evaluation.
-        dim: number of coordinates of one sample.
-        dtype: of the network's weights.
+    Guidance 1 is none, and costs no second evaluation. A sample has `dim` coordinates. Weights are
+    of `dtype`, and x and t of `shown_dtype(dtype)`.
     """
 
     def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:

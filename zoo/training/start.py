@@ -107,13 +107,8 @@ def copy_weights(source: Network, network: Network, name: str) -> None:
     What `network` has beyond them keeps its first values: a conditional model starts from an
     unconditional one.
 
-    Args:
-        source: where from.
-        network: where to.
-        name: of the source, for errors.
-
     Raises:
-        ZooError: a parameter is not there, or has another shape.
+        ZooError: a parameter is not there, or has another shape; `name` is the source's.
     """
     there = dict(network.named_parameters())
     for key, value in source.named_parameters():
