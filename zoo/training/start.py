@@ -16,9 +16,8 @@ from zoo.interfaces import Network
 from zoo.models.load import load
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 from zoo.training import log
-from zoo.training.callbacks import BEST, SampleGrids, Validation
 from zoo.training.checkpoint import read
-from zoo.training.export import MODEL
+from zoo.training.export import BEST, MODEL, SampleGrids, Validation
 from zoo.training.plan import Plan
 from zoo.training.trainer import CHECKPOINT, Callback, Trainer
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, IsotropicKernel, over
-from zoo.interfaces.flow import Predict, StepNoise
+from zoo.interfaces.flow import Predict
 from zoo.models.lift.network import level_rate
 
 
@@ -22,10 +24,7 @@ class AugmentedFlow(Flow):
         by_level: D(x, level), the Gaussian denoiser.
         high: the largest level that the denoiser knows.
         shape: of one sample.
-        dtype: of the denoiser.
-        labels: class numbers (B,), or None.
-        sigma_data: standard deviation of the data.
-        noise: of stochastic solvers, see `Flow`; (B, *shape), without the level.
+        options: as for `Flow`; `noise` gives (B, *shape), without the level.
     """
 
     kernel: IsotropicKernel
@@ -37,15 +36,9 @@ class AugmentedFlow(Flow):
         by_level: Predict,
         high: float,
         shape: tuple[int, ...],
-        *,
-        dtype: torch.dtype,
-        labels: Tensor | None = None,
-        sigma_data: float | None = None,
-        noise: StepNoise | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data, noise=noise
-        )
+        super().__init__(kernel, by_level, **options)
         self.high, self.shape = high, shape
         self._known: tuple[Tensor, Tensor] | None = None
 
