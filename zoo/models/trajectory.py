@@ -89,8 +89,8 @@ def integrate_to_data(
     The last step is the denoiser at t_min, or Euler's where the kernel's field has none
     (EDM, arXiv:2206.00364, algorithm 1).
 
-    x is the state at t_max, shape (B, *). After every step, the last one at t = 0, callback(i, t, x)
-    is called.
+    x is the state at t_max, shape (B, *). callback(i, t, x) is called after every step, the last
+    one at t = 0.
 
     Raises:
         ZooError: the state ceased to be finite; names t.
