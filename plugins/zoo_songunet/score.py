@@ -16,11 +16,35 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, over
-from zoo_songunet.component import DDPMPP, NCSNPP, Design, build
-from zoo_songunet.level import LevelNetwork
-from zoo_songunet.network import SongUNet
+from zoo_songunet.network import DDPMPP, NCSNPP, Design, SongUNet
 
 _BETA_MIN, _BETA_MAX, _LAST_STEP = 0.1, 20.0, 999.0
+
+
+class LevelNetwork(Network):
+    """E[x_0 | x_t] from a backbone that knows noise levels in [low, high].
+
+    Above `high`, D(y; sigma) is D(y high / sigma; high), the mean of the data up to
+    O(sigma_data^2 / high^2); below `low`, D(y; low).
+    """
+
+    low: float
+    high: float
+
+    def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
+        super().__init__()
+        self.backbone, self.kernel = backbone, kernel
+
+    def _seen(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return y = x_0 + level n and the level within the range, (B, *) and (B,)."""
+        alpha, sigma = (c.to(x_t.device) for c in self.kernel.marginal(t.double()))
+        level = (sigma / alpha).clamp(self.low, self.high).expand(len(x_t))
+        return over(level / torch.maximum(sigma, self.low * alpha), x_t) * x_t, level
+
+    def _say(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Return the backbone's output, told `condition`: it divides its first feature by 4."""
+        out: Tensor = self.backbone(x, 4 * condition.to(x)[:, None])
+        return out
 
 
 class ScoreNetwork(LevelNetwork):
@@ -64,7 +88,7 @@ class VEScore(ScoreNetwork):
 
 @dataclass(frozen=True)
 class ScoreSDE:
-    """Builds one of the networks: arguments as for `ddpmpp`, defaults as for CIFAR-10.
+    """Builds one of the networks: arguments and errors as for `ddpmpp`, defaults as for CIFAR-10.
 
     Attributes:
         design: of the backbone.
@@ -85,17 +109,9 @@ class ScoreSDE:
         attention: Sequence[int] = (16,),
         dropout: float = 0.1,
     ) -> Network:
-        """Return the network; raises as `ddpmpp` does, and for a kernel of random levels."""
-        backbone = build(
-            shape,
-            self.design,
-            width=width,
-            multipliers=multipliers,
-            blocks=blocks,
-            attention=attention,
-            dropout=dropout,
-        )
-        return self.network(backbone, kernel)
+        """Return the network; raises ZooError for a kernel of random levels."""
+        sizes = width, multipliers, blocks, attention, dropout
+        return self.network(SongUNet(shape, self.design, *sizes), kernel)
 
 
 vp = ScoreSDE(DDPMPP, VPScore)  # also of DDPM
