@@ -5,7 +5,7 @@ functions below comes as tensors, plain containers and inert records.
 """
 
 from zoo.formats.modules import attributes, class_name, state_dict
-from zoo.formats.torch_file import read_tensors, read_torch, state_of, unwrapped
+from zoo.formats.tensors import read_tensors, read_torch, state_of, unwrapped
 from zoo.formats.unpickler import Inert, read_data, read_pickle
 
 __all__ = [

@@ -22,8 +22,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError, one_line
-from zoo.formats.safetensors_file import read_weights
-from zoo.formats.torch_file import MOST_REPEATED, check_whole, read_torch
+from zoo.formats.tensors import MOST_REPEATED, check_whole, read_torch, read_weights
 
 # Modules whose objects are described and not built: torch's own networks, and arrays.
 _DESCRIBED = r"torch\.nn\.|torch\.distributions\.|numpy(\.|$)"

@@ -12,9 +12,8 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 from zoo.errors import ZooError, one_line
 from zoo.folder.read import CARD, CONFIG, PICTURE, check_weights, read_config, refuse_links
 from zoo.hub.access import REPOSITORY, Access
-from zoo.hub.cards import card_for
+from zoo.hub.cards import RemoteModel, card_for
 from zoo.hub.client import Unreachable, connect, hub_errors
-from zoo.hub.remote import RemoteModel
 
 _EXISTS = 409
 # Who may not make a repository there may still write to the one that there is, or propose to.

@@ -12,7 +12,7 @@ from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError, error_context
 from zoo.folder.read import CONFIG, read_card, read_config
 from zoo.folder.weights import network_with
-from zoo.formats.safetensors_file import read_weights
+from zoo.formats.tensors import read_weights
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.host.registry import find
