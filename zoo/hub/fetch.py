@@ -18,7 +18,7 @@ from zoo.folder.read import (
     read_config,
 )
 from zoo.host.requirements import check_requirements
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.hub.client import hub_errors
 from zoo.hub.snapshot import Snapshot
 from zoo.interfaces.format import MAX_WEIGHT_BYTES, Files

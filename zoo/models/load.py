@@ -17,7 +17,7 @@ from zoo.host.build import kernel as build_kernel
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.host.registry import find
 from zoo.host.requirements import check_requirements
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.interfaces import FieldKernel, Network
 from zoo.models.assemble import assemble
 from zoo.models.lift import lift

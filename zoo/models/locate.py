@@ -10,7 +10,7 @@ from zoo.config.model import Config, Weights
 from zoo.errors import ZooError
 from zoo.files import is_folder
 from zoo.folder.read import check_weights, is_own, read_config, refuse_links
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.models.names import UnknownModel, find_model
 from zoo.models.refs import Hub, Local, Name, parse_ref
 

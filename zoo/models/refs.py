@@ -9,7 +9,7 @@ from pathlib import Path
 from zoo.config.part import NAME
 from zoo.errors import ZooError
 from zoo.files import is_folder
-from zoo.hub.access import REPOSITORY
+from zoo.hub import REPOSITORY
 
 _HUB = re.compile(rf"^(?P<repo>{REPOSITORY.pattern})(?:@(?P<revision>[^@\s]+))?\Z")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zoo.config.model import WeightFile
 from zoo.folder.read import read_config, verify_file
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.models.locate import folder_of, resolve, weight_paths
 
 
