@@ -164,6 +164,15 @@ def test_the_log_is_json_line_by_line(train, tmp_path):
     assert {*json.loads(lines[0])} == {"step", "images", "lr", "skipped", "loss", "images_per_s"}
 
 
+@pytest.fixture
+def interruptible():
+    """Python's handler of SIGINT, which a shell's `&` and `nohup` have ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_saves_its_step_and_goes_on_to_the_same_weights(train, monkeypatch):
     weights = "model/model.safetensors"
     assert train("tiny.toml", "-o", "whole")[0] == 0

@@ -112,8 +112,6 @@ def test_a_plugin_reaches_only_into_public_modules_of_the_host(plugin):
 # All that authors of components import; what else a plugin uses is not promised to stay.
 CONTRACT = {"zoo", "zoo.interfaces", "zoo.networks", "zoo.numerics", "zoo.testing", "zoo.formats"}
 AUTHORS = [*PLUGINS, *sorted((ROOT / "docs").glob("example-*")), ROOT / "zoo" / "scaffold"]
-# These still reach further.
-NOT_YET = {"zoo_diffusers", "zoo_solvers", "zoo_songunet"}
 
 
 def from_zoo(file: Path) -> dict[str, set[str]]:
@@ -131,8 +129,6 @@ def from_zoo(file: Path) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("author", AUTHORS, ids=lambda p: p.name)
 def test_authors_import_what_the_contract_names_alone(author):
-    if author.name in NOT_YET:
-        pytest.skip("reaches further still")
     files = [f for f in author.rglob("*.py") if author.name != "scaffold" or "template" in f.parts]
     assert files
     for file in files:

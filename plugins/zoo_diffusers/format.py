@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.formats import read_tensors
 from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Part, SolverPart
 from zoo_diffusers.network import NEEDS

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel, Network, over
 from zoo_diffusers.schedule import levels, prediction
 

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from zoo.errors import ZooError, did_you_mean
+from zoo import ZooError
+from zoo.interfaces import did_you_mean
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 _MOST_STEPS = 100_000

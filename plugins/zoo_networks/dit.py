@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from zoo import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.networks import Preconditioned
-from zoo_networks.embedding import Conditioning
-from zoo_networks.options import check_options
+from zoo_networks.common import Conditioning, check_options
 
 
 class Block(nn.Module):

@@ -16,8 +16,7 @@ from torch.nn import functional as F
 from zoo import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.networks import Mixture, MixtureSkip, Preconditioned
-from zoo_networks.embedding import Conditioning
-from zoo_networks.options import check_options
+from zoo_networks.common import Conditioning, check_options
 
 
 def _groups(channels: int) -> int:
@@ -190,8 +189,8 @@ def unet(
         components: centres of the mixture that replaces EDM's skip connection
             (zoo.networks.mixture), 0 for none.
         basis: principal components that it lives in.
-        groups: kinds of images that it tells apart, each with components and basis of its own; the
-            classes where there are labels.
+        groups: kinds of images that it distinguishes, each with components and basis of its own;
+            the classes where there are labels.
 
     Raises:
         ZooError: the shape is not an image's, or a size is not positive.

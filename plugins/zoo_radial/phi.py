@@ -111,7 +111,7 @@ class PhiKernel(IsotropicKernel):
     ) -> None:
         self._density = RadialDensity(phi, dim)
         if t_min is None or t_max is None:
-            # A density without an integral has no median either: tell before looking for times.
+            # Without an integral there is no median either: refuse it before looking for times.
             self._density.check(torch.ones(1, dtype=torch.float64))
             self._check_limit(1.0)
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)

@@ -101,7 +101,7 @@ class PsiKernel(IsotropicKernel):
     ) -> None:
         self._psi, self._rise = psi, rise
         if t_min is None or t_max is None:
-            # A function that is no CDF has no median either: tell which before looking for times.
+            # A function that is no CDF has no median either: refuse it before looking for times.
             check_radial_cdf(self.radial_cdf, 1.0, 1.0, argument="psi")
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
         check_radial_cdf(self.radial_cdf, self.t_min, self.t_max, argument="psi")

@@ -31,18 +31,18 @@ def depends_on_ratio(psi: Callable[..., Any]) -> bool:
     """Return whether psi(r, t) is a function of r / t."""
     at, r, t = _on_grid(psi)
     by_r, by_t = at.slope(0).mantissa * r, at.slope(1).mantissa * t
-    told = by_r.isfinite() & by_t.isfinite() & (by_r != 0)
+    usable = by_r.isfinite() & by_t.isfinite() & (by_r != 0)
     equal = (by_r + by_t).abs() <= _TOLERANCE * by_r.abs()
-    return bool((told.sum(dim=1) >= _ENOUGH).all()) and bool((equal | ~told).all())
+    return bool((usable.sum(dim=1) >= _ENOUGH).all()) and bool((equal | ~usable).all())
 
 
 def depends_on_ratio_but_for_scale(phi: Callable[..., Any]) -> bool:
     """Return whether phi(r, t) is a function of t times a function of r / t."""
     at, r, t = _on_grid(phi)
     by_r, by_t = at.log_slope(0) * r, at.log_slope(1) * t
-    told = by_r.isfinite() & by_t.isfinite()
-    total = torch.where(told, by_r + by_t, torch.nan)
+    usable = by_r.isfinite() & by_t.isfinite()
+    total = torch.where(usable, by_r + by_t, torch.nan)
     spread = (total - total.nanmedian(dim=1, keepdim=True).values).abs()
     size = by_r.abs() + by_t.abs() + 1
     equal = spread <= _TOLERANCE * size
-    return bool((told.sum(dim=1) >= _ENOUGH).all()) and bool((equal | ~told).all())
+    return bool((usable.sum(dim=1) >= _ENOUGH).all()) and bool((equal | ~usable).all())

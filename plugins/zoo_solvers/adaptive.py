@@ -16,10 +16,17 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, Flow, Solver, StepCallback
-from zoo.interfaces.checks import all_finite, check_integer, check_positive
-from zoo.interfaces.grids import LEVEL_CAP
+from zoo import ZooError
+from zoo.interfaces import (
+    LEVEL_CAP,
+    FieldKernel,
+    Flow,
+    Solver,
+    StepCallback,
+    all_finite,
+    check_integer,
+    check_positive,
+)
 from zoo_solvers.linear import has_linear_part, marginal, scale_of
 
 # Where the field is flat an error estimate sees nothing coming: no step of tau is longer.

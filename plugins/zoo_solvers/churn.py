@@ -17,10 +17,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.interfaces import Flow
-from zoo.interfaces.checks import check_positive
-from zoo.interfaces.grids import GridSpec
+from zoo import ZooError
+from zoo.interfaces import Flow, GridSpec, check_positive
 from zoo_solvers.heun import Heun
 from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
 

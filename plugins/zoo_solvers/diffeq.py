@@ -19,9 +19,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, did_you_mean
-from zoo.interfaces import FieldKernel, Flow, Solver, StepCallback
-from zoo.interfaces.checks import check_integer, check_positive
+from zoo import ZooError
+from zoo.interfaces import (
+    FieldKernel,
+    Flow,
+    Solver,
+    StepCallback,
+    check_integer,
+    check_positive,
+    did_you_mean,
+)
 
 
 class Method(NamedTuple):

@@ -23,8 +23,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import Flow, over
-from zoo.interfaces.checks import check_positive
+from zoo.interfaces import Flow, check_positive, over
 from zoo_solvers.adaptive import LONGEST_STEP, AdaptiveSolver, LogLevel, SamplesUnderWay
 from zoo_solvers.linear import (
     Evaluation,

@@ -30,8 +30,7 @@ import torch
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
-from zoo.interfaces import FieldKernel, Flow, over
-from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO
+from zoo.interfaces import LARGEST_RATIO, LEAST_RATIO, FieldKernel, Flow, over
 
 # One for all samples, or one per sample: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor

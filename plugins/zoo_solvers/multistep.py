@@ -20,10 +20,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.interfaces import Flow, GridSolver
-from zoo.interfaces.checks import check_positive
-from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, GridSpec, ShortStart
-from zoo.interfaces.solver import FEW_STEPS
+from zoo.interfaces import (
+    FEW_STEPS,
+    LARGEST_RATIO,
+    LEAST_RATIO,
+    Flow,
+    GridSolver,
+    GridSpec,
+    ShortStart,
+    check_positive,
+)
 from zoo_solvers.linear import (
     Evaluation,
     LinearPart,

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import Part
 
 _NUMBERED = re.compile(r"(?:module\.)?all_modules\.(\d+)\.(.+)")

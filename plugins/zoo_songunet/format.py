@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.formats import Inert, attributes, class_name, read_data, state_dict, state_of, unwrapped
 from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Part, SolverPart
 from zoo_songunet.checkpoint import averaged, is_checkpoint, renamed, trained_as

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import check_integer, check_real
 from zoo_songunet.layers import (
     HALF,

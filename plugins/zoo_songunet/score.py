@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo import ZooError
 from zoo.interfaces import FieldKernel, Network, over
 from zoo_songunet.network import DDPMPP, NCSNPP, Design, SongUNet
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-NAME = re.compile(r"^(?:[a-z0-9][a-z0-9_-]*:)?[a-z0-9][a-z0-9._-]*\Z")
-
+# A component's, plugin's or model's name; a component may stand behind its plugin's, "plugin:name".
+PLAIN_NAME = r"[a-z0-9][a-z0-9._-]*"
+NAME = re.compile(rf"^(?:[a-z0-9][a-z0-9_-]*:)?{PLAIN_NAME}\Z")
 
 Options = dict[str, Any]
 

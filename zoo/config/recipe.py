@@ -25,7 +25,7 @@ from msgspec import Meta, Struct, field
 
 from zoo.config.decode import check_plain, decode
 from zoo.config.model import DEFAULT_STEPS, check_steps
-from zoo.config.part import Part, SolverPart
+from zoo.config.part import PLAIN_NAME, Part, SolverPart
 from zoo.errors import ZooError
 
 SUFFIX = ".toml"
@@ -35,7 +35,7 @@ Above0 = Annotated[float, Meta(gt=0)]
 AtLeast0 = Annotated[float, Meta(ge=0)]
 Beta = Annotated[float, Meta(ge=0, lt=1)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z", max_length=100)]
+Name = Annotated[str, Meta(pattern=rf"^{PLAIN_NAME}\Z", max_length=100)]
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -46,7 +46,7 @@ class DataPlan(Struct, frozen=True, forbid_unknown_fields=True):
         use: reference of the data set, as `zoo.data.load` takes it.
         size: side in pixels to scale and crop images to; absent, as they are.
         flip: mirror each image left to right with probability 1/2.
-        augment: probability of each kind of geometric change that the network is told of, so that
+        augment: probability of each kind of geometric change, which the network is given, so that
             samples do not show it (zoo.data.augment.geometric); 0 for none; takes a network with
             augment = 9, such as ddpmpp.
     """
@@ -63,8 +63,8 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         images: budget; training ends after ceil(images / batch) steps.
         batch: images per step, over all processes.
-        accumulate: parts that each process makes of its share of a batch, one after the other, to
-            save memory; the gradient is that of the whole batch.
+        accumulate: parts into which each process divides its rows of a batch, one after the other,
+            to save memory; the gradient is that of the whole batch.
         parallel: where several processes train together, "ddp" (each has the whole network) or
             "fsdp" (each has a part of every tensor; for networks that do not fit one device).
         start: model whose weights the network starts from: a zoo name, Hub id or folder. Of the
@@ -87,7 +87,8 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         compile: run the loss through torch.compile; needs a C++ compiler, on CUDA triton.
         level_mean: mean of the log noise level (EDM, arXiv:2206.00364, table 1: P_mean).
         level_std: its standard deviation (P_std).
-        label_dropout: share of labels hidden in training, for guidance; needs a labelled network.
+        label_dropout: fraction of labels hidden in training, for guidance; needs a network with
+            labels.
         checkpoint_every: steps between checkpoints.
         log_every: steps between lines of the log.
         validate_every: images between two losses on the test split, averaged weights and fixed
@@ -153,7 +154,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe, defaults filled in, as what JSON holds; `from_dict` reads it."""
-        raw = msgspec.json.encode(self, enc_hook=Part.encode)
+        raw = msgspec.json.encode(self, enc_hook=lambda part: part.encode())
         return msgspec.json.decode(raw, type=dict[str, Any])
 
 
@@ -183,8 +184,8 @@ def differences(before: Recipe, after: Recipe) -> str:
     """Return which keys two recipes differ in, at most three: "train.lr was 0.1, is 0.2"."""
     old, new = (dict(_flat(recipe.to_dict(), "")) for recipe in (before, after))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    told = [f"{key} was {_shown(old.get(key))}, is {_shown(new.get(key))}" for key in keys[:3]]
-    return "; ".join(told) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
+    changes = [f"{key} was {_shown(old.get(key))}, is {_shown(new.get(key))}" for key in keys[:3]]
+    return "; ".join(changes) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def _shown(value: Any) -> str:

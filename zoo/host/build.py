@@ -197,7 +197,7 @@ def _with_grid_as_part(
 
 
 def _check_options(found: Found, target: Callable[..., object], options: dict[str, Any]) -> None:
-    """Compare options with the target's signature, so that a wrong one is told before the call."""
+    """Compare options with the target's signature, to refuse a wrong one before the call."""
     known = options_of(found, target)
     if known is None:
         return

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import pluggy
 
 from zoo import hookspecs
+from zoo.config.part import PLAIN_NAME
 from zoo.errors import PluginError, did_you_mean
 from zoo.hookspecs import ENTRY_POINT_GROUP, Component
 
@@ -48,7 +49,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType({kind.plural: kind for kind in _ALL
 MODELS_HOOK = "zoo_models"
 HOOKS = (*(kind.hook for kind in _ALL), MODELS_HOOK)
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 Brought = tuple[Mapping[str, tuple[Component, ...]], tuple[Traversable, ...]]
@@ -103,8 +103,8 @@ def _components(spec: str, items: Iterable[object]) -> tuple[Component, ...]:
     for item in items:
         if not isinstance(item, Component):
             raise PluginError(f"{spec} gave {item!r}; expected a zoo.Component")
-        if not isinstance(item.name, str) or not NAME.fullmatch(item.name):
-            raise PluginError(f"{spec} gave the name {item.name!r}; expected {NAME.pattern}")
+        if not isinstance(item.name, str) or not re.fullmatch(PLAIN_NAME, item.name):
+            raise PluginError(f"{spec} gave the name {item.name!r}; expected {PLAIN_NAME}")
         where = f"{spec} gave {item.name!r}"
         if not isinstance(item.target, str) or not _TARGET.fullmatch(item.target):
             raise PluginError(f"{where} the target {item.target!r}; expected 'package.module:Name'")

@@ -22,7 +22,7 @@ class Options(NamedTuple):
 
 
 def options_of(found: Found, target: Callable[..., object]) -> Options | None:
-    """Return the options of `target`; None if it does not tell, as some written in C do not.
+    """Return the options of `target`; None if it has no signature, as some written in C.
 
     Raises:
         PluginError: it does not take what every component of its kind is given.

@@ -9,6 +9,7 @@ name neither wins.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -17,9 +18,10 @@ from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.resources.abc import Traversable
 
+from zoo.config.part import PLAIN_NAME
 from zoo.errors import PluginError, did_you_mean, one_line
 from zoo.hookspecs import ENTRY_POINT_GROUP, Component
-from zoo.host.hooks import NAME, collect
+from zoo.host.hooks import collect
 
 LIMIT_VARIABLE = "ZOO_PLUGINS"
 
@@ -134,8 +136,8 @@ def _load_name(entries: Sequence[EntryPoint]) -> list[PluginRecord]:
 
 def _load(record: PluginRecord, entry: EntryPoint) -> PluginRecord:
     try:
-        if not NAME.fullmatch(record.name):
-            raise PluginError(f"entry point {record.name!r}: expected a name like {NAME.pattern}")
+        if not re.fullmatch(PLAIN_NAME, record.name):
+            raise PluginError(f"entry point {record.name!r}: expected a name like {PLAIN_NAME}")
         # What a plugin prints is not for the readers of --json.
         with redirect_stdout(sys.stderr):
             components, models = collect(entry.load(), record.name)

@@ -11,19 +11,36 @@
 from zoo.config.model import Config, Data
 from zoo.config.part import Part, SolverPart
 from zoo.errors import did_you_mean
-from zoo.interfaces.checks import check_choice, check_integer, check_positive, check_real
+from zoo.interfaces.checks import (
+    all_finite,
+    check_choice,
+    check_integer,
+    check_positive,
+    check_real,
+)
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
-from zoo.interfaces.grids import Grid
+from zoo.interfaces.grids import (
+    LARGEST_RATIO,
+    LEAST_RATIO,
+    LEVEL_CAP,
+    Grid,
+    GridSpec,
+    ShortStart,
+)
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel, SelfSimilarKernel, floating
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.network import Network
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.prior import KernelPrior, PriorSampler
 from zoo.interfaces.radial import directions, log_shell, log_sphere_area, uniform_open
-from zoo.interfaces.solver import GridSolver, Solver, StepCallback
+from zoo.interfaces.solver import FEW_STEPS, GridSolver, Solver, StepCallback
 
 __all__ = [
+    "FEW_STEPS",
+    "LARGEST_RATIO",
+    "LEAST_RATIO",
+    "LEVEL_CAP",
     "LEVEL_RANGE",
     "Checkpoint",
     "Config",
@@ -35,6 +52,7 @@ __all__ = [
     "GaussianPathKernel",
     "Grid",
     "GridSolver",
+    "GridSpec",
     "IsotropicKernel",
     "KernelPrior",
     "Network",
@@ -42,9 +60,11 @@ __all__ = [
     "PathCoefficients",
     "PriorSampler",
     "SelfSimilarKernel",
+    "ShortStart",
     "Solver",
     "SolverPart",
     "StepCallback",
+    "all_finite",
     "check_choice",
     "check_integer",
     "check_positive",

@@ -41,7 +41,7 @@ class Network(nn.Module, ABC):
         self.compiled = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Return what `forward` does; a copy of what compiled code gives.
+        """Return what `forward` does; a copy of the result of compiled code.
 
         CUDA graphs give every answer in the same memory, and solvers keep some.
         """

@@ -11,7 +11,6 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.folder.picture import drawable
 from zoo.host.build import solver as build_solver
-from zoo.hub.publish import check_repository, publish
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
 from zoo.interfaces.flow import StepNoise
@@ -362,6 +361,8 @@ class FieldModel(ModelParts):
 
         Arguments, result and errors are those of zoo.push.
         """
+        from zoo.hub.publish import check_repository, publish  # slow to import
+
         check_repository(repo_id, revision, create_pr)
         count = _PICTURE_IMAGES if len(self.shape) == 3 else _PICTURE_POINTS
         samples = self.sample(count, seed=_PICTURE_SEED) if drawable(self.shape) else None

@@ -46,7 +46,7 @@ class _Reading(NamedTuple):
         inside: z, (G, B, P).
         outside: |y - V z|^2, (G, B).
         sharp: 1 / (alpha^2 e + sigma^2), (G, B, P).
-        logits: log pi_k N(z | c_k) but for what all k share, (G, B, K).
+        logits: log pi_k N(z | c_k) but for terms that are equal for all k, (G, B, K).
         groups: probability of each group, (G, B).
     """
 
@@ -141,8 +141,8 @@ class Mixture(nn.Module):
         along = seen.groups[..., None] * (inside - across[..., None] * seen.inside)
         found = along.transpose(0, 1).flatten(1) @ self._bases.T
         means = (seen.groups * (1 - alpha * across)).T @ self.mean.float()
-        share = (seen.groups * across).sum(dim=0)
-        return found.add_(means).addcmul_(x, share[:, None])
+        weight = (seen.groups * across).sum(dim=0)
+        return found.add_(means).addcmul_(x, weight[:, None])
 
     @property
     def _bases(self) -> Tensor:

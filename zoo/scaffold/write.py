@@ -130,13 +130,13 @@ def _named(text: str, words: dict[str, str]) -> str:
 
 
 def _write(target: Path, texts: dict[str, str]) -> None:
-    beside = target.with_name(f".{target.name}.part")
+    partial = target.with_name(f".{target.name}.part")
     try:
-        shutil.rmtree(beside, ignore_errors=True)  # left by a process that was killed
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         for path, text in texts.items():
-            (beside / path).parent.mkdir(parents=True, exist_ok=True)
-            (beside / path).write_text(text, encoding="utf-8")
-        beside.rename(target)
+            (partial / path).parent.mkdir(parents=True, exist_ok=True)
+            (partial / path).write_text(text, encoding="utf-8")
+        partial.rename(target)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
         raise ZooError(f"cannot write {target}: {error.strerror or error}") from error

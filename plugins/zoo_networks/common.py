@@ -1,10 +1,11 @@
-"""Conditioning: noise-level features and class labels as one vector."""
+"""What all three networks have in common: their conditioning, and checks of their options."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from zoo.interfaces import check_integer, check_real
 from zoo.networks import FEATURES
 
 _FREQUENCIES = 8
@@ -33,3 +34,21 @@ class Conditioning(nn.Module):
             index = features.new_zeros(len(features), dtype=torch.long)
             x = x + self.classes(index if labels is None else labels + 1)
         return nn.functional.silu(self.out(nn.functional.silu(x)))
+
+
+def check_options(network: str, *, dropout: float, labels: int, **sizes: int) -> None:
+    """Check the options of a network before it is built.
+
+    Args:
+        network: its name, for the message.
+        dropout: probability in [0, 1).
+        labels: number of classes, 0 for none.
+        sizes: whole numbers of at least 1.
+
+    Raises:
+        ZooError: names the first option that is impossible.
+    """
+    for name, size in sizes.items():
+        check_integer(f"{network}: {name}", size, 1)
+    check_real(f"{network}: dropout", dropout, "a probability below 1", least=0, below=1)
+    check_integer(f"{network}: labels", labels, 0)
