@@ -14,32 +14,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo import ZooError
 from zoo.interfaces import FieldKernel, Network, over
+from zoo.networks import GaussianDenoiser, refuse_random_level
 from zoo_songunet.network import DDPMPP, NCSNPP, Design, SongUNet
 
 _BETA_MIN, _BETA_MAX, _LAST_STEP = 0.1, 20.0, 999.0
 
 
-class LevelNetwork(Network):
-    """E[x_0 | x_t] from a backbone that knows noise levels in [low, high].
-
-    Above `high`, D(y; sigma) is D(y high / sigma; high), the mean of the data up to
-    O(sigma_data^2 / high^2); below `low`, D(y; low).
-    """
-
-    low: float
-    high: float
+class LevelNetwork(GaussianDenoiser):
+    """A backbone that is given one number for the level."""
 
     def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
-        super().__init__()
-        self.backbone, self.kernel = backbone, kernel
-
-    def _seen(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return y = x_0 + level n and the level within the range, (B, *) and (B,)."""
-        alpha, sigma = (c.to(x_t.device) for c in self.kernel.marginal(t.double()))
-        level = (sigma / alpha).clamp(self.low, self.high).expand(len(x_t))
-        return over(level / torch.maximum(sigma, self.low * alpha), x_t) * x_t, level
+        super().__init__(kernel)
+        self.backbone = backbone
 
     def _say(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return the backbone's output, told `condition`: it divides its first feature by 4."""
@@ -47,19 +34,7 @@ class LevelNetwork(Network):
         return out
 
 
-class ScoreNetwork(LevelNetwork):
-    """One that is told the level, which therefore has to be a function of t."""
-
-    def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
-        if kernel.random_level:
-            raise ZooError(
-                f"{type(kernel).__name__} has random noise levels, score SDE's networks know "
-                "Gaussian noise: load the model with kernel=..., which lifts it"
-            )
-        super().__init__(backbone, kernel)
-
-
-class VPScore(ScoreNetwork):
+class VPScore(LevelNetwork):
     """D = y - sigma epsilon(y / sqrt(1 + sigma^2), 999 t): the VP SDE from t = 1e-5 to 1."""
 
     low, high = 1e-3, 152.0
@@ -74,7 +49,7 @@ class VPScore(ScoreNetwork):
         return y - over(level, x_t) * self._say(scale * y, _LAST_STEP * time)
 
 
-class VEScore(ScoreNetwork):
+class VEScore(LevelNetwork):
     """D = y + sigma F(y, log(sigma / 2)): the VE SDE, half of sigma being that of [0, 1]."""
 
     low, high = 0.02, 100.0
@@ -96,7 +71,7 @@ class ScoreSDE:
     """
 
     design: Design
-    network: type[ScoreNetwork]
+    network: type[LevelNetwork]
 
     def __call__(
         self,
@@ -110,6 +85,7 @@ class ScoreSDE:
         dropout: float = 0.1,
     ) -> Network:
         """Return the network; raises ZooError for a kernel of random levels."""
+        refuse_random_level(kernel, "score SDE's networks")
         sizes = width, multipliers, blocks, attention, dropout
         return self.network(SongUNet(shape, self.design, *sizes), kernel)
 

@@ -21,9 +21,9 @@ DIMS = (2, 3072)
 KERNEL_LAWS = {
     "divergence": "green",
     "mass": "green",
-    "density": "radial",
-    "velocity": "radial",
-    "quantiles": "radial",
+    "density": "green",
+    "velocity": "green",
+    "quantiles": "green",
     "concentration": "declared",
     "levels": "declared",
     "declarations": "declared",
