@@ -243,7 +243,7 @@ def test_a_samples_noise_is_its_own_in_any_batch():
 def test_the_level_that_a_lifted_sample_carries_is_not_perturbed():
     """Its ODE asks nothing of x: it goes down as the time does, whatever becomes of x."""
     lifted, levels = lift(images(kernel="gaussian"), "gravity"), []
-    flow = lifted.flow().augmented(lifted.shape)
+    flow = lifted.augmented_flow()
     start = flow.start(torch.full((3, 1, 8, 8), 5.0, dtype=torch.float64))
     ends = (lifted.kernel.t_max, lifted.kernel.t_min)
     for solver in (zoo.solver("heun"), NoisySolver(zoo.solver("heun"), 0.5)):

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from zoo.cli.output import echo_json, echo_table, warn_of_broken_plugins
-from zoo.host.build import target_of
+from zoo.host.build import documentation, options_of, target_of
 from zoo.host.hooks import KINDS
-from zoo.host.options import documentation, options_of
 from zoo.host.registry import Found, catalogue, find
 
 

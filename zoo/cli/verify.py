@@ -15,7 +15,7 @@ from zoo.cli.output import megabytes
 @option("--cache-dir", type=PATH, help="Folder to use instead of the Hub's cache.")
 def command(ref: str, cache_dir: Path | None) -> None:
     """Compute the sha256 of the weights of REF, offline, and compare with config.json."""
-    from zoo.models.verify import verify
+    from zoo.models.locate import verify
 
     files = verify(ref, cache_dir=cache_dir)
     for path, expected in files.items():

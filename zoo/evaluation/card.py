@@ -19,8 +19,7 @@ from zoo.folder.card_edit import name_in, refresh
 from zoo.folder.read import CARD, CONFIG, read_card, read_config
 from zoo.folder.weights import count_parameters
 from zoo.interfaces import Network
-from zoo.models.names import find_model
-from zoo.models.refs import Hub, Name, parse_ref
+from zoo.models.names import Hub, find_model, parse_ref
 
 
 def folder_to_write(ref: str) -> Path:
@@ -32,7 +31,7 @@ def folder_to_write(ref: str) -> Path:
     parsed = parse_ref(ref)
     if isinstance(parsed, Hub):
         raise ZooError(f"{ref} is on the Hub; `zoo pull` it and evaluate a copy of the folder")
-    folder = find_model(parsed.name).folder if isinstance(parsed, Name) else parsed.path
+    folder = find_model(parsed).folder if isinstance(parsed, str) else parsed
     if not folder.is_dir():
         raise ZooError(f"{ref}: there is no folder {folder}")
     if not os.access(folder, os.W_OK):

@@ -31,8 +31,8 @@ from zoo.folder.weights import count_parameters
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Solver
 from zoo.interfaces.checks import check_integer
-from zoo.models.accurate import accurate_solver
 from zoo.models.model import FieldModel
+from zoo.models.trajectory import accurate_solver
 from zoo.sampling.arguments import classes_in_turn, step_count
 
 # Tolerance of the trajectories that count as converged.

@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo.config.model import Config, dump_config, parse_config
 from zoo.errors import PluginError, ZooError
 from zoo.host import build
-from zoo.host.options import options_of
+from zoo.host.build import options_of
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, catalogue, find, hint
 from zoo.host.requirements import check_requirements, requirements
