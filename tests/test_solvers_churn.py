@@ -139,7 +139,7 @@ def test_a_flow_without_noise_of_its_own_draws_the_same_at_the_same_step():
 
 def test_a_lifted_state_gets_no_noise_in_its_level():
     lifted = lift(images(kernel="gaussian"), "gravity")
-    flow = lifted.flow(noise=lambda i: torch.ones(2, 1, 8, 8)).carrying(lifted.shape)
+    flow = lifted.augmented_flow(noise=lambda i: torch.ones(2, 1, 8, 8))
     noise = flow.noise(0, torch.zeros(2, 65, dtype=torch.float64))
     assert noise.dtype == torch.float64
     assert torch.equal(noise, torch.ones_like(noise).index_fill(1, torch.tensor(64), 0.0))
