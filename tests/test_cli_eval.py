@@ -19,6 +19,7 @@ from zoo.evaluation.features import build
 from zoo.evaluation.intervals import Estimate
 from zoo.evaluation.reference import open_reference, round_to_bytes
 from zoo.folder.card import write_card
+from zoo.folder.card_edit import name_in
 from zoo.folder.read import read_card, read_config
 
 
@@ -211,6 +212,7 @@ def test_the_card_keeps_the_models_name_in_a_folder_of_another(evaluated, tmp_pa
     (folder / "README.md").write_text(write_card("ada", read_config(folder)))
     assert evaluated("-n", 20, "--steps", 3, "--metrics", "frechet", "--write-card")[0] == 0
     card = read_card(folder)
-    assert "model_name: ada" in card
+    assert "model-index:\n- name: ada\n" in card  # the Hub's form where there are figures
+    assert name_in(card) == "ada"
     assert "| Frechet distance |" in card
     assert "gravity-tiny" not in card

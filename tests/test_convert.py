@@ -11,8 +11,7 @@ import yaml
 from click.testing import CliRunner
 from reference_pickles import MODULE, SOURCE, snapshot
 from safetensors.torch import save_file
-from zoo_songunet.architecture import architecture
-from zoo_songunet.format import DESCRIBED
+from zoo_songunet.format import DESCRIBED, architecture
 
 import zoo
 from zoo import ZooError

@@ -11,7 +11,7 @@ from torch import nn
 import zoo
 from zoo.errors import PluginError, ZooError
 from zoo.folder.weights import network_with, save_weights, untrained_parameters
-from zoo.formats.safetensors_file import read_weights
+from zoo.formats.tensors import read_weights
 from zoo.interfaces import Network
 
 
@@ -114,7 +114,7 @@ def test_a_failure_that_is_not_metas_is_told():
 
 def test_what_is_saved_is_read(tmp_path):
     network = Line()
-    save_weights(tmp_path / "a.safetensors", network)
+    save_weights(tmp_path / "a.safetensors", network.state_dict())
     read = read_weights([tmp_path / "a.safetensors"])
     assert read.keys() == network.state_dict().keys()
     assert all(torch.equal(read[k], v) for k, v in network.state_dict().items())
@@ -123,7 +123,7 @@ def test_what_is_saved_is_read(tmp_path):
 def test_half_precision_is_for_numbers_with_a_fraction_only(tmp_path):
     network = Line()
     network.register_buffer("count", torch.tensor([2**40]))
-    save_weights(tmp_path / "a.safetensors", network, torch.float16)
+    save_weights(tmp_path / "a.safetensors", network.state_dict(), torch.float16)
     read = load_file(tmp_path / "a.safetensors")
     assert (read["w"].dtype, read["count"].dtype) == (torch.float16, torch.int64)
     assert read["count"].item() == 2**40
@@ -133,20 +133,20 @@ def test_what_half_precision_cannot_hold_keeps_its_own(tmp_path):
     """65,504 is the largest number of float16; a mean of data far from 0 may be larger."""
     network = Line()
     torch.nn.init.constant_(network.b, 1e5)
-    save_weights(tmp_path / "a.safetensors", network, torch.float16)
+    save_weights(tmp_path / "a.safetensors", network.state_dict(), torch.float16)
     found = load_file(tmp_path / "a.safetensors")
     assert (found["w"].dtype, found["b"].dtype) == (torch.float16, torch.float32)
     again = network_with(Line, read_weights([tmp_path / "a.safetensors"]), "a")
     assert torch.equal(again.b, network.b)
     torch.nn.init.constant_(network.b, torch.inf)  # no larger type would help
-    save_weights(tmp_path / "a.safetensors", network, torch.float16)
+    save_weights(tmp_path / "a.safetensors", network.state_dict(), torch.float16)
     assert load_file(tmp_path / "a.safetensors")["b"].dtype == torch.float16
 
 
 def test_tensors_that_share_numbers_are_saved_each(tmp_path):
     network = Line()
     network.b = network.w
-    save_weights(tmp_path / "a.safetensors", network)
+    save_weights(tmp_path / "a.safetensors", network.state_dict())
     assert torch.equal(load_file(tmp_path / "a.safetensors")["b"], network.w)
 
 

@@ -15,27 +15,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo import ZooError
-from zoo.interfaces import FieldKernel, Network, over
+from zoo.interfaces import FieldKernel, over
+from zoo.networks import GaussianDenoiser, refuse_random_level
 from zoo_diffusers.schedule import levels, prediction
 
 NEEDS = "diffusers>=0.42"
 
 
-class _Answer(Protocol):
-    sample: Tensor
-
-
-class DiffusersNetwork(Network):
+class DiffusersNetwork(GaussianDenoiser):
     """D(x_t, t) = E[x_0 | x_t] from a UNet2DModel, under any kernel whose noise is Gaussian.
 
-    Levels outside those of the schedule need no training: above, D(y; sigma) is
-    D(y high / sigma; high), the mean of the data up to O(sigma_data^2 / high^2); below, D(y; low).
+    Levels outside those of the schedule need no training: see `GaussianDenoiser`.
 
     Args:
         shape: (C, H, W).
@@ -56,19 +52,15 @@ class DiffusersNetwork(Network):
         unet: Mapping[str, Any],
         scheduler: Mapping[str, Any],
     ) -> None:
-        super().__init__()
-        if kernel.random_level:
-            raise ZooError(
-                f"{type(kernel).__name__} has random noise levels, diffusers' networks know "
-                "Gaussian noise: load the model with kernel=..., which lifts it"
-            )
+        super().__init__(kernel)
+        refuse_random_level(kernel, "diffusers' networks")
         channels = [unet.get(name, 3) for name in ("in_channels", "out_channels")]
         if len(shape) != 3 or channels != [shape[0]] * 2:
             raise ZooError(
                 f"shape = {tuple(shape)}; this UNet2DModel makes {channels[1]} channels of "
                 f"{channels[0]}"
             )
-        self.kernel, self.prediction = kernel, prediction(scheduler)
+        self.prediction = prediction(scheduler)
         self.unet = _build(unet)
         self.log_levels = torch.tensor(levels(scheduler), dtype=torch.float64, device="cpu").log()
         self.low, self.high = self.log_levels[[0, -1]].exp().tolist()
@@ -84,14 +76,10 @@ class DiffusersNetwork(Network):
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x_0 | x_t], shape (B, C, H, W); t is a scalar or (B,), labels are not used."""
         del labels
-        alpha, sigma = (c.to(x_t.device) for c in self.kernel.marginal(t.double()))
-        level = (sigma / alpha).clamp(self.low, self.high)
-        # In terms of sigma, not of alpha: alpha is 0 where flow matching begins.
-        y = over(level / torch.maximum(sigma, self.low * alpha), x_t) * x_t
+        y, level = self._seen(x_t, t)
         root = (1 + level.square()).rsqrt()
         x, step = over(root, x_t) * y, self.timestep(level).to(x_t)
-        answer: _Answer = self.unet(x, step.expand(len(x)))
-        out = answer.sample
+        out: Tensor = self.unet(x, step).sample
         match self.prediction:
             case "epsilon":
                 return y - over(level, x_t) * out

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zoo import ZooError
-from zoo.interfaces import did_you_mean
+from zoo.interfaces import check_choice
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 _MOST_STEPS = 100_000
@@ -22,10 +22,6 @@ _MOST_LOG_SIGNAL = 700.0  # -ln abar, of which exp is still a number
 
 def _even(start: float, end: float, steps: int) -> list[float]:
     return [start + (end - start) * n / (steps - 1) for n in range(steps)]
-
-
-def _linear(start: float, end: float, steps: int) -> list[float]:
-    return _even(start, end, steps)
 
 
 def _scaled_linear(start: float, end: float, steps: int) -> list[float]:
@@ -39,7 +35,7 @@ def _cosine(_start: float, _end: float, steps: int) -> list[float]:
 
 
 _SCHEDULES: dict[str, Callable[[float, float, int], list[float]]] = {
-    "linear": _linear,
+    "linear": _even,
     "scaled_linear": _scaled_linear,
     "squaredcos_cap_v2": _cosine,
 }
@@ -62,9 +58,7 @@ def betas(scheduler: Mapping[str, Any]) -> list[float]:
     given = scheduler.get("trained_betas")
     if given is not None:
         return _checked(given)
-    name = scheduler.get("beta_schedule", "linear")
-    if name not in _SCHEDULES:
-        raise ZooError(f"beta_schedule = {name!r}; {did_you_mean(str(name), _SCHEDULES)}")
+    name = check_choice("beta_schedule", scheduler.get("beta_schedule", "linear"), _SCHEDULES)
     steps = scheduler.get("num_train_timesteps", 1000)
     if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= _MOST_STEPS:
         raise ZooError(f"num_train_timesteps = {steps!r}; expected 2 to {_MOST_STEPS}")
@@ -105,6 +99,4 @@ def prediction(scheduler: Mapping[str, Any]) -> str:
     """
     before_2022 = "epsilon" if scheduler.get("predict_epsilon", True) else "sample"
     kind = scheduler.get("prediction_type", before_2022)
-    if kind not in PREDICTIONS:
-        raise ZooError(f"prediction_type = {kind!r}; {did_you_mean(str(kind), PREDICTIONS)}")
-    return str(kind)
+    return check_choice("prediction_type", kind, PREDICTIONS)

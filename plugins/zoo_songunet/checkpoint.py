@@ -3,13 +3,16 @@
 {"model": state, "ema": {"shadow_params": [tensor, ...], ...}, ...}, where the state's names are
 all_modules.<number>.<layer>, in the order in which the network goes through them. The averages have
 no names: they are those of the trained parameters, in the state's order. Here each module gets the
-name that the same layer has in EDM's arrangement.
+name that the same layer has in EDM's arrangement. Nor does the file say what the network was
+trained as: PFGM's have one channel more in their result than in their input; of the others a
+positional embedding is taken for the VP SDE and a Fourier embedding for the VE SDE.
 Source: the layout of yang-song/score_sde_pytorch (Apache-2.0), which Newbeeer/Poisson_flow keeps;
 score SDE, arXiv:2011.13456; PFGM, arXiv:2209.11178.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor
 
 from zoo import ZooError
+from zoo.interfaces import Part
 
 _NUMBERED = re.compile(r"(?:module\.)?all_modules\.(\d+)\.(.+)")
 _LAYERS = {
@@ -31,6 +35,15 @@ _LAYERS = {
 _PLAIN = re.compile(r"map_layer\d|_conv\Z|_aux_")
 # Kept in the state but not trained: noise levels, and the frequencies of the Fourier embedding.
 _UNTRAINED = re.compile(r"(.*\.)?(sigmas|W)\Z")
+
+# Of images in [-1, 1]: VP from t = 1e-3 to 1, VE from 0.01 to 50 in [0, 1].
+_SCORE_SDE = {"ddpmpp": ("ddpmpp-vp", 0.0105, 152.0), "ncsnpp": ("ncsnpp-ve", 0.02, 100.0)}
+# PFGM for CIFAR-10 (arXiv:2209.11178, appendix B): trained on levels up to S = sigma (1 + tau)^M,
+# sampled from t = sqrt(2 / pi) S, the mean of |eps_t| (1 + tau)^M, and from norms up to sqrt(d) S.
+_PFGM_LEVEL = 0.01 * 1.03**291
+_PFGM_TIMES = {"t_min": 1e-3, "t_max": math.sqrt(2 / math.pi) * _PFGM_LEVEL}
+# Sides up to so many pixels, and the time below which PFGM infers its field from the part in x.
+_PFGM_INFERRED = ((32, 5.0), (64, 1.0), (math.inf, 0.1))
 
 Module = dict[str, Tensor]
 
@@ -84,6 +97,36 @@ def renamed(state: Mapping[str, Tensor], side: int, where: str) -> dict[str, Ten
         raise ZooError(
             f"{where}: its modules are not those of a DDPM++ or NCSN++ network of score SDE"
         ) from error
+
+
+def trained_as(
+    network: Part, shape: tuple[int, int, int], state: Mapping[str, Tensor], where: str
+) -> tuple[Part, Part, Part]:
+    """Return network, kernel and prior of a checkpoint.
+
+    Args:
+        network: DDPM++ or NCSN++ with its options.
+        shape: of the images.
+        state: under the names of EDM's arrangement.
+        where: names the file in errors.
+
+    Raises:
+        ZooError: the result has other channels than an image, or an image and PFGM's one more.
+    """
+    channels, side = shape[:2]
+    more = len(state[f"dec.{side}x{side}_aux_conv.weight"]) - channels
+    if more == 0:
+        name, low, high = _SCORE_SDE[network.use]
+        kernel = Part("gaussian", {"t_min": low, "t_max": high})
+        return Part(name, network.options), kernel, Part("gaussian")
+    if more != 1 or network.use != "ddpmpp":
+        raise ZooError(
+            f"{where}: a {network.use} network that makes {channels + more} channels of "
+            f"{channels}; of PFGM's, which add one, only DDPM++ is read"
+        )
+    below = next(time for most, time in _PFGM_INFERRED if side <= most)
+    field = Part("ddpmpp-pfgm", {**network.options, "inferred_below": below})
+    return field, Part("gravity", _PFGM_TIMES), Part("gravity", {"largest_level": _PFGM_LEVEL})
 
 
 def _renamed(queue: list[Module], side: int) -> dict[str, Tensor]:

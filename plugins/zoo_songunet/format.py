@@ -17,9 +17,7 @@ from torch import Tensor
 from zoo import ZooError
 from zoo.formats import Inert, attributes, class_name, read_data, state_dict, state_of, unwrapped
 from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Part, SolverPart
-from zoo_songunet.architecture import architecture
-from zoo_songunet.checkpoint import averaged, is_checkpoint, renamed
-from zoo_songunet.trained import trained_as
+from zoo_songunet.checkpoint import averaged, is_checkpoint, renamed, trained_as
 
 # EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
 _SIGMA_MIN, _SIGMA_MAX, _SIGMA_DATA = 0.002, 80.0, 0.5
@@ -29,6 +27,8 @@ _PRECONDITIONED = "EDMPrecond"
 _LARGEST_SIDE = 2**14
 # Classes that carry their own source, and the dictionary that they keep their options in.
 DESCRIBED = r"dnnlib\.|torch_utils\.persistence$"
+_STEM = re.compile(r"enc\.(\d+)x\1_conv\.weight\Z")
+_FIRST = re.compile(r"enc\.(\d+)x\1_block0\.conv0\.weight\Z")
 _SUFFIXES = frozenset({"", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"})
 
 
@@ -159,3 +159,37 @@ def _degrees(state: Mapping[str, Any]) -> float | None:
         if not off and (degrees := _number(place, "D")) is not None:
             return degrees
     return None
+
+
+def architecture(state: Mapping[str, Tensor], where: str) -> tuple[Part, tuple[int, int, int]]:
+    """Return the component that a network's names and shapes show, and the shape of the images.
+
+    Args:
+        state: names as in the reference, with or without the wrapper's "model." removed.
+        where: names the file in errors.
+
+    Raises:
+        ZooError: it is not the state of such a network.
+    """
+    stems = [match for name in state if (match := _STEM.match(name))]
+    firsts = [(int(m[1]), state[m[0]]) for name in state if (m := _FIRST.match(name))]
+    if len(stems) != 1 or not firsts or state[stems[0][0]].ndim != 4:
+        some = ", ".join(sorted(state)[:2]) or "nothing"
+        raise ZooError(
+            f"{where} is not the state of a DDPM++ or NCSN++ network (SongUNet): it holds {some}"
+        )
+    side = int(stems[0][1])
+    width, channels = state[stems[0][0]].shape[:2]
+    sides = sorted(firsts, key=lambda item: -item[0])
+    blocks = [n for n in state if re.match(rf"enc\.{side}x{side}_block\d+\.conv0\.weight\Z", n)]
+    options: dict[str, Any] = {
+        "width": width,
+        "multipliers": [len(weight) // width for _, weight in sides],
+        "blocks": len(blocks),
+        "attention": [s for s, _ in sides if f"enc.{s}x{s}_block0.qkv.weight" in state],
+    }
+    for option, name in (("labels", "map_label.weight"), ("augment", "map_augment.weight")):
+        if name in state and state[name].ndim == 2:
+            options[option] = state[name].shape[1]
+    pyramid = any("aux_residual" in name for name in state)
+    return Part("ncsnpp" if pyramid else "ddpmpp", options), (channels, side, side)

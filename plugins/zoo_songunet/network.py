@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo import ZooError
+from zoo.interfaces import check_integer, check_real
 from zoo_songunet.layers import (
     HALF,
     Block,
@@ -29,43 +32,61 @@ from zoo_songunet.layers import (
 )
 
 
+class Design(NamedTuple):
+    """What tells the two backbones apart: embedding, resampling filter, pyramid in the encoder."""
+
+    noise: type[Positional] | type[Fourier]
+    taps: tuple[int, ...]
+    pyramid: bool
+
+
+DDPMPP = Design(Positional, (1, 1), pyramid=False)
+NCSNPP = Design(Fourier, (1, 3, 3, 1), pyramid=True)
+
+
 class SongUNet(nn.Module):
     """The backbone F(x, features, labels); the first feature is the log of the noise level.
 
     Args:
-        channels: of the image.
-        size: its side, halved once per entry of `multipliers` but the first.
-        noise: embedding of ln(sigma) / 4, Positional (DDPM++) or Fourier (NCSN++).
+        shape: (C, H, H), H divisible by 2 per further resolution.
+        design: DDPMPP or NCSNPP; its embedding is of ln(sigma) / 4.
         width: channels at the finest resolution; e has four times as many.
         multipliers: channels per resolution, times width.
         blocks: residual blocks per resolution.
         attention: sides, in pixels, of the resolutions with self-attention.
-        taps: of the resampling filters.
-        pyramid: add a downsampled image to the encoder at every resolution (NCSN++).
+        dropout: probability, when training.
         labels: number of classes, 0 for none.
         augment: numbers per image that tell how it was augmented; sampling gives none.
-        dropout: probability, when training.
         more: channels of the result beyond those of the image.
+
+    Raises:
+        ZooError: the shape is not a square image's that halves evenly, or a size is impossible.
     """
 
     def __init__(
         self,
-        channels: int,
-        size: int,
-        noise: Positional | Fourier,
-        *,
+        shape: tuple[int, ...],
+        design: Design,
         width: int,
         multipliers: Sequence[int],
         blocks: int,
         attention: Sequence[int],
-        taps: Sequence[int],
-        pyramid: bool,
-        labels: int,
-        augment: int,
         dropout: float,
+        *,
+        labels: int = 0,
+        augment: int = 0,
         more: int = 0,
     ) -> None:
         super().__init__()
+        _check_sizes(shape, width, multipliers)
+        check_integer("blocks", blocks, 1)
+        for side in attention:
+            check_integer("attention", side, 1)
+        check_real("dropout", dropout, "a probability below 1", least=0, below=1)
+        check_integer("labels", labels, 0)
+        check_integer("augment", augment, 0)
+        channels, size = shape[:2]
+        noise, taps = design.noise(width), design.taps
         embedding = 4 * width
         self.map_noise, self.labels = noise, labels
         self.map_augment = linear(augment, noise.width, bias=False) if augment else None
@@ -85,7 +106,7 @@ class SongUNet(nn.Module):
             else:
                 self.enc[f"{name}_down"] = block(now, now, resample=DownConv, taps=taps)
                 skips.append(now)
-                if pyramid:
+                if design.pyramid:
                     self.enc[f"{name}_aux_residual"] = PyramidConv(image, now, 3, taps)
                     image = now
             for i in range(blocks):
@@ -148,3 +169,19 @@ class SongUNet(nn.Module):
             else:
                 x = layer(x)
         return x
+
+
+def _check_sizes(shape: tuple[int, ...], width: int, multipliers: Sequence[int]) -> None:
+    check_integer("width", width, 1)
+    for factor in multipliers:
+        check_integer("multipliers", factor, 1)
+    if width % 4 or not multipliers:
+        raise ZooError(
+            f"width = {width}, multipliers = {[*multipliers]}; expected a width divisible by 4 and "
+            "at least one multiplier"
+        )
+    step = 2 ** (len(multipliers) - 1)
+    if len(shape) != 3 or shape[1] != shape[2] or shape[1] % step:
+        raise ZooError(
+            f"shape = {tuple(shape)}; expected a square image (C, H, H) with H divisible by {step}"
+        )

@@ -24,11 +24,9 @@ import scipy.special
 import torch
 from torch import Tensor
 
-from zoo import ZooError
-from zoo.interfaces import FieldKernel, Network, over
-from zoo_songunet.component import DDPMPP, build
-from zoo_songunet.level import LevelNetwork
-from zoo_songunet.network import SongUNet
+from zoo.interfaces import FieldKernel, Network, check_positive, over
+from zoo_songunet.network import DDPMPP, SongUNet
+from zoo_songunet.score import LevelNetwork
 
 
 class PoissonField(LevelNetwork):
@@ -48,10 +46,8 @@ class PoissonField(LevelNetwork):
         self, backbone: SongUNet, kernel: FieldKernel, inferred_below: float, gamma: float
     ) -> None:
         super().__init__(backbone, kernel)
-        for name, value in (("inferred_below", inferred_below), ("gamma", gamma)):
-            if isinstance(value, bool) or not 0 < value < math.inf:
-                raise ZooError(f"{name} = {value!r}; expected a positive number")
-        self.inferred_below, self.gamma = inferred_below, gamma
+        self.inferred_below = check_positive("inferred_below", inferred_below)
+        self.gamma = check_positive("gamma", gamma)
         self.root = math.sqrt(kernel.dim)
         # The median of rho^2 / (1 + rho^2) ~ Beta(d/2, 1/2): gravity's typical level over its t.
         outer = float(scipy.special.betainccinv(0.5, kernel.dim / 2, 0.5))
@@ -88,14 +84,6 @@ def pfgm(
     gamma: float = 5.0,
 ) -> Network:
     """Build DDPM++ of PFGM, `inferred_below` and `gamma` as for CIFAR-10; the rest as `ddpmpp`."""
-    backbone = build(
-        shape,
-        DDPMPP,
-        width=width,
-        multipliers=multipliers,
-        blocks=blocks,
-        attention=attention,
-        dropout=dropout,
-        more=1,
-    )
+    sizes = width, multipliers, blocks, attention, dropout
+    backbone = SongUNet(shape, DDPMPP, *sizes, more=1)
     return PoissonField(backbone, kernel, inferred_below, gamma)

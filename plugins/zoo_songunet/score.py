@@ -14,28 +14,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo import ZooError
 from zoo.interfaces import FieldKernel, Network, over
-from zoo_songunet.component import DDPMPP, NCSNPP, Design, build
-from zoo_songunet.level import LevelNetwork
-from zoo_songunet.network import SongUNet
+from zoo.networks import GaussianDenoiser, refuse_random_level
+from zoo_songunet.network import DDPMPP, NCSNPP, Design, SongUNet
 
 _BETA_MIN, _BETA_MAX, _LAST_STEP = 0.1, 20.0, 999.0
 
 
-class ScoreNetwork(LevelNetwork):
-    """One that is told the level, which therefore has to be a function of t."""
+class LevelNetwork(GaussianDenoiser):
+    """A backbone that is given one number for the level."""
 
     def __init__(self, backbone: SongUNet, kernel: FieldKernel) -> None:
-        if kernel.random_level:
-            raise ZooError(
-                f"{type(kernel).__name__} has random noise levels, score SDE's networks know "
-                "Gaussian noise: load the model with kernel=..., which lifts it"
-            )
-        super().__init__(backbone, kernel)
+        super().__init__(kernel)
+        self.backbone = backbone
+
+    def _say(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Return the backbone's output, told `condition`: it divides its first feature by 4."""
+        out: Tensor = self.backbone(x, 4 * condition.to(x)[:, None])
+        return out
 
 
-class VPScore(ScoreNetwork):
+class VPScore(LevelNetwork):
     """D = y - sigma epsilon(y / sqrt(1 + sigma^2), 999 t): the VP SDE from t = 1e-5 to 1."""
 
     low, high = 1e-3, 152.0
@@ -50,7 +49,7 @@ class VPScore(ScoreNetwork):
         return y - over(level, x_t) * self._say(scale * y, _LAST_STEP * time)
 
 
-class VEScore(ScoreNetwork):
+class VEScore(LevelNetwork):
     """D = y + sigma F(y, log(sigma / 2)): the VE SDE, half of sigma being that of [0, 1]."""
 
     low, high = 0.02, 100.0
@@ -64,7 +63,7 @@ class VEScore(ScoreNetwork):
 
 @dataclass(frozen=True)
 class ScoreSDE:
-    """Builds one of the networks: arguments as for `ddpmpp`, defaults as for CIFAR-10.
+    """Builds one of the networks: arguments and errors as for `ddpmpp`, defaults as for CIFAR-10.
 
     Attributes:
         design: of the backbone.
@@ -72,7 +71,7 @@ class ScoreSDE:
     """
 
     design: Design
-    network: type[ScoreNetwork]
+    network: type[LevelNetwork]
 
     def __call__(
         self,
@@ -85,17 +84,10 @@ class ScoreSDE:
         attention: Sequence[int] = (16,),
         dropout: float = 0.1,
     ) -> Network:
-        """Return the network; raises as `ddpmpp` does, and for a kernel of random levels."""
-        backbone = build(
-            shape,
-            self.design,
-            width=width,
-            multipliers=multipliers,
-            blocks=blocks,
-            attention=attention,
-            dropout=dropout,
-        )
-        return self.network(backbone, kernel)
+        """Return the network; raises ZooError for a kernel of random levels."""
+        refuse_random_level(kernel, "score SDE's networks")
+        sizes = width, multipliers, blocks, attention, dropout
+        return self.network(SongUNet(shape, self.design, *sizes), kernel)
 
 
 vp = ScoreSDE(DDPMPP, VPScore)  # also of DDPM

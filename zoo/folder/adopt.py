@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from safetensors import SafetensorError
 
-from zoo.config.model import Weights, dump_config
+from zoo.config.model import Config
 from zoo.errors import ZooError
-from zoo.folder.atomic import NewFolder
-from zoo.folder.card import write_card
 from zoo.folder.formats import UnknownFormat, read_checkpoint
 from zoo.folder.read import (
     CARD,
     CONFIG,
     MAX_CARD_BYTES,
-    WEIGHTS,
     cache_folder,
-    check_file,
+    check_weights,
     describe,
+    has_front_matter,
     read_config,
 )
+from zoo.folder.write import write_folder
 from zoo.formats.files import LocalFiles
-from zoo.formats.safetensors_file import save_tensors
 from zoo.interfaces import Checkpoint, Files
 
 
@@ -37,22 +35,34 @@ def place(*parts: str) -> Path:
 def is_made(target: Path) -> bool:
     """Return whether a folder in the cache is there, its weights as they were written."""
     try:
-        for name, expected in read_config(target).weights.files.items():
-            check_file(target / name, expected)
+        check_weights(target, read_config(target).weights)
     except ZooError:
         return False
     return True
 
 
-def adopt(files: Files, target: Path) -> Path:
+def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
     """Return `target`, the model folder that is made of `files` unless it is there.
+
+    Args:
+        files: of the checkpoint.
+        target: in the cache.
+        own: reads the files as a model of the zoo; it is asked, where no format knows them, why
+            they are none.
 
     Raises:
         ZooError: as `read_checkpoint` and `write_checkpoint` do.
     """
     if is_made(target):
         return target
-    checkpoint = read_checkpoint(files)
+    try:
+        checkpoint = read_checkpoint(files)
+    except UnknownFormat as unknown:
+        try:
+            own()
+        except ZooError as error:
+            raise unknown.after(error) from error
+        raise
     if not (target / CONFIG).is_file():
         shutil.rmtree(target, ignore_errors=True)  # what is left of one
     return write_checkpoint(files, checkpoint, target, otherwise="; set ZOO_CACHE to another one")
@@ -67,14 +77,7 @@ def adopt_folder(folder: Path) -> Path:
     folder = folder.resolve()
     files = LocalFiles(folder)
     state = hashlib.sha256(f"{folder}|{files.state()}".encode()).hexdigest()
-    try:
-        return adopt(files, place("local", state))
-    except UnknownFormat as unknown:
-        try:
-            read_config(folder)
-        except ZooError as error:
-            raise unknown.after(error) from error
-        raise
+    return adopt(files, place("local", state), lambda: read_config(folder))
 
 
 def write_checkpoint(
@@ -97,24 +100,17 @@ def write_checkpoint(
     Raises:
         ZooError: the tensors cannot be read, or the folder cannot be written.
     """
-    tensors = {n: v.cpu().contiguous().clone() for n, v in checkpoint.load().items()}
-    card = "" if licence else _card(files)
+    tensors = checkpoint.load()
     record = checkpoint.config.training
     record = record.replace(other=record.other | _source(files))
     config = msgspec.structs.replace(checkpoint.config, training=record)
     name = folder.resolve().name if files.file else Path(files.where).name.partition("@")[0]
+    card = "" if licence else _card(files)
     try:
-        with NewFolder(folder) as beside:
-            save_tensors(beside / WEIGHTS, tensors)
-            weights = Weights(files={WEIGHTS: describe(beside / WEIGHTS)})
-            config = msgspec.structs.replace(config, weights=weights)
-            card = card or write_card(name, config, licence=licence or checkpoint.licence)
-            (beside / CARD).write_text(card, encoding="utf-8")
-            (beside / CONFIG).write_bytes(dump_config(config))
-    except (OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise ZooError(f"cannot write {folder}: {reason}{otherwise}") from error
-    return folder
+        licence = licence or checkpoint.licence
+        return write_folder(folder, config, tensors, card, name=name, licence=licence)
+    except ZooError as error:
+        raise ZooError(f"{error}{otherwise}") from error
 
 
 def _source(files: Files) -> dict[str, object]:
@@ -130,4 +126,4 @@ def _card(files: Files) -> str:
     if CARD not in files.names:
         return ""
     text = files.path(CARD, MAX_CARD_BYTES).read_text(encoding="utf-8", errors="replace")
-    return text if text.startswith("---\n") and "\n---\n" in text else ""
+    return text if has_front_matter(text) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
@@ -12,10 +12,8 @@ from zoo.config.recipe import CardPlan, Recipe, bundled_recipes, from_dict
 from zoo.config.training import Outcome, TrainingRecord, facts
 from zoo.errors import ZooError
 from zoo.folder.results import TASK, eval_results, table
-
-if TYPE_CHECKING:
-    from zoo.hookspecs import Component
-
+from zoo.hookspecs import Component
+from zoo.host.registry import find
 
 # What lies between these is written anew whenever the model is published; the rest is prose.
 FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
@@ -27,6 +25,13 @@ _NON_COMMERCIAL = (
 )
 _OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
 
+_USE = """```python
+import zoo
+
+samples = zoo.load("{name}").sample(16, seed=0)  # ({shape})
+```
+
+or `zoo sample {name} -n 64 -o grid.png`."""
 # The order of the front matter; results come last.
 _ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_name"]
 
@@ -57,107 +62,8 @@ def _recipe(training: TrainingRecord) -> Recipe | None:
         return None
 
 
-def _component(kind: str, part: Part) -> Component | None:
-    """Return the component's record, None where its plugin is not installed."""
-    from zoo.host.registry import find
-
-    try:
-        return find(kind, part.use).component
-    except ZooError:
-        return None
-
-
-def _part_row(label: str, kind: str, part: Part) -> str:
-    known = _component(kind, part)
-    options = ", ".join(f"{k} = {json.dumps(v)}" for k, v in part.options.items())
-    facts = "; ".join(filter(None, [known.summary if known else "", options])) or "no options"
-    return f"| {label} | `{part.use}` | {_cell(facts)} |"
-
-
-def _formula(kernel: Part) -> list[str]:
-    """Return the kernel's formula as a block, nothing where its plugin gives none."""
-    known = _component("kernels", kernel)
-    if known is None or not known.formula:
-        return []
-    return [
-        "The kernel, where r = |x_t - x_0| and d is the number of coordinates:",
-        "",
-        f"    {known.formula}",
-        "",
-    ]
-
-
-def _size(data: Data, parameters: int) -> str:
-    """Return how large model and data are: "1,000 parameters; data of shape 1x8x8 in [-1, 1]."."""
-    text = f"{parameters:,} parameters; data" if parameters else "Data"
-    text += f" of shape {'x'.join(map(str, data.shape))}"
-    text += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
-    text += f", {data.labels} classes" if data.labels else ""
-    text += f" ({data.name})" if data.name else ""
-    return f"{text}."
-
-
-def _files(weights: Weights) -> list[str]:
-    """Return the table of weight files, and their repository if it is another one."""
-    if not weights.files:
-        return []
-    at = f" at `{weights.revision}`" if weights.revision else ""
-    where = [f"In `{weights.repo}`{at}:", ""] if weights.repo else []
-    rows = [f"| `{n}` | {file.size:,} | `{file.sha256}` |" for n, file in weights.files.items()]
-    return [*where, "| file | bytes | sha256 |", "|---|---|---|", *rows, ""]
-
-
-def _cell(text: str) -> str:
-    """Return `text` as one cell of a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _repeated_by(recipe: Recipe) -> str:
-    if recipe.name in bundled_recipes():
-        return f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`."
-    return "The recipe is in `config.json`: `zoo train FOLDER/config.json` repeats it."
-
-
-def _training(recipe: Recipe | None, outcome: Outcome | None) -> list[str]:
-    lines = []
-    if recipe is not None:
-        plan = recipe.train
-        falls = "cosine" if plan.schedule == "cosine" else "then a constant rate"
-        begun = f", from the weights of `{plan.start}`" if plan.start else ""
-        lines += [
-            f"{plan.images:,} images of {recipe.data.use} in batches of {plan.batch}{begun}: "
-            f"{_OPTIMISERS[plan.optimizer]}, learning rate {plan.lr:g} with warmup and {falls}, "
-            f"gradients clipped at {plan.clip:g}, weights averaged with a half-life of "
-            f"{plan.ema_halflife:,.0f} images, {plan.precision}, seed {plan.seed}.",
-            "",
-            _repeated_by(recipe),
-            "",
-        ]
-    known = facts(outcome) if outcome else {}
-    rows = [(k.replace("_", " "), str(v)) for k, v in known.items()]
-    if rows:
-        lines += ["| result | |", "|---|---|"]
-        lines += [*(f"| {_cell(what)} | {_cell(value)} |" for what, value in rows), ""]
-    return ["## Training", "", *lines] if lines else []
-
-
-def _origin(source: object) -> list[str]:
-    """Return whose weights were converted, nothing where they are the zoo's own."""
-    if not isinstance(source, dict):
-        return []
-    told = (
-        f"Converted from `{_cell(str(source.get('file')))}` by `zoo convert`: the network and its"
-    )
-    return [f"{told} weights were trained by the authors of that file and not by fieldzoo.", ""]
-
-
 def write_card(
-    name: str,
-    config: Config,
-    *,
-    parameters: int = 0,
-    picture: str = "",
-    licence: str = "",
+    name: str, config: Config, *, parameters: int = 0, picture: str = "", licence: str = ""
 ) -> str:
     """Return the card's text: front matter and, between FACTS and END, the facts of `config`.
 
@@ -173,59 +79,128 @@ def write_card(
     # A recipe's summary speaks of the kernel that the network was trained under.
     summary = recipe.card.summary if recipe and config.lifted_from is None else ""
     shape = "x".join(map(str, config.data.shape))
-    lines = [
-        _front_matter(name, config, recipe, licence),
-        "",
-        f"# {name}",
-        "",
-        summary or f"A field diffusion model of data of shape {shape}.",
-        "",
-        *([f"![samples]({picture})", ""] if picture else []),
-        FACTS,
-        "",
-        *_use(name, config.data),
-        *_parts(config),
-        *_formula(config.kernel),
-        _size(config.data, parameters),
-        "",
-        *_files(config.weights),
-        *_training(recipe, config.training.outcome),
-        *_origin(config.training.other.get("converted_from")),
-        *table(config.training),
-        "## Licence",
-        "",
+    terms = config.training.data_licence
+    rights = [
         f"Weights: {licence}.",
-        *([_NON_COMMERCIAL] if "-nc" in licence else []),
-        *([f"Data: {terms}."] if (terms := config.training.data_licence) else []),
-        "",
+        _NON_COMMERCIAL if "-nc" in licence else "",
+        f"Data: {terms}." if terms else "",
+    ]
+    paragraphs = [
+        _front_matter(name, config, recipe, licence),
+        f"# {name}",
+        summary or f"A field diffusion model of data of shape {shape}.",
+        f"![samples]({picture})" if picture else "",
+        FACTS,
+        _USE.format(name=name, shape=", ".join(map(str, (16, *config.data.shape)))),
+        _parts(config),
+        _formula(config.kernel),
+        _size(config.data, parameters),
+        _files(config.weights),
+        *_training(recipe, config.training.outcome),
+        _origin(config.training.other.get("converted_from")),
+        "\n".join(table(config.training)).rstrip("\n"),
+        "## Licence",
+        "\n".join(filter(None, rights)),
         END,
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
-def _use(name: str, data: Data) -> list[str]:
-    """Return how to draw samples, in Python and on the command line."""
-    shape = ", ".join(map(str, (16, *data.shape)))
-    return [
-        "```python",
-        "import zoo",
-        "",
-        f'samples = zoo.load("{name}").sample(16, seed=0)  # ({shape})',
-        "```",
-        "",
-        f"or `zoo sample {name} -n 64 -o grid.png`.",
-        "",
-    ]
+def _cell(text: str) -> str:
+    """Return `text` as one cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
-def _parts(config: Config) -> list[str]:
+def _table(head: str, rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table of cells under a line of titles such as "| file | bytes |"."""
+    rule = "|" + "---|" * (head.count("|") - 1)
+    return "\n".join([head, rule, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _component(kind: str, part: Part) -> Component | None:
+    """Return the component's record, None where its plugin is not installed."""
+    try:
+        return find(kind, part.use).component
+    except ZooError:
+        return None
+
+
+def _parts(config: Config) -> str:
     """Return the table of the four parts, and of the kernel before a lift."""
     solver = Part(config.solver.use, {"steps": config.steps, **config.solver.options})
-    rows = [
-        _part_row("field kernel", "kernels", config.kernel),
-        *([_part_row("lifted from", "kernels", config.lifted_from)] if config.lifted_from else []),
-        _part_row("prior sampler", "priors", config.prior),
-        _part_row("network", "networks", config.network),
-        _part_row("solver", "solvers", solver),
+    parts = [
+        ("field kernel", "kernels", config.kernel),
+        ("lifted from", "kernels", config.lifted_from),
+        ("prior sampler", "priors", config.prior),
+        ("network", "networks", config.network),
+        ("solver", "solvers", solver),
     ]
-    return ["| part | component | |", "|---|---|---|", *rows, ""]
+    rows = []
+    for label, kind, part in parts:
+        if part is not None:
+            known = _component(kind, part)
+            options = ", ".join(f"{k} = {json.dumps(v)}" for k, v in part.options.items())
+            said = "; ".join(filter(None, [known.summary if known else "", options]))
+            rows.append((label, f"`{part.use}`", _cell(said or "no options")))
+    return _table("| part | component | |", rows)
+
+
+def _formula(kernel: Part) -> str:
+    """Return the kernel's formula as a block, nothing where its plugin gives none."""
+    known = _component("kernels", kernel)
+    if known is None or not known.formula:
+        return ""
+    where = "The kernel, where r = |x_t - x_0| and d is the number of coordinates:"
+    return f"{where}\n\n    {known.formula}"
+
+
+def _size(data: Data, parameters: int) -> str:
+    """Return how large model and data are: "1,000 parameters; data of shape 1x8x8 in [-1, 1]."."""
+    text = f"{parameters:,} parameters; data" if parameters else "Data"
+    text += f" of shape {'x'.join(map(str, data.shape))}"
+    text += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
+    text += f", {data.labels} classes" if data.labels else ""
+    text += f" ({data.name})" if data.name else ""
+    return f"{text}."
+
+
+def _files(weights: Weights) -> str:
+    """Return the table of weight files, and their repository if it is another one."""
+    if not weights.files:
+        return ""
+    at = f" at `{weights.revision}`" if weights.revision else ""
+    where = f"In `{weights.repo}`{at}:\n\n" if weights.repo else ""
+    rows = [(f"`{n}`", f"{file.size:,}", f"`{file.sha256}`") for n, file in weights.files.items()]
+    return where + _table("| file | bytes | sha256 |", rows)
+
+
+def _training(recipe: Recipe | None, outcome: Outcome | None) -> list[str]:
+    found = []
+    if recipe is not None:
+        plan = recipe.train
+        falls = "cosine" if plan.schedule == "cosine" else "then a constant rate"
+        begun = f", from the weights of `{plan.start}`" if plan.start else ""
+        how = "The recipe is in `config.json`: `zoo train FOLDER/config.json` repeats it."
+        if recipe.name in bundled_recipes():
+            how = f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`."
+        found = [
+            f"{plan.images:,} images of {recipe.data.use} in batches of {plan.batch}{begun}: "
+            f"{_OPTIMISERS[plan.optimizer]}, learning rate {plan.lr:g} with warmup and {falls}, "
+            f"gradients clipped at {plan.clip:g}, weights averaged with a half-life of "
+            f"{plan.ema_halflife:,.0f} images, {plan.precision}, seed {plan.seed}.",
+            how,
+        ]
+    if known := facts(outcome) if outcome else {}:
+        rows = [(_cell(k.replace("_", " ")), _cell(str(v))) for k, v in known.items()]
+        found.append(_table("| result | |", rows))
+    return ["## Training", *found] if found else []
+
+
+def _origin(source: object) -> str:
+    """Return whose weights were converted, nothing where they are the zoo's own."""
+    if not isinstance(source, dict):
+        return ""
+    return (
+        f"Converted from `{_cell(str(source.get('file')))}` by `zoo convert`: the network and its "
+        "weights were trained by the authors of that file and not by fieldzoo."
+    )

@@ -39,10 +39,14 @@ def read_config(folder: Path, where: str = "") -> Config:
     with reading(path):
         if not path.is_file():
             raise ZooError(f"{folder} is not a model folder: it has no {CONFIG}")
-        size = path.stat().st_size
-        if size > MAX_CONFIG_BYTES:
-            raise ZooError(f"{where or path}: {size} bytes; at most {MAX_CONFIG_BYTES} are read")
-        return parse_config(path.read_bytes(), where or str(path))
+        where = where or str(path)
+        return parse_config(_read(path, MAX_CONFIG_BYTES, where), where)
+
+
+def _read(path: Path, limit: int, where: object) -> bytes:
+    if (size := path.stat().st_size) > limit:
+        raise ZooError(f"{where}: {size} bytes; at most {limit} are read")
+    return path.read_bytes()
 
 
 def is_own(folder: Path) -> bool:
@@ -54,10 +58,8 @@ def is_own(folder: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            return True
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = json.loads(_read(path, MAX_CONFIG_BYTES, path))
+    except (ZooError, OSError, ValueError, RecursionError):
         return True
     return not isinstance(found, dict) or "format" in found
 
@@ -79,18 +81,21 @@ def read_card(folder: Path) -> str:
     with reading(path):
         if not path.is_file():
             return ""
-        size = path.stat().st_size
-        if size > MAX_CARD_BYTES:
-            raise ZooError(f"{path}: {size} bytes; at most {MAX_CARD_BYTES} are read")
         try:
-            card = path.read_text(encoding="utf-8")
+            card = _read(path, MAX_CARD_BYTES, path).decode()
         except UnicodeDecodeError as error:
             raise ZooError(f"{path} is not UTF-8 text: {error}") from error
-    if card and not (card.startswith("---\n") and "\n---\n" in card):
+    card = card.replace("\r\n", "\n").replace("\r", "\n")
+    if card and not has_front_matter(card):
         raise ZooError(
             f"{path} is no model card: it has to open with YAML between two lines of ---"
         )
     return card
+
+
+def has_front_matter(card: str) -> bool:
+    """Return whether a card opens with YAML between two lines of ---."""
+    return card.startswith("---\n") and "\n---\n" in card
 
 
 def describe(path: Path) -> WeightFile:
@@ -162,7 +167,6 @@ def check_weights(folder: Path, weights: Weights) -> list[Path]:
     Raises:
         ZooError: a file is missing or not what config.json says.
     """
-    paths = [folder / name for name in weights.files]
-    for path, expected in zip(paths, weights.files.values(), strict=True):
-        check_file(path, expected)
-    return paths
+    for name, expected in weights.files.items():
+        check_file(folder / name, expected)
+    return [folder / name for name in weights.files]

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from zoo.config.model import Config
 from zoo.errors import PluginError, ZooError, did_you_mean
-from zoo.formats.safetensors_file import save_tensors
 from zoo.host.build import kernel_of, network_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_TENSORS = 100_000
 
 
-def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = None) -> None:
+def save_weights(path: Path, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
     """Write a network's state as safetensors, floating-point tensors in `dtype` if given.
 
     Each tensor is written on its own, also where two share their numbers. One with a number that
@@ -38,7 +38,8 @@ def save_weights(path: Path, network: nn.Module, dtype: torch.dtype | None = Non
         fits = wanted == v.dtype or bool((found.isfinite() | ~v.isfinite().cpu()).all())
         return found if fits else v.detach().to("cpu", copy=True).contiguous()
 
-    save_tensors(path, {name: copy(v) for name, v in network.state_dict().items()})
+    save_file({name: copy(v) for name, v in state.items()}, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors writes 0600, which a shared folder or a wheel would keep
 
 
 def count_parameters(network: nn.Module) -> int:

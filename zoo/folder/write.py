@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,10 +23,11 @@ from zoo.folder.weights import count_parameters, save_weights
 def write_folder(
     folder: Path,
     config: Config,
-    network: nn.Module,
+    weights: nn.Module | Mapping[str, Tensor],
     card: str = "",
     *,
     name: str = "",
+    licence: str = "",
     dtype: torch.dtype | None = None,
     samples: Tensor | None = None,
     caption: str = "samples",
@@ -35,9 +37,10 @@ def write_folder(
     Args:
         folder: where to.
         config: of the model; size and hash of the weights are filled in here.
-        network: whose state the weights are.
+        weights: the network whose state they are, or the tensors by name.
         card: the model card; "" to write one from the config.
         name: what a new card calls the model; the folder's name by default.
+        licence: of the weights, for a new card; as for `write_card`.
         dtype: of the weights on disk; None as they are.
         samples: some of the model's samples, for the card's picture.
         caption: of that picture.
@@ -47,9 +50,11 @@ def write_folder(
     """
     if dtype is not None and not dtype.is_floating_point:
         raise ZooError(f"dtype = {dtype}; expected one of floating-point numbers")
+    network = weights if isinstance(weights, nn.Module) else None
+    state = weights.state_dict() if isinstance(weights, nn.Module) else weights
     try:
         with NewFolder(folder) as beside:
-            save_weights(beside / WEIGHTS, network, dtype)
+            save_weights(beside / WEIGHTS, state, dtype)
             files = {WEIGHTS: describe(beside / WEIGHTS)}
             config = msgspec.structs.replace(config, weights=Weights(files=files))
             (beside / CONFIG).write_bytes(dump_config(config))
@@ -60,8 +65,9 @@ def write_folder(
             card = card or write_card(
                 name or folder.resolve().name,
                 config,
-                parameters=count_parameters(network),
+                parameters=count_parameters(network) if network else 0,
                 picture=PICTURE if samples is not None else "",
+                licence=licence,
             )
             card = card if samples is None else with_picture(card, caption)
             (beside / CARD).write_text(card, encoding="utf-8")

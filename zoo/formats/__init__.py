@@ -4,9 +4,15 @@ A format is a component of the hook `zoo_formats` (zoo.interfaces.Format). Whate
 functions below comes as tensors, plain containers and inert records.
 """
 
-from zoo.formats.modules import attributes, class_name, state_dict
-from zoo.formats.torch_file import read_tensors, read_torch, state_of, unwrapped
-from zoo.formats.unpickler import Inert, read_data, read_pickle
+from zoo.formats.tensors import read_tensors, read_torch, state_of, unwrapped
+from zoo.formats.unpickler import (
+    Inert,
+    attributes,
+    class_name,
+    read_data,
+    read_pickle,
+    state_dict,
+)
 
 __all__ = [
     "Inert",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights
 from zoo.errors import ZooError
-from zoo.folder.formats import UnknownFormat
+from zoo.folder.adopt import adopt, is_made, place
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -17,10 +18,10 @@ from zoo.folder.read import (
     read_config,
 )
 from zoo.host.requirements import check_requirements
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.hub.client import hub_errors
-from zoo.hub.foreign import adopt_repository, adopted
 from zoo.hub.snapshot import Snapshot
+from zoo.interfaces.format import MAX_WEIGHT_BYTES, Files
 
 
 def pull_repository(
@@ -40,7 +41,7 @@ def pull_repository(
     """
     with hub_errors(repo, revision):
         snapshot = Snapshot(repo, revision, access or Access())
-        if made := adopted(snapshot):
+        if made := _adopted(snapshot):
             return made
         there = snapshot.cached(CONFIG)
         if there is None:
@@ -50,13 +51,14 @@ def pull_repository(
             if CONFIG in snapshot.listing:
                 there = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES)
         if there is None or not is_own(there.parent):
-            return _adopted(snapshot)
+            return _adopt(snapshot)
         snapshot.warn_about_code()
         folder = there.parent
         config = _config(snapshot, folder)
         check_requirements(config, snapshot.name)
         if config.weights.repo is None:
-            _fetch_weights(snapshot, config.weights.files)
+            for name, expected in config.weights.files.items():
+                _fetch_weights(snapshot, name, expected)
     return folder
 
 
@@ -66,34 +68,57 @@ def pull_weights(weights: Weights, access: Access) -> list[Path]:
     Raises:
         ZooError: as for pull_repository.
     """
-    if weights.repo is None:
-        raise ZooError("these weights name no repository")
-    with hub_errors(weights.repo, weights.revision):
-        return _fetch_weights(Snapshot(weights.repo, weights.revision, access), weights.files)
+    repo = str(weights.repo)
+    with hub_errors(repo, weights.revision):
+        snapshot = Snapshot(repo, weights.revision, access)
+        return [_fetch_weights(snapshot, name, file) for name, file in weights.files.items()]
 
 
-def _adopted(snapshot: Snapshot) -> Path:
-    """Return the model folder made of a commit that is not in the zoo's own format."""
-    try:
-        return adopt_repository(snapshot)
-    except UnknownFormat as unknown:
-        try:
-            _config(snapshot, snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent)
-        except ZooError as error:
-            raise unknown.after(error) from error
-        raise
+class RepositoryFiles(Files):
+    """The files of a repository at one commit, each fetched when a format asks for it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.where = f"{snapshot.repo}@{snapshot.commit}"
+        self.snapshot = snapshot
+        self.names: Collection[str] = snapshot.listing
+
+    def path(self, name: str, limit: int = MAX_WEIGHT_BYTES) -> Path:
+        """Return where a file is; raises as `Files` does, and what `hub_errors` raises."""
+        with hub_errors(self.snapshot.repo, self.snapshot.commit):
+            lfs = self.snapshot.listing[name].lfs if name in self.snapshot.listing else None
+            if lfs is None:
+                return self.snapshot.fetch(name, limit=limit)
+            expected = WeightFile(lfs.size, lfs.sha256)
+            return self.snapshot.fetch_checked(name, expected, limit=limit, source="the Hub")
+
+
+def _adopted(snapshot: Snapshot) -> Path | None:
+    """Return the folder that was made of this commit before, None if it has to be made."""
+    target = _place(snapshot)
+    if snapshot.access.local_files_only:  # whoever reads it says what is wrong with it
+        return target if (target / CONFIG).is_file() else None
+    return target if is_made(target) else None
+
+
+def _adopt(snapshot: Snapshot) -> Path:
+    """Return the model folder made of a commit in another library's format."""
+
+    def own() -> Config:
+        return _config(snapshot, snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent)
+
+    return adopt(RepositoryFiles(snapshot), _place(snapshot), own)
+
+
+def _place(snapshot: Snapshot) -> Path:
+    return place(snapshot.repo.replace("/", "--"), snapshot.commit)
 
 
 def _config(snapshot: Snapshot, folder: Path) -> Config:
     return read_config(folder, f"{snapshot.name} is not a model of the zoo: {CONFIG}")
 
 
-def _fetch_weights(snapshot: Snapshot, files: dict[str, WeightFile]) -> list[Path]:
+def _fetch_weights(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
     """Fetch and check; a file that differs from config.json is dropped and fetched once more."""
-    return [_fetch_one(snapshot, name, expected) for name, expected in files.items()]
-
-
-def _fetch_one(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
     if path := snapshot.cached(name):
         try:
             check_file(path, expected)
@@ -101,14 +126,7 @@ def _fetch_one(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
         except DamagedFile:
             if snapshot.access.local_files_only:
                 raise
-    _compare_with_listing(snapshot, name, expected)
-    # Only now, when the Hub agrees with config.json: a wrong config.json costs nobody a good file.
-    snapshot.forget(name)
-    return snapshot.fetch_checked(name, expected, limit=expected.size)
-
-
-def _compare_with_listing(snapshot: Snapshot, name: str, expected: WeightFile) -> None:
-    """Refuse, before a byte is fetched, a file of which the Hub lists another size or sha256."""
+    # Before a byte is fetched: does the Hub list another size or sha256?
     entry = snapshot.listing.get(name)
     if entry is None:
         raise ZooError(f"{snapshot.name} has no {name}, which its {CONFIG} lists")
@@ -121,3 +139,6 @@ def _compare_with_listing(snapshot: Snapshot, name: str, expected: WeightFile) -
             f"{snapshot.name}: {name} has sha256 {entry.lfs.sha256[:12]}..., {CONFIG} says "
             f"{expected.sha256[:12]}...: the two are not of one model, write to its owner"
         )
+    # Only now, when the Hub agrees with config.json: a wrong config.json costs nobody a good file.
+    snapshot.forget(name)
+    return snapshot.fetch_checked(name, expected, limit=expected.size)

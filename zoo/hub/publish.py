@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
+from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
 from zoo.errors import ZooError, one_line
-from zoo.folder.read import CARD, CONFIG, PICTURE, check_weights, read_config, refuse_links
-from zoo.hub.access import REPOSITORY, Access
-from zoo.hub.cards import card_for
-from zoo.hub.client import Unreachable, connect, hub_errors
-from zoo.hub.remote import RemoteModel
+from zoo.folder.card import write_card
+from zoo.folder.card_edit import licence_of, refresh, replace_facts, split_facts
+from zoo.folder.read import (
+    CARD,
+    CONFIG,
+    MAX_CARD_BYTES,
+    PICTURE,
+    check_weights,
+    read_card,
+    read_config,
+    refuse_links,
+)
+from zoo.folder.weights import untrained_parameters
+from zoo.hub import REPOSITORY, Access
+from zoo.hub.client import Unreachable, connect, hub_errors, namespace
+from zoo.hub.snapshot import Snapshot
 
 _EXISTS = 409
 # Who may not make a repository there may still write to the one that there is, or propose to.
@@ -57,14 +71,14 @@ def publish(
         ZooError: as for zoo.push.
     """
     check_repository(repo_id, revision, create_pr)
-    with _online(repo_id), hub_errors(repo_id, revision):
+    with _broken_off(repo_id), hub_errors(repo_id, revision):
         files = _files(folder)
         api = connect(token)
         with _base_commit(api, repo_id, revision, private) as head:
             remote = RemoteModel(repo_id, head, Access(token))
             if keep_picture and PICTURE in remote.listing and remote.config == read_config(folder):
                 files = [path for path in files if path.name != PICTURE]
-            card = card_for(remote, folder)
+            card = _card_for(remote, folder)
             operations = [CommitOperationAdd(CARD, card.encode())]
             operations += [CommitOperationAdd(path.name, path) for path in files]
             gone = sorted(remote.weights - {path.name for path in files})
@@ -80,8 +94,7 @@ def publish(
 
 
 @contextmanager
-def _online(repo: str) -> Iterator[None]:
-    """Reword the error about a Hub that cannot be asked for a push."""
+def _broken_off(repo: str) -> Iterator[None]:
     try:
         yield
     except Unreachable as error:
@@ -150,3 +163,66 @@ def _make_repository(api: HfApi, repo: str, private: bool) -> bool:
             raise
         return False
     return True
+
+
+class RemoteModel(Snapshot):
+    """The model, if there is one, in a repository at one commit."""
+
+    @cached_property
+    def card(self) -> str:
+        """The card, its line ends those of Unix; "" if there is none, or one too large."""
+        text = self._read(CARD, MAX_CARD_BYTES).decode("utf-8", errors="replace")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    @cached_property
+    def config(self) -> Config | None:
+        """Its config.json, None if the repository holds no model of the zoo."""
+        try:
+            return parse_config(self._read(CONFIG, MAX_CONFIG_BYTES), CONFIG)
+        except ZooError:
+            return None
+
+    @property
+    def weights(self) -> set[str]:
+        """The names of the weight files that its config.json lists and the repository has."""
+        return {*self.config.weights.files} & self.listing.keys() if self.config else set()
+
+    def _read(self, file: str, limit: int) -> bytes:
+        entry = self.listing.get(file)
+        if entry is None or not 0 < (entry.size or 0) <= limit:
+            return b""
+        return self.fetch(file, limit=limit).read_bytes()
+
+
+def _card_for(remote: RemoteModel, folder: Path) -> str:
+    """Return the folder's card, or the one of the repository with its facts refreshed from it."""
+    owner, _, name = remote.repo.partition("/")
+    card = _own(folder, name, licence_of(remote.card))
+    card = _loaded_as(card, name if owner == namespace() else remote.repo)
+    return refresh(remote.card, card) if remote.card else card
+
+
+def _own(folder: Path, name: str, licence: str) -> str:
+    """Return the folder's card, its block of facts written anew from config.json and weights.
+
+    `licence` is the one of the repository's card; the folder's own goes before it.
+    """
+    config = read_config(folder)
+    card = read_card(folder)
+    picture = PICTURE if (folder / PICTURE).is_file() else ""
+    own = licence_of(card)
+    licence = licence if own in ("", "unknown") else own
+    # Another repository's weights are counted by whoever pushes that one.
+    counted = 0 if config.weights.repo else untrained_parameters(config, str(folder))
+    fresh = write_card(name, config, parameters=counted, picture=picture, licence=licence)
+    if not split_facts(card)[1]:
+        return refresh(card, fresh) if card else fresh
+    return replace_facts(card, fresh) if counted else card
+
+
+def _loaded_as(card: str, ref: str) -> str:
+    """Return the card with `ref` in the load lines of its facts; those of its prose stay."""
+    before, facts, after = split_facts(card)
+    facts = re.sub(r'zoo\.load\("[^"]*"\)', lambda _: f'zoo.load("{ref}")', facts)
+    facts = re.sub(r"`zoo sample \S+", lambda _: f"`zoo sample {ref}", facts)
+    return f"{before}{facts}{after}"

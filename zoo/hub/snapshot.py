@@ -14,7 +14,7 @@ from huggingface_hub.hf_api import RepoFile, RepoSibling
 from zoo.config.model import WeightFile
 from zoo.errors import ZooError
 from zoo.folder.read import CONFIG, DamagedFile, check_file
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.hub.client import connect
 
 # Files that could bring code to run; never fetched for a model of the zoo.

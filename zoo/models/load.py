@@ -14,12 +14,12 @@ from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError, error_context
 from zoo.folder.read import CONFIG, read_card, read_config
 from zoo.folder.weights import network_with
-from zoo.formats.safetensors_file import read_weights
+from zoo.formats.tensors import read_weights
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.host.registry import find
 from zoo.host.requirements import check_requirements
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.interfaces import FieldKernel, Network
 from zoo.models.lift import lift
 from zoo.models.locate import folder_of, resolve, weight_paths

@@ -10,7 +10,7 @@ from zoo.config.model import Config, WeightFile, Weights
 from zoo.errors import ZooError
 from zoo.files import is_folder
 from zoo.folder.read import check_weights, is_own, read_config, refuse_links, verify_file
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.models.names import Hub, UnknownModel, find_model, parse_ref
 
 

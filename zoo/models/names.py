@@ -18,7 +18,7 @@ from zoo.files import is_folder
 from zoo.folder.read import CONFIG, read_config
 from zoo.host.plugins import PluginRecord
 from zoo.host.requirements import missing_requirements
-from zoo.hub.access import REPOSITORY
+from zoo.hub import REPOSITORY
 
 OWN = "fieldzoo"
 

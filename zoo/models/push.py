@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.hub.publish import check_repository, publish
 from zoo.models.locate import folder_of
 from zoo.models.model import FieldModel

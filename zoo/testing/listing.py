@@ -21,11 +21,11 @@ DIMS = (2, 3072)
 KERNEL_LAWS = {
     "divergence": "green",
     "mass": "green",
-    "density": "radial",
-    "velocity": "radial",
-    "quantiles": "radial",
-    "concentration": "spread",
-    "levels": "spread",
+    "density": "green",
+    "velocity": "green",
+    "quantiles": "green",
+    "concentration": "declared",
+    "levels": "declared",
     "declarations": "declared",
     "sampling": "draws",
     "transport": "draws",
@@ -84,6 +84,7 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
         return partial(build_one, f"{record.name}:{component.name}", **given(kind, component))
 
     parts = record.components
+    make: Callable[[], Any]
     yield _check(f"{record.name}-torch-line", "torch_line", "torch_line", lambda: record)
     kernels = {k.name: builder("kernels", k) for k in parts.get("kernels", ())}
     for name, build_kernel in kernels.items():
@@ -96,21 +97,21 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
             make = cache(partial(_prior, builder("priors", prior), kernels, prior.name, dim))
             for law in PRIOR_LAWS:
                 yield _check(f"{prior.name}-prior-{law}-d{dim}", "priors", law, make)
-    for network in parts.get("networks", ()):
-        for law in NETWORK_LAWS:
-            yield _check(
-                f"{network.name}-{law}", "networks", law, partial(builder, "networks", network)
-            )
-    for solver in parts.get("solvers", ()):
-        for law in SOLVER_LAWS:
-            yield _check(f"{solver.name}-{law}", "solvers", law, builder("solvers", solver))
-    for reader in parts.get("formats", ()):
-        for law in FORMAT_LAWS:
-            yield _check(f"{reader.name}-format-{law}", "formats", law, builder("formats", reader))
+    for kind, laws, word in (
+        ("networks", NETWORK_LAWS, ""),
+        ("solvers", SOLVER_LAWS, ""),
+        ("formats", FORMAT_LAWS, "format-"),
+    ):
+        for component in parts.get(kind, ()):
+            make = builder(kind, component)
+            if kind == "networks":  # their laws build them with options of their own
+                make = partial(builder, kind, component)
+            for law in laws:
+                yield _check(f"{component.name}-{word}{law}", kind, law, make)
     for folder in record.models:
         for law in MODEL_LAWS:
-            name = f"{folder.name}-model-{law}"
-            yield _check(name, "models", law, partial(Path, str(folder)))
+            make = partial(Path, str(folder))
+            yield _check(f"{folder.name}-model-{law}", "models", law, make)
 
 
 def _names(found: Iterable[Component]) -> set[str]:

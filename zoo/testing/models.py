@@ -9,7 +9,7 @@ import torch
 from zoo.errors import CheckFailure, ZooError
 from zoo.folder.read import CARD, read_config
 from zoo.host.requirements import check_requirements
-from zoo.hub.access import Access
+from zoo.hub import Access
 from zoo.models.load import load_folder
 from zoo.models.locate import resolve, weight_paths
 from zoo.sampling.arguments import classes_in_turn

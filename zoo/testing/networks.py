@@ -34,19 +34,14 @@ def _build(factory: Factory, **options: int) -> tuple[Network, tuple[int, ...]]:
         except ZooError as error:
             refusals.append(str(error))
             continue
-        _perturb(network)
+        noise = generator(1)  # a layer of zeros would hide the layers before it
+        with torch.no_grad():
+            for parameter in network.parameters():
+                if parameter.requires_grad and parameter.is_floating_point():
+                    shift = 0.05 * torch.randn(parameter.shape, generator=noise)
+                    parameter.add_(shift.to(parameter))
         return network, shape
     raise CheckFailure(f"it takes none of the shapes {_SHAPES}: {'; '.join(refusals)}")
-
-
-def _perturb(network: Network) -> None:
-    """Add noise to all parameters: a layer of zeros would hide the layers before it."""
-    noise = generator(1)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.requires_grad and parameter.is_floating_point():
-                shift = 0.05 * torch.randn(parameter.shape, generator=noise)
-                parameter.add_(shift.to(parameter))
 
 
 def _inputs(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

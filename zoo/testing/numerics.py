@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
+from scipy.stats import ks_2samp, kstest
 from torch import Tensor
 
 from zoo.errors import CheckFailure
-from zoo.interfaces import FieldKernel, Flow, Solver, over
-from zoo.interfaces.solver import StepCallback
+from zoo.interfaces import FieldKernel, Flow, GridSolver, IsotropicKernel
+from zoo.interfaces.radial import directions, log_shell
 
 # Kolmogorov's D sqrt(n) exceeds this with probability 2e-5, a normal variable with 6e-7.
 KS_BOUND = 2.4
 SIGMAS = 5.0
+MASS_WITHIN = 1e-6
 _ANGLES = 128
 # An integral counts where the log of its integrand is at most this far below the maximum.
 _BELOW_TOP = 45.0
@@ -48,15 +49,12 @@ def require_uniform(u: Tensor, what: str) -> None:
     """Raise CheckFailure unless u (n,) is uniform on (0, 1) by the Kolmogorov-Smirnov test."""
     if not bool(u.isfinite().all()):
         raise CheckFailure(f"{what}: {int((~u.isfinite()).sum())} of {len(u)} are not finite")
-    n = len(u)
-    ordered = u.double().sort().values
-    steps = torch.arange(n + 1, dtype=torch.float64) / n
-    gap = torch.maximum(steps[1:] - ordered, ordered - steps[:-1])
-    worst = int(gap.argmax())
-    if float(gap[worst]) * math.sqrt(n) > KS_BOUND:
+    found = kstest(u.double().numpy(), "uniform", mode="asymp")
+    allowed = KS_BOUND / math.sqrt(len(u))
+    if found.statistic > allowed:
         raise CheckFailure(
-            f"{what}: Kolmogorov-Smirnov distance {float(gap[worst]):.3g} at quantile "
-            f"{float(ordered[worst]):.3g}; {n} draws allow {KS_BOUND / math.sqrt(n):.2g}"
+            f"{what}: Kolmogorov-Smirnov distance {found.statistic:.3g} at quantile "
+            f"{found.statistic_location:.3g}; {len(u)} draws allow {allowed:.2g}"
         )
 
 
@@ -64,9 +62,7 @@ def require_same_distribution(a: Tensor, b: Tensor, what: str) -> None:
     """Raise CheckFailure unless a (n,) and b (m,) pass the two-sample Kolmogorov-Smirnov test."""
     if not bool(a.isfinite().all() & b.isfinite().all()):
         raise CheckFailure(f"{what}: not all finite")
-    both = torch.cat([a, b]).sort().values
-    cdf_a, cdf_b = (torch.searchsorted(s.sort().values, both, right=True) / len(s) for s in (a, b))
-    gap = float((cdf_a - cdf_b).abs().max())
+    gap = float(ks_2samp(a.numpy(), b.numpy(), method="asymp").statistic)
     allowed = KS_BOUND * math.sqrt(1 / len(a) + 1 / len(b))
     if gap > allowed:
         raise CheckFailure(
@@ -84,6 +80,71 @@ def require_zero_mean(values: Tensor, what: str) -> None:
             f"{what}: mean {mean:.3g} instead of 0, {abs(mean) / max(error, 1e-300):.1f} standard "
             "errors away"
         )
+
+
+def require_distribution(
+    kernel: FieldKernel, x: Tensor, t: float, what: str, seed: int = 7
+) -> None:
+    """Raise CheckFailure unless x (n, d) follows the kernel's distribution around 0 at t.
+
+    The radius of isotropic kernels is compared with psi, others with fresh samples: |x| and x
+    along an axis.
+    """
+    r = x.norm(dim=1)
+    if isinstance(kernel, IsotropicKernel):
+        require_uniform(kernel.radial_cdf(r, t), f"{what}: psi(|x|)")
+        return
+    fresh = kernel.sample(torch.zeros_like(x), t, generator(seed))
+    require_same_distribution(r, fresh.norm(dim=1), f"{what}: |x| and that of fresh samples")
+    axis = normal(kernel.dim, seed=8)
+    along = f"{what}: x along an axis and that of fresh samples"
+    require_same_distribution(x @ axis, fresh @ axis, along)
+
+
+def require_determined(draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+    """Return a draw; raise CheckFailure unless its generator, and nothing else, determines it."""
+    before = torch.get_rng_state()
+    first, again, other = (draw(generator(seed)) for seed in (3, 3, 4))
+    if not torch.equal(torch.get_rng_state(), before):
+        raise CheckFailure("sample draws from torch's global state although given a generator")
+    if not torch.equal(first, again):
+        raise CheckFailure("sample gives two results for one generator state")
+    if torch.equal(first, other):
+        raise CheckFailure("sample gives one result for two generator states")
+    return first
+
+
+def require_mass_one(
+    kernel: FieldKernel, log_density: Callable[[Tensor], Tensor], draws: Tensor, what: str
+) -> None:
+    """Raise CheckFailure unless a density integrates to 1.
+
+    Along a ray from 0 for isotropic kernels, over the plane for others; one that is neither
+    isotropic nor two-dimensional is not integrated.
+
+    Args:
+        kernel: whose law it is.
+        log_density: of points (n, d).
+        draws: some samples, (n, d), which say where the mass is.
+        what: names the density in the error.
+    """
+    if isinstance(kernel, IsotropicKernel):
+        (u,) = directions(normal(1, kernel.dim), generator(3))
+
+        def shell(log_r: Tensor) -> Tensor:
+            r = log_r.exp()
+            return log_density(r[:, None] * u) + log_shell(r, kernel.dim) + log_r
+
+        log_mass = log_integral(shell, math.log(float(draws.norm(dim=1).median())))
+    elif kernel.dim == 2:
+        centre = draws.median(dim=0).values
+        scale = float((draws - centre).norm(dim=1).median())
+        log_mass = _log_mass_of_plane(log_density, centre, scale)
+    else:
+        return
+    found = math.exp(min(log_mass, 700.0))
+    if not abs(found - 1) < MASS_WITHIN:
+        raise CheckFailure(f"{what} has mass {found:.9g}; expected 1 within {MASS_WITHIN:g}")
 
 
 def log_integral(
@@ -110,7 +171,7 @@ def log_integral(
     return float(values.logsumexp(0)) + math.log(step)
 
 
-def log_mass_of_plane(
+def _log_mass_of_plane(
     log_density: Callable[[Tensor], Tensor], centre: Tensor, scale: float
 ) -> float:
     """Return log of the integral of a density over R^2, in polar coordinates around `centre`."""
@@ -148,34 +209,25 @@ def rk4(
     return x
 
 
-class RungeKutta(Solver):
+class RungeKutta(GridSolver):
     """A Runge-Kutta solver for the checks, so that kernels are tested without a plugin of solvers.
 
     Steps are equal in the log of the noise level, which is clamped: for flow matching the level is
     infinite at t_max.
     """
 
-    order = 4
+    order, stages = 4, 4
 
-    def integrate(
-        self,
-        flow: Flow,
-        x: Tensor,
-        t_from: float,
-        t_to: float,
-        *,
-        steps: int,
-        callback: StepCallback | None = None,
-    ) -> Tensor:
-        """Return x at t_to; the callback is not called."""
-        del callback
+    def step(self, flow: Flow, x: Tensor, t: float, t_next: float) -> Tensor:
+        """Return the state at t_next, shape (B, *)."""
+        return rk4(flow.field, x, t, t_next, 1)
+
+    def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
+        """Return the times, float64, shape (steps + 1,)."""
         ends = torch.tensor([t_from, t_to], dtype=torch.float64)
-        first, last = flow.kernel.level(ends).clamp(max=_FORGOTTEN).log().tolist()
+        first, last = kernel.level(ends).clamp(max=_FORGOTTEN).log().tolist()
         inner = torch.linspace(first, last, steps + 1, dtype=torch.float64)[1:-1]
-        between = flow.kernel.time_at(inner.exp()).tolist()
-        for t, t_next in pairwise([t_from, *between, t_to]):
-            x = rk4(flow.field, x, t, t_next, 1)
-        return x
+        return torch.cat([ends[:1], kernel.time_at(inner.exp()), ends[1:]])
 
 
 def spread_around(x: Tensor, x_0: Tensor) -> Tensor:
@@ -183,6 +235,6 @@ def spread_around(x: Tensor, x_0: Tensor) -> Tensor:
     return (x - x_0).flatten(1).square().mean(dim=1).sqrt()
 
 
-def scaled(x: Tensor, x_0: Tensor, factor: Tensor) -> Tensor:
-    """Return x_0 + factor (x - x_0), factor (B,)."""
-    return x_0 + over(factor, x) * (x - x_0)
+def log_density_at(kernel: FieldKernel, x_0: Tensor, t: float) -> Callable[[Tensor], Tensor]:
+    """Return log G_1 around x_0 (1, d) at t as a function of x (n, d)."""
+    return lambda x: kernel.log_density(x, x_0.expand_as(x), t)

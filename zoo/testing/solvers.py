@@ -26,21 +26,13 @@ class RecordingFlow(Flow):
     """The reference flow; it records the times at which it is evaluated."""
 
     def __init__(self) -> None:
-        super().__init__(KERNEL, denoiser, dtype=torch.float64)
         self.times: list[float] = []
 
-    def field(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return dx/dt, shape (B, *)."""
-        self._record(t)
-        return super().field(x, t)
+        def recorded(x: Tensor, t: Tensor) -> Tensor:
+            self.times += t.reshape(-1).tolist()
+            return denoiser(x, t)
 
-    def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return E[x_0 | x_t = x], shape (B, *)."""
-        self._record(t)
-        return super().denoise(x, t)
-
-    def _record(self, t: Tensor | float) -> None:
-        self.times += torch.as_tensor(t).reshape(-1).tolist()
+        super().__init__(KERNEL, recorded, dtype=torch.float64)
 
 
 def _start(t: float) -> Tensor:
