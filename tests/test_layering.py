@@ -44,7 +44,7 @@ def command(*args: str) -> str:
     [
         "import zoo",
         "import zoo; assert 'gravity-wind' in zoo.list_models()",
-        "from zoo import components, hooks; [components(k) for k in hooks.KINDS]",
+        "import zoo; from zoo.host import hooks; [zoo.components(k) for k in hooks.KINDS]",
         "import zoo\ntry: zoo.kernel('gravty', dim=2)\nexcept zoo.ZooError: pass",
         command("--help"),
         command("--version"),
