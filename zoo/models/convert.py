@@ -11,9 +11,8 @@ from torch import Tensor
 
 from zoo.config.model import Config
 from zoo.errors import ZooError
-from zoo.folder.adopt import write_checkpoint
 from zoo.folder.card import LICENCE
-from zoo.folder.formats import read_checkpoint
+from zoo.folder.formats import read_checkpoint, write_checkpoint
 from zoo.folder.weights import network_with
 from zoo.formats.files import LocalFiles
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of

@@ -55,7 +55,7 @@ def _local(ref: str, parsed: Local) -> Path:
     refuse_links(parsed.path)
     if is_own(parsed.path):
         return parsed.path
-    from zoo.folder.adopt import adopt_folder
+    from zoo.folder.formats import adopt_folder
 
     return adopt_folder(parsed.path)
 
