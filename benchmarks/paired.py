@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from zoo.evaluation.intervals import Estimate, jackknife
-from zoo.evaluation.metrics import Frechet, Samples
+from zoo.evaluation.metrics import METRICS, Samples
 from zoo.evaluation.reference import Reference
 
 
@@ -14,7 +14,7 @@ def frechet_ratio(samples: Samples, base: Samples, reference: Reference) -> Esti
 
     The jackknife leaves out the same samples of both, so that what they share cancels.
     """
-    metric = Frechet()
+    metric = METRICS["frechet"]
     both = torch.stack([samples.features, base.features], dim=1)
 
     def statistic(rows: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ import msgspec
 import torch
 from timing import Part, report, row_of
 
-from zoo.training.noise import noise_distribution
+from zoo.training.batch import noise_distribution
 from zoo.training.objective import optimizer_of
 from zoo.training.plan import Plan, make_plan
 from zoo.training.recipes import load_recipe

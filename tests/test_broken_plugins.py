@@ -42,7 +42,9 @@ def site(tmp_path_factory):
     for number in (1, 2):
         install(folder, f"zoo-claim{number}", f"{number}.0", entry="claimed")
     install(folder, "zoo-target", "7.0", source=brings("zoo_solvers", "lost", "zoo_target.no:No"))
-    install(folder, "zoo-good", source=brings("zoo_solvers", "walk", "zoo_solvers.euler:Euler"))
+    install(
+        folder, "zoo-good", source=brings("zoo_solvers", "walk", "zoo_solvers.runge_kutta:Euler")
+    )
     place = install_model(folder, "zoo-models", "gravity-wind")
     done = run_python("-c", SAVE, str(place), path=folder)
     assert done.returncode == 0, done.stderr

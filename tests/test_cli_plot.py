@@ -15,7 +15,7 @@ from tiny_models import images, points
 import zoo
 from zoo import plotting as plot
 from zoo.cli.plot import _is_model
-from zoo.plotting.png import rendered
+from zoo.plotting.style import rendered
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "kernels.md").read_text(encoding="utf-8")

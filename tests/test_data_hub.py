@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from zoo import data
+from zoo.data.named import load_cifar10
 from zoo.errors import ZooError
 
 CLASSES = datasets.ClassLabel(names=["ant", "bee", "cat"])
@@ -226,8 +227,9 @@ def test_cifar10_comes_from_the_hub_where_the_package_is(cifar, monkeypatch, tmp
     monkeypatch.setitem(sys.modules, "datasets", datasets)
     kinds = {"img": (datasets.Image(), [encoded((1, 2, 3), (32, 32))])}
     ref = write(tmp_path / "parquet", "train", [encoded(0)], **kinds)
-    monkeypatch.setattr("zoo.data.cifar10.HUB", ref.removeprefix("hf:") + "?image=img&label=label")
+    place = ref.removeprefix("hf:") + "?image=img&label=label"
+    monkeypatch.setitem(load_cifar10.keywords, "hub", place)
     found = data.load("cifar10")
     assert (found.shape, found.name) == ((3, 32, 32), "cifar10")
-    monkeypatch.setattr("zoo.data.cifar10.HUB", f"{tmp_path}/nowhere")
+    monkeypatch.setitem(load_cifar10.keywords, "hub", f"{tmp_path}/nowhere")
     assert "or let it come from the Hub" in refused("cifar10")

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 from kernel_cases import ISOTROPIC, build
+from mixing import ENOUGH, Mixing, mixing, mixing_time
 
 import zoo
 from zoo import ZooError
-from zoo.models.mixing import ENOUGH, Mixing, mixing, mixing_time
 
 # CIFAR-10: d = 3072, median norm 27.7.
 KNOWN = [
@@ -48,7 +48,7 @@ def test_the_integral_agrees_with_draws(case, monkeypatch):
     radius = 2 * float(kernel.level(kernel.t_max))
     exact = mixing(kernel, radius)
     assert exact.standard_error == 0
-    monkeypatch.setattr("zoo.models.mixing._falls", lambda kernel, t: False)
+    monkeypatch.setattr("mixing._falls", lambda kernel, t: False)
     drawn = mixing(kernel, radius, draws=8192)
     assert 0 < drawn.standard_error < 0.01
     assert abs(drawn.total_variation - exact.total_variation) < 4 * drawn.standard_error

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from mixing import mixing
 
 import zoo
-from zoo.models.mixing import mixing
 from zoo.numerics.expressions import FUNCTIONS
 
 TEXT = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text(encoding="utf-8")

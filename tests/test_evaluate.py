@@ -17,6 +17,7 @@ from evaluation_data import patterns, write_npz
 from fashion_data import data_root, write_fashion_mnist
 from safetensors.torch import load as load_weights
 from tiny_models import images, points
+from train_garments import accuracy, export, train
 
 import zoo
 from zoo.config.training import TrainingRecord
@@ -24,15 +25,26 @@ from zoo.data import load
 from zoo.errors import ZooError
 from zoo.evaluation import card, garments, report
 from zoo.evaluation import features as extractors
-from zoo.evaluation.budget import evaluations, steps_for
-from zoo.evaluation.classes import class_accuracy, class_hits
-from zoo.evaluation.garments.train import accuracy, export, train
 from zoo.evaluation.intervals import GROUPS, balanced_classes
-from zoo.evaluation.metrics import Nearest, parse_metrics, with_features
+from zoo.evaluation.metrics import METRICS, parse_metrics, with_features
 from zoo.evaluation.perturb import NoisySolver, quantised
 from zoo.evaluation.reference import open_reference, round_to_bytes
-from zoo.evaluation.run import bits_per_dim, check_measurement, evaluate, evaluate_setting
-from zoo.evaluation.settings import Measurement, model_setting, perturbed, sweep
+from zoo.evaluation.run import (
+    bits_per_dim,
+    check_measurement,
+    class_accuracy,
+    class_hits,
+    evaluate,
+    evaluate_setting,
+)
+from zoo.evaluation.settings import (
+    Measurement,
+    evaluations,
+    model_setting,
+    perturbed,
+    steps_for,
+    sweep,
+)
 from zoo.folder.results import table
 from zoo.interfaces import Flow
 from zoo.models.lift import lift
@@ -66,7 +78,7 @@ def test_the_shipped_classifier_is_the_one_described_and_small():
 
 
 def test_a_damaged_classifier_is_refused(monkeypatch):
-    monkeypatch.setattr("zoo.evaluation.garments.network.about", lambda: {"sha256": "0" * 64})
+    monkeypatch.setattr("zoo.evaluation.garments.about", lambda: {"sha256": "0" * 64})
     with pytest.raises(ZooError, match="is not what garments"):
         garments.load_garment_net()
 
@@ -184,10 +196,10 @@ def test_copies_of_training_images_are_found(reference):
     fresh, _ = patterns(40, seed=5)
     x = fresh.float() / 127.5 - 1
     x[:30] = reference.data.batch(torch.arange(30))
-    rows = Nearest().rows(with_features(x, reference), reference)
+    rows = METRICS["nearest"].rows(with_features(x, reference), reference)
     assert bool((rows[:30] == 0).all())
     assert bool((rows[30:] > 0.5).all())
-    assert Nearest().compute(rows, reference).tolist() == [0, 0]
+    assert METRICS["nearest"].compute(rows, reference).tolist() == [0, 0]
 
 
 def test_a_limit_keeps_images_and_labels_together(tmp_path):
@@ -231,7 +243,7 @@ def test_a_samples_noise_is_its_own_in_any_batch():
 def test_the_level_that_a_lifted_sample_carries_is_not_perturbed():
     """Its ODE asks nothing of x: it goes down as the time does, whatever becomes of x."""
     lifted, levels = lift(images(kernel="gaussian"), "gravity"), []
-    flow = lifted.flow().augmented(lifted.shape)
+    flow = lifted.augmented_flow()
     start = flow.start(torch.full((3, 1, 8, 8), 5.0, dtype=torch.float64))
     ends = (lifted.kernel.t_max, lifted.kernel.t_min)
     for solver in (zoo.solver("heun"), NoisySolver(zoo.solver("heun"), 0.5)):

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 from zoo_gaussian.kernel import GaussianKernel
-from zoo_radial.closed import TanhKernel
+from zoo_radial.psi import TanhKernel
 
 import zoo
 from zoo.errors import ZooError

@@ -18,8 +18,7 @@ from starlette.responses import StreamingResponse
 
 import zoo
 from zoo.errors import ZooError
-from zoo.models.locate import pull
-from zoo.models.verify import verify
+from zoo.models.locate import pull, verify
 
 REPO = "ada/tiny"
 

@@ -9,8 +9,8 @@ from scipy.special import betainc as scipy_betainc
 
 from zoo import ZooError
 from zoo.interfaces import FieldKernel, GaussianPathKernel, IsotropicKernel, SelfSimilarKernel
-from zoo.interfaces.isotropic import directions, log_sphere_area, radius, uniform_open
 from zoo.interfaces.path import PathCoefficients
+from zoo.interfaces.radial import directions, log_sphere_area, radius, uniform_open
 from zoo.numerics import gammainc
 
 DOUBLE = torch.float64

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from kernel_cases import CASES, build
-from zoo_flow.anisotropic import AnisotropicKernel
+from zoo_flow.flow import AnisotropicKernel
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
 

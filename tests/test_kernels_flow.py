@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from zoo_flow.covariance import Covariance
+from zoo_flow.flow import Covariance
 from zoo_flow.maps import ElementwiseMapKernel, GeneralMapKernel
 
 import zoo

@@ -6,8 +6,8 @@ import pytest
 import torch
 from kernel_cases import kolmogorov_smirnov
 from zoo_gravity import draws
+from zoo_gravity.draws import PFGMRecipe
 from zoo_gravity.kernel import GravityKernel, PFGMppKernel
-from zoo_gravity.recipe import PFGMRecipe
 
 import zoo
 from zoo import ZooError

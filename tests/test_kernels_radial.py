@@ -7,9 +7,8 @@ import pytest
 import torch
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
-from zoo_radial.closed import ExpKernel, TanhKernel
 from zoo_radial.phi import PhiKernel, UnitPhiKernel
-from zoo_radial.psi import PsiKernel, UnitPsiKernel
+from zoo_radial.psi import ExpKernel, PsiKernel, TanhKernel, UnitPsiKernel
 
 import zoo
 from zoo import ZooError

@@ -13,7 +13,7 @@ from zoo.data import load as load_data
 from zoo.errors import ZooError
 from zoo.interfaces import KernelPrior, PriorSampler, over
 from zoo.models.exact import GaussianMixture
-from zoo.models.lift import GaussianDenoiser, LiftedModel, level_rate, lift, radial_map
+from zoo.models.lift import GaussianDenoiser, LiftedModel, level_rate, lift
 
 DOUBLE = torch.float64
 # What the article's equivalence is shown for; D in between gravity and Gaussian.
@@ -54,7 +54,7 @@ def both_paths(name, data, n, steps, **options):
     kernel = zoo.kernel(name, dim=data[0].numel(), **options)
     exact, lifted = zoo.exact(kernel, data), lift(gaussian_up_to(1e9, data), kernel)
     x = exact.prior.sample(n, exact.shape, torch.Generator().manual_seed(0))
-    flow = lifted.flow().augmented(lifted.shape)
+    flow = lifted.augmented_flow()
     with torch.inference_mode():
         own, nfe = walked(exact.flow(), x, steps, lambda x: x)
         other, nfe_lifted = walked(flow, flow.start(x), steps, lambda s: flow.unpack(s)[0])
@@ -146,6 +146,13 @@ def test_beyond_the_levels_of_the_network_its_last_ones_serve():
     )
 
 
+def radial_map(kernel, other, r, t, t_other):
+    """r' = psi'^{-1}(psi(r)), the radius at equal quantile under another kernel."""
+    least_tail = 2.0**-53  # float64 knows no more near 1
+    q = kernel.radial_cdf(r.double(), t).clamp(least_tail, 1 - least_tail)
+    return other.radial_icdf(q, t_other).to(r)
+
+
 def test_radii_are_mapped_at_equal_quantile():
     gravity, tanh = zoo.kernel("gravity", dim=3), zoo.kernel("tanh", dim=3)
     q = torch.tensor([1e-6, 0.1, 0.5, 0.9, 1 - 1e-6], dtype=DOUBLE)
@@ -161,7 +168,7 @@ def test_the_level_travels_as_its_radius(name):
     options = {"psi": "1 - exp(-r / (t + t**2))"} if name == "psi" else {}
     kernel = zoo.kernel(name, dim=64, **options)
     lifted = lift(zoo.exact("gaussian", garments(4, 8)), kernel)
-    flow = lifted.flow().augmented(lifted.shape)
+    flow = lifted.augmented_flow()
     x = lifted.prior.sample(8, lifted.shape, torch.Generator().manual_seed(0))
     state = flow.start(x)
     solver = zoo.solver("dopri5", rtol=1e-8, atol=1e-8)
@@ -211,7 +218,7 @@ def test_the_start_is_where_the_ode_arrives_on_the_largest_level(name):
     lifted = lift(source, kernel)
     levels = torch.tensor([5.0, 19.9, 20.1, 80.0, 1e4, 1e12], dtype=DOUBLE)
     x = Far(lifted.prior, levels.tolist()).sample(6, (64,), torch.Generator().manual_seed(0))
-    flow = lifted.flow().augmented((64,))
+    flow = lifted.augmented_flow()
     start, level = flow.unpack(flow.start(x))
     torch.testing.assert_close(level, levels.clamp(max=high))
     ratio = (variance + level.square()) / (variance + levels.square())

@@ -136,7 +136,7 @@ def test_wrong_arguments_are_told(folder, options, message):
         ({"kernel": {"use": "gravty"}}, "no kernel 'gravty'; did you mean"),
         ({"kernel": {"t_mx": 1.0}}, "kernel 'gravity' has no option 't_mx'; did you mean 't_max'"),
         ({"kernel": {"t_max": -1.0}}, r"expected 0 < t_min < t_max"),
-        ({"kernel": {"t_max": "far"}}, "t_max = 'far'; expected a number"),
+        ({"kernel": {"t_max": "far"}}, "t_max = 'far'; expected a finite number"),
         ({"kernel": {"dim": 3}}, "'gravity' has no option 'dim'; zoo fills that in itself"),
         ({"kernel": {"name": "x"}}, "'gravity' has no option 'name'"),
         ({"prior": {"kernel": "x"}}, "'gravity' has no option 'kernel'"),

@@ -11,7 +11,7 @@ from zoo.networks.mixture import Mixture
 from zoo.networks.mixture_fit import fit
 from zoo.networks.mixture_skip import MixtureSkip
 from zoo.networks.precondition import Preconditioned
-from zoo.training.noise import LogNormalLevels
+from zoo.training.batch import LogNormalLevels
 
 DIM, BASIS, COMPONENTS = 12, 3, 5
 

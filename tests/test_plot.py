@@ -16,7 +16,7 @@ import zoo
 from zoo import plotting as plot
 from zoo.errors import ZooError
 from zoo.host.registry import find
-from zoo.plotting import film, line_picture, lines, pages, plane, png, radial, style
+from zoo.plotting import film, lines, pages, radial, style
 
 DATA = plot.line_points()
 # Everything in the catalogue that is quick; "map" inverts by bisection and has a slow test.
@@ -82,7 +82,7 @@ def test_lines_start_at_their_points_and_never_cross():
 def test_the_picture_of_lines_shows_those_lines():
     figure = style.new_figure(4, 3)
     axes = figure.add_subplot()
-    drawn = line_picture.draw_field_lines(axes, build("flow", 1), DATA, title="flow")
+    drawn = lines.draw_field_lines(axes, build("flow", 1), DATA, title="flow")
     curves = [c for collection in axes.collections for c in collection.get_segments()]
     assert len(curves) == drawn.x.shape[1]
     ends = sorted(float(curve[-1, 1]) for curve in curves)
@@ -183,7 +183,7 @@ def test_the_picture_of_a_trajectory_in_the_plane():
     axes = style.new_figure(5, 4).add_subplot()
     data = plot.plane_points("two-moons")
     drawn = zoo.exact(build("flow", 2), data).trajectory(7, steps=12, seed=0)
-    plane.draw_trajectories(axes, drawn, "title", data)
+    film.draw_trajectories(axes, drawn, "title", data)
     (paths,) = axes.collections
     assert len(paths.get_segments()) == 7 * 12
     assert sorted(set(paths.get_array().tolist())) == sorted(drawn.t[:-1].tolist())
@@ -319,7 +319,7 @@ def test_a_figure_becomes_a_small_png_of_its_size(tmp_path):
 
 
 def test_a_large_picture_makes_do_with_fewer_colours(tmp_path, monkeypatch):
-    monkeypatch.setattr(png, "_SMALL", 1000)
+    monkeypatch.setattr(style, "_SMALL", 1000)
     plot.write_png(_figure(), tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as picture:
         assert 32 < len(picture.getcolors()) <= 64

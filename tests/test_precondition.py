@@ -9,7 +9,7 @@ from torch import nn
 import zoo
 from zoo.interfaces import FieldKernel, IsotropicKernel
 from zoo.networks.precondition import FEATURES, CappedLevel, Preconditioned, haar_level, norm_level
-from zoo.training.noise import LogNormalLevels
+from zoo.training.batch import LogNormalLevels
 
 SD = 0.5
 

@@ -7,28 +7,28 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zoo.errors import ZooError
-from zoo.models.refs import Hub, Local, Name, is_folder, parse_ref
+from zoo.models.names import Hub, is_folder, parse_ref
 
 
 @pytest.mark.parametrize(
     ("ref", "meaning"),
     [
-        ("gravity-digits", Name("gravity-digits")),
-        ("yukawa:two-moons", Name("yukawa:two-moons")),
+        ("gravity-digits", "gravity-digits"),
+        ("yukawa:two-moons", "yukawa:two-moons"),
         ("ada/tiny", Hub("ada/tiny")),
         ("ada/tiny@v1.0", Hub("ada/tiny", "v1.0")),
         ("ada/tiny@refs/pr/1", Hub("ada/tiny", "refs/pr/1")),
         ("hub:ada/tiny", Hub("ada/tiny")),
         ("hub:ada/tiny@main", Hub("ada/tiny", "main")),
-        ("./x", Local(Path("x"))),
-        ("../x/y", Local(Path("../x/y"))),
-        ("/x", Local(Path("/x"))),
-        (".", Local(Path())),
-        ("..", Local(Path(".."))),
-        ("~/x", Local(Path.home() / "x")),
-        ("path:x", Local(Path("x"))),
-        ("path:ada/tiny", Local(Path("ada/tiny"))),
-        ("path:~/x", Local(Path.home() / "x")),
+        ("./x", Path("x")),
+        ("../x/y", Path("../x/y")),
+        ("/x", Path("/x")),
+        (".", Path()),
+        ("..", Path("..")),
+        ("~/x", Path.home() / "x"),
+        ("path:x", Path("x")),
+        ("path:ada/tiny", Path("ada/tiny")),
+        ("path:~/x", Path.home() / "x"),
     ],
 )
 def test_each_spelling_has_one_meaning(ref, meaning):
@@ -61,7 +61,7 @@ def test_an_ambiguous_reference_is_refused_with_the_spellings_that_are_not(tmp_p
     (tmp_path / "ada" / "tiny").mkdir(parents=True)
     with pytest.raises(ZooError, match="may be a Hub id; say path:ada/tiny or hub:ada/tiny"):
         parse_ref("ada/tiny")
-    assert parse_ref("path:ada/tiny") == Local(Path("ada/tiny"))
+    assert parse_ref("path:ada/tiny") == Path("ada/tiny")
     assert parse_ref("hub:ada/tiny") == Hub("ada/tiny")
 
 
@@ -83,7 +83,7 @@ def test_any_text_has_a_meaning_or_one_line_of_error(ref):
         parsed = error
     if isinstance(parsed, ZooError):
         assert len(str(parsed).splitlines()) == 1
-    elif isinstance(parsed, Local):
-        assert is_folder(parsed.path) in (True, False)
+    elif isinstance(parsed, Path):
+        assert is_folder(parsed) in (True, False)
     else:
-        assert isinstance(parsed, Name | Hub)
+        assert isinstance(parsed, str | Hub)

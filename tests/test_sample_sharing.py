@@ -17,7 +17,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import Network
 from zoo.models.lift import lift
 from zoo.models.model import FieldModel
-from zoo.sampling.batching import fixed_batch_size, in_batches
+from zoo.sampling.predict import fixed_batch_size, in_batches
 
 # Fixed steps, one step size for a whole group, steps per sample.
 SOLVERS = {"heun": {}, "torchdiffeq-bosh3": {"rtol": 0.3, "atol": 0.3}, "dopri5": {"rtol": 0.05}}

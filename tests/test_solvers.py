@@ -11,7 +11,7 @@ import pytest
 import torch
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_solvers import zoo_solvers
-from zoo_solvers.heun import Heun
+from zoo_solvers.runge_kutta import Heun
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow, over

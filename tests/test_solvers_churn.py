@@ -7,8 +7,7 @@ import torch
 from kernel_cases import build as kernel_of
 from tiny_models import images
 from zoo_gaussian.kernel import GaussianKernel
-from zoo_solvers.churn import HeunChurn
-from zoo_solvers.heun import Heun
+from zoo_solvers.runge_kutta import Heun, HeunChurn
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, over

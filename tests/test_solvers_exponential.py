@@ -9,13 +9,13 @@ import torch
 from zoo_flow.flow import FlowKernel
 from zoo_flow.rotating import RotatingKernel
 from zoo_gaussian.kernel import GaussianKernel
-from zoo_gaussian.vp import VPKernel
+from zoo_gaussian.paths import VPKernel
 from zoo_gravity.kernel import GravityKernel
-from zoo_radial.closed import ExpKernel, TanhKernel
+from zoo_radial.psi import ExpKernel, TanhKernel
 from zoo_solvers import zoo_solvers
-from zoo_solvers.linear import has_linear_part, level_ratio, typical_noise
-from zoo_solvers.multistep import DDIM, ExpAB2, ExpABM3
-from zoo_solvers.rk4 import RK4
+from zoo_solvers.adams import DDIM, ExpAB2, ExpABM3
+from zoo_solvers.linear import level_ratio, typical_noise
+from zoo_solvers.runge_kutta import RK4
 
 from zoo.interfaces import Flow, over
 
@@ -89,7 +89,7 @@ def test_measured_order_is_the_declared_order_on_every_kernel(kind, name):
 
 
 def test_only_kernels_whose_velocity_is_the_marginals_are_scalar():
-    assert {kind for kind, kernel in KERNELS.items() if not has_linear_part(kernel)} == {"rotating"}
+    assert {kind for kind, kernel in KERNELS.items() if not kernel.affine_path} == {"rotating"}
 
 
 class Unaffine(GaussianKernel):

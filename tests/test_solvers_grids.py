@@ -7,7 +7,7 @@ import torch
 from zoo_flow.flow import FlowKernel
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
-from zoo_solvers.heun import Heun
+from zoo_solvers.runge_kutta import Heun
 
 from zoo.errors import ZooError
 from zoo.interfaces.grids import build_grid as grid

@@ -7,7 +7,8 @@ import torch
 from test_solvers import build
 from zoo_gravity.kernel import GravityKernel
 from zoo_solvers import multistep
-from zoo_solvers.multistep import INTERVALS, ExpABM3, ExpABM4, LevelTable
+from zoo_solvers.adams import ExpABM3, ExpABM4
+from zoo_solvers.multistep import INTERVALS, LevelTable
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, over

@@ -5,7 +5,7 @@ import torch
 from test_solvers import ENDS, FIXED, KERNEL, NAMES, build, denoiser, flow_map, gaussian_flow, start
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
-from zoo_solvers.euler import Euler
+from zoo_solvers.runge_kutta import Euler
 
 import zoo
 from zoo.errors import ZooError

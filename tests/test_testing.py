@@ -12,10 +12,8 @@ from tiny_models import points
 from torch import nn
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
-from zoo_radial.closed import TanhKernel
-from zoo_radial.psi import psi_kernel
-from zoo_solvers.euler import Euler
-from zoo_solvers.heun import Heun
+from zoo_radial.psi import TanhKernel, psi_kernel
+from zoo_solvers.runge_kutta import Euler, Heun
 
 import zoo
 from zoo.errors import PluginError, ZooError

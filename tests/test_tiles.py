@@ -5,7 +5,7 @@ import torch
 from tiny_models import stir
 
 import zoo
-from zoo.sampling.batching import fixed_batch_size, fixed_size_batches
+from zoo.sampling.predict import fixed_batch_size, fixed_size_batches
 
 NETWORKS = {
     "mlp": ((3,), {"width": 24, "blocks": 2, "labels": 4}),

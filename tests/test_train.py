@@ -12,11 +12,11 @@ from scipy import stats
 import zoo
 from zoo.config.recipe import from_dict
 from zoo.errors import ZooError
+from zoo.sampling.rng import step_seed
 from zoo.training import checkpoint, log
 from zoo.training import trainer as trainers
-from zoo.training.batch import step_seed
+from zoo.training.batch import LogNormalLevels, noise_distribution
 from zoo.training.export import export
-from zoo.training.noise import LogNormalLevels, noise_distribution
 from zoo.training.plan import make_plan
 from zoo.training.start import start, trainer_of
 from zoo.training.trainer import CHECKPOINT

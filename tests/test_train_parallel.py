@@ -12,9 +12,9 @@ from test_train import begin, recipe
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.sampling.distributed import connect
+from zoo.sampling.distributed import SINGLE_PROCESS, connect
 from zoo.training import checkpoint
-from zoo.training.parallel import blocks
+from zoo.training.parallel import FullySharded, blocks
 from zoo.training.plan import make_plan
 from zoo.training.start import start
 from zoo.training.trainer import CHECKPOINT
@@ -84,6 +84,14 @@ def test_two_processes_share_every_tensor_by_fsdp(tmp_path):
     assert max(own) < 0.55 * sum(own)
     assert (tmp_path / "two" / "samples" / "000003.png").is_file()
     assert (tmp_path / "two" / "model-best" / "model.safetensors").is_file()
+
+
+def test_fsdp_says_which_torch_it_needs(monkeypatch):
+    monkeypatch.delattr("torch.distributed.fsdp.fully_shard")
+    plan = make_plan(recipe(**options()))
+    with pytest.raises(ZooError, match='"fsdp" needs torch 2.6 or later, here is') as error:
+        FullySharded(plan.network, plan.recipe.train, SINGLE_PROCESS)
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.slow

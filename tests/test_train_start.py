@@ -9,8 +9,7 @@ from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.training.export import export
 from zoo.training.plan import make_plan
-from zoo.training.prepare import copy_weights
-from zoo.training.start import start
+from zoo.training.start import copy_weights, start
 from zoo.training.trainer import Trainer
 
 UNET = {"use": "unet", "width": 8, "multipliers": [1, 1], "blocks": 1}

@@ -15,8 +15,7 @@ from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.models.model import FieldModel
 from zoo.training import checkpoint, log
-from zoo.training.callbacks import BEST, Validation
-from zoo.training.export import export
+from zoo.training.export import BEST, Validation, export
 from zoo.training.plan import make_plan
 from zoo.training.trainer import CHECKPOINT, is_due
 

@@ -12,8 +12,8 @@ from tiny_models import images, points
 import zoo
 from zoo import plotting
 from zoo.errors import ZooError
-from zoo.evaluation.budget import evaluations
 from zoo.evaluation.perturb import NoisySolver
+from zoo.evaluation.settings import evaluations
 from zoo.folder.picture import grid
 from zoo.models.exact import GaussianMixture
 from zoo.plotting import film

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import images
-from zoo_solvers.multistep import ExpABM3
+from zoo_solvers.adams import ExpABM3
 
 import zoo
 from zoo.cli import main

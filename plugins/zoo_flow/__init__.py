@@ -19,7 +19,7 @@ def zoo_field_kernels() -> Iterable[Component]:
     )
     yield Component(
         "anisotropic",
-        "zoo_flow.anisotropic:AnisotropicKernel",
+        "zoo_flow.flow:AnisotropicKernel",
         "flow with noise of any covariance",
         example={"covariance": "1 / (1 + i)"},
         formula="x_t = (1 - t) x_0 + t A z,  z ~ N(0, I),  covariance A Aᵀ",

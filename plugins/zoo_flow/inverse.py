@@ -35,13 +35,7 @@ def elementwise_inverse(function: MapOfZ, x_t: Tensor) -> Tensor:
         span = torch.full_like(x_t, _SPAN)
         rises = (function(torch.ones_like(x_t)) - function(-torch.ones_like(x_t))).sign()
         rises = torch.where(rises == 0, 1.0, rises)
-        w = solve_increasing(
-            lambda w: rises * (function(w.sinh()) - x_t),
-            -span,
-            span,
-            at_low=-torch.ones_like(x_t),
-            at_high=torch.ones_like(x_t),
-        )
+        w = solve_increasing(lambda w: rises * (function(w.sinh()) - x_t), -span, span)
     z = w.sinh()
     value, slope = derivative(function, z, torch.ones_like(z))
     if _unreached(value - x_t, x_t):

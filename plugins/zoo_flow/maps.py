@@ -23,9 +23,8 @@ from zoo.interfaces import FieldKernel, over, randn
 from zoo.numerics import broadcast, derivative, formula
 from zoo_flow.inverse import elementwise_inverse, jacobian, newton_inverse
 
+# Of (x_0, z, t), or of (x_0, x_t, t).
 Map = Callable[[Tensor, Tensor, Tensor], Tensor]
-Inverse = Callable[[Tensor, Tensor, Tensor], Tensor]
-LogDet = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 # A full Jacobian per sample is formed up to this dimension.
 MAX_JACOBIAN_DIM = 64
@@ -37,8 +36,9 @@ class MapKernel(FieldKernel):
 
     affine = False
 
-    def __init__(self, *, dim: int, t_min: float = 1e-3, t_max: float = 1.0) -> None:
+    def __init__(self, *, dim: int, map: Map, t_min: float = 1e-3, t_max: float = 1.0) -> None:
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
+        self._map = map
         probe = self._probes().double()
         source = torch.linspace(-1, 1, len(probe), dtype=torch.float64)[:, None].expand_as(probe)
         early = torch.full((len(probe), 1), self.t_min * _START, dtype=torch.float64)
@@ -49,9 +49,9 @@ class MapKernel(FieldKernel):
         if not error < 1e-5:
             raise ZooError(f"map is {error:g} away from x_0 as t -> 0; expected X_0(x_0, z) = x_0")
 
-    @abstractmethod
     def map(self, x_0: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return X_t(x_0, z), shape (B, *); t is shaped (B, 1, ...) to broadcast."""
+        return self._map(x_0, z, t)
 
     @abstractmethod
     def inverse(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
@@ -65,10 +65,7 @@ class MapKernel(FieldKernel):
     def _probes(self) -> Tensor:
         """Return draws of z at which `marginal` looks, shape (N, d) or (N, 1)."""
 
-    def _sample(
-        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw x_t = X_t(x_0, z), shape (B, *)."""
+    def _sample(self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None) -> Tensor:
         return self.map(x_0, randn(x_0.shape, x_0, generator), over(t, x_0)).to(x_0)
 
     def _preimage(
@@ -111,13 +108,9 @@ class MapKernel(FieldKernel):
 class ElementwiseMapKernel(MapKernel):
     """A map that acts on every coordinate alone: x_t = X_t(x_0, z) as a formula of numbers."""
 
-    def __init__(self, *, dim: int, formula: Map, t_min: float = 1e-3, t_max: float = 1.0) -> None:
-        self._formula = formula
-        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
-
     def map(self, x_0: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Return the formula's value."""
-        return self._formula(x_0, z, t).expand_as(z)
+        return super().map(x_0, z, t).expand_as(z)
 
     def inverse(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Return z by bracketed root finding in every coordinate."""
@@ -144,8 +137,8 @@ class GeneralMapKernel(MapKernel):
         *,
         dim: int,
         map: Map,
-        inverse: Inverse | None = None,
-        log_det: LogDet | None = None,
+        inverse: Map | None = None,
+        log_det: Map | None = None,
         t_min: float = 1e-3,
         t_max: float = 1.0,
     ) -> None:
@@ -155,12 +148,8 @@ class GeneralMapKernel(MapKernel):
                 f"a map of {dim} coordinates needs {' and '.join(missing)}: without, it is solved "
                 f"by full Jacobians, up to {MAX_JACOBIAN_DIM} coordinates"
             )
-        self._map, self._inverse, self._log_det = map, inverse, log_det
-        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
-
-    def map(self, x_0: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Return what the callable gives."""
-        return self._map(x_0, z, t)
+        self._inverse, self._log_det = inverse, log_det
+        super().__init__(dim=dim, map=map, t_min=t_min, t_max=t_max)
 
     def inverse(self, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Return z from the inverse given, else by Newton's method with the full Jacobian."""
@@ -172,23 +161,21 @@ class GeneralMapKernel(MapKernel):
         """Return the log determinant given, else that of the full Jacobian."""
         if self._log_det is not None:
             return self._log_det(x_0, z, t)
-        matrix = jacobian(lambda v: self.map(x_0, v, t), z)
-        log: Tensor = torch.linalg.slogdet(matrix).logabsdet
+        log: Tensor = torch.linalg.slogdet(jacobian(lambda v: self.map(x_0, v, t), z)).logabsdet
         return log
 
     def _probes(self) -> Tensor:
         count = max(8, min(256, 8192 // self.dim))
-        return torch.randn(
-            count, self.dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
-        )
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(count, self.dim, dtype=torch.float64, generator=generator)
 
 
 def map_kernel(
     *,
     dim: int,
     map: str | Map,
-    inverse: Inverse | None = None,
-    log_det: LogDet | None = None,
+    inverse: Map | None = None,
+    log_det: Map | None = None,
     t_min: float = 1e-3,
     t_max: float = 1.0,
     **parameters: float,
@@ -220,4 +207,4 @@ def map_kernel(
     if inverse is not None or log_det is not None:
         raise ZooError("inverse and log_det go with a callable map; a formula needs neither")
     law = formula(map, ("x_0", "z", "t"), argument="map", parameters=parameters)
-    return ElementwiseMapKernel(dim=dim, formula=law, t_min=t_min, t_max=t_max)
+    return ElementwiseMapKernel(dim=dim, map=law, t_min=t_min, t_max=t_max)

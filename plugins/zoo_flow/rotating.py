@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import check_real, over
-from zoo_flow.anisotropic import AnisotropicKernel
-from zoo_flow.covariance import CovarianceLike
-from zoo_flow.flow import FIRST_TIME
+from zoo_flow.flow import FIRST_TIME, AnisotropicKernel, CovarianceLike
 
 
 def on_pairs(x: Tensor, real: Tensor, turn: Tensor, alone: Tensor) -> Tensor:

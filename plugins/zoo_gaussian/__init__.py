@@ -19,19 +19,19 @@ def zoo_field_kernels() -> Iterable[Component]:
     )
     yield Component(
         "ve",
-        "zoo_gaussian.ve:VEKernel",
+        "zoo_gaussian.kernel:VEKernel",
         "any sigma_t, no signal scale",
         formula="p_t(x_t | x_0) = N(x_0, σ_t² I),  v = (σ'/σ) (x_t - x_0)",
     )
     yield Component(
         "vp",
-        "zoo_gaussian.vp:VPKernel",
+        "zoo_gaussian.paths:VPKernel",
         "variance preserving: linear, cosine, ddpm",
         formula="x_t = α_t x_0 + √(1 - α_t²) z,  z ~ N(0, I)",
     )
     yield Component(
         "interpolant",
-        "zoo_gaussian.interpolant:InterpolantKernel",
+        "zoo_gaussian.paths:InterpolantKernel",
         "any pair alpha_t, sigma_t",
         example={"alpha": "cos(pi*t/2)", "sigma": "sin(pi*t/2)"},
         formula="x_t = α_t x_0 + σ_t z,  z ~ N(0, I)",

@@ -48,14 +48,7 @@ def time_of_level(
     """
     high = torch.tensor(math.log(end), dtype=torch.float64)
     low = torch.full_like(high, math.log(start)) if start > 0 else high - _LOG_TIME_SPAN
-    one = torch.ones_like(high)
-    log_t = solve_increasing(
-        lambda u: level(u.exp()).detach().log() - math.log(target),
-        low,
-        high,
-        at_low=-one,
-        at_high=one,
-    )
+    log_t = solve_increasing(lambda u: level(u.exp()).detach().log() - math.log(target), low, high)
     return min(float(log_t.exp()), end)
 
 

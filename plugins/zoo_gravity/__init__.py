@@ -28,5 +28,5 @@ def zoo_field_kernels() -> Iterable[Component]:
 @hookimpl
 def zoo_prior_samplers() -> Iterable[Component]:
     """Bring their priors."""
-    yield Component("gravity", "zoo_gravity.prior:GravityPrior", "Cauchy by a ratio of Gaussians")
+    yield Component("gravity", "zoo_gravity.kernel:GravityPrior", "Cauchy by a ratio of Gaussians")
     yield Component("pfgmpp", OWN_LAW, "Student t by a chi-square draw")

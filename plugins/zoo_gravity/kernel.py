@@ -18,8 +18,11 @@ from torch import Tensor
 
 from zoo import ZooError
 from zoo.interfaces import (
+    FieldKernel,
+    KernelPrior,
     SelfSimilarKernel,
     check_choice,
+    check_positive,
     check_real,
     did_you_mean,
     log_shell,
@@ -27,8 +30,7 @@ from zoo.interfaces import (
     randn,
 )
 from zoo.numerics import betainc, log_gamma_ratio, on_cpu
-from zoo_gravity.draws import LEAST_EPS, Draw, beta_radius, chi_square, gaussian_ratio
-from zoo_gravity.recipe import PFGMRecipe
+from zoo_gravity.draws import LEAST_EPS, Draw, PFGMRecipe, beta_radius, chi_square, gaussian_ratio
 
 
 class StudentKernel(SelfSimilarKernel):
@@ -155,6 +157,39 @@ class PFGMppKernel(StudentKernel):
         eps = randn(like.shape, like, generator)
         chi = chi_square(len(like), self.degrees, generator, like.device).sqrt().clamp(LEAST_EPS)
         return eps.div_(over(chi, like))
+
+
+class GravityPrior(KernelPrior):
+    """Multivariate Cauchy of scale T = kernel.t_max: p_T(x) = C T / (T^2 + |x|^2)^((d+1)/2).
+
+    Drawn as the kernel draws at x_0 = 0, t = T: by default T eps_x / |eps_t|. Source:
+    kexue.fm/archives/9370, "result analysis"; PFGM, arXiv:2209.11178, section 3.3.
+
+    Args:
+        kernel: gravity.
+        largest_level: noise level |x_T| / sqrt(d) on which samples of a larger one are put, in the
+            direction that they have; PFGM's bound on the norm, for networks that have seen no
+            farther. log_density stays that of the whole law. None for no bound.
+
+    Raises:
+        ZooError: largest_level is not a positive number.
+    """
+
+    def __init__(self, kernel: FieldKernel, *, largest_level: float | None = None) -> None:
+        super().__init__(kernel)
+        if largest_level is not None:
+            check_positive("largest_level", largest_level)
+        self.largest_level = largest_level
+
+    def sample(
+        self, n: int, shape: tuple[int, ...], generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw x_T, shape (n, *shape), float64."""
+        x = super().sample(n, shape, generator)
+        if self.largest_level is None:
+            return x
+        level = x.flatten(1).square().mean(dim=1).sqrt()
+        return over((self.largest_level / level).clamp(max=1), x) * x
 
 
 def _recipe(constants: Mapping[str, Any]) -> PFGMRecipe:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
+from zoo import ZooError
 from zoo.interfaces import check_integer, check_real
 from zoo.networks import FEATURES
 
 _FREQUENCIES = 8
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+def zeroed(layer: Layer) -> Layer:
+    """Return the layer with weights and biases 0, so that what it is added to is left as it was."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 class Conditioning(nn.Module):
@@ -37,18 +48,16 @@ class Conditioning(nn.Module):
 
 
 def check_options(network: str, *, dropout: float, labels: int, **sizes: int) -> None:
-    """Check the options of a network before it is built.
-
-    Args:
-        network: its name, for the message.
-        dropout: probability in [0, 1).
-        labels: number of classes, 0 for none.
-        sizes: whole numbers of at least 1.
-
-    Raises:
-        ZooError: names the first option that is impossible.
-    """
+    """Raise ZooError unless dropout is in [0, 1), labels >= 0 and all sizes whole numbers >= 1."""
     for name, size in sizes.items():
         check_integer(f"{network}: {name}", size, 1)
     check_real(f"{network}: dropout", dropout, "a probability below 1", least=0, below=1)
     check_integer(f"{network}: labels", labels, 0)
+
+
+def check_image(network: str, shape: tuple[int, ...]) -> None:
+    """Raise ZooError for a shape that is no image's."""
+    if len(shape) != 3:
+        raise ZooError(
+            f"{network} takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors"
+        )

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from zoo import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.networks import Preconditioned
-from zoo_networks.common import Conditioning, check_options
+from zoo_networks.common import Conditioning, check_image, check_options, zeroed
 
 
 class Block(nn.Module):
@@ -25,9 +25,7 @@ class Block(nn.Module):
         self.attention = Attention(width, num_heads=heads, qkv_bias=True)
         self.norm2 = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.mlp = Mlp(width, 4 * width, drop=dropout)
-        self.affine = nn.Linear(width, 6 * width)
-        nn.init.zeros_(self.affine.weight)
-        nn.init.zeros_(self.affine.bias)
+        self.affine = zeroed(nn.Linear(width, 6 * width))
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Return tokens (B, N, width) from tokens and embedding (B, width)."""
@@ -66,11 +64,8 @@ class DiT(nn.Module):
         self.position = nn.Parameter(position[None], requires_grad=False)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
-        self.affine = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, channels * patch**2)
-        for layer in (self.affine, self.out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.affine = zeroed(nn.Linear(width, 2 * width))
+        self.out = zeroed(nn.Linear(width, channels * patch**2))
 
     def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return (B, C, H, W)."""
@@ -114,8 +109,7 @@ def dit(
     Raises:
         ZooError: the shape is not an image's, or the sizes do not fit.
     """
-    if len(shape) != 3:
-        raise ZooError(f"dit takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors")
+    check_image("dit", shape)
     sizes = {"width": width, "depth": depth, "heads": heads, "patch": patch}
     check_options("dit", dropout=dropout, labels=labels, **sizes)
     if width % 4 or width % heads:

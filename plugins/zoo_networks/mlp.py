@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from zoo.interfaces import FieldKernel
 from zoo.networks import Preconditioned
-from zoo_networks.common import Conditioning, check_options
+from zoo_networks.common import Conditioning, check_options, zeroed
 
 
 class Block(nn.Module):
@@ -21,10 +21,8 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.affine = nn.Linear(width, 2 * width)
-        self.into, self.out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.into, self.out = nn.Linear(width, 2 * width), zeroed(nn.Linear(2 * width, width))
         self.dropout = dropout
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Return (B, width) from (B, width) twice."""
@@ -43,9 +41,7 @@ class MLP(nn.Module):
         self.stem = nn.Linear(dim, width)
         self.blocks = nn.ModuleList(Block(width, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, dim)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = zeroed(nn.Linear(width, dim))
 
     def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the shape of x, (B, *)."""

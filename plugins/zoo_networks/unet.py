@@ -16,19 +16,13 @@ from torch.nn import functional as F
 from zoo import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.networks import Mixture, MixtureSkip, Preconditioned
-from zoo_networks.common import Conditioning, check_options
+from zoo_networks.common import Conditioning, check_image, check_options, zeroed
 
 
 def _groups(channels: int) -> int:
     """Return the number of groups to normalise: up to 32, of two channels at least."""
     groups = math.gcd(channels, 32 if channels >= 64 else 8)
     return groups if groups < channels else max(1, groups // 2)
-
-
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias) if layer.bias is not None else None
-    return layer
 
 
 class Block(nn.Module):
@@ -40,7 +34,7 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(inside, outside, 3, padding=1)
         self.affine = nn.Linear(embedding, 2 * outside)
         self.norm2 = nn.GroupNorm(_groups(outside), outside)
-        self.conv2 = _zero(nn.Conv2d(outside, outside, 3, padding=1))
+        self.conv2 = zeroed(nn.Conv2d(outside, outside, 3, padding=1))
         self.dropout = dropout
         self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
 
@@ -61,7 +55,7 @@ class Attention(nn.Module):
         self.heads = max(1, channels // 64)
         self.norm = nn.GroupNorm(_groups(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = _zero(nn.Conv2d(channels, channels, 1))
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus what its pixels attend to, (B, C, H, W)."""
@@ -130,7 +124,7 @@ class UNet(nn.Module):
             if level:
                 self.up.append(Unfold(now))
         self.norm = nn.GroupNorm(_groups(now), now)
-        self.out = _zero(nn.Conv2d(now, channels * patch**2, 3, padding=1))
+        self.out = zeroed(nn.Conv2d(now, channels * patch**2, 3, padding=1))
 
     def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return (B, channels, H, W) of x (B, inputs, H, W); odd sizes are padded and cropped."""
@@ -195,7 +189,8 @@ def unet(
     Raises:
         ZooError: the shape is not an image's, or a size is not positive.
     """
-    _check(shape, multipliers, attention, components)
+    check_image("unet", shape)
+    _check(multipliers, attention, components)
     check_options("unet", dropout=dropout, labels=labels, width=width, blocks=blocks, patch=patch)
     backbone = UNet(
         shape[0],
@@ -216,14 +211,8 @@ def unet(
     return MixtureSkip(backbone, shape, kernel, mixture, labels=labels, sigma_data=sigma_data)
 
 
-def _check(
-    shape: tuple[int, ...], multipliers: Sequence[int], attention: Sequence[int], components: int
-) -> None:
-    """Raise ZooError for a shape that is no image's, or options that make no U-Net."""
-    if len(shape) != 3:
-        raise ZooError(
-            f"unet takes images (C, H, W), not shape {tuple(shape)}; use mlp for vectors"
-        )
+def _check(multipliers: Sequence[int], attention: Sequence[int], components: int) -> None:
+    """Raise ZooError for options that make no U-Net."""
     levels = range(len(multipliers))
     if not levels or not all(isinstance(m, int) and m >= 1 for m in multipliers):
         raise ZooError(

@@ -13,13 +13,13 @@ def zoo_field_kernels() -> Iterable[Component]:
     """Bring the article's two examples and the two general constructions."""
     yield Component(
         "tanh",
-        "zoo_radial.closed:TanhKernel",
+        "zoo_radial.psi:TanhKernel",
         "radial CDF tanh(r / t)",
         formula="ψ_t(r) = tanh(r/t),  v = (x_t - x_0) / t",
     )
     yield Component(
         "exp",
-        "zoo_radial.closed:ExpKernel",
+        "zoo_radial.psi:ExpKernel",
         "radial CDF 1 - exp(-r / t)",
         formula="ψ_t(r) = 1 - exp(-r/t),  v = (x_t - x_0) / t",
     )

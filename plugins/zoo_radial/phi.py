@@ -20,7 +20,9 @@ from zoo import ZooError
 from zoo.interfaces import IsotropicKernel, SelfSimilarKernel, log_shell
 from zoo.numerics import FormulaLike, formula
 from zoo_radial.density import RadialDensity, RadialLaw
-from zoo_radial.similarity import depends_on_ratio_but_for_scale
+from zoo_radial.validate import depends_on_ratio_but_for_scale
+
+Law = Callable[..., Any]
 
 _TIMES = 5
 # phi is looked at these close to t = 0, relative to t_min.
@@ -63,12 +65,7 @@ class UnitPhiKernel(SelfSimilarKernel):
     """phi_t(r), a function of r / t but for a factor of t; made by `phi_kernel`."""
 
     def __init__(
-        self,
-        *,
-        dim: int,
-        phi: Callable[..., Any],
-        t_min: float | None = None,
-        t_max: float | None = None,
+        self, *, dim: int, phi: Law, t_min: float | None = None, t_max: float | None = None
     ) -> None:
         self._density = RadialDensity(phi, dim)
         one = torch.ones(1, dtype=torch.float64)
@@ -102,12 +99,7 @@ class PhiKernel(IsotropicKernel):
     """p_t(x_t | x_0) = phi_t(r) / integral of phi_t, made by `phi_kernel`."""
 
     def __init__(
-        self,
-        *,
-        dim: int,
-        phi: Callable[..., Any],
-        t_min: float | None = None,
-        t_max: float | None = None,
+        self, *, dim: int, phi: Law, t_min: float | None = None, t_max: float | None = None
     ) -> None:
         self._density = RadialDensity(phi, dim)
         if t_min is None or t_max is None:
@@ -135,12 +127,10 @@ class PhiKernel(IsotropicKernel):
         return self._density.law(torch.as_tensor(t, dtype=torch.float64, device=r.device))
 
     def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return psi_t(r), the mass of phi_t within r, like r."""
         at, law = self._law(t, r).like(r)
         return self._density.log_odds(at.log(), law).sigmoid().to(r)
 
     def _radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
-        """Return the r with psi_t(r) = q, like q; differentiable in q and t."""
         target, law = self._law(t, q).like(q)
         odds = torch.logit(target)
         u = self._density.invert(odds.detach(), law)
@@ -152,11 +142,9 @@ class PhiKernel(IsotropicKernel):
         return u.exp().to(q)
 
     def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return log phi_t(r), normalised, like r."""
         return self._density.log_phi(*self._law(t, r).like(r)).to(r)
 
     def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return log phi + log S_d + (d - 1) log r, like r."""
         return self.log_phi(r, t) + log_shell(r, self.dim)
 
     def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:

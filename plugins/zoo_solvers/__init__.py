@@ -1,26 +1,27 @@
 """Solvers: exponential and classical, an adaptive pair, and torchdiffeq's methods."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from zoo import Component, hookimpl
 
 _OWN = (
-    ("euler", "euler:Euler", "Euler on the EDM grid, order 1"),
-    ("heun", "heun:Heun", "Heun on the EDM grid, order 2 (EDM)"),
+    ("euler", "runge_kutta:Euler", "Euler on the EDM grid, order 1"),
+    ("heun", "runge_kutta:Heun", "Heun on the EDM grid, order 2 (EDM)"),
     (
         "heun-churn",
-        "churn:HeunChurn",
+        "runge_kutta:HeunChurn",
         "Heun with noise added on the way (EDM's stochastic sampler)",
     ),
-    ("rk4", "rk4:RK4", "Runge-Kutta in log t, order 4"),
+    ("rk4", "runge_kutta:RK4", "Runge-Kutta in log t, order 4"),
     ("ab2", "adams:AB2", "Adams-Bashforth in log t, order 2, 1 evaluation a step"),
     ("ab3", "adams:AB3", "Adams-Bashforth in log t, order 3, 1 evaluation a step"),
-    ("ddim", "multistep:DDIM", "exponential Euler, order 1"),
-    ("exp-heun", "exp_heun:ExpHeun", "exponential Heun, order 2, 2 evaluations a step"),
-    ("exp-ab2", "multistep:ExpAB2", "exponential multistep (DPM-Solver++ 2M), order 2"),
-    ("exp-ab3", "multistep:ExpAB3", "exponential multistep (DPM-Solver++ 3M), order 3"),
-    ("exp-abm3", "multistep:ExpABM3", "exponential predictor-corrector (UniPC), order 3"),
-    ("exp-abm4", "multistep:ExpABM4", "exponential predictor-corrector (UniPC), order 4"),
+    ("ddim", "adams:DDIM", "exponential Euler, order 1"),
+    ("exp-heun", "adams:ExpHeun", "exponential Heun, order 2, 2 evaluations a step"),
+    ("exp-ab2", "adams:ExpAB2", "exponential multistep (DPM-Solver++ 2M), order 2"),
+    ("exp-ab3", "adams:ExpAB3", "exponential multistep (DPM-Solver++ 3M), order 3"),
+    ("exp-abm3", "adams:ExpABM3", "exponential predictor-corrector (UniPC), order 3"),
+    ("exp-abm4", "adams:ExpABM4", "exponential predictor-corrector (UniPC), order 4"),
     (
         "exp-adaptive",
         "exp_adaptive:ExpAdaptive",
@@ -29,20 +30,33 @@ _OWN = (
     ("dopri5", "dopri5:Dopri5", "adaptive, a step size per sample, order 5"),
 )
 
-_TORCHDIFFEQ = {
-    "euler": "Euler in log t, order 1",
-    "midpoint": "midpoint in log t, order 2",
-    "heun2": "Heun in log t, order 2",
-    "heun3": "Heun in log t, order 3",
-    "rk4": "Runge-Kutta in log t, order 4",
-    "explicit_adams": "Adams-Bashforth in log t, order 4",
-    "implicit_adams": "Adams-Bashforth-Moulton in log t, order 4",
-    "adaptive_heun": "adaptive in log t, order 2",
-    "fehlberg2": "adaptive in log t, order 2",
-    "bosh3": "adaptive in log t, order 3",
-    "dopri5": "adaptive in log t, order 5",
-    "dopri8": "adaptive in log t, order 8",
-    "scipy_solver": "SciPy's LSODA in log t, adaptive",
+
+class Method(NamedTuple):
+    """A method of torchdiffeq: its evaluations per step where they are fixed, and its options."""
+
+    summary: str
+    order: int
+    stages: int | None
+    options: Mapping[str, float]
+
+
+_ITERATES = {"rtol": 1e-6, "max_iterations": 50}
+ADAPTIVE = {"rtol": 1e-4, "atol": 1e-4, "max_steps": 10_000}
+METHODS = {
+    "euler": Method("Euler in log t, order 1", 1, 1, {}),
+    "midpoint": Method("midpoint in log t, order 2", 2, 2, {}),
+    "heun2": Method("Heun in log t, order 2", 2, 2, {}),
+    "heun3": Method("Heun in log t, order 3", 3, 3, {}),
+    "rk4": Method("Runge-Kutta in log t, order 4", 4, 4, {}),  # the 3/8 rule
+    "explicit_adams": Method("Adams-Bashforth in log t, order 4", 4, None, {}),
+    "implicit_adams": Method("Adams-Bashforth-Moulton in log t, order 4", 4, None, _ITERATES),
+    "adaptive_heun": Method("adaptive in log t, order 2", 2, None, ADAPTIVE),
+    "fehlberg2": Method("adaptive in log t, order 2", 2, None, ADAPTIVE),
+    "bosh3": Method("adaptive in log t, order 3", 3, None, ADAPTIVE),
+    "dopri5": Method("adaptive in log t, order 5", 5, None, ADAPTIVE),
+    "dopri8": Method("adaptive in log t, order 8", 8, None, ADAPTIVE),
+    # LSODA has orders up to 12.
+    "scipy_solver": Method("SciPy's LSODA in log t, adaptive", 12, None, ADAPTIVE),
 }
 
 
@@ -51,6 +65,6 @@ def zoo_solvers() -> Iterable[Component]:
     """Bring the exponential and classical solvers, an adaptive one per sample, and torchdiffeq."""
     for name, target, summary in _OWN:
         yield Component(name, f"zoo_solvers.{target}", summary)
-    for method, summary in _TORCHDIFFEQ.items():
-        target = f"zoo_solvers.diffeq:{method}"
-        yield Component(f"torchdiffeq-{method}", target, f"torchdiffeq: {summary}")
+    for name, method in METHODS.items():
+        target = f"zoo_solvers.diffeq:{name}"
+        yield Component(f"torchdiffeq-{name}", target, f"torchdiffeq: {method.summary}")

@@ -19,7 +19,6 @@ from torch import Tensor
 from zoo import ZooError
 from zoo.interfaces import (
     LEVEL_CAP,
-    FieldKernel,
     Flow,
     Solver,
     StepCallback,
@@ -27,7 +26,7 @@ from zoo.interfaces import (
     check_integer,
     check_positive,
 )
-from zoo_solvers.linear import has_linear_part, marginal, scale_of
+from zoo_solvers.linear import level_ratio, marginal, scale_of, typical_noise
 
 # Where the field is flat an error estimate sees nothing coming: no step of tau is longer.
 LONGEST_STEP = 1.5
@@ -42,9 +41,9 @@ class LogLevel:
     samples of the batch they are.
 
     Args:
-        kernel: of the ODE.
-        ratio: each sample's own level over the typical one, (B,); None where t determines it.
-        x: the samples (B, *), for their number, dtype and device.
+        flow: the ODE.
+        x: the samples (B, *) at the start, which have levels of their own.
+        d: the denoiser there, (B, *).
         ends: t where the integration begins, and where it ends.
         scale: standard deviation of the data, in data units.
 
@@ -56,18 +55,15 @@ class LogLevel:
     """
 
     def __init__(
-        self,
-        kernel: FieldKernel,
-        ratio: Tensor | None,
-        x: Tensor,
-        ends: tuple[float, float],
-        scale: float,
+        self, flow: Flow, x: Tensor, d: Tensor, ends: tuple[float, float], scale: float
     ) -> None:
-        self._kernel, self.scale, self.shift = kernel, scale, scale / LEVEL_CAP
-        self._ratio = x.new_ones(len(x)) if ratio is None else ratio
+        self.flow, self._kernel = flow, flow.kernel
+        self.scale, self.shift = scale, scale / LEVEL_CAP
         t_from, self._to = ends
+        typical = typical_noise(flow.kernel, t_from)
+        self._ratio = x.new_ones(len(x)) if typical is None else level_ratio(typical, x, d)
         self._low, self._high = sorted(ends)
-        alpha, sigma = marginal(kernel, x.new_tensor(ends)[:, None])
+        alpha, sigma = marginal(flow.kernel, x.new_tensor(ends)[:, None])
         tau = (scale * alpha / (sigma * self._ratio) + self.shift).log()
         self._end = tau[1]
         self.total = (tau[0] - tau[1]).abs()
@@ -81,7 +77,7 @@ class LogLevel:
     def time(self, remaining: Tensor, index: Tensor) -> Tensor:
         """Return t, shape (B',), never outside the interval."""
         level = self.scale / (self.sinh_psi(remaining, index) * self._ratio[index])
-        if has_linear_part(self._kernel):
+        if self._kernel.affine_path:
             level = self._kernel.time_at(level).to(remaining)
         return torch.where(remaining > 0, level.clamp(self._low, self._high), self._to)
 
@@ -154,29 +150,24 @@ class AdaptiveSolver(Solver):
         Raises:
             ZooError: a sample's step underflows, or its evaluations run out; t is named.
         """
+        samples = self.start(flow, x, (t_from, t_to), steps, scale_of(flow, self._scale))
+        if not all_finite(samples.step):
+            raise ZooError(f"{self.name} cannot start: the field at t = {t_from:g} is not finite")
+        taken = 0
         try:
-            return self._advance_all(flow, x, (t_from, t_to), steps, callback)
+            while len(samples.index):
+                self._check(samples, 1 + self.cost * taken)
+                flow.rows = samples.index
+                samples.advance()
+                x = x.index_copy(0, samples.index, samples.state())
+                last = samples.remaining.argmax()
+                callback(taken, float(samples.time().detach()[last]), x)
+                under_way = ~(samples.remaining <= 0)  # what is lost has not arrived
+                if not bool(under_way.all()):
+                    samples.keep(under_way)
+                taken += 1
         finally:
             flow.rows = None
-
-    def _advance_all(
-        self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, callback: StepCallback
-    ) -> Tensor:
-        samples = self.start(flow, x, ends, steps, scale_of(flow, self._scale))
-        if not all_finite(samples.step):
-            raise ZooError(f"{self.name} cannot start: the field at t = {ends[0]:g} is not finite")
-        taken = 0
-        while len(samples.index):
-            self._check(samples, 1 + self.cost * taken)
-            flow.rows = samples.index
-            samples.advance()
-            x = x.index_copy(0, samples.index, samples.state())
-            last = samples.remaining.argmax()
-            callback(taken, float(samples.time().detach()[last]), x)
-            under_way = ~(samples.remaining <= 0)  # what is lost has not arrived
-            if not bool(under_way.all()):
-                samples.keep(under_way)
-            taken += 1
         return x
 
     def _check(self, samples: SamplesUnderWay, evaluations: int) -> None:

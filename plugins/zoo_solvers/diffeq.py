@@ -14,7 +14,7 @@ import math
 import warnings
 from functools import partial
 from inspect import Parameter, Signature
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,32 +29,8 @@ from zoo.interfaces import (
     check_positive,
     did_you_mean,
 )
+from zoo_solvers import ADAPTIVE, METHODS
 
-
-class Method(NamedTuple):
-    """A method's order, its evaluations per step where they are fixed, and its own options."""
-
-    order: int
-    stages: int | None
-    options: dict[str, float]
-
-
-_ADAPTIVE = {"rtol": 1e-4, "atol": 1e-4, "max_steps": 10_000}
-METHODS = {
-    "euler": Method(1, 1, {}),
-    "midpoint": Method(2, 2, {}),
-    "heun2": Method(2, 2, {}),
-    "heun3": Method(3, 3, {}),
-    "rk4": Method(4, 4, {}),  # the 3/8 rule
-    "explicit_adams": Method(4, None, {}),
-    "implicit_adams": Method(4, None, {"rtol": 1e-6, "max_iterations": 50}),
-    "adaptive_heun": Method(2, None, _ADAPTIVE),
-    "fehlberg2": Method(2, None, _ADAPTIVE),
-    "bosh3": Method(3, None, _ADAPTIVE),
-    "dopri5": Method(5, None, _ADAPTIVE),
-    "dopri8": Method(8, None, _ADAPTIVE),
-    "scipy_solver": Method(12, None, _ADAPTIVE),  # LSODA, of orders up to 12
-}
 # torchdiffeq's own default, order 11, is stable only for steps below a thousandth in log t.
 _MAX_ORDER = {"explicit_adams": 5, "implicit_adams": 4}
 
@@ -79,9 +55,9 @@ class TorchDiffEq(Solver):
         if method not in METHODS:
             raise ZooError(f"torchdiffeq has no method {method!r}: {did_you_mean(method, METHODS)}")
         self.method = method
-        self.order, self._stages, defaults = METHODS[method]
+        _, self.order, self._stages, defaults = METHODS[method]
         self.couples_samples = bool(defaults)  # a tolerance is met by the batch as a whole
-        self._adaptive = defaults is _ADAPTIVE
+        self._adaptive = defaults is ADAPTIVE
         for name, value in options.items():
             if name not in defaults:
                 raise ZooError(f"torchdiffeq's {method} has no option {name!r}")
@@ -92,11 +68,7 @@ class TorchDiffEq(Solver):
         self._options = {**defaults, **options}
 
     def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
-        """Return steps + 1 times, equally spaced in log t.
-
-        Raises:
-            ZooError: the method chooses its own steps.
-        """
+        """Return steps + 1 times, equally spaced in log t."""
         if self._adaptive:
             return super().times(kernel, t_from, t_to, steps)
         s = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
@@ -105,11 +77,7 @@ class TorchDiffEq(Solver):
         return times
 
     def evaluations(self, steps: int) -> int:
-        """Return the number of evaluations of so many steps.
-
-        Raises:
-            ZooError: the method chooses its own steps, or iterates.
-        """
+        """Return the number of evaluations of so many steps; an iteration's are not fixed."""
         return super().evaluations(steps) if self._stages is None else self._stages * steps
 
     def _integrate(

@@ -25,13 +25,7 @@ from torch import Tensor
 
 from zoo.interfaces import Flow, check_positive, over
 from zoo_solvers.adaptive import LONGEST_STEP, AdaptiveSolver, LogLevel, SamplesUnderWay
-from zoo_solvers.linear import (
-    Evaluation,
-    denoiser,
-    exponential_part,
-    level_ratio,
-    typical_noise,
-)
+from zoo_solvers.linear import denoiser, exponential_part
 
 # How many values predict; the corrector has one more.
 VALUES = 3
@@ -42,22 +36,11 @@ _LEAST_ERROR, _ROUNDING = 1e-3, 1e-9
 
 
 class _Samples(SamplesUnderWay):
-    """Samples with the last VALUES of the denoiser, newest first.
+    """Samples x, (B, *), with the last VALUES of the denoiser, newest first; d is its first."""
 
-    Args:
-        denoise: the denoiser.
-        variable: of the steps, tau.
-        x: states at the start, (B, *).
-        d: the denoiser's values there, (B, *).
-        steps: bounds the first step, by the whole interval / steps.
-        tol: error allowed per step, in units of the data's scale.
-    """
-
-    def __init__(
-        self, denoise: Evaluation, variable: LogLevel, x: Tensor, d: Tensor, steps: int, tol: float
-    ) -> None:
-        super().__init__(variable.total, (variable.total / steps).clamp(max=FIRST_STEP))
-        self._denoise, self._tau, self._tol = denoise, variable, tol
+    def __init__(self, tau: LogLevel, x: Tensor, d: Tensor, steps: int, tol: float) -> None:
+        super().__init__(tau.total, (tau.total / steps).clamp(max=FIRST_STEP))
+        self._denoise, self._tau, self._tol = denoiser(tau.flow), tau, tol
         self._x, self._values = x, [d] * VALUES
         # What remained where the values are, (VALUES, B'); how many are known, (B',).
         self._nodes = self.remaining.expand(VALUES, -1)
@@ -135,13 +118,8 @@ class ExpAdaptive(AdaptiveSolver):
         self, flow: Flow, x: Tensor, ends: tuple[float, float], steps: int, scale: float
     ) -> SamplesUnderWay:
         """Return the samples before their first step; one evaluation, the denoiser there."""
-        denoise = denoiser(flow)
-        d = denoise(x, ends[0])
-        typical = typical_noise(flow.kernel, ends[0])
-        ratio = None if typical is None else level_ratio(typical, x, d)
-        return _Samples(
-            denoise, LogLevel(flow.kernel, ratio, x, ends, scale), x, d, steps, self._tol
-        )
+        d = denoiser(flow)(x, ends[0])
+        return _Samples(LogLevel(flow, x, d, ends, scale), x, d, steps, self._tol)
 
 
 def _weights(

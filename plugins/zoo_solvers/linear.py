@@ -5,8 +5,8 @@ For most kernels the velocity is linear in x and in the denoiser D = E[x_0 | x_t
     dx/dt = drift(t) x + gain(t) D(x, t),
     drift = d log(sigma)/dt,   gain = d alpha/dt - alpha drift
 
-with (alpha, sigma) = kernel.marginal(t): Gaussian paths and self-similar kernels. Dividing by sigma
-leaves d(x/sigma) = D d(alpha/sigma), so over a step from sigma to sigma'
+with (alpha, sigma) = kernel.marginal(t): Gaussian paths and self-similar kernels, which declare
+`affine_path`. Dividing by sigma leaves d(x/sigma) = D d(alpha/sigma), so over a step to sigma'
 
     x' = (sigma'/sigma) x + sigma' integral of D d(alpha/sigma)
 
@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import islice
-from weakref import WeakKeyDictionary
 
 import torch
 from numpy.polynomial.legendre import leggauss
@@ -35,13 +35,6 @@ from zoo.interfaces import LARGEST_RATIO, LEAST_RATIO, FieldKernel, Flow, over
 # One for all samples, or one per sample: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor
 Evaluation = Callable[[Tensor, Number], Tensor]
-
-# By kernel: drift and gain at the times that were asked for.
-_KNOWN: WeakKeyDictionary[FieldKernel, dict[float, tuple[float, float]]] = WeakKeyDictionary()
-_LINEAR: WeakKeyDictionary[FieldKernel, bool] = WeakKeyDictionary()
-_MOST_TIMES = 4096
-# Of the derivative that shows whether a kernel is linear: relative step and error allowed.
-_STEP, _TOLERANCE = 1e-4, 1e-4
 
 # Gauss points and weights of the interval from 0 to 1.
 _POINTS, _WEIGHTS = (torch.from_numpy(v) / 2 for v in leggauss(12))
@@ -56,42 +49,11 @@ _ZERO = torch.zeros(())
 # At one time
 
 
-def has_linear_part(kernel: FieldKernel) -> bool:
-    """Return whether dx/dt = drift x + gain D with drift and gain those of `kernel.marginal`.
-
-    A kernel may be affine in x_0 without it (noise that rotates): its velocity is asked.
-    """
-    if kernel not in _LINEAR:
-        _LINEAR[kernel] = kernel.affine and _agrees_with_marginal(kernel)
-    return _LINEAR[kernel]
-
-
-def _agrees_with_marginal(kernel: FieldKernel) -> bool:
-    t = math.sqrt(kernel.t_min * kernel.t_max)
-    around = torch.tensor([t * (1 - _STEP), t, t * (1 + _STEP)], dtype=torch.float64)
-    alpha, sigma = (v.double().cpu() for v in kernel.marginal(around))
-    drift = float((sigma[2] - sigma[0]) / sigma[1]) / (2 * _STEP * t)
-    gain = float(alpha[2] - alpha[0]) / (2 * _STEP * t) - float(alpha[1]) * drift
-    generator = torch.Generator().manual_seed(0)
-    x_0, x_t = torch.randn(2, 1, kernel.dim, generator=generator, dtype=torch.float64)
-    expected = drift * x_t + gain * x_0
-    error = (kernel.velocity(x_t, x_0, t) - expected).abs().max()
-    return bool(error <= _TOLERANCE * expected.abs().max())
-
-
+@lru_cache(maxsize=4096)
 def drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
     """Return the factors of x and of `evaluation` in dx/dt at t; (0, 1) without a linear part."""
-    known = _KNOWN.get(kernel)
-    if known is None:
-        known = _KNOWN.setdefault(kernel, {})
-    if t not in known:
-        if len(known) >= _MOST_TIMES:
-            known.clear()
-        known[t] = _drift_and_gain(kernel, t) if has_linear_part(kernel) else (0.0, 1.0)
-    return known[t]
-
-
-def _drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
+    if not kernel.affine_path:
+        return 0.0, 1.0
     zero = torch.zeros(1, kernel.dim, dtype=torch.float64)
     drift, gain = kernel.velocity(zero + 1, zero, t), kernel.velocity(zero, zero + 1, t)
     return float(drift[0, 0]), float(gain[0, 0])
@@ -99,7 +61,7 @@ def _drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
 
 def evaluation(flow: Flow) -> Evaluation:
     """Return V(x, t) of dx/dt = drift x + gain V: the denoiser, or the field itself, (B, *)."""
-    return flow.denoise if has_linear_part(flow.kernel) else flow.field
+    return flow.denoise if flow.kernel.affine_path else flow.field
 
 
 def field(flow: Flow, x: Tensor, t: float) -> Tensor:
@@ -110,14 +72,14 @@ def field(flow: Flow, x: Tensor, t: float) -> Tensor:
 
 def denoiser(flow: Flow) -> Evaluation:
     """Return D(x, t), (B, *): E[x_0 | x_t], or x - t f where there is no linear part."""
-    if has_linear_part(flow.kernel):
+    if flow.kernel.affine_path:
         return flow.denoise
     return lambda x, t: x - over(t, x) * flow.field(x, t)
 
 
 def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
     """Return (alpha, sigma) that belong to `denoiser`, like t."""
-    if not has_linear_part(kernel):
+    if not kernel.affine_path:
         return torch.ones_like(t), t
     alpha, sigma = kernel.marginal(t)
     return alpha.to(t), sigma.to(t)
@@ -125,7 +87,7 @@ def marginal(kernel: FieldKernel, t: Tensor) -> tuple[Tensor, Tensor]:
 
 def typical_noise(kernel: FieldKernel, t: float) -> float | None:
     """Return the typical |x - D| at t; None where t determines every sample's level."""
-    if not (kernel.random_level and has_linear_part(kernel)):
+    if not (kernel.random_level and kernel.affine_path):
         return None
     return float(kernel.level(t)) * math.sqrt(kernel.dim)
 
@@ -244,11 +206,6 @@ def exponential_part(alpha: Tensor, sigma: Tensor, scale: float) -> LinearPart:
         return (-2 * psi).sigmoid()  # (1 - tanh psi) / 2, without cancellation
 
     return LinearPart((scale * alpha / sigma).asinh(), sigma, density, place)
-
-
-def no_linear_part(u: Tensor) -> LinearPart:
-    """Return x' = x + integral of V du: V = dx/du is interpolated in u itself."""
-    return LinearPart(u, torch.ones_like(u), torch.ones_like, lambda u: u)
 
 
 # The sum that is a step

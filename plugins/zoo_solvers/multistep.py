@@ -1,6 +1,6 @@
-"""Linear multistep methods, exponential: the linear part exact, the denoiser D interpolated.
+"""Linear multistep methods: the last states and the last values, weighted; one evaluation a step.
 
-    x_{i+1} = sum_j a_ij x_{i-j} + sum_j b_ij D_{i-j},   one evaluation of D a step
+    x_{i+1} = sum_j a_ij x_{i-j} + sum_j b_ij V_{i-j}
 
 `LinearPart` gives the weights of Adams' formulas along a grid; they are worked out once and kept
 for the next batch. A sample whose noise level is random has a grid and weights of its own, which
@@ -12,36 +12,17 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from zoo.interfaces import (
-    FEW_STEPS,
-    LARGEST_RATIO,
-    LEAST_RATIO,
-    Flow,
-    GridSolver,
-    GridSpec,
-    ShortStart,
-    check_positive,
-)
-from zoo_solvers.linear import (
-    Evaluation,
-    LinearPart,
-    Number,
-    combine,
-    denoiser,
-    exponential_part,
-    level_ratio,
-    marginal,
-    scale_of,
-    typical_noise,
-)
+from zoo.interfaces import FEW_STEPS, LARGEST_RATIO, LEAST_RATIO, Flow, GridSolver
+from zoo_solvers.linear import Evaluation, LinearPart, Number, combine, level_ratio
 
 # Intervals of the table by level ratio, equally wide in its logarithm: 1/32.
 INTERVALS = 442
@@ -153,146 +134,30 @@ def _rows(table: Tensor, like: Tensor) -> Sequence[Sequence[Number]]:
     return [flat[i : i + count] for i in range(0, len(flat), count)]
 
 
-# Adams' formulas
+def adams(part: LinearPart, predictor: int, corrector: int = 0) -> Tensor:
+    """Return the weights of the values at i, i - 1, ... in step i, shape (steps, count, ...).
 
-
-def adams_bashforth(part: LinearPart, order: int) -> Tensor:
-    """Return the weights of the values at i, i - 1, ... in step i, shape (steps, order, ...)."""
-    return part.weights(range(0, -order, -1))
-
-
-def adams_moulton(part: LinearPart, order: int) -> Tensor:
-    """Return the weights of the values at i + 1, i, ... in step i, shape (steps, order, ...)."""
-    return part.weights(range(1, 1 - order, -1))
-
-
-def predict_correct(part: LinearPart, predictor: Tensor, corrector: Tensor, until: int) -> Tensor:
-    """Return the weights of the values at i, i - 1, ... of predictor and corrector together.
-
-    Step i ends at a prediction; once the value there is known the corrector would move it by
+    Step i ends at a prediction by the last `predictor` values (Adams-Bashforth). Once the value
+    there is known, `corrector` values with it (Adams-Moulton) would move the point by
     delta_i = corrector_i - predictor_i, weights of the values at i + 1, i, ... Step i + 1 starts
     from the corrected point, so its weights gain decay delta_i: the corrected points need never
-    be formed, and the corrector costs neither an evaluation nor a pass over the state. It is
-    applied to the first `until` steps; the last step's prediction stands. Both tables may be
-    written over.
+    be formed, and the corrector costs neither an evaluation nor a pass over the state. One that
+    has no more values than the predictor corrects the first step, of one value, alone. The last
+    step's prediction stands.
     """
-    count = min(until, part.steps - 1)
-    table = _widened(predictor, corrector.shape[1])
-    delta = _widened(corrector[:count], table.shape[1])
+    table = part.weights(range(0, -predictor, -1))
+    if not corrector:
+        return table
+    count = min(part.steps if corrector > predictor else 1, part.steps - 1)
+    delta = part.weights(range(1, 1 - corrector, -1))[:count]
+    width = max(predictor, corrector)
+    table, delta = (
+        pad(weights, (0, 0) * (weights.ndim - 2) + (0, width - weights.shape[1]))
+        for weights in (table, delta)
+    )
     delta[:, 1:] -= table[:count, :-1]
     table[1 : count + 1].addcmul_(part.decay[1 : count + 1, None], delta)
     return table
-
-
-def _widened(table: Tensor, width: int) -> Tensor:
-    """Return table, (steps, count, ...), with columns of 0 up to width, if any are missing."""
-    missing = width - table.shape[1]
-    if missing <= 0:
-        return table
-    return torch.cat([table, table.new_zeros(len(table), missing, *table.shape[2:])], dim=1)
-
-
-# The exponential methods
-
-
-class Exponential(Multistep):
-    """The values are those of the denoiser D; a leaf writes `value_weights`.
-
-    Options:
-        grid: "focus", uniform in asinh(log(level / pivot) / width); "edm", in level^(1/rho);
-            "angle", in atan(level / pivot); "log", in log level; "radius", in level; "log-time",
-            in log t; "time", in t. With options {"use": "focus", "pivot": 0.07, "width": 2}; by
-            default pivot is 3, width 0.5 and rho 7. Or a list of decreasing noise levels.
-        scale: standard deviation of the data, in data units; by default the model's sigma_data.
-    """
-
-    def __init__(self, *, grid: GridSpec = "focus", scale: float | None = None) -> None:
-        super().__init__(grid=grid)
-        self._scale = None if scale is None else check_positive("scale", scale)
-
-    @abstractmethod
-    def value_weights(self, part: LinearPart) -> Tensor:
-        """Return the weights of D_i, D_{i-1}, ... in step i, shape (steps, count, ...)."""
-
-    def evaluation(self, flow: Flow) -> Evaluation:
-        """Return the denoiser."""
-        return denoiser(flow)
-
-    def weights(self, flow: Flow, times: Tensor, ratio: Tensor | None) -> Weights:
-        """Return the weights along times; of states only that of the last, its decay."""
-        alpha, sigma = marginal(flow.kernel, times)
-        own = sigma if ratio is None else sigma * ratio
-        part = exponential_part(alpha, own, scale_of(flow, self._scale))
-        return Weights(part.decay[:, None], self.value_weights(part))
-
-    def typical(self, flow: Flow, t: float) -> float | None:
-        """Return the typical |x - D| at t where the level of a sample is random."""
-        return typical_noise(flow.kernel, t)
-
-
-class DDIM(Exponential):
-    """Exponential Euler: D constant over a step. DDIM, arXiv:2010.02502, for any kernel."""
-
-    order = 1
-
-    def value_weights(self, part: LinearPart) -> Tensor:
-        """Return the weights of D_i."""
-        return adams_bashforth(part, 1)
-
-
-class ExpAB2(Exponential):
-    """Exponential Adams-Bashforth of two values; DPM-Solver++(2M), arXiv:2211.01095, at scale 0."""
-
-    order = 2
-
-    def value_weights(self, part: LinearPart) -> Tensor:
-        """Return the weights of D_i, D_{i-1}; the first step is corrected once D_1 is known."""
-        return predict_correct(part, adams_bashforth(part, 2), adams_moulton(part, 2), until=1)
-
-
-class ExpAB3(Exponential):
-    """Exponential Adams-Bashforth of three values; the first step is corrected afterwards."""
-
-    order = 3
-
-    def value_weights(self, part: LinearPart) -> Tensor:
-        """Return the weights of D_i, D_{i-1}, D_{i-2}."""
-        return predict_correct(part, adams_bashforth(part, 3), adams_moulton(part, 2), until=1)
-
-
-class ExpABM3(Exponential):
-    """Exponential Adams-Bashforth-Moulton: two values predict, three correct.
-
-    The corrector uses the evaluation that the next step needs anyway (PEC, as in UniPC,
-    arXiv:2302.04867), so a step costs one evaluation.
-    """
-
-    order = 3
-
-    def value_weights(self, part: LinearPart) -> Tensor:
-        """Return the weights of D_i, D_{i-1}, D_{i-2}."""
-        predictor, corrector = adams_bashforth(part, 2), adams_moulton(part, 3)
-        return predict_correct(part, predictor, corrector, until=part.steps)
-
-
-class ExpABM4(Exponential):
-    """Exponential Adams-Bashforth-Moulton: three values predict, four correct, as in `ExpABM3`.
-
-    Better than that where steps are short against what the denoiser does: by 20 evaluations or so.
-    A grid by name gets a start that is worth the order; a list of levels is taken as it is.
-    """
-
-    order = 4
-
-    def __init__(self, *, grid: GridSpec = "focus", scale: float | None = None) -> None:
-        super().__init__(grid=grid, scale=scale)
-        if isinstance(grid, str | Mapping):
-            self.grid = ShortStart(self.grid)
-
-    def value_weights(self, part: LinearPart) -> Tensor:
-        """Return the weights of D_i, D_{i-1}, D_{i-2}, D_{i-3}."""
-        predictor, corrector = adams_bashforth(part, 3), adams_moulton(part, 4)
-        return predict_correct(part, predictor, corrector, until=part.steps)
 
 
 # Steps of samples with levels of their own

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import click
+
+from zoo.__about__ import __version__
 from zoo.cli.group import LazyGroup
 
 # Subcommand -> its text in `zoo --help`; the command itself is zoo.cli.<name>.command.
@@ -23,8 +26,10 @@ COMMANDS = {
     "push": "Publish a model on the Hugging Face Hub.",
 }
 
-main = LazyGroup(
-    "zoo",
-    commands=COMMANDS,
-    help="A zoo of ODE generative models: field kernel, prior sampler, network, solver.",
+main = click.version_option(__version__, message="fieldzoo %(version)s", help="Show the version.")(
+    LazyGroup(
+        "zoo",
+        commands=COMMANDS,
+        help="A zoo of ODE generative models: field kernel, prior sampler, network, solver.",
+    )
 )

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from zoo.cli.output import echo_json, echo_table, warn_of_broken_plugins
-from zoo.host.build import target_of
+from zoo.host.build import documentation, options_of, target_of
 from zoo.host.hooks import KINDS
-from zoo.host.options import documentation, options_of
 from zoo.host.registry import Found, catalogue, find
 
 
@@ -26,7 +25,7 @@ def command(kind: str | None, name: str | None, as_json: bool) -> None:
     """
     if kind and name:
         catalogue(kind)  # refuses a kind that there is not
-        _tell(find(kind, name), as_json)
+        _show(find(kind, name), as_json)
         return
     kinds = [kind] if kind else [*KINDS]
     found = [(name, item) for each in kinds for name, item in catalogue(each).items()]
@@ -53,7 +52,7 @@ def _facts(name: str, item: Found) -> dict[str, Any]:
     }
 
 
-def _tell(item: Found, as_json: bool) -> None:
+def _show(item: Found, as_json: bool) -> None:
     target = target_of(item)
     options = options_of(item, target)
     named = {} if options is None else options.named

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import key_value
+from zoo.cli.options import PATH, key_value, option
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--set", "options", multiple=True, help="KEY=VALUE, an option of the format.")
-@click.option("--format", help="Name of the format, where two know the file.")
-@click.option("--licence", help="Licence of the weights, where the file does not tell it.")
+@click.argument("file", type=PATH)
+@click.argument("out", type=PATH)
+@option("--set", "options", multiple=True, help="KEY=VALUE, an option of the format.")
+@option("--format", help="Name of the format, where two know the file.")
+@option("--licence", help="Licence of the weights, where the file does not tell it.")
 def command(
     file: Path, out: Path, options: tuple[str, ...], format: str | None, licence: str | None
 ) -> None:

@@ -6,56 +6,43 @@ With several processes: torchrun --nproc-per-node 2 -m zoo eval NAME
 from __future__ import annotations
 
 from functools import partial
+from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from zoo.cli.options import COUNT, STEPS, integers, names, numbers
+from zoo.cli.options import COUNT, PATH, STEPS, device_option, integers, names, numbers, option
 from zoo.cli.output import echo_json, echo_table
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
     from zoo.evaluation.intervals import Estimate
     from zoo.evaluation.reference import Reference
-    from zoo.evaluation.report import Outcome, Report, Setting
+    from zoo.evaluation.report import Report, Setting
     from zoo.models.model import FieldModel
 
 
 @click.command()
 @click.argument("ref", metavar="NAME")
-@click.option(
-    "-n", "count", type=COUNT, default=10_000, show_default=True, help="Samples per seed."
-)
-@click.option(
-    "--seeds",
-    type=COUNT,
-    default=1,
-    show_default=True,
-    help="How many seeds, a set of samples each.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="The first of them.")
-@click.option("--metrics", help="Some of frechet,kid,prdc,nearest,bits,classes [the first four].")
-@click.option("--features", help="garments, pixels, inception or timm:MODEL [by shape].")
-@click.option("--data", help="Compare with the test split of this data [the model's own].")
-@click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
-@click.option("--solver", help="Another solver, see `zoo components solvers`.")
-@click.option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
-@click.option(
-    "--solvers", callback=names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun."
-)
-@click.option("--nfe", callback=integers, help="Sweep: evaluations per sample, e.g. 9,18,35.")
-@click.option("--noise", callback=numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
-@click.option("--bits", callback=integers, help="Also with weights of so many bits, e.g. 8,6,5.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Results file, JSON; written after each setting.",
-)
-@click.option("--write-card", is_flag=True, help="Put the results into the model's card.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@option("-n", "count", type=COUNT, default=10_000, help="Samples per seed.")
+@option("--seeds", type=COUNT, default=1, help="How many seeds, a set of samples each.")
+@option("--seed", type=int, default=0, help="The first of them.")
+@option("--metrics", help="Some of frechet,kid,prdc,nearest,bits,classes [the first four].")
+@option("--features", help="garments, pixels, inception or timm:MODEL [by shape].")
+@option("--data", help="Compare with the test split of this data [the model's own].")
+@option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
+@option("--solver", help="Another solver, see `zoo components solvers`.")
+@option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
+@option("--solvers", callback=names, help="Sweep: these solvers at each of --nfe, e.g. euler,heun.")
+@option("--nfe", callback=integers, help="Sweep: evaluations per sample, e.g. 9,18,35.")
+@option("--noise", callback=numbers, help="Also with noise after each step, e.g. 0.1,0.2.")
+@option("--bits", callback=integers, help="Also with weights of so many bits, e.g. 8,6,5.")
+@device_option
+@option("-o", "--out", type=PATH, help="Results file, JSON; written after each setting.")
+@option("--write-card", is_flag=True, help="Put the results into the model's card.")
+@option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     ref: str,
     count: int,
@@ -83,7 +70,12 @@ def command(
     on "garments", the small classifier that ships with fieldzoo, are not FID. Under torchrun
     each process draws a part of the samples, and the first computes the figures.
     """
-    _check_usage(solvers, nfe, alone=bool(solver or steps), lifted=bool(kernel), card=write_card)
+    if bool(solvers) != bool(nfe):
+        raise click.UsageError("a sweep takes both --solvers and --nfe")
+    if solvers and (solver or steps):
+        raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
+    if kernel and write_card:
+        raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
     from zoo.evaluation import card, settings
     from zoo.evaluation.metrics import DEFAULT, parse_metrics
     from zoo.evaluation.report import write
@@ -119,18 +111,6 @@ def command(
                 card.write(folder, report, model.network)
 
 
-def _check_usage(
-    solvers: list[str], nfe: list[int], *, alone: bool, lifted: bool, card: bool
-) -> None:
-    """Raise UsageError for options that contradict each other."""
-    if bool(solvers) != bool(nfe):
-        raise click.UsageError("a sweep takes both --solvers and --nfe")
-    if solvers and alone:
-        raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
-    if lifted and card:
-        raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
-
-
 def _log(name: str, line: str) -> None:
     click.echo(f"{name}: {line}", err=True)
 
@@ -143,7 +123,9 @@ def _save_outcome(name: str, out: Path | None, sweep: bool, report: Report) -> N
     from zoo.evaluation.report import write
 
     if sweep:
-        _log(name, _figures(report.outcomes[-1]))
+        outcome = report.outcomes[-1]
+        figures = ", ".join(f"{n} {_shown(e)}" for n, e in outcome.metrics.items())
+        _log(name, f"{figures} ({outcome.seconds:.0f} s)")
     if out is not None:
         try:
             write(report, out)
@@ -152,33 +134,25 @@ def _save_outcome(name: str, out: Path | None, sweep: bool, report: Report) -> N
 
 
 def _reference(model: FieldModel, ref: str, data: str | None, features: str | None) -> Reference:
-    """Return the data that samples are compared with, by default that of the model."""
+    """Return the data that samples are compared with, by default what the model was trained on."""
     from zoo.evaluation import features as extractors
     from zoo.evaluation.reference import open_reference
 
     chosen = features or extractors.default(model.shape)
     extractor = extractors.build(chosen, model.shape, model.device)
-    return open_reference(data or _data_of(model, ref), model.shape, extractor)
-
-
-def _data_of(model: FieldModel, ref: str) -> str:
-    """Return the reference of the data that the model was trained on."""
     config = model.config
-    recipe = config.training.recipe if config else None
-    source = recipe.get("data") if recipe else None
-    used = source.get("use") if isinstance(source, dict) else None
-    data = used or (config.data.name if config else "")
+    if not data and config:
+        source = (config.training.recipe or {}).get("data")
+        used = source.get("use") if isinstance(source, dict) else None
+        data = str(used or config.data.name)
     if not data:
         raise ZooError(f"{ref} does not say what it was trained on; name it with --data")
-    return str(data)
+    return open_reference(data, model.shape, extractor)
 
 
 def _print_report(name: str, report: Report, as_json: bool) -> None:
-    """Print the figures of a model, as plain tables or as JSON."""
     if as_json:
-        from zoo.evaluation.report import plain
-
-        echo_json(plain(report))
+        echo_json(msgspec.to_builtins(report))
         return
     click.echo(
         f"{name} against the {report.data['split']} split of {report.data['ref']}, "
@@ -205,12 +179,6 @@ def _print_report(name: str, report: Report, as_json: bool) -> None:
         echo_table(["figure", "value"], [[n, _shown(e)] for n, e in report.model_metrics.items()])
 
 
-def _figures(outcome: Outcome) -> str:
-    """Return "frechet 9.7 ± 0.9, ... (35 s)"."""
-    shown = (f"{name} {_shown(estimate)}" for name, estimate in outcome.metrics.items())
-    return f"{', '.join(shown)} ({outcome.seconds:.0f} s)"
-
-
 def _setting(setting: Setting) -> list[str]:
     perturbation = f"noise {setting.noise:g}" if setting.noise else ""
     perturbation = f"{setting.bits} bits" if setting.bits is not None else perturbation
@@ -222,7 +190,5 @@ def _shown(estimate: Estimate) -> str:
     half = (estimate.high - estimate.low) / 2
     if half <= 1e-9 * abs(estimate.value):  # zero up to rounding
         return f"{estimate.value:.4g}"
-    from math import floor, log10
-
     places = max(0, 1 - floor(log10(half)))
     return f"{estimate.value:.{places}f} ± {half:.{places}f}"

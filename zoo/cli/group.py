@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import click
 
-import zoo
 from zoo.errors import ZooError, did_you_mean
 
 INTERRUPTED = 130  # exit status of a process that SIGINT ended
@@ -23,7 +22,7 @@ class LazyGroup(click.Group):
     """
 
     def __init__(self, name: str, *, commands: Mapping[str, str], help: str) -> None:
-        super().__init__(name, help=help, params=[_version(), _debug()])
+        super().__init__(name, help=help, params=[_debug()])
         self.table = dict(commands)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -95,20 +94,4 @@ def _stop_usage(error: click.ClickException) -> NoReturn:
 def _debug() -> click.Option:
     return click.Option(
         ["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors."
-    )
-
-
-def _version() -> click.Option:
-    def show(context: click.Context, _: click.Parameter, value: bool) -> None:
-        if value:
-            click.echo(f"fieldzoo {zoo.__version__}")
-            context.exit()
-
-    return click.Option(
-        ["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=show,
-        help="Show the version.",
     )

@@ -6,25 +6,24 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import option
 from zoo.scaffold import LICENCES, PARTS, write_plugin
 
 
 @click.command()
 @click.argument("name")
-@click.option(
+@option(
     "--brings",
     multiple=True,
     type=click.Choice([*PARTS]),
     default=["kernel"],
-    show_default=True,
     help="A kind of part; may be given several times.",
 )
-@click.option(
+@option(
     "--license",
     "licence",
     type=click.Choice([*LICENCES]),
     default="apache-2.0",
-    show_default=True,
     help="Licence of the package.",
 )
 @click.option("--author", default="", help="Your name, for pyproject.toml and the licence.")

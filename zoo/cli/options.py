@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +13,10 @@ from zoo.config.model import MAX_STEPS
 
 COUNT = click.IntRange(min=1)
 STEPS = click.IntRange(1, MAX_STEPS)
+PATH = click.Path(path_type=Path)
+# An option whose help shows its default, if it has one.
+option = partial(click.option, show_default=True)
+device_option = option("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
 
 
 def numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> list[float]:

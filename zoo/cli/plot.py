@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import COUNT, STEPS, key_value
+from zoo.cli.options import COUNT, PATH, STEPS, key_value, option
 from zoo.cli.output import stem
 from zoo.errors import ZooError, did_you_mean
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from zoo.interfaces import FieldKernel
 
-_KINDS = ("kernel", "model")
+_KIND = click.Choice(["kernel", "model"])
 # What every picture of one kernel is compared with, where it is at hand.
 _REFERENCE = "gaussian"
 # Option -> what it goes with: one kernel, several kernels, a model.
@@ -36,17 +36,15 @@ _GOES_WITH = {
 
 @click.command()
 @click.argument("names", metavar="NAME|KERNEL...", nargs=-1, required=True)
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="FILE.png [NAME.png, KERNEL-KERNEL.png]."
-)
-@click.option("--dim", type=COUNT, help="Kernels: dimension of the radial densities [784].")
-@click.option("--set", "options", multiple=True, help="One kernel: KEY=VALUE, an option of it.")
-@click.option("--data", help="One kernel: points of the plane, such as swiss-roll [two-moons].")
-@click.option("-n", "count", type=COUNT, help="Trajectories [24; a model: 4 images, 64 points].")
-@click.option("--seed", type=int, help="Trajectory i depends on it and i [0].")
-@click.option("--steps", type=STEPS, help="Solver steps [64; a model: its default].")
-@click.option("--device", help="A model: cpu, cuda, cuda:1, ... [cpu].")
-@click.option("--as", "kind", type=click.Choice(_KINDS), help="What a name of both stands for.")
+@option("-o", "--out", type=PATH, help="FILE.png [NAME.png, KERNEL-KERNEL.png].")
+@option("--dim", type=COUNT, help="Kernels: dimension of the radial densities [784].")
+@option("--set", "options", multiple=True, help="One kernel: KEY=VALUE, an option of it.")
+@option("--data", help="One kernel: points of the plane, such as swiss-roll [two-moons].")
+@option("-n", "count", type=COUNT, help="Trajectories [24; a model: 4 images, 64 points].")
+@option("--seed", type=int, help="Trajectory i depends on it and i [0].")
+@option("--steps", type=STEPS, help="Solver steps [64; a model: its default].")
+@option("--device", help="A model: cpu, cuda, cuda:1, ... [cpu].")
+@option("--as", "kind", type=_KIND, help="What a name of both stands for.")
 def command(
     names: tuple[str, ...],
     out: Path | None,
@@ -75,20 +73,21 @@ def command(
         **{"--dim": dim, "--data": data, "--set": options or None, "-n": count},
         **{"--seed": seed, "--steps": steps, "--device": device},
     }
-    for option, value in given.items():
-        if value is not None and subject not in _GOES_WITH[option]:
-            raise click.UsageError(f"{option} does not go with {subject}")
+    for flag, value in given.items():
+        if value is not None and subject not in _GOES_WITH[flag]:
+            raise click.UsageError(f"{flag} does not go with {subject}")
     # Not the name of a model's samples, by `zoo sample`.
     ending = "-plot.png" if models else ".png"
     target = out or Path("-".join(stem(name) for name in names) + ending)
 
-    from zoo.plotting import check_png, write_png
+    from zoo.plotting import check_png, comparison, write_png
 
     check_png(target)
     if subject is _MODEL:
         figure = _model(names[0], device or "cpu", n=count, seed=seed or 0, steps=steps)
     elif subject is _SEVERAL:
-        figure = _several(names, dim or 784)
+        kernels = {name: _builder(name) for name in names}
+        figure = comparison(kernels, dim=dim or 784, progress=True)
     else:
         asked = {"n": count, "seed": seed, "steps": steps, "dim": dim}
         figure = _one(names[0], options, data, {k: v for k, v in asked.items() if v is not None})
@@ -102,12 +101,6 @@ def _model(name: str, device: str, **asked: Any) -> Figure:
     from zoo.sampling.distributed import parse_device
 
     return trajectories(load(name, device=parse_device(device)), name=name, progress=True, **asked)
-
-
-def _several(names: tuple[str, ...], dim: int) -> Figure:
-    from zoo.plotting import comparison
-
-    return comparison({name: _builder(name) for name in names}, dim=dim, progress=True)
 
 
 def _one(name: str, options: tuple[str, ...], data: str | None, asked: dict[str, int]) -> Figure:

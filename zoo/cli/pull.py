@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import PATH, option
+
 
 @click.command()
 @click.argument("ref")
-@click.option("--revision", help="Branch, tag or commit; also REF@REVISION.")
-@click.option(
-    "--token", help="Access token, for a private or gated model [that of `hf auth login`]."
-)
-@click.option(
-    "--cache-dir", type=click.Path(path_type=Path), help="Folder to use instead of the Hub's cache."
-)
+@option("--revision", help="Branch, tag or commit; also REF@REVISION.")
+@option("--token", help="Access token, for a private or gated model [that of `hf auth login`].")
+@option("--cache-dir", type=PATH, help="Folder to use instead of the Hub's cache.")
 def command(ref: str, revision: str | None, token: str | None, cache_dir: Path | None) -> None:
     """Fetch and check the files of the model REF (owner/name on the Hub, or a name of the zoo)."""
     from zoo.models.locate import pull

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from zoo.cli.options import option
 from zoo.errors import ZooError
 from zoo.models.names import OWN, entries
 
@@ -11,14 +12,14 @@ from zoo.models.names import OWN, entries
 @click.command()
 @click.argument("name", required=False)
 @click.argument("repo", required=False)
-@click.option("--all", "everything", is_flag=True, help="Publish every model of the zoo itself.")
-@click.option("--namespace", help="With --all: the user or organisation to publish under.")
-@click.option(
+@option("--all", "everything", is_flag=True, help="Publish every model of the zoo itself.")
+@option("--namespace", help="With --all: the user or organisation to publish under.")
+@option(
     "--private", is_flag=True, help="Create a private repository; refuse an existing public one."
 )
-@click.option("--revision", help="Branch to commit to; created if it does not exist.")
-@click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
-@click.option("--token", help="Access token with the right to write [that of `hf auth login`].")
+@option("--revision", help="Branch to commit to; created if it does not exist.")
+@option("--create-pr", is_flag=True, help="Open a pull request instead.")
+@option("--token", help="Access token with the right to write [that of `hf auth login`].")
 def command(
     name: str | None,
     repo: str | None,

@@ -9,39 +9,30 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import COUNT, STEPS
+from zoo.cli.options import COUNT, PATH, STEPS, device_option, option
 from zoo.cli.output import stem
+
+DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 
 
 @click.command()
 @click.argument("ref", metavar="NAME")
-@click.option("-n", "count", type=COUNT, default=64, show_default=True, help="Number of samples.")
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="FILE.png or FILE.npz [NAME.png]."
-)
-@click.option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
-@click.option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
-@click.option("--solver", help="Another solver, see `zoo components solvers`.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Sample i depends on it and i."
-)
-@click.option("--batch-size", type=COUNT, help="Samples at a time.")
-@click.option("--label", type=int, help="Class to draw from, where the model has classes.")
-@click.option(
+@option("-n", "count", type=COUNT, default=64, help="Number of samples.")
+@option("-o", "--out", type=PATH, help="FILE.png or FILE.npz [NAME.png].")
+@option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
+@option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
+@option("--solver", help="Another solver, see `zoo components solvers`.")
+@option("--seed", type=int, default=0, help="Sample i depends on it and i.")
+@option("--batch-size", type=COUNT, help="Samples at a time.")
+@option("--label", type=int, help="Class to draw from, where the model has classes.")
+@option(
     "--guidance",
     type=float,
     default=1.0,
-    show_default=True,
     help="How closely to follow --label; 1 is plain sampling.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
-    default="float32",
-    show_default=True,
-    help="Precision of the network.",
-)
+@device_option
+@option("--dtype", type=DTYPE, default="float32", help="Precision of the network.")
 def command(
     ref: str,
     count: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import click
 
@@ -13,16 +14,15 @@ from zoo.config.part import Part
 from zoo.errors import ZooError
 from zoo.folder.read import is_own, read_card, read_config
 from zoo.host.requirements import missing_requirements
-from zoo.models.names import ModelEntry, find_model
-from zoo.models.refs import Local, Name, parse_ref
+from zoo.models.names import ModelEntry, find_model, parse_ref
 
 
 def _entry(ref: str) -> ModelEntry:
     parsed = parse_ref(ref)
-    if isinstance(parsed, Name):
-        return find_model(parsed.name)
-    if isinstance(parsed, Local):
-        folder = parsed.path.resolve()
+    if isinstance(parsed, str):
+        return find_model(parsed)
+    if isinstance(parsed, Path):
+        folder = parsed.resolve()
         if folder.is_dir() and not is_own(folder):
             raise ZooError(
                 f"{ref} is not a model folder of the zoo; if it is in a format that is known here, "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo.cli.options import PATH, device_option, option
+
 if TYPE_CHECKING:
     from zoo.sampling.distributed import DistributedContext
     from zoo.training.plan import Plan
@@ -15,11 +17,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the run [runs/NAME].")
-@click.option("--data", help="Train on this data set instead: fashion-mnist, folder:PATH, ...")
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint, exactly.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("--dry-run", is_flag=True, help="Print the plan, time 20 steps, keep nothing.")
+@option("-o", "--out", type=PATH, help="Folder of the run [runs/NAME].")
+@option("--data", help="Train on this data set instead: fashion-mnist, folder:PATH, ...")
+@option("--resume", is_flag=True, help="Go on from the run's last checkpoint, exactly.")
+@device_option
+@option("--dry-run", is_flag=True, help="Print the plan, time 20 steps, keep nothing.")
 def command(
     recipe: str, out: Path | None, data: str | None, resume: bool, device: str, dry_run: bool
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import COUNT
+from zoo.cli.options import COUNT, PATH, device_option, option
 from zoo.cli.output import echo_json
 from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
@@ -16,14 +16,14 @@ _STEPS = click.IntRange(3, MAX_STEPS)
 
 @click.command()
 @click.argument("ref", metavar="NAME")
-@click.option("--solver", help="Tune this solver's grid, e.g. exp-abm3 [the model's own].")
-@click.option("--steps", type=_STEPS, help="Steps to tune for [the model's own].")
-@click.option("-n", "count", type=COUNT, default=64, show_default=True, help="Samples to look at.")
-@click.option("--rounds", type=COUNT, default=150, show_default=True, help="Grids to try at most.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the model, tuned, here.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@option("--solver", help="Tune this solver's grid, e.g. exp-abm3 [the model's own].")
+@option("--steps", type=_STEPS, help="Steps to tune for [the model's own].")
+@option("-n", "count", type=COUNT, default=64, help="Samples to look at.")
+@option("--rounds", type=COUNT, default=150, help="Grids to try at most.")
+@option("--seed", type=int, default=0, help="Seed of the samples.")
+@device_option
+@option("-o", "--out", type=PATH, help="Write the model, tuned, here.")
+@option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     ref: str,
     solver: str | None,

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import PATH, option
 from zoo.cli.output import megabytes
 
 
 @click.command()
 @click.argument("ref")
-@click.option(
-    "--cache-dir", type=click.Path(path_type=Path), help="Folder to use instead of the Hub's cache."
-)
+@option("--cache-dir", type=PATH, help="Folder to use instead of the Hub's cache.")
 def command(ref: str, cache_dir: Path | None) -> None:
     """Compute the sha256 of the weights of REF, offline, and compare with config.json."""
-    from zoo.models.verify import verify
+    from zoo.models.locate import verify
 
     files = verify(ref, cache_dir=cache_dir)
     for path, expected in files.items():

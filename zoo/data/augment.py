@@ -37,10 +37,7 @@ def flip(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 class Changes:
     """Random changes of n images; a change that is not applied is 0.
 
-    Args:
-        n: number of images.
-        probability: probability of each kind, but for left-right flips, which have 1/2.
-        generator: random generator; None for the global one of torch on the CPU.
+    Each kind has the given probability, but for left-right flips, which have 1/2.
     """
 
     def __init__(self, n: int, probability: float, generator: Generator | None = None) -> None:
@@ -72,10 +69,7 @@ class Changes:
         return torch.stack([*columns, self.x_shift, self.y_shift], dim=1)
 
     def inverse(self) -> Tensor:
-        """Return the linear maps from pixels of the result to those of the source, (n, 2, 2).
-
-        They do not include flips.
-        """
+        """Return linear maps from the result's pixels to the source's, without flips, (n, 2, 2)."""
         scale = _SCALE**self.scale
         stretch = _STRETCH**self.stretch
         factors = torch.stack([1 / (scale * stretch), 1 / (scale / stretch)], 1)
@@ -98,14 +92,8 @@ def geometric(
     given `probability`: a flip upside down (in half of the cases), a scale by 2^(0.2 n), a rotation
     by any angle, a stretch by 2^(0.2 n) along any axis, a shift by n / 8 of the size; n ~ N(0, 1).
     Pixels outside the image are reflected. The labels are those of arXiv:2206.00364, table 6.
-
-    Args:
-        x: images (B, C, H, W) in [-1, 1].
-        probability: in [0, 1].
-        generator: random generator; the changes are drawn on its device.
-
-    Returns:
-        The images, and the labels (B, 9), all zeros for an unchanged image.
+    Images are (B, C, H, W) in [-1, 1], labels (B, 9), all zeros for an unchanged image. Changes are
+    drawn on the generator's device.
 
     Raises:
         ZooError: x holds no images.

@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,34 +20,23 @@ GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
 
 
-@dataclass(frozen=True)
-class ImageFile:
-    """An image that is still encoded.
-
-    Attributes:
-        name: what errors call it.
-        source: where it lies, or the bytes of the file.
-    """
-
-    name: str
-    source: Path | bytes
+# An image that is still encoded: what errors call it, and where it lies or the bytes of the file.
+ImageFile = tuple[str, Path | bytes]
 
 
 @contextmanager
 def opened(file: ImageFile) -> Iterator[Image.Image]:
     """Open an image file; every failure is a ZooError that names it."""
+    name, source = file
     try:
-        source = file.source
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.mode not in GREY | COLOUR:
-                raise ZooError(
-                    f"{file.name}: pixels of mode {image.mode}; expected 8 bits per channel"
-                )
+                raise ZooError(f"{name}: pixels of mode {image.mode}; expected 8 bits per channel")
             yield image
     except ZooError:
         raise
     except Exception as error:  # decoders of broken files raise nearly anything
-        raise ZooError(f"{file.name}: not a readable image: {one_line(error)}") from error
+        raise ZooError(f"{name}: not a readable image: {one_line(error)}") from error
 
 
 def _is_grey(file: ImageFile) -> bool:
@@ -71,9 +59,7 @@ def _decode(file: ImageFile, mode: str, size: int | None) -> Tensor:
 def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
     """Return the images, uint8, (N, 1, H, W) if all are grey, else (N, 3, H, W).
 
-    Args:
-        files: at least one.
-        size: scale (Lanczos) and crop each to size x size; None keeps their size.
+    There is at least one. Each is scaled (Lanczos) and cropped to size x size, if that is given.
 
     Raises:
         ZooError: an unreadable image, or images of different sizes without `size`.
@@ -90,7 +76,7 @@ def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
                 h, w = pixels.shape[1:]
                 height, width = first.shape[1:]
                 raise ZooError(
-                    f"{files[i].name} is {w}x{h} and {files[0].name} {width}x{height}; give a "
+                    f"{files[i][0]} is {w}x{h} and {files[0][0]} {width}x{height}; give a "
                     "size, to which every image is scaled and cropped"
                 )
             out[i] = pixels

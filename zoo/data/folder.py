@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
-from zoo.data.decode import ImageFile, decode_all
+from zoo.data.decode import decode_all
 from zoo.data.images import Images
 from zoo.data.request import SPLITS, Request
 from zoo.errors import ZooError
@@ -23,7 +22,6 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the image files directly in `folder`, in alphabetical order."""
     return [p for p in _visible(folder) if p.suffix.lower() in SUFFIXES and p.is_file()]
 
 
@@ -43,15 +41,6 @@ def _list(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     if not flat and not classes:
         raise ZooError(f"{folder}: no image files in it ({', '.join(SUFFIXES)})")
     return flat, classes
-
-
-def _check_classes(test: Iterable[str], train: Iterable[str], folder: Path) -> None:
-    """Raise ZooError unless each class of the test split is one of the training split."""
-    if unknown := sorted({*test} - {*train}):
-        raise ZooError(
-            f"{folder}: holds the classes {', '.join(unknown)}, which the train folder "
-            "does not; give both the same subfolders"
-        )
 
 
 def load_folder(request: Request) -> Images:
@@ -78,11 +67,15 @@ def load_folder(request: Request) -> Images:
     names = [*found]
     if request.split == "test":
         names = [*_list(root / "train")[1]]
-        _check_classes(found, names, folder)
+        if unknown := sorted({*found} - {*names}):
+            raise ZooError(
+                f"{folder}: holds the classes {', '.join(unknown)}, which the train folder "
+                "does not; give both the same subfolders"
+            )
     labels = [names.index(name) for name, files in found.items() for _ in files]
     files = flat or [path for files in found.values() for path in files]
     return Images(
-        decode_all([ImageFile(str(path), path) for path in files], request.size),
+        decode_all([(str(path), path) for path in files], request.size),
         torch.tensor(labels) if found else None,
         len(names) if found else 0,
         name=root.resolve().name,

@@ -17,19 +17,17 @@ from urllib.parse import parse_qsl
 
 import torch
 
-from zoo.data.decode import ImageFile, decode_all
-from zoo.data.fetch import fetch
+from zoo.data.decode import decode_all
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, did_you_mean, one_line
-from zoo.hub.client import Unreachable
+from zoo.hub.client import Unreachable, bars_on_terminals_only, connect, connection_failed
 
 OPTIONS = ("config", "image", "label", "test", "train")
 PIP = "pip install 'fieldzoo[data]'"
 
 
 def _options(request: Request, text: str) -> dict[str, str]:
-    """Return what follows the question mark."""
     try:
         options = dict(parse_qsl(text, strict_parsing=bool(text), keep_blank_values=True))
     except ValueError as error:
@@ -58,9 +56,6 @@ def _column(request: Request, table: Any, kind: str, asked: str | None, fits: li
 def load_hub(request: Request) -> Images:
     """Return a data set of images, with labels if it has one column of classes.
 
-    Args:
-        request: the argument is OWNER/NAME or a local folder, then ?option=value&...
-
     Raises:
         ZooError: the package datasets is not installed, the data set or a split or a column is not
             there, or an image is unreadable.
@@ -72,7 +67,7 @@ def load_hub(request: Request) -> Images:
     options = _options(request, query)
     split = options.get(request.split, request.split)
     try:
-        table = fetch(path, options.get("config"), split)
+        table = _fetch(path, options.get("config"), split)
     except Unreachable as error:
         raise ZooError(f"{request.ref}: {error}") from error
     except Exception as error:  # a hundred ways: no such name, split or network, a broken file
@@ -82,8 +77,46 @@ def load_hub(request: Request) -> Images:
     return _images(request, table, options, name)
 
 
+def _fetch(path: str, config: str | None, split: str) -> Any:
+    """Return a `datasets.Dataset`; of the Hub's, as on this disk if it is.
+
+    A Hub that does not answer one question is not asked another: by itself, the client asks six
+    times over half a minute, and writes a line about each. Raises whatever `datasets` raises.
+    """
+    import datasets
+
+    with bars_on_terminals_only(), bars_on_terminals_only(datasets):
+        if not Path(path).exists() and (reason := _connection_failure(path)):
+            return _cached(path, config, split, reason)
+        return datasets.load_dataset(path, config, split=split)
+
+
+def _connection_failure(path: str) -> str:
+    """Return why the Hub does not answer; "" where it does, be it with an error."""
+    try:
+        connect().dataset_info(path, timeout=10)
+    except Exception as error:
+        return type(error).__name__ if connection_failed(error) else ""
+    return ""
+
+
+def _cached(path: str, config: str | None, split: str, reason: str) -> Any:
+    """Return a split as `datasets` kept it on this disk when it was last fetched."""
+    from datasets.load import CachedDatasetModuleFactory
+    from datasets.packaged_modules.cache.cache import Cache
+
+    try:
+        CachedDatasetModuleFactory(path).get_module()
+    except FileNotFoundError as error:
+        raise Unreachable(
+            f"it is not on this disk and the Hub cannot be asked ({reason})", reason
+        ) from error
+    name = path.rpartition("/")[2]
+    kept = Cache(repo_id=path, dataset_name=name, config_name=config, version="auto", hash="auto")
+    return kept.as_dataset(split=split)
+
+
 def _images(request: Request, table: Any, options: dict[str, str], name: str) -> Images:
-    """Return the images and labels of a table."""
     import datasets
 
     pictures = [n for n, f in table.features.items() if isinstance(f, datasets.Image)]
@@ -94,9 +127,7 @@ def _images(request: Request, table: Any, options: dict[str, str], name: str) ->
     if not len(table):
         raise ZooError(f"{request.ref}: holds no samples")
     cells = table.cast_column(image, datasets.Image(decode=False))[image]
-    files = [
-        ImageFile(f"{request.ref}, number {i}", _source(cell or {})) for i, cell in enumerate(cells)
-    ]
+    files = [(f"{request.ref}, number {i}", _source(cell or {})) for i, cell in enumerate(cells)]
     labels, count = None, 0
     if options.get("label") or classes:
         label = _column(request, table, "label", options.get("label"), classes)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from zoo.errors import ZooError
 
 MAX_BYTE = 255
+_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,7 @@ class Images:
 
 
 def check_finite(x: Tensor, where: str) -> None:
-    """Check that `x`, shape (N, *), is finite.
-
-    Raises:
-        ZooError: it is not; the error has the number of such samples and the index of the first.
-    """
+    """Raise ZooError unless `x`, shape (N, *), is finite; it counts the samples that are not."""
     bad = (~x.flatten(1).isfinite()).any(dim=1).nonzero().flatten()
     if len(bad):
         raise ZooError(
@@ -75,13 +73,38 @@ def check_finite(x: Tensor, where: str) -> None:
 
 
 def check_labels(labels: Tensor, n: int, where: str) -> int:
-    """Return the number of classes, 1 + the largest label, of `labels` for `n` samples.
-
-    Raises:
-        ZooError: the number of labels is not n, or a label is negative.
-    """
+    """Return the number of classes, 1 + the largest of `labels`; ZooError unless n, all >= 0."""
     if labels.shape != (n,):
         raise ZooError(f"{where}: labels of shape {tuple(labels.shape)} for {n} samples")
     if int(labels.min()) < 0:
         raise ZooError(f"{where}: label {int(labels.min())}; labels are class numbers from 0")
     return int(labels.max()) + 1
+
+
+def _resize(x: Tensor, size: int) -> Tensor:
+    """Return x, (B, C, H, W) in [-1, 1], as (B, C, size, size); bilinear, so the range stays."""
+    height, width = x.shape[-2:]
+    short = min(height, width)
+    scaled = (round(height * size / short), round(width * size / short))
+    x = interpolate(x, scaled, mode="bilinear", antialias=True)
+    top = (scaled[0] - size) // 2
+    left = (scaled[1] - size) // 2
+    return x[..., top : top + size, left : left + size]
+
+
+def resize(data: Images, size: int) -> Images:
+    """Return `data` with images of size x size; bytes stay bytes, in 0 to 255.
+
+    Raises:
+        ZooError: `data` holds vectors.
+    """
+    if len(data.shape) != 3:
+        raise ZooError(f"{data.name} holds vectors, not images; size = {size} does not apply")
+    if data.shape[1:] == (size, size):
+        return data
+    whole = data.images.dtype == torch.uint8
+    out = torch.empty((len(data), data.shape[0], size, size), dtype=data.images.dtype)
+    for chunk in torch.split(torch.arange(len(data)), _CHUNK):
+        x = _resize(data.batch(chunk), size)
+        out[chunk] = ((x + 1) * (MAX_BYTE / 2)).round().to(torch.uint8) if whole else x
+    return replace(data, images=out, top=MAX_BYTE)

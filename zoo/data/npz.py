@@ -23,7 +23,6 @@ CHANNELS = (1, 3, 4)
 
 
 def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
-    """Return the arrays (data, labels or None) in `path`."""
     try:
         # Opened here, because numpy leaves a broken archive open.
         with path.open("rb") as file:
@@ -98,14 +97,9 @@ def from_arrays(
     where: str = "data",
     licence: str = "not stated",
 ) -> Images:
-    """Return arrays as a data set, of vectors or images as `load_npz` says.
+    """Return samples x, (N, d), (N, H, W), (N, C, H, W) or (N, H, W, C), as a data set.
 
-    Args:
-        x: samples, (N, d), (N, H, W), (N, C, H, W) or (N, H, W, C).
-        labels: class numbers (N,), whole numbers from 0; or None.
-        name: short name of the data set.
-        where: where the arrays come from, for errors.
-        licence: the terms under which the data may be used, in words.
+    Values are as `load_npz` says, labels whole numbers from 0, (N,). Errors begin with `where`.
 
     Raises:
         ZooError: an unusable shape or type, NaN or infinity, wrong labels.

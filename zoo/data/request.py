@@ -35,19 +35,11 @@ class Request:
 
     @property
     def path(self) -> Path:
-        """The argument as a path.
-
-        Raises:
-            ZooError: it begins with ~ and a name that no user has, or is too long for a path.
-        """
+        """The argument as a path; errors as for `as_path`."""
         return as_path(self.argument, f"data {self.ref!r}")
 
     def only_train(self) -> None:
-        """Check that the split is "train", for data that has no other.
-
-        Raises:
-            NoSplit: it is another one.
-        """
+        """Raise NoSplit unless the split is "train", for data that has no other."""
         if self.split != "train":
             raise NoSplit(f"{self.ref}: there is no {self.split} split, only train")
 

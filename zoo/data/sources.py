@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-from zoo.data.cifar10 import load_cifar10
-from zoo.data.digits import load_digits
-from zoo.data.fashion_mnist import load_fashion_mnist
 from zoo.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from zoo.data.folder import load_folder
 from zoo.data.hub import load_hub
 from zoo.data.idx import load_idx
-from zoo.data.images import Images
+from zoo.data.images import Images, resize
+from zoo.data.named import load_cifar10, load_digits, load_fashion_mnist
 from zoo.data.npz import load_npz
 from zoo.data.request import SPLITS, Request
-from zoo.data.resize import resize
 from zoo.data.toy import load_toy
 from zoo.errors import ZooError, did_you_mean
 from zoo.files import as_path
@@ -23,22 +19,16 @@ from zoo.files import as_path
 MAX_SIZE = 4096
 
 
-class Source(NamedTuple):
-    """A source of data: its loader, and the argument after the colon, "" for none."""
-
-    load: Callable[[Request], Images]
-    argument: str = ""
-
-
-SOURCES = {
-    "cifar10": Source(load_cifar10),
-    "digits": Source(load_digits),
-    "fashion-mnist": Source(load_fashion_mnist),
-    "folder": Source(load_folder, "PATH"),
-    "hf": Source(load_hub, "OWNER/NAME"),
-    "idx": Source(load_idx, "PATH"),
-    "npz": Source(load_npz, "PATH"),
-    "toy": Source(load_toy, "NAME"),
+# Name -> (loader, the argument after the colon, "" for none).
+SOURCES: dict[str, tuple[Callable[[Request], Images], str]] = {
+    "cifar10": (load_cifar10, ""),
+    "digits": (load_digits, ""),
+    "fashion-mnist": (load_fashion_mnist, ""),
+    "folder": (load_folder, "PATH"),
+    "hf": (load_hub, "OWNER/NAME"),
+    "idx": (load_idx, "PATH"),
+    "npz": (load_npz, "PATH"),
+    "toy": (load_toy, "NAME"),
 }
 
 
@@ -67,13 +57,13 @@ def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
     scheme, colon, argument = ref.partition(":")
     if scheme not in SOURCES:
         raise _unknown(ref, scheme)
-    source = SOURCES[scheme]
-    if bool(argument) != bool(source.argument) or (colon and not argument):
-        spelling = f"{scheme}:{source.argument}" if source.argument else scheme
+    load_source, expected = SOURCES[scheme]
+    if bool(argument) != bool(expected) or (colon and not argument):
+        spelling = f"{scheme}:{expected}" if expected else scheme
         raise ZooError(f"data {ref!r}: expected {spelling}")
     if split not in SPLITS:
         raise ZooError(f"split {split!r}: no such split; {did_you_mean(split, SPLITS)}")
     if size is not None and not 1 <= size <= MAX_SIZE:
         raise ZooError(f"size = {size}: expected 1 to {MAX_SIZE} pixels")
-    data = source.load(Request(ref, argument, split, size))
+    data = load_source(Request(ref, argument, split, size))
     return data if size is None else resize(data, size)

@@ -11,15 +11,15 @@ import msgspec
 from zoo.config.model import dump_config
 from zoo.config.training import Evaluation
 from zoo.errors import ZooError
-from zoo.evaluation.report import Report, Setting
+from zoo.evaluation.intervals import Estimate
+from zoo.evaluation.report import Report
 from zoo.folder.atomic import NewFolder
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import name_in, refresh
 from zoo.folder.read import CARD, CONFIG, read_card, read_config
 from zoo.folder.weights import count_parameters
 from zoo.interfaces import Network
-from zoo.models.names import find_model
-from zoo.models.refs import Hub, Name, parse_ref
+from zoo.models.names import Hub, find_model, parse_ref
 
 
 def folder_to_write(ref: str) -> Path:
@@ -31,7 +31,7 @@ def folder_to_write(ref: str) -> Path:
     parsed = parse_ref(ref)
     if isinstance(parsed, Hub):
         raise ZooError(f"{ref} is on the Hub; `zoo pull` it and evaluate a copy of the folder")
-    folder = find_model(parsed.name).folder if isinstance(parsed, Name) else parsed.path
+    folder = find_model(parsed).folder if isinstance(parsed, str) else parsed
     if not folder.is_dir():
         raise ZooError(f"{ref}: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
@@ -52,27 +52,21 @@ def record(report: Report) -> list[dict[str, Any]]:
     }
     if report.classes:
         common["classes"] = report.classes
-    outcomes = [o for o in report.outcomes if o.setting.plain]
-    found = [
-        common | _setting(o.setting) | {"metrics": {n: _rounded(e) for n, e in o.metrics.items()}}
-        for o in outcomes
-    ]
+    found: list[dict[str, Any]] = []
+    for outcome in report.outcomes:
+        s = outcome.setting
+        if s.plain:
+            drawn = {"solver": s.solver, "steps": s.steps, "nfe": s.nfe}
+            found.append(common | drawn | {"metrics": _rounded(outcome.metrics)})
     if report.model_metrics:
-        figures = {n: _rounded(e) for n, e in report.model_metrics.items()}
-        if found:
-            found[0]["metrics"] |= figures
-        else:
-            found = [common | {"metrics": figures}]
+        found = found or [common | {"metrics": {}}]
+        found[0]["metrics"] |= _rounded(report.model_metrics)
     return found
 
 
-def _setting(setting: Setting) -> dict[str, Any]:
-    return {"solver": setting.solver, "steps": setting.steps, "nfe": setting.nfe}
-
-
-def _rounded(estimate: Any) -> list[float]:
-    """Return value, low and high with five digits."""
-    return [float(f"{x:.5g}") for x in (estimate.value, estimate.low, estimate.high)]
+def _rounded(figures: dict[str, Estimate]) -> dict[str, list[float]]:
+    """Return value, low and high of each figure with five digits."""
+    return {n: [float(f"{x:.5g}") for x in (e.value, e.low, e.high)] for n, e in figures.items()}
 
 
 def _setting_of(entry: Evaluation) -> tuple[object, ...]:

@@ -95,11 +95,7 @@ def prdc(
 ) -> Tensor:
     """Return (precision, recall, density, coverage), shape (4,), float64.
 
-    Args:
-        samples: features (n, d), n > k.
-        data: features (m, d), m > k.
-        k: which neighbour a ball reaches to.
-        data_radii: `radii(data.double(), k)` where it is known.
+    Features are (n, d) and (m, d), n, m > k; `data_radii` is `radii(data.double(), k)` if known.
     """
     samples, data = samples.double(), data.double()
     around_data = radii(data, k) if data_radii is None else data_radii

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from zoo.errors import ZooError, did_you_mean, one_line
+from zoo.evaluation.garments import load_garment_net
 
 GREY = (1, 28, 28)
 # The garment features are multiplied by this, so that distances are tens, not hundredths.
@@ -65,8 +66,6 @@ def garments(shape: tuple[int, ...], device: torch.device) -> FeatureExtractor:
             f"features 'garments' take 1x28x28 images, not {'x'.join(map(str, shape))}; "
             "take 'pixels' or 'timm:NAME'"
         )
-    from zoo.evaluation.garments import load_garment_net
-
     net = load_garment_net().to(device)
     return FeatureExtractor(
         "garments",
@@ -93,16 +92,13 @@ def build(name: str, shape: tuple[int, ...], device: torch.device) -> FeatureExt
     Raises:
         ZooError: no such features, they do not fit, or their package or weights are missing.
     """
-    kind, colon, rest = name.partition(":")
+    kind, _, rest = name.partition(":")
     if kind == "timm" and rest:
         return timm_features(rest, shape, device)
-    if kind == "inception" and not colon:
-        return inception_features(shape, device)
-    plain = {"garments": garments, "pixels": pixels}
-    if name not in plain:
-        known = did_you_mean(name, [*plain, "inception", "timm:NAME"])
-        raise ZooError(f"no features {name!r}; {known}")
-    return plain[name](shape, device)
+    named = {"garments": garments, "inception": inception_features, "pixels": pixels}
+    if name not in named:
+        raise ZooError(f"no features {name!r}; {did_you_mean(name, [*named, 'timm:NAME'])}")
+    return named[name](shape, device)
 
 
 def colour(x: Tensor) -> Tensor:
@@ -133,11 +129,7 @@ def timm_features(model: str, shape: tuple[int, ...], device: torch.device) -> F
         close = did_you_mean(short, timm.list_models())
         hint = close if close.startswith("did") else "timm.list_models() names them"
         raise ZooError(f"features {name!r}: timm has no such model; {hint}")
-    try:
-        net = timm.create_model(model, pretrained=True, num_classes=0)
-    except Exception as error:  # timm, the Hub's client and the network raise many types
-        raise _no_weights(name, error) from error
-    net = net.to(device).eval()
+    net = _loaded(name, lambda: timm.create_model(model, pretrained=True, num_classes=0), device)
     config: Any = net.pretrained_cfg
     mean, deviation = (
         torch.tensor(config[key], device=device).view(1, -1, 1, 1) for key in ("mean", "std")
@@ -164,11 +156,8 @@ def inception_features(shape: tuple[int, ...], device: torch.device) -> FeatureE
         module: Any = import_module("torch_fidelity.feature_extractor_inceptionv3")
     except ImportError as error:
         raise ZooError(f"features 'inception' need torch-fidelity: {INSTALL}") from error
-    try:
-        net = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    except Exception as error:  # a download fails in many ways
-        raise _no_weights("inception", error) from error
-    net = net.to(device).eval()
+    extractor = module.FeatureExtractorInceptionV3
+    net = _loaded("inception", lambda: extractor("inception-v3-compat", ["2048"]), device)
 
     def compute(x: Tensor) -> Tensor:
         levels = ((colour(x) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -178,6 +167,10 @@ def inception_features(shape: tuple[int, ...], device: torch.device) -> FeatureE
     return FeatureExtractor("inception", "Inception features (FID)", compute)
 
 
-def _no_weights(name: str, error: Exception) -> ZooError:
-    reason = one_line(error)[:200] or type(error).__name__
-    return ZooError(f"features {name!r}: their weights cannot be loaded: {reason}")
+def _loaded(name: str, make: Callable[[], Any], device: torch.device) -> Any:
+    """Return the network that `make` loads, on the device, in evaluation mode."""
+    try:
+        return make().to(device).eval()
+    except Exception as error:  # timm, the Hub's client and the network raise many types
+        reason = one_line(error)[:200]
+        raise ZooError(f"features {name!r}: their weights cannot be loaded: {reason}") from error

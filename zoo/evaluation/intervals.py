@@ -74,9 +74,7 @@ def jackknife(statistic: Callable[[Tensor], Tensor], rows: Tensor) -> list[Estim
     which a distance takes for a distribution of fewer images.
     Source: Kott, Journal of Official Statistics 17 (2001), 521-526.
 
-    Args:
-        statistic: rows -> (K,).
-        rows: one per sample, (n, ...).
+    `rows` has one per sample, (n, ...); `statistic` maps rows to K figures, (K,).
     """
     group = torch.arange(len(rows)) % GROUPS
     without = torch.stack([statistic(rows[group != g]) for g in range(GROUPS)]).double()

@@ -1,8 +1,9 @@
-"""Metrics of a set of samples, by name."""
+"""Metrics of a set of samples, by name; formulas are in zoo.evaluation.distances."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -34,85 +35,61 @@ def with_features(images: Tensor, reference: Reference) -> Samples:
     return Samples(rounded, reference.extractor.extract(rounded))
 
 
-class Metric(ABC):
+def _features(samples: Samples, _: Reference) -> Tensor:
+    return samples.features
+
+
+@dataclass(frozen=True)
+class Metric:
     """One or more named figures, computed from one row per sample.
 
     Attributes:
         names: the names of the figures, in order.
+        compute: (rows, reference) -> the figures, shape (len(names),).
+        rows: (samples, reference) -> one row per sample, (n, ...), computed from that sample alone.
         min_images: the smallest number of images of the data that it needs.
     """
 
     names: tuple[str, ...]
+    compute: Callable[[Tensor, Reference], Tensor]
+    rows: Callable[[Samples, Reference], Tensor] = _features
     min_images: int = 2
 
-    def rows(self, samples: Samples, reference: Reference) -> Tensor:
-        """Return one row per sample, (n, ...), computed from that sample alone: its features."""
-        del reference
-        return samples.features
-
-    @abstractmethod
-    def compute(self, rows: Tensor, reference: Reference) -> Tensor:
-        """Return the figures of these rows, shape (len(names),)."""
+    def figures(self, rows: Tensor, reference: Reference) -> dict[str, float]:
+        """Return the figures of these rows by name."""
+        return dict(zip(self.names, self.compute(rows, reference).tolist(), strict=True))
 
 
-class Frechet(Metric):
-    """The Frechet distance (zoo.evaluation.distances)."""
-
-    names = ("frechet",)
-
-    def compute(self, rows: Tensor, reference: Reference) -> Tensor:
-        """Return the distance to the reference, (1,)."""
-        value = frechet_distance(fit_gaussian(rows), reference.gaussian)
-        return torch.tensor([value], dtype=torch.float64)
+def _frechet(rows: Tensor, reference: Reference) -> Tensor:
+    value = frechet_distance(fit_gaussian(rows), reference.gaussian)
+    return torch.tensor([value], dtype=torch.float64)
 
 
-class KernelDistance(Metric):
-    """The unbiased kernel distance (zoo.evaluation.distances)."""
-
-    names = ("kid",)
-
-    def compute(self, rows: Tensor, reference: Reference) -> Tensor:
-        """Return MMD^2 to the reference, (1,)."""
-        value = kernel_distance(rows, reference.features, reference.kernel_within)
-        return torch.tensor([value], dtype=torch.float64)
+def _kernel_distance(rows: Tensor, reference: Reference) -> Tensor:
+    value = kernel_distance(rows, reference.features, reference.kernel_within)
+    return torch.tensor([value], dtype=torch.float64)
 
 
-class PRDC(Metric):
-    """Precision, recall, density and coverage (zoo.evaluation.distances)."""
-
-    names = PRDC_NAMES
-    min_images = NEIGHBOURS + 1
-
-    def compute(self, rows: Tensor, reference: Reference) -> Tensor:
-        """Return the four figures, (4,)."""
-        return prdc(rows, reference.features, data_radii=reference.radii)
+def _prdc(rows: Tensor, reference: Reference) -> Tensor:
+    return prdc(rows, reference.features, data_radii=reference.radii)
 
 
-class Nearest(Metric):
-    """Median distance to the nearest training image, in pixels and in features.
-
-    A model that copies training images has a smaller one than held-out data has. A model of
-    smoother images has a smaller one too, so a small distance alone does not prove copies.
-    """
-
-    names = ("nearest_pixels", "nearest_features")
-    min_images = 1
-
-    def rows(self, samples: Samples, reference: Reference) -> Tensor:
-        """Return both distances of each sample, (n, 2)."""
-        return reference.distances_to_training(samples.images, samples.features)
-
-    def compute(self, rows: Tensor, reference: Reference) -> Tensor:
-        """Return the medians, (2,)."""
-        del reference
-        return rows.quantile(0.5, dim=0)
+def _distances(samples: Samples, reference: Reference) -> Tensor:
+    return reference.distances_to_training(samples.images, samples.features)
 
 
-METRICS: dict[str, type[Metric]] = {
-    "frechet": Frechet,
-    "kid": KernelDistance,
-    "prdc": PRDC,
-    "nearest": Nearest,
+def _medians(rows: Tensor, _: Reference) -> Tensor:
+    return rows.quantile(0.5, dim=0)
+
+
+METRICS = {
+    "frechet": Metric(("frechet",), _frechet),
+    "kid": Metric(("kid",), _kernel_distance),
+    "prdc": Metric(PRDC_NAMES, _prdc, min_images=NEIGHBOURS + 1),
+    # Median distance to the nearest training image. A model that copies training images has a
+    # smaller one than held-out data has. A model of smoother images has a smaller one too, so a
+    # small distance alone does not prove copies.
+    "nearest": Metric(("nearest_pixels", "nearest_features"), _medians, _distances, min_images=1),
 }
 # Figures of the model itself, not of a set of samples: zoo.evaluation.run computes them.
 MODEL_METRICS = ("bits", "classes")
@@ -120,16 +97,12 @@ DEFAULT = ("frechet", "kid", "prdc", "nearest")
 
 
 def parse_metrics(names: str) -> tuple[str, ...]:
-    """Return the metrics of a list such as "frechet,kid", each once.
-
-    Raises:
-        ZooError: an unknown metric.
-    """
+    """Return the metrics of a list such as "frechet,kid", each once; ZooError if one is unknown."""
     chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    known = (*METRICS, *MODEL_METRICS)
     for name in chosen:
-        if name not in METRICS and name not in MODEL_METRICS:
-            known = did_you_mean(name, [*METRICS, *MODEL_METRICS])
-            raise ZooError(f"no metric {name!r}; {known}")
+        if name not in known:
+            raise ZooError(f"no metric {name!r}; {did_you_mean(name, known)}")
     return chosen
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import Flow, Solver
-from zoo.interfaces.solver import StepCallback
+from zoo.interfaces import Flow, Solver, StepCallback
 from zoo.models.model import FieldModel
 
 

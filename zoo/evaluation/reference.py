@@ -83,13 +83,9 @@ class Reference:
     def distances_to_training(self, images: Tensor, features: Tensor) -> Tensor:
         """Return distances to the nearest training image, (n, 2): in pixels and in features."""
         pixels, training_features = self.training
-        return torch.stack(
-            [
-                nearest(images.flatten(1), pixels, "nearest, pixels"),
-                nearest(features, training_features, "nearest, features"),
-            ],
-            dim=1,
-        )
+        in_pixels = nearest(images.flatten(1), pixels, "nearest, pixels")
+        in_features = nearest(features, training_features, "nearest, features")
+        return torch.stack([in_pixels, in_features], dim=1)
 
     @cached_property
     def held_out_distances(self) -> Tensor:
@@ -102,11 +98,7 @@ def open_reference(
 ) -> Reference:
     """Return the test split of the data `ref`, or its training split if it has no test split.
 
-    Args:
-        ref: the reference of the data.
-        shape: the shape of one sample of the model.
-        extractor: computes the features by which images are compared.
-        limit: the largest number of images to use.
+    `shape` is that of one sample of the model, `limit` the largest number of images to use.
 
     Raises:
         ZooError: the data cannot be loaded, or has another shape.

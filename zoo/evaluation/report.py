@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+import numpy
+import torch
 from msgspec import Struct, field
 
 import zoo
@@ -91,8 +93,6 @@ class Report(Struct, frozen=True):
 
 def machine(device: str) -> dict[str, str | int]:
     """Return the machine that the figures are computed on."""
-    import torch
-
     return {
         "system": platform.system(),
         "processor": platform.machine(),
@@ -104,9 +104,6 @@ def machine(device: str) -> dict[str, str | int]:
 
 def versions() -> dict[str, str]:
     """Return the versions that the figures depend on."""
-    import numpy
-    import torch
-
     return {
         "python": platform.python_version(),
         "fieldzoo": zoo.__version__,
@@ -115,27 +112,14 @@ def versions() -> dict[str, str]:
     }
 
 
-def plain(report: Report) -> Any:
-    """Return the report as dicts, lists, numbers and text."""
-    return msgspec.to_builtins(report)
-
-
 def write(report: Report, path: Path) -> None:
-    """Write the report as JSON, whole or not at all.
-
-    Raises:
-        ZooError: the file cannot be written.
-    """
+    """Write the report as JSON, whole or not at all; ZooError where it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
 def read(path: Path) -> Report:
-    """Return the report in a file.
-
-    Raises:
-        ZooError: there is no such file, or it has another format.
-    """
+    """Return the report in a file; ZooError where there is none, or one of another format."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.MsgspecError) as error:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from msgspec import structs
+from torch import Tensor
 
+from zoo.data import load
 from zoo.data.images import MAX_BYTE
 from zoo.errors import ZooError
 from zoo.evaluation import report as reports
-from zoo.evaluation.classes import GUIDANCE, check_classes, class_accuracy
-from zoo.evaluation.intervals import Estimate, balanced_classes, from_mean
+from zoo.evaluation.features import FeatureExtractor, in_batches
+from zoo.evaluation.intervals import Estimate, balanced_classes, from_mean, from_seeds
 from zoo.evaluation.metrics import (
     METRICS,
     Samples,
@@ -21,21 +23,21 @@ from zoo.evaluation.metrics import (
     min_samples,
     with_features,
 )
-from zoo.evaluation.reference import Reference
+from zoo.evaluation.reference import Reference, round_to_bytes
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.evaluation.settings import Measurement, describe, draw_samples
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 
 BITS_IMAGES = 16
+GUIDANCE = (1.0, 2.0)
 
 
 def check_measurement(measurement: Measurement, model: FieldModel, reference: Reference) -> None:
     """Check, before anything is drawn, that this can be measured for `model`.
 
     Raises:
-        ZooError: too few samples or images of the data, or a metric that does not fit the model or
-            the features.
+        ZooError: too few samples or images, or a metric that does not fit model or features.
     """
     least = min_samples(measurement.metrics)
     if measurement.samples < least:
@@ -48,7 +50,9 @@ def check_measurement(measurement: Measurement, model: FieldModel, reference: Re
                 f"{reference.split} split of {reference.ref} has {images}"
             )
     if "classes" in measurement.metrics:
-        check_classes(model, reference.extractor)
+        if not model.network.labels:
+            raise ZooError("metric 'classes' needs a model with labels; this one has none")
+        _classifier(reference.extractor)
     if "bits" in measurement.metrics and len(model.shape) != 3:
         raise ZooError("metric 'bits' is of images of 8 bits; this model's data are vectors")
 
@@ -73,7 +77,7 @@ def evaluate_setting(
     figures: dict[str, Estimate] = {}
     for name in measurement.metrics:
         if drawn and name in METRICS:
-            figures |= measure(METRICS[name](), drawn, reference)
+            figures |= measure(METRICS[name], drawn, reference)
     return Outcome(setting, figures, round(time.monotonic() - started, 1)), drawn
 
 
@@ -84,8 +88,55 @@ def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Esti
     return from_mean(model.log_likelihood(pixels, seed=seed).bits_per_dim)
 
 
-def _ignore(_: object) -> None:
-    """Do nothing."""
+def _classifier(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
+    if extractor.classify is None:
+        raise ZooError(f"metric 'classes' needs a classifier; features {extractor.name!r} are none")
+    return extractor.classify
+
+
+def class_hits(
+    x: Tensor, labels: Tensor, extractor: FeatureExtractor, data_range: tuple[float, float] | None
+) -> Tensor:
+    """Return 1 where a sample of x (n, *shape) is classified as its label, else 0, (n,), float64.
+
+    Raises:
+        ZooError: the features are not those of a classifier.
+    """
+    classify = _classifier(extractor)
+    return (in_batches(classify, round_to_bytes(x, data_range), "classes") == labels).double()
+
+
+def class_accuracy(
+    model: FieldModel,
+    setting: Setting,
+    measurement: Measurement,
+    reference: Reference,
+    context: DistributedContext = SINGLE_PROCESS,
+    unguided: Sequence[Samples] | None = None,
+) -> dict[str, Estimate]:
+    """Return the fraction of samples that are classified as their own class, at each guidance.
+
+    `unguided` are the samples at guidance 1, balanced over the classes, if they exist already.
+    """
+    labels = balanced_classes(model.network.labels, measurement.samples)
+    assert labels is not None
+    accuracy = {}
+    for guidance in GUIDANCE:
+        if guidance == 1.0 and unguided is not None:
+            drawn: Iterable[Tensor] = (samples.images for samples in unguided)
+        else:
+            drawn = draw_samples(
+                model, setting, measurement, context, labels=labels, guidance=guidance
+            )
+        hits = [class_hits(x, labels, reference.extractor, model.range) for x in drawn]
+        if hits:
+            one = len(hits) == 1
+            estimate = from_mean(hits[0]) if one else from_seeds([float(h.mean()) for h in hits])
+            accuracy[f"class_accuracy_guidance_{guidance:g}"] = estimate
+    return accuracy
+
+
+def _ignore(_: object) -> None: ...
 
 
 def evaluate(
@@ -176,16 +227,13 @@ def training_scores(measurement: Measurement, reference: Reference) -> dict[str,
     names = [name for name in measurement.metrics if name in ("frechet", "kid", "prdc")]
     if not names or reference.split == "train":
         return {}
-    from zoo.data import load
-
     data = load(reference.ref, size=reference.size)
     count = min(measurement.samples, len(data))
     samples = with_features(data.batch(torch.arange(count)), reference)
     figures: dict[str, float] = {}
     for name in (name for name in names if count >= min_images(name)):
-        metric = METRICS[name]()
-        values = metric.compute(metric.rows(samples, reference), reference).tolist()
-        figures |= dict(zip(metric.names, values, strict=True))
+        metric = METRICS[name]
+        figures |= metric.figures(metric.rows(samples, reference), reference)
     return figures
 
 
@@ -193,6 +241,4 @@ def held_out_scores(measurement: Measurement, reference: Reference) -> dict[str,
     """Return the figures of `nearest` for the held-out data itself."""
     if "nearest" not in measurement.metrics or reference.split == "train":
         return {}
-    metric = METRICS["nearest"]()
-    values = metric.compute(reference.held_out_distances, reference).tolist()
-    return dict(zip(metric.names, values, strict=True))
+    return METRICS["nearest"].figures(reference.held_out_distances, reference)

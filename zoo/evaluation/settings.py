@@ -1,7 +1,8 @@
-"""Settings under which a model is measured, and samples drawn under one."""
+"""Settings under which a model is measured, what they cost, and samples drawn under one."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,12 +10,13 @@ from msgspec import structs
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.evaluation.budget import evaluations, steps_for
 from zoo.evaluation.perturb import NoisySolver, check_bits, check_noise, quantised
 from zoo.evaluation.report import Setting
+from zoo.interfaces import Solver
 from zoo.models.model import FieldModel
 from zoo.models.sharded import sample_sharded
 from zoo.sampling.distributed import DistributedContext
+from zoo.sampling.rng import GROUP
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,37 @@ class Measurement:
     metrics: tuple[str, ...]
     samples: int
     seeds: tuple[int, ...]
+
+
+def evaluations(model: FieldModel, solver: Solver, steps: int) -> int:
+    """Return the evaluations (NFE) that one group of 16 samples takes, the last step included.
+
+    For a solver that chooses its own steps it is the number for the slowest of the group.
+    """
+    return model.trajectory(GROUP, steps=steps, solver=solver, seed=0, keep=False).nfe
+
+
+def steps_for(solver: Solver, budget: int) -> int:
+    """Return the largest number of steps of `solver` that takes at most `budget` evaluations.
+
+    The last step, to t = 0, takes one. More steps take more evaluations, or as many, so it is found
+    by halving.
+
+    Raises:
+        ZooError: the solver chooses its own steps, or one step is too much.
+    """
+    name = solver.part.use if solver.part else type(solver).__name__
+    try:
+        best = bisect_right(
+            range(1, budget + 1),
+            budget,
+            key=lambda n: solver.evaluations(n - 1) + 1 if n > 1 else 1,
+        )
+    except ZooError as error:
+        raise ZooError(f"{name} cannot keep to {budget} evaluations: {error}") from error
+    if best < 2 <= budget:
+        raise ZooError(f"{name} cannot keep to {budget} evaluations: one step needs more")
+    return best
 
 
 def model_setting(model: FieldModel, solver: str | None, steps: int | None) -> Setting:

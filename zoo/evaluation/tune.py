@@ -31,8 +31,8 @@ from zoo.folder.weights import count_parameters
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Solver
 from zoo.interfaces.checks import check_integer
-from zoo.models.accurate import accurate_solver
 from zoo.models.model import FieldModel
+from zoo.models.trajectory import accurate_solver
 from zoo.sampling.arguments import classes_in_turn, step_count
 
 # Tolerance of the trajectories that count as converged.
@@ -74,21 +74,13 @@ class _Samples:
         labels = None if self._labels is None else self._labels[:n]
         return self._model.sample(n, solver=solver, steps=steps, seed=self._seed, labels=labels)
 
-    def _distance(self, got: Tensor, ends: Tensor) -> float:
-        errors = (got - ends).flatten(1).double().square().mean(dim=1).sqrt()
+    def error(self, solver: Solver, steps: int, *, held_out: bool = False) -> float:
+        """Return the error on the samples for the fit, or on the held-out ones."""
+        part = slice(self._n, 2 * self._n) if held_out else slice(self._n)
+        got = self._draw(solver, steps, part.stop)
+        squares = (got[part] - self._ends[part]).flatten(1).double().square()
+        errors = squares.mean(dim=1).sqrt()
         return float((errors + _CONVERGED).log().mean().exp()) - _CONVERGED
-
-    def error(self, solver: Solver, steps: int) -> float:
-        """Return the error of the samples to look with; infinite where the solver is lost."""
-        try:
-            return self._distance(self._draw(solver, steps, self._n), self._ends[: self._n])
-        except ZooError:
-            return math.inf
-
-    def error_aside(self, solver: Solver, steps: int) -> float:
-        """Return the error on the held-out samples."""
-        got = self._draw(solver, steps, 2 * self._n)
-        return self._distance(got[self._n :], self._ends[self._n :])
 
 
 def optimise_grid(
@@ -133,11 +125,14 @@ def optimise_grid(
 
         def objective(theta: np.ndarray) -> float:
             bar.update()
-            return samples.error(with_grid(bend(levels, theta)), steps)
+            try:
+                return samples.error(with_grid(bend(levels, theta)), steps)
+            except ZooError:  # the solver is lost on this grid
+                return math.inf
 
         best = bend(levels, _search(objective, rounds))
     plain, tuned = build_solver(part.use, **part.options), with_grid(best)
-    errors = (samples.error_aside(solver, steps) for solver in (plain, tuned))
+    errors = (samples.error(solver, steps, held_out=True) for solver in (plain, tuned))
     return Tuned(tuned, steps, tuple(best.tolist()), *errors)
 
 
@@ -166,11 +161,7 @@ def _search(objective: Callable[[np.ndarray], float], rounds: int) -> np.ndarray
 
 
 def _levels(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
-    """Return the noise levels of the solver's own grid, `steps` of them.
-
-    Raises:
-        ZooError: the solver chooses its own steps, or its grid does not go down in level.
-    """
+    """Return the noise levels of the solver's own grid, `steps` of them."""
     kernel = model.kernel
     times = solver.times(kernel, kernel.t_max, kernel.t_min, steps - 1)
     levels: np.ndarray = kernel.level(times).clamp(max=_TOP).numpy()

@@ -29,7 +29,7 @@ from zoo.folder.read import (
 from zoo.folder.write import write_folder
 from zoo.formats.files import LocalFiles
 from zoo.host import build
-from zoo.host.options import options_of
+from zoo.host.build import options_of
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, catalogue, find, hint
 from zoo.host.requirements import check_requirements, requirements

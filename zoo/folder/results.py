@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zoo.config.training import TrainingRecord, facts
+from zoo.config.training import Evaluation, TrainingRecord, facts
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -31,11 +31,6 @@ TITLES = {
 _CONDITIONS = ("features", "samples", "classes", "seeds", "solver", "steps", "nfe")
 
 
-def entries(training: TrainingRecord) -> list[dict[str, Any]]:
-    """Return the evaluations of a model as mappings, what is not known left out."""
-    return [facts(entry) for entry in training.evaluation]
-
-
 def without_solver(training: TrainingRecord, solver: str) -> TrainingRecord:
     """Return `training` without evaluations of what `solver`, or the model by default, drew."""
     kept = [e for e in training.evaluation if e.solver not in (solver, "")]
@@ -44,10 +39,6 @@ def without_solver(training: TrainingRecord, solver: str) -> TrainingRecord:
 
 def _title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " "))
-
-
-def _conditions(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in _CONDITIONS if key in entry}
 
 
 def eval_results(training: TrainingRecord, dataset: str = "") -> list[EvalResult]:
@@ -59,43 +50,46 @@ def eval_results(training: TrainingRecord, dataset: str = "") -> list[EvalResult
     """
     from huggingface_hub import EvalResult
 
+    def conditions(entry: Evaluation) -> dict[str, Any]:
+        known = facts(entry)
+        return {key: known[key] for key in _CONDITIONS if key in known}
+
     return [
         EvalResult(
             task_type=TASK,
-            dataset_type=dataset or str(entry["data"]),
-            dataset_name=str(entry["data"]),
-            dataset_split=str(entry["split"]),
+            dataset_type=dataset or entry.data,
+            dataset_name=entry.data,
+            dataset_split=entry.split,
             metric_type=metric,
-            metric_name=f"{_title(metric)}, {entry['title']}",
+            metric_name=f"{_title(metric)}, {entry.title}",
             metric_value=value,
-            metric_args={**_conditions(entry), "interval_95": [low, high]},
+            metric_args={**conditions(entry), "interval_95": [low, high]},
         )
-        for entry in entries(training)
-        for metric, (value, low, high) in entry["metrics"].items()
+        for entry in training.evaluation
+        for metric, (value, low, high) in entry.metrics.items()
     ]
 
 
 def table(training: TrainingRecord) -> list[str]:
     """Return the card's section on evaluation as lines of Markdown, none where there is none."""
     lines: list[str] = []
-    for entry in entries(training):
+    for entry in training.evaluation:
         lines += [_sentence(entry), "", "| figure | value | 95 % interval |", "|---|---|---|"]
         lines += [
             f"| {_title(name)} | {value:.4g} | {low:.4g} to {high:.4g} |"
-            for name, (value, low, high) in entry["metrics"].items()
+            for name, (value, low, high) in entry.metrics.items()
         ]
         lines.append("")
     return ["## Evaluation", "", *lines] if lines else []
 
 
-def _sentence(entry: dict[str, Any]) -> str:
-    facts = _conditions(entry)
-    seeds = ", ".join(map(str, facts.get("seeds", ())))
-    how = f"{facts['samples']:,} samples a seed (seed {seeds})" if "samples" in facts else "Samples"
-    how += f" of {facts['classes']} classes (as many of each)" if "classes" in facts else ""
-    if {"solver", "steps", "nfe"} <= facts.keys():
-        how += f" by {facts['solver']}, {facts['steps']} steps, {facts['nfe']} evaluations"
-    compared = f"compared with the {entry['split']} split of {entry['data']} by {entry['title']}"
+def _sentence(entry: Evaluation) -> str:
+    seeds = ", ".join(map(str, entry.seeds))
+    how = f"{entry.samples:,} samples a seed (seed {seeds})" if entry.samples else "Samples"
+    how += f" of {entry.classes} classes (as many of each)" if entry.classes else ""
+    if entry.solver and entry.steps and entry.nfe:
+        how += f" by {entry.solver}, {entry.steps} steps, {entry.nfe} evaluations"
+    compared = f"compared with the {entry.split} split of {entry.data} by {entry.title}"
     shipped = " of the classifier that ships with fieldzoo, so no FID"
-    compared += shipped if entry["features"] == "garments" else ""
+    compared += shipped if entry.features == "garments" else ""
     return f"{how}, {compared}."

@@ -13,20 +13,63 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import reprlib
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.config.part import Part
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.host.hooks import KINDS
-from zoo.host.options import options_of
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, find, is_own_law
 
 if TYPE_CHECKING:
     from zoo.interfaces import FieldKernel, Format, Network, PriorSampler, Solver
+
+_SECTION = re.compile(r"^(?:Args|Options):\n(?:[ ].*\n?|\n(?=[ ]))+", re.MULTILINE)
+
+
+class Options(NamedTuple):
+    """Options by name, and whether any other is taken too."""
+
+    named: dict[str, inspect.Parameter]
+    others: bool
+
+
+def options_of(found: Found, target: Callable[..., object]) -> Options | None:
+    """Return the options of `target`; None if it has no signature, as some written in C.
+
+    Raises:
+        PluginError: it does not take what every component of its kind is given.
+    """
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return None
+    kind = KINDS[found.kind]
+    try:
+        bound = signature.bind_partial(*kind.given, **dict.fromkeys(kind.named)).arguments
+    except TypeError as error:
+        raise PluginError(
+            f"{found.label}: {found.component.target} does not take what every {found.kind[:-1]} "
+            f"is given: {error}"
+        ) from error
+    free = {n: p for n, p in signature.parameters.items() if n not in bound}
+    named = {n: p for n, p in free.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return Options(named, any(p.kind is p.VAR_KEYWORD for p in free.values()))
+
+
+def documentation(target: Any) -> str:
+    """Return the docstring of `target`, with the options of the class that it has them from."""
+    own = inspect.getdoc(target) or ""
+    if _SECTION.search(own + "\n"):
+        return own
+    for base in getattr(target, "__mro__", ())[1:]:
+        if section := _SECTION.search(inspect.cleandoc(base.__doc__ or "") + "\n"):
+            return f"{own}\n\n{section[0].rstrip()}"
+    return own
 
 
 def kernel(name: str, *, dim: int, **options: Any) -> FieldKernel:

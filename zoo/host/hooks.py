@@ -55,11 +55,7 @@ Brought = tuple[Mapping[str, tuple[Component, ...]], tuple[Traversable, ...]]
 
 
 def collect(plugin: object, name: str) -> Brought:
-    """Return all that a plugin brings: components by kind, and model folders.
-
-    Args:
-        plugin: what the entry point points at, as a rule a module.
-        name: of the entry point.
+    """Return all that the plugin of an entry point brings: components by kind, and model folders.
 
     Raises:
         PluginError: a hook that does not exist, an argument that no hook has, a record that is

@@ -36,14 +36,7 @@ class Found:
 
 
 def catalogue(kind: str) -> dict[str, Found]:
-    """Return every component of one kind by its shortest unambiguous name, sorted.
-
-    Args:
-        kind: "kernels", "priors", "networks", "solvers" or "formats".
-
-    Raises:
-        ZooError: there is no such kind.
-    """
+    """Return every component of one kind by its shortest unambiguous name; see `components`."""
     found = _all(kind)
     short = [f.component.name for f in found]
     named = {

@@ -20,14 +20,7 @@ from zoo.interfaces.checks import (
 )
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
-from zoo.interfaces.grids import (
-    LARGEST_RATIO,
-    LEAST_RATIO,
-    LEVEL_CAP,
-    Grid,
-    GridSpec,
-    ShortStart,
-)
+from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel, SelfSimilarKernel, floating
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.network import Network

@@ -66,10 +66,8 @@ def check_real(
     Raises:
         ZooError: it is not; the message says what was `expected`.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        number = math.nan
-    else:
-        number = float(value)
+    given = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = float(value) if given else math.nan
     if not (math.isfinite(number) and least <= number < below):
         raise ZooError(f"{name} = {value!r}; expected {expected}")
     return number
@@ -144,6 +142,6 @@ def describe_value(value: object) -> str:
     """Return what a value is, in a word: "int32", "a list", "'1'"."""
     if isinstance(value, Tensor):
         return str(value.dtype).removeprefix("torch.")
-    return (
-        repr(value) if isinstance(value, (str, bool, type(None))) else f"a {type(value).__name__}"
-    )
+    if isinstance(value, (str, bool, type(None))):
+        return repr(value)
+    return f"a {type(value).__name__}"

@@ -35,8 +35,7 @@ class Flow:
             sample's noise is its own in any batch. None for one that knows the batch alone.
 
     Attributes:
-        kernel: the field kernel.
-        sigma_data: standard deviation of the data, in data units; None where it is not known.
+        kernel, labels, sigma_data: as given.
         nfe: number of predictor evaluations so far (number of function evaluations).
         guard: check after every evaluation that it is finite; costs a synchronisation.
         rows: which samples of the batch x holds, (B',), where a solver has let some of them go;
@@ -81,14 +80,13 @@ class Flow:
 
         It is shown a copy of x, and may overwrite it or give it back.
         """
-        given = () if self.labels is None else (self._labels_of(self.labels),)
+        labels = self.labels
+        if labels is not None and self.rows is not None:
+            labels = labels[self.rows]
         shown = x.to(self._dtype, copy=True)
         known = self._prepared.get(id(t))
         at = _at(t, self._dtype, x.device) if known is None else known[1]
-        return self._predict(shown, at, *given)
-
-    def _labels_of(self, labels: Tensor) -> Tensor:
-        return labels if self.rows is None else labels[self.rows]
+        return self._predict(shown, at, *(() if labels is None else (labels,)))
 
     def _evaluate(self, x: Tensor, t: Tensor | float) -> Tensor:
         if id(t) not in self._prepared:

@@ -37,7 +37,6 @@ LEAST_RATIO, LARGEST_RATIO = 1e-3, 1e3
 class Grid(ABC):
     """A rule for placing steps + 1 times between two."""
 
-    @abstractmethod
     def times(
         self,
         kernel: FieldKernel,
@@ -51,6 +50,12 @@ class Grid(ABC):
         `level_ratio`, shape (B,), is each sample's own noise level over the kernel's typical one,
         for kernels whose level is random: the grid is then laid in the sample's own level.
         """
+        ends = torch.tensor([t_from, t_to], dtype=torch.float64)
+        return self._times(kernel, ends, steps, level_ratio)
+
+    @abstractmethod
+    def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
+        """Return what `times` does, between two ends, (2,)."""
 
 
 class TimeGrid(Grid):
@@ -59,41 +64,23 @@ class TimeGrid(Grid):
     def __init__(self, forward: Map, back: Map) -> None:
         self._forward, self._back = forward, back
 
-    def times(
-        self,
-        kernel: FieldKernel,
-        t_from: float,
-        t_to: float,
-        steps: int,
-        level_ratio: Tensor | None = None,
-    ) -> Tensor:
-        """Return times uniform in forward(t)."""
+    def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
         del kernel
-        ends = torch.tensor([t_from, t_to], dtype=torch.float64)
         inside = self._back(_between(self._forward(ends), steps)).clamp(*ends.sort()[0])
         times = torch.cat([ends[:1], inside, ends[1:]])
-        if level_ratio is None:
-            return times
-        return times.to(level_ratio)[:, None].expand(-1, len(level_ratio))
+        return times if ratio is None else times.to(ratio)[:, None].expand(-1, len(ratio))
 
 
 class LevelGrid(Grid):
-    """Uniform in forward(level); `back` is the inverse function. Levels stop at `cap`."""
+    """Uniform in forward(level); `back` is the inverse function. Levels stop at `cap`.
+
+    Uniform in t where all levels are above it.
+    """
 
     def __init__(self, forward: Map, back: Map, cap: float = LEVEL_CAP) -> None:
         self._forward, self._back, self._cap = forward, back, cap
 
-    def times(
-        self,
-        kernel: FieldKernel,
-        t_from: float,
-        t_to: float,
-        steps: int,
-        level_ratio: Tensor | None = None,
-    ) -> Tensor:
-        """Return times uniform in forward(level), or in t where all levels are above the cap."""
-        ratio = level_ratio
-        ends = torch.tensor([t_from, t_to], dtype=torch.float64)
+    def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
         levels = kernel.level(ends)
         flat = float(levels.min()) * (1.0 if ratio is None else LARGEST_RATIO) >= self._cap
         if ratio is not None:
@@ -118,18 +105,10 @@ class ShortStart(Grid):
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
 
-    def times(
-        self,
-        kernel: FieldKernel,
-        t_from: float,
-        t_to: float,
-        steps: int,
-        level_ratio: Tensor | None = None,
-    ) -> Tensor:
-        """Return the grid's times, or those of one step less and one more after the first."""
+    def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
         if steps < 2:
-            return self._grid.times(kernel, t_from, t_to, steps, level_ratio)
-        times = self._grid.times(kernel, t_from, t_to, steps - 1, level_ratio)
+            return self._grid._times(kernel, ends, steps, ratio)
+        times = self._grid._times(kernel, ends, steps - 1, ratio)
         return torch.cat([times[:1], torch.lerp(times[:1], times[1:2], steps**-0.5), times[1:]])
 
 
@@ -231,10 +210,9 @@ def build_grid(given: GridSpec | Grid) -> Grid:
     if not isinstance(name, str) or name not in GRIDS:
         raise ZooError(f"no grid {name!r}: {did_you_mean(str(name), GRIDS)}")
     known = inspect.signature(GRIDS[name]).parameters
-    for option in options:
-        if option not in known:
-            hint = did_you_mean(option, known) if known else "it takes none"
-            raise ZooError(f"grid {name!r} has no option {option!r}; {hint}")
+    for option in options.keys() - known:
+        hint = did_you_mean(option, known) if known else "it takes none"
+        raise ZooError(f"grid {name!r} has no option {option!r}; {hint}")
     return GRIDS[name](**options)
 
 

@@ -19,24 +19,8 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces.checks import check_radial
 from zoo.interfaces.kernel import FieldKernel, moved, over
-from zoo.interfaces.radial import (
-    directions,
-    invert_cdf,
-    log_shell,
-    log_sphere_area,
-    radius,
-    uniform_open,
-)
+from zoo.interfaces.radial import directions, invert_cdf, log_shell, radius, uniform_open
 from zoo.numerics import LogJet, broadcast, jet, solve_increasing
-
-__all__ = [
-    "IsotropicKernel",
-    "SelfSimilarKernel",
-    "directions",
-    "log_sphere_area",
-    "radius",
-    "uniform_open",
-]
 
 # A sample's noise level lies below this quantile of its law once in ten thousand draws.
 LEAST_QUANTILE = 1e-4
@@ -89,15 +73,10 @@ class IsotropicKernel(FieldKernel):
 
     def _time_of_median(self, r: Tensor) -> Tensor:
         """Return the t with psi_t(r) = 1/2, like r, float64."""
-        span = torch.full_like(r, _LOG_TIME_SPAN)
-        half = torch.full_like(r, 0.5)
+        span, half = torch.full_like(r, _LOG_TIME_SPAN), torch.full_like(r, 0.5)
         with torch.no_grad():
             log_t = solve_increasing(
-                lambda u: 0.5 - self.radial_cdf(r, u.exp()),
-                -span,
-                span,
-                at_low=-half,
-                at_high=half,
+                lambda u: 0.5 - self.radial_cdf(r, u.exp()), -span, span, at_low=-half, at_high=half
             )
         return log_t.exp()
 
@@ -173,9 +152,7 @@ class IsotropicKernel(FieldKernel):
         rate = self.radial_velocity(r, _like_radius(t, r)) / r
         return over(rate, x_t) * (x_t - x_0)
 
-    def _sample(
-        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def _sample(self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None) -> Tensor:
         """Draw x_t = x_0 + psi_t^{-1}(q) u, q uniform in (0, 1), u uniform on the sphere."""
         u = directions(x_0, generator)
         q = uniform_open(len(x_0), generator, x_0.device)
@@ -236,9 +213,8 @@ class SelfSimilarKernel(IsotropicKernel):
 
     def __init__(self, *, dim: int, t_min: float | None = None, t_max: float | None = None) -> None:
         FieldKernel.__init__(self, dim=dim, t_min=1.0, t_max=2.0)  # unit_icdf needs a checked dim
-        half, least = self.unit_icdf(
-            torch.tensor([0.5, LEAST_QUANTILE], dtype=torch.float64)
-        ).tolist()
+        quantiles = torch.tensor([0.5, LEAST_QUANTILE], dtype=torch.float64)
+        half, least = self.unit_icdf(quantiles).tolist()
         self._median_level: float = half / math.sqrt(dim)
         self._least_level: float = least / math.sqrt(dim)
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
@@ -266,35 +242,26 @@ class SelfSimilarKernel(IsotropicKernel):
         return u.mul_(over(self.unit_icdf(q), like))
 
     def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return psi_t(r) = unit_cdf(r / t)."""
         return self.unit_cdf(r / t)
 
     def _radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
-        """Return r = t unit_icdf(q)."""
         return t * self.unit_icdf(q)
 
     def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return log d_r psi = unit_log_density(r / t) - log t."""
         t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
         return self.unit_log_density(r / t) - t.log()
 
     def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return dr/dt = r / t."""
         return r / t
 
     def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
-        """Return log phi_t(r) = unit_log_phi(r / t) - d log t, like r."""
         t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
         return self.unit_log_phi(r / t) - self.dim * t.log()
 
     def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        """Return v = (x_t - x_0) / t, shape (B, *)."""
         return (x_t - x_0) / over(t, x_t)
 
-    def _sample(
-        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw x_t = x_0 + t z, shape (B, *)."""
+    def _sample(self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None) -> Tensor:
         return moved(x_0, over(t, x_0), self.unit_sample(x_0, generator))
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:

@@ -45,9 +45,8 @@ def randn(
 ) -> Tensor:
     """Draw N(0, 1) on the generator's own device, then move: one seed, one result, any device."""
     device = like.device if generator is None else generator.device
-    return torch.randn(shape, generator=generator, device=device, dtype=dtype or like.dtype).to(
-        like.device
-    )
+    x = torch.randn(shape, generator=generator, device=device, dtype=dtype or like.dtype)
+    return x.to(like.device)
 
 
 def moved(x_0: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
@@ -152,9 +151,7 @@ class FieldKernel(ABC):
         """Return what `velocity` does, of checked arguments."""
 
     @abstractmethod
-    def _sample(
-        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def _sample(self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None) -> Tensor:
         """Return what `sample` does, of checked arguments."""
 
     @abstractmethod
@@ -214,7 +211,10 @@ class FieldKernel(ABC):
         Raises:
             ZooError: `other` is not a kernel, or t is not a time of it.
         """
-        _check_other(other, t)
+        if not hasattr(other, "check_time"):
+            raise ZooError(f"other is {describe_value(other)}; expected a FieldKernel")
+        if not isinstance(t, Tensor) or (t.device.type == "cpu" and t.numel()):
+            other.check_time(t)
         return self._match_time(other, torch.as_tensor(t, dtype=torch.float64))
 
     def _match_time(self, other: FieldKernel, t: Tensor) -> Tensor:
@@ -253,10 +253,8 @@ def _check_arguments(
     count = len(x_0)
     if x_t is not None:
         if x_t.shape[1:] != x_0.shape[1:] or (len(x_t) != count and 1 not in (len(x_t), count)):
-            raise ZooError(
-                f"x_t has shape {tuple(x_t.shape)} and x_0 {tuple(x_0.shape)}; "
-                "expected equal shapes"
-            )
+            shapes = f"x_t has shape {tuple(x_t.shape)} and x_0 {tuple(x_0.shape)}"
+            raise ZooError(f"{shapes}; expected equal shapes")
         count = max(count, len(x_t)) if count and len(x_t) else 0
     if not isinstance(t, Tensor):
         kernel.check_time(t)
@@ -267,11 +265,3 @@ def _check_arguments(
     check_number("t", t)
     if t.device.type == "cpu" and (one or count):
         kernel.check_time(float(t.detach()) if one else t.detach())
-
-
-def _check_other(other: FieldKernel, t: Tensor | float) -> None:
-    """Raise ZooError unless `other` is a kernel, of which t is a time or are times."""
-    if not hasattr(other, "check_time"):
-        raise ZooError(f"other is {describe_value(other)}; expected a FieldKernel")
-    if not isinstance(t, Tensor) or (t.device.type == "cpu" and t.numel()):
-        other.check_time(t)

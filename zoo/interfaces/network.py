@@ -23,7 +23,7 @@ class Network(nn.Module, ABC):
             which means "as it is" (non-leaky augmentation, arXiv:2206.00364, appendix F.2).
         sigma_data: standard deviation of the data per coordinate, in data units, where it is
             known: solvers measure noise by it. None where it is not.
-        tile: on the CPU evaluate at least so many samples together (zoo.sampling.batching).
+        tile: on the CPU evaluate at least so many samples together (zoo.sampling.predict).
         compiled: whether `compile` has been called on it as a whole.
     """
 

@@ -58,9 +58,7 @@ class GaussianPathKernel(FieldKernel):
         noise = x_t - over(at.alpha, x_t) * x_0
         return over(at.d_sigma / at.sigma, x_t) * noise + over(at.d_alpha, x_t) * x_0
 
-    def _sample(
-        self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def _sample(self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None) -> Tensor:
         """Draw x_t = alpha x_0 + sigma z, shape (B, *)."""
         at = self._at(t, x_0)
         noise = randn(x_0.shape, x_0, generator)

@@ -87,7 +87,7 @@ class Solver(ABC):
         x = x.to(torch.float64)
         if steps == 0 or t_from == t_to or not len(x):
             return x
-        callback = callback or _nothing
+        callback = callback or (lambda *_: None)
         if abs(t_to - t_from) <= _SAME_TIME * steps * max(abs(t_from), abs(t_to)):
             end = x + (t_to - t_from) * flow.field(x, t_from)
             callback(0, t_to, end)
@@ -194,21 +194,9 @@ class GridSolver(Solver):
         if self._last is None or self._last[0] is not flow.kernel or self._last[1] != ends:
             self._last = (flow.kernel, ends, self.times(flow.kernel, *ends).tolist())
         times = self._last[2]
-        x = cast_state(flow, x, steps)
+        # What a state of few steps loses in the network's digits is far less than the steps' error.
+        x = x.to(flow.state_dtype) if steps <= FEW_STEPS else x
         for i, state in enumerate(self.states(flow, x, times)):
             callback(i, times[i + 1], state)
             x = state
         return x
-
-
-def cast_state(flow: Flow, x: Tensor, steps: int) -> Tensor:
-    """Return x in the dtype of a state that so many steps move: `flow.state_dtype` for few.
-
-    What it loses there is of the order of what the network's output has lost, and far less than the
-    error of the steps. Many small steps are summed in float64.
-    """
-    return x.to(flow.state_dtype) if steps <= FEW_STEPS else x
-
-
-def _nothing(i: int, t: float, x: Tensor) -> None:
-    """Stand in for a callback that was not given."""

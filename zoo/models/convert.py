@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from zoo.config.model import Config
 from zoo.errors import ZooError
 from zoo.folder.card import LICENCE
 from zoo.folder.formats import read_checkpoint, write_checkpoint
 from zoo.folder.weights import network_with
 from zoo.formats.files import LocalFiles
-from zoo.host.build import kernel_of, network_of, prior_of, solver_of
+from zoo.host.build import network_of
+from zoo.interfaces import FieldKernel, Network
+from zoo.models.load import assemble
 
 
 def convert(
@@ -47,15 +45,14 @@ def convert(
         raise ZooError(f"licence = {licence!r}; expected one word of the Hub's, such as cc-by-4.0")
     files = LocalFiles(source)
     checkpoint = read_checkpoint(files, options, format=format)
-    tensors = checkpoint.load()
-    _check(checkpoint.config, tensors, str(source))
+    config, tensors = checkpoint.config, checkpoint.load()
+
+    def network(kernel: FieldKernel) -> Network:
+        def untrained() -> Network:
+            return network_of(config.network, config.data.shape, kernel)
+
+        return network_with(untrained, tensors, str(source))
+
+    assemble(config, network)  # the parts can be built, and the tensors are the network's
     checkpoint = replace(checkpoint, tensors=tensors)
     return write_checkpoint(files, checkpoint, folder, licence=licence)
-
-
-def _check(config: Config, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Raise ZooError unless the parts can be built, and the tensors are the network's state."""
-    kernel = kernel_of(config.kernel, config.data.dim)
-    prior_of(config.prior, kernel)
-    solver_of(config.solver)
-    network_with(lambda: network_of(config.network, config.data.shape, kernel), tensors, where)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -19,7 +21,6 @@ from zoo.host.registry import find
 from zoo.host.requirements import check_requirements
 from zoo.hub import Access
 from zoo.interfaces import FieldKernel, Network
-from zoo.models.assemble import assemble
 from zoo.models.lift import lift
 from zoo.models.locate import folder_of, resolve, weight_paths
 from zoo.models.model import FieldModel
@@ -135,3 +136,30 @@ def _lifted(model: FieldModel, name: str) -> FieldModel:
         return lift(model, kernel)
     except ZooError as error:
         raise ZooError(f"kernel = {name!r}: {error}; leave kernel out") from error
+
+
+def assemble(
+    config: Config,
+    network: Network | Callable[[FieldKernel], Network],
+    *,
+    kernel: FieldKernel | None = None,
+    file: Path | None = None,
+) -> FieldModel:
+    """Return the model that a config describes.
+
+    Args:
+        config: of a model that is not lifted.
+        network: with its weights; or a function that makes it for the kernel, called last.
+        kernel: the config's, where it is built already.
+        file: that holds the config, for errors about its kernel, prior and solver.
+
+    Raises:
+        ZooError: a part has no such component, or refuses its options.
+        PluginError: the plugin of a part is absent or broken.
+    """
+    with error_context(file) if file else nullcontext():
+        kernel = kernel or kernel_of(config.kernel, config.data.dim)
+        prior = prior_of(config.prior, kernel)
+        solver = solver_of(config.solver)
+    network = network if isinstance(network, Network) else network(kernel)
+    return FieldModel(kernel, prior, network, solver, config.data.shape, config=config)

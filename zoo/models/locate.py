@@ -6,13 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from zoo.config.model import Config, Weights
+from zoo.config.model import Config, WeightFile, Weights
 from zoo.errors import ZooError
 from zoo.files import is_folder
-from zoo.folder.read import check_weights, is_own, read_config, refuse_links
+from zoo.folder.read import check_weights, is_own, read_config, refuse_links, verify_file
 from zoo.hub import Access
-from zoo.models.names import UnknownModel, find_model
-from zoo.models.refs import Hub, Local, Name, parse_ref
+from zoo.models.names import Hub, UnknownModel, find_model, parse_ref
 
 
 def folder_of(
@@ -33,13 +32,13 @@ def folder_of(
         from zoo.hub.fetch import pull_repository
 
         return pull_repository(parsed.repo, revision=_revision(parsed, revision), access=access)
-    if isinstance(parsed, Name):
+    if isinstance(parsed, str):
         try:
-            folder = find_model(parsed.name).folder
+            folder = find_model(parsed).folder
         except UnknownModel as unknown:
-            if ":" in parsed.name:
+            if ":" in parsed:
                 raise
-            return pull_named(parsed.name, unknown, revision, access)
+            return _pull_named(parsed, unknown, revision, access)
     else:
         folder = _local(ref, parsed)
     if revision is not None:
@@ -49,15 +48,15 @@ def folder_of(
     return folder
 
 
-def _local(ref: str, parsed: Local) -> Path:
-    if not is_folder(parsed.path):
-        raise ZooError(f"{ref}: there is no folder {parsed.path}")
-    refuse_links(parsed.path)
-    if is_own(parsed.path):
-        return parsed.path
+def _local(ref: str, path: Path) -> Path:
+    if not is_folder(path):
+        raise ZooError(f"{ref}: there is no folder {path}")
+    refuse_links(path)
+    if is_own(path):
+        return path
     from zoo.folder.formats import adopt_folder
 
-    return adopt_folder(parsed.path)
+    return adopt_folder(path)
 
 
 def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple[Path, Config]:
@@ -66,11 +65,6 @@ def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple
     Where config.json names a repository but no files, the network and the kernel that it was
     trained under are those of the model that is there; if `config` has another kernel, it is
     lifted from that one.
-
-    Args:
-        folder: of the model.
-        config: of the folder.
-        access: how to reach the Hub.
 
     Raises:
         ZooError: the model there cannot be had, or is of other data.
@@ -123,18 +117,8 @@ def weight_paths(folder: Path, weights: Weights, access: Access | None = None) -
     return pull_weights(weights, access or Access())
 
 
-def pull_named(name: str, unknown: ZooError, revision: str | None, access: Access) -> Path:
-    """Return the folder of a zoo name that nothing on this disk has.
-
-    Args:
-        name: a short name.
-        unknown: what to tell if the Hub does not have it either.
-        revision: of the repository.
-        access: how to reach the Hub.
-
-    Raises:
-        ZooError: `unknown`, if there is no such repository or the Hub cannot be asked.
-    """
+def _pull_named(name: str, unknown: ZooError, revision: str | None, access: Access) -> Path:
+    """Return the folder of a zoo name on the Hub; raise `unknown` if it is not to be had there."""
     from zoo.hub.client import NotOnHub, Unreachable, namespace
     from zoo.hub.fetch import pull_repository
 
@@ -172,3 +156,24 @@ def pull(
     home, config = resolve(folder, read_config(folder), access)
     weight_paths(home, config.weights, access)
     return folder
+
+
+def verify(ref: str, *, cache_dir: str | Path | None = None) -> dict[Path, WeightFile]:
+    """Return the weight files of a model on this disk, their sha256 computed anew.
+
+    Args:
+        ref: a zoo name, a Hub id whose files are in the cache, or a folder.
+        cache_dir: the Hub cache, None for $HF_HOME's.
+
+    Raises:
+        ZooError: not on this disk.
+        DamagedFile: a file is not what config.json says; it will not be loaded either.
+    """
+    access = Access(cache_dir=cache_dir, local_files_only=True)
+    folder = folder_of(ref, access=access)
+    home, config = resolve(folder, read_config(folder), access)
+    paths = weight_paths(home, config.weights, access)
+    files = dict(zip(paths, config.weights.files.values(), strict=True))
+    for path, expected in files.items():
+        verify_file(path, expected)
+    return files

@@ -14,20 +14,18 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
 from zoo.interfaces.flow import StepNoise
-from zoo.models.accurate import accurate_solver
-from zoo.models.guidance import conditioned
 from zoo.models.likelihood import LogLikelihood, log_likelihood
 from zoo.models.parts import ModelParts
 from zoo.models.trajectory import (
     Batch,
     Trajectory,
+    accurate_solver,
     integrate_to_data,
     join_batches,
     progress_bar,
 )
 from zoo.sampling.arguments import class_numbers, seed_from, step_count
-from zoo.sampling.batching import fixed_batch_size, in_batches
-from zoo.sampling.precision import shown_dtype
+from zoo.sampling.predict import conditioned, fixed_batch_size, in_batches, shown_dtype
 from zoo.sampling.rng import GROUP, starting_points, step_noise, whole_groups
 
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
@@ -112,7 +110,7 @@ class FieldModel(ModelParts):
             seed: whole number; None draws one.
             generator: draws the seed from a torch.Generator instead.
             batch_size: samples at a time, on the CPU rounded up to whole batches of a fixed size
-                (zoo.sampling.batching); None for about 800,000 coordinates. Where a batch does not
+                (zoo.sampling.predict); None for about 800,000 coordinates. Where a batch does not
                 fit into an accelerator's memory, it and those after it are halved.
             labels: class number for all, or (n,) class numbers, -1 for "no class".
             guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
@@ -177,19 +175,23 @@ class FieldModel(ModelParts):
                 def noise(step: int) -> Tensor:
                     return step_noise(self.shape, seed, step, a, b)
 
-                flow, state = self._start(self.flow(own, guidance, noise), x)
-                batch = Batch()
-                if keep:
-                    batch.add(self.kernel.t_max, self._samples_in(state))
+                flow, state = self._start(x, own, guidance, noise)
+                states: list[tuple[float, Tensor]] = []
+
+                def keep_state(t: float, state: Tensor) -> None:
+                    x = self._samples_in(state)
+                    states.append((t, x.to("cpu", torch.float64, copy=True)))
 
                 def after_step(_: int, t: float, state: Tensor) -> None:
                     bar.update(b - a)
                     if keep and t > 0:
-                        batch.add(t, self._samples_in(state))
+                        keep_state(t, state)
 
+                if keep:
+                    keep_state(self.kernel.t_max, state)
                 observed = after_step if progress or keep else None
                 end = integrate_to_data(solver, flow, state, steps, observed)
-                return batch.finish(self._samples_in(end), flow.nfe)
+                return Batch(states, self._samples_in(end).float().cpu(), flow.nfe)
 
             batches = [*in_batches(draw, low, high, *self._batch_sizes(solver, batch_size))]
         rows = slice(before, before + n)
@@ -197,9 +199,11 @@ class FieldModel(ModelParts):
         samples = samples if self.range is None else samples.clamp_(*self.range)
         return join_batches(batches, rows, samples)
 
-    def _start(self, flow: Flow, x: Tensor) -> tuple[Flow, Tensor]:
-        """Return the ODE that a solver integrates for samples, and its state at x_T."""
-        return flow, x
+    def _start(
+        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise
+    ) -> tuple[Flow, Tensor]:
+        """Return the ODE that a solver integrates for samples, and its state at x_T = x."""
+        return self.flow(labels, guidance, noise), x
 
     def _samples_in(self, state: Tensor) -> Tensor:
         """Return x, shape (B, *shape), of a state of that ODE."""
@@ -285,9 +289,7 @@ class FieldModel(ModelParts):
             self.flow(),
             self.prior,
             x_0,
-            solver=accurate_solver(self.dtype, tolerance)
-            if solver is None
-            else self._solver(solver),
+            solver=self._solver(solver),
             steps=step_count(steps, self.steps),
             value_range=self.config.data.range if self.config else (-1.0, 1.0),
             exact=exact,

@@ -6,16 +6,19 @@ plugins. A short name brought twice is an error that names both; "plugin:name" a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from zoo.config.model import Config
+from zoo.config.part import NAME
 from zoo.errors import ZooError, did_you_mean
 from zoo.files import is_folder
 from zoo.folder.read import CONFIG, read_config
 from zoo.host.plugins import PluginRecord
 from zoo.host.requirements import missing_requirements
+from zoo.hub import REPOSITORY
 
 OWN = "fieldzoo"
 
@@ -109,3 +112,52 @@ def find_model(name: str) -> ModelEntry:
         own = f"{found[0].source}:{name}"
         raise ZooError(f"{name!r} is a model at hand and a folder here; say {own} or ./{name}")
     return found[0]
+
+
+_HUB = re.compile(rf"^(?P<repo>{REPOSITORY.pattern})(?:@(?P<revision>[^@\s]+))?\Z")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A repository on the Hugging Face Hub."""
+
+    repo: str
+    revision: str | None = None
+
+
+def _local(ref: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ZooError(f"{ref!r}: there is no such user's folder") from error
+
+
+def parse_ref(ref: str) -> str | Path | Hub:
+    """Return what `ref` means: a zoo name (str), a folder (Path), or a repository (Hub).
+
+    A name is short or "plugin:name", a repository "owner/name[@revision]", a folder "./x", "/x" or
+    "~/x". `hub:` and `path:` in front say it outright.
+
+    Raises:
+        ZooError: malformed, or a Hub id that is also a folder here: the error has both spellings.
+    """
+    if ref.startswith("path:") and len(ref) > len("path:"):
+        return _local(ref, ref.removeprefix("path:"))
+    hub = _HUB.match(ref.removeprefix("hub:"))
+    if ref.startswith("hub:"):
+        if not hub:
+            raise ZooError(f"{ref!r} is not a Hub reference; write hub:owner/name[@revision]")
+        return Hub(hub["repo"], hub["revision"])
+    if ref in (".", "..") or ref.startswith(("./", "../", "/", "~")):
+        return _local(ref, ref)
+    there = is_folder(Path(ref))
+    if hub:
+        if there:
+            raise ZooError(
+                f"{ref!r} is a folder here and may be a Hub id; say path:{ref} or hub:{ref}"
+            )
+        return Hub(hub["repo"], hub["revision"])
+    if NAME.match(ref):
+        return ref
+    write = f"./{ref}" if there else "a name of `zoo list`, a Hub id owner/name, or a folder ./name"
+    raise ZooError(f"{ref!r} is not a model reference; write {write}")

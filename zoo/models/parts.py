@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.config.model import DEFAULT_STEPS, Config, Data
 from zoo.config.part import Part, SolverPart
@@ -79,26 +79,10 @@ class ModelParts(nn.Module):
         """
         return self.write(Path(folder), dtype=dtype)
 
-    def write(
-        self,
-        folder: Path,
-        *,
-        name: str = "",
-        dtype: torch.dtype | None = None,
-        samples: Tensor | None = None,
-        caption: str = "samples",
-    ) -> Path:
-        """Write the model folder; arguments and errors as for `zoo.folder.write.write_folder`."""
-        return write_folder(
-            folder,
-            self.describe(),
-            self._saved_network(),
-            self.card,
-            name=name,
-            dtype=dtype,
-            samples=samples,
-            caption=caption,
-        )
+    def write(self, folder: Path, **options: Any) -> Path:
+        """Write the model folder; options and errors as for `zoo.folder.write.write_folder`."""
+        network = self._saved_network()
+        return write_folder(folder, self.describe(), network, self.card, **options)
 
     def _saved_network(self) -> Network:
         """Return the network whose weights are saved."""

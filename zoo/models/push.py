@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from zoo.hub import Access
 from zoo.hub.publish import check_repository, publish
@@ -39,12 +40,9 @@ def push(
         ZooError: the folder is not sound, the repository is public where a private one is wanted,
             or the Hub refuses.
     """
+    options: dict[str, Any] = {"private": private, "token": token}
+    options |= {"revision": revision, "create_pr": create_pr}
     if isinstance(model, FieldModel):
-        return model.push_to_hub(
-            repo_id, private=private, token=token, revision=revision, create_pr=create_pr
-        )
+        return model.push_to_hub(repo_id, **options)
     check_repository(repo_id, revision, create_pr)
-    folder = folder_of(model, access=Access(token))
-    return publish(
-        folder, repo_id, private=private, token=token, revision=revision, create_pr=create_pr
-    )
+    return publish(folder_of(model, access=Access(token)), repo_id, **options)

@@ -26,16 +26,7 @@ def sample_sharded(
     """Return model.sample(n, labels=labels, **options) in the first process, None in the others.
 
     The result is that of one process, to the last bit on the CPU; processes draw groups of 16.
-
-    Args:
-        model: the same in every process.
-        context: this process among them.
-        n: number of samples.
-        labels: class number for all, or those of all n samples, (n,).
-        options: as for `sample`, with a seed.
-
-    Raises:
-        ZooError: as `sample`.
+    Options, a seed among them, and errors are those of `sample`.
     """
     groups = -(-n // GROUP)
     ranks = (context.rank, context.rank + 1)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from zoo.errors import ZooError
+from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
@@ -44,32 +45,18 @@ class Trajectory:
         return self.x.flatten(2).square().mean(dim=2).sqrt()
 
 
-class Batch:
+class Batch(NamedTuple):
     """Samples that are integrated together.
 
     Attributes:
-        times: of `states`.
-        states: x_t before the end, (B, *shape) each, float64, on the CPU; empty if not kept.
+        states: (t, x_t) before the end, x_t (B, *shape); empty if not kept.
         end: data (B, *shape), float32, on the CPU.
         nfe: evaluations of the network.
     """
 
+    states: list[tuple[float, Tensor]]
     end: Tensor
     nfe: int
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.states: list[Tensor] = []
-
-    def add(self, t: float, x: Tensor) -> None:
-        """Keep a copy of x_t, shape (B, *shape)."""
-        self.times.append(t)
-        self.states.append(x.to("cpu", torch.float64, copy=True))
-
-    def finish(self, x: Tensor, nfe: int) -> Batch:
-        """Return the batch that ends at data x, shape (B, *shape)."""
-        self.end, self.nfe = x.float().cpu(), nfe
-        return self
 
 
 def join_batches(batches: Sequence[Batch], rows: slice, samples: Tensor) -> Trajectory:
@@ -77,23 +64,19 @@ def join_batches(batches: Sequence[Batch], rows: slice, samples: Tensor) -> Traj
 
     Batches may have taken different numbers of steps: the shorter ones stay where they end.
 
-    Args:
-        batches: in order.
-        rows: which of all their samples.
-        samples: of these rows, (n, *shape), the last state.
+    `samples` (n, *shape) are those of these rows, the last state.
     """
     nfe = max(batch.nfe for batch in batches)
-    steps = max(len(batch.times) for batch in batches)
+    steps = max(len(batch.states) for batch in batches)
     if not steps:
         none = torch.empty(0, dtype=torch.float64)
         return Trajectory(none, none.reshape(0, *samples.shape), samples, nfe)
     times = torch.zeros(len(batches), steps + 1, dtype=torch.float64)
-    for time, batch in zip(times, batches, strict=True):
-        time[: len(batch.times)] = torch.tensor(batch.times, dtype=torch.float64)
     states = torch.empty(steps + 1, *samples.shape, dtype=torch.float64)
     for i in range(steps):
-        at = (b.states[i] if i < len(b.states) else b.end.double() for b in batches)
-        states[i] = torch.cat([*at])[rows]
+        at = [b.states[i] if i < len(b.states) else (0.0, b.end.double()) for b in batches]
+        times[:, i] = torch.tensor([t for t, _ in at], dtype=torch.float64)
+        states[i] = torch.cat([x for _, x in at])[rows]
     states[-1] = samples
     return Trajectory(times.amax(dim=0), states, samples, nfe)
 
@@ -106,12 +89,8 @@ def integrate_to_data(
     The last step is the denoiser at t_min, or Euler's where the kernel's field has none
     (EDM, arXiv:2206.00364, algorithm 1).
 
-    Args:
-        solver: any.
-        flow: the ODE.
-        x: its state at t_max, shape (B, *).
-        steps: at least 1.
-        callback: called as callback(i, t, x) after every step, the last one at t = 0.
+    x is the state at t_max, shape (B, *). callback(i, t, x) is called after every step, the last
+    one at t = 0.
 
     Raises:
         ZooError: the state ceased to be finite; names t.
@@ -138,3 +117,16 @@ def integrate_to_data(
 def progress_bar(n: int, steps: int, shown: bool) -> tqdm[Any]:
     """Return a bar of n samples' steps, quiet unless shown on a terminal."""
     return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if shown else True)
+
+
+# Each step is right to this, relative and absolute.
+TOLERANCE = 1e-7
+
+
+def accurate_solver(dtype: torch.dtype, tolerance: float = TOLERANCE) -> Solver:
+    """Return dopri5 at a tolerance, or at the rounding of the dtype of the field if that is more.
+
+    Integrating images there and back has an error of about a hundred times the tolerance.
+    """
+    tolerance = max(tolerance, torch.finfo(dtype).eps)
+    return build_solver("dopri5", rtol=tolerance, atol=tolerance)

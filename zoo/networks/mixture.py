@@ -76,15 +76,6 @@ class Mixture(nn.Module):
         ZooError: a number that is out of range.
     """
 
-    mean: Tensor
-    basis: Tensor
-    centres: Tensor
-    variances: Tensor
-    rest: Tensor
-    log_weights: Tensor
-    log_shares: Tensor
-    errors: Tensor
-
     def __init__(
         self,
         dim: int,
@@ -104,16 +95,15 @@ class Mixture(nn.Module):
         self.labels, groups = labels, labels or groups
         level = level_grid()
         error = level * sigma_data / (level**2 + sigma_data**2).sqrt()
-        self.register_buffer("mean", torch.zeros(groups, dim))
-        self.register_buffer("basis", torch.zeros(dim, groups, basis))
-        self.register_buffer("centres", torch.zeros(groups, components, basis))
-        self.register_buffer("variances", torch.full((groups, basis), sigma_data**2))
-        self.register_buffer("rest", torch.full((groups,), sigma_data**2))
-        even = torch.full((groups, components), -math.log(components))
-        self.register_buffer("log_weights", even)
-        self.register_buffer("log_shares", torch.full((groups,), -math.log(groups)))
+        self.mean = nn.Buffer(torch.zeros(groups, dim))
+        self.basis = nn.Buffer(torch.zeros(dim, groups, basis))
+        self.centres = nn.Buffer(torch.zeros(groups, components, basis))
+        self.variances = nn.Buffer(torch.full((groups, basis), sigma_data**2))
+        self.rest = nn.Buffer(torch.full((groups,), sigma_data**2))
+        self.log_weights = nn.Buffer(torch.full((groups, components), -math.log(components)))
+        self.log_shares = nn.Buffer(torch.full((groups,), -math.log(groups)))
         # Row 0 where the class is not known, row k + 1 for class k.
-        self.register_buffer("errors", error.repeat(labels + 1, 1))
+        self.errors = nn.Buffer(error.repeat(labels + 1, 1))
 
     def forward(
         self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None = None

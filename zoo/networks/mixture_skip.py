@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from zoo.interfaces import FieldKernel, over
 from zoo.networks.mixture import Mixture
+from zoo.networks.mixture_fit import fit
 from zoo.networks.precondition import Preconditioned
 
 # In units of sd: half of the network's part is left at this level.
@@ -57,8 +58,6 @@ class MixtureSkip(Preconditioned):
         Raises:
             ZooError: there are too few data, or no class numbers where the network has labels.
         """
-        from zoo.networks.mixture_fit import fit
-
         fit(self.mixture, x.flatten(1), labels if self.labels else None)
 
     def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -37,11 +37,9 @@ def jet(function: Callable[..., Any], *variables: Tensor) -> LogJet:
 
 
 def log_value(function: Callable[..., Any], *variables: Tensor) -> Tensor:
-    """Return log function(*variables), elementwise; accurate where the value itself underflows.
+    """Return log function(*variables), accurate where the value itself underflows.
 
-    Args:
-        function: positive elementwise formula of the variables, written with torch.
-        variables: tensors of one shape and dtype.
+    Arguments are as for `jet`; the function is positive.
     """
     zero = torch.zeros_like(variables[0])
     seeds = [LogJet(v, Scaled(v, zero), (), zero) for v in variables]

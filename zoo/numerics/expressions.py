@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -25,31 +26,22 @@ MAX_LENGTH = 1000
 MAX_DEPTH = 40
 MAX_NUMBER = 1e12
 
+_UNARY = (
+    *("atan", "cos", "cosh", "erf", "erfc", "exp", "expm1", "log", "log1p"),
+    *("sigmoid", "sin", "sinh", "sqrt", "square", "tanh"),
+)
+# Name in a formula -> (function, number of arguments).
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
-    "atan": (torch.atan, 1),
     "betainc": (betainc, 3),
-    "cos": (torch.cos, 1),
-    "cosh": (torch.cosh, 1),
-    "erf": (torch.erf, 1),
-    "erfc": (torch.erfc, 1),
-    "exp": (torch.exp, 1),
-    "expm1": (torch.expm1, 1),
     "gammainc": (gammainc, 2),
-    "log": (torch.log, 1),
-    "log1p": (torch.log1p, 1),
-    "sigmoid": (torch.sigmoid, 1),
-    "sin": (torch.sin, 1),
-    "sinh": (torch.sinh, 1),
-    "sqrt": (torch.sqrt, 1),
-    "square": (torch.square, 1),
-    "tanh": (torch.tanh, 1),
+    **{name: (getattr(torch, name), 1) for name in _UNARY},
 }
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.Pow: lambda a, b: a**b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
 }
 
 
@@ -141,8 +133,7 @@ class Expression:
 
     def __call__(self, **values: Any) -> Any:
         """Return the formula's value; `values` has one tensor or number per name that occurs."""
-        missing = self.names - values.keys()
-        if missing:
+        if missing := self.names - values.keys():
             raise self._error(f"no value for {', '.join(sorted(missing))}")
         numbers = {k: _number(v) if isinstance(v, (int, float)) else v for k, v in values.items()}
         return self._compiled(numbers)
@@ -176,8 +167,7 @@ def formula(
     """Return `given` as a function of `names`, called with them in that order.
 
     Args:
-        given: text for the expression parser; a number; or a callable, which is called with
-            `names` in order and `parameters` by keyword.
+        given: text; a number; or a callable, which gets `parameters` by keyword too.
         names: the variables, such as ("r", "t").
         argument: the option's name, for errors.
         parameters: more names with values from the user; a formula must use all of them.
@@ -189,29 +179,7 @@ def formula(
     """
     parameters = dict(parameters or {})
     constants = dict(constants or {})
-    check_parameters(parameters, {*names, *constants}, argument=argument)
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
-        given = repr(float(given))
-    if isinstance(given, str):
-        given = Expression(given, {*names, *constants, *parameters}, argument=argument)
-    if isinstance(given, Expression):
-        expression = given
-        unused = sorted(parameters.keys() - expression.names)
-        if unused:
-            raise ZooError(
-                f"unknown option {unused[0]!r}: it does not occur in "
-                f"{argument} = {expression.text!r}"
-            )
-        fixed = {name: _number(value) for name, value in {**constants, **parameters}.items()}
-        return lambda *args: expression(**dict(zip(names, args, strict=True)), **fixed)
-    if not callable(given):
-        raise ZooError(f"{argument} = {given!r}; expected a formula as text or a callable")
-    return partial(given, **parameters)
-
-
-def check_parameters(parameters: Mapping[str, Any], taken: Iterable[str], *, argument: str) -> None:
-    """Raise ZooError unless every parameter is a finite number with a free name."""
-    reserved = {*taken, *FUNCTIONS, "pi"}
+    reserved = {*names, *constants, *FUNCTIONS, "pi"}
     for name, value in parameters.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ZooError(f"{name} = {value!r}; expected a number, a parameter of {argument}")
@@ -219,6 +187,20 @@ def check_parameters(parameters: Mapping[str, Any], taken: Iterable[str], *, arg
             raise ZooError(f"{name} = {value}; expected a finite number")
         if name in reserved:
             raise ZooError(f"{name} is taken: it cannot be the name of a parameter of {argument}")
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        given = repr(float(given))
+    if isinstance(given, str):
+        given = Expression(given, {*names, *constants, *parameters}, argument=argument)
+    if isinstance(given, Expression):
+        expression = given
+        if unused := sorted(parameters.keys() - expression.names):
+            asked = f"{argument} = {expression.text!r}"
+            raise ZooError(f"unknown option {unused[0]!r}: it does not occur in {asked}")
+        fixed = {name: _number(value) for name, value in {**constants, **parameters}.items()}
+        return lambda *args: expression(**dict(zip(names, args, strict=True)), **fixed)
+    if not callable(given):
+        raise ZooError(f"{argument} = {given!r}; expected a formula as text or a callable")
+    return partial(given, **parameters)
 
 
 def occurring(

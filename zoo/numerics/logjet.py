@@ -22,10 +22,26 @@ from torch import Tensor
 from zoo.numerics.scaled import POWER_RANGE, Scaled
 
 Slopes = tuple[Tensor | None, ...]
+Operator = Callable[["LogJet", Any], "LogJet"]
 
 
 class UnsupportedError(Exception):
     """A formula uses a function that has no rule."""
+
+
+# Name of a torch function -> its rule; filled by `zoo.numerics.rules`.
+RULES: dict[str, Callable[..., LogJet]] = {}
+
+
+def _rule(name: str) -> Callable[..., LogJet]:
+    if name not in RULES:
+        raise UnsupportedError(name)
+    return RULES[name]
+
+
+def _operators(name: str) -> tuple[Operator, Operator]:
+    """Return a binary operator of a LogJet and its reflection, by the rule called `name`."""
+    return lambda a, b: _rule(name)(a, b), lambda a, b: _rule(name)(b, a)
 
 
 class LogJet:
@@ -82,45 +98,11 @@ class LogJet:
     def __neg__(self) -> LogJet:
         return neg(self)
 
-    def __add__(self, other: Any) -> LogJet:
-        return add(self, other)
-
-    def __radd__(self, other: Any) -> LogJet:
-        return add(other, self)
-
-    def __sub__(self, other: Any) -> LogJet:
-        return sub(self, other)
-
-    def __rsub__(self, other: Any) -> LogJet:
-        return sub(other, self)
-
-    def __mul__(self, other: Any) -> LogJet:
-        return mul(self, other)
-
-    def __rmul__(self, other: Any) -> LogJet:
-        return mul(other, self)
-
-    def __truediv__(self, other: Any) -> LogJet:
-        return div(self, other)
-
-    def __rtruediv__(self, other: Any) -> LogJet:
-        return div(other, self)
-
-    def __pow__(self, other: Any) -> LogJet:
-        return power(self, other)
-
-    def __rpow__(self, other: Any) -> LogJet:
-        return power(other, self)
-
-
-# Name of a torch function -> its rule; filled by `zoo.numerics.rules`.
-RULES: dict[str, Callable[..., LogJet]] = {}
-
-
-def _rule(name: str) -> Callable[..., LogJet]:
-    if name not in RULES:
-        raise UnsupportedError(name)
-    return RULES[name]
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("sub")
+    __mul__, __rmul__ = _operators("mul")
+    __truediv__, __rtruediv__ = _operators("div")
+    __pow__, __rpow__ = _operators("pow")
 
 
 def lift(x: Any, like: LogJet) -> LogJet:

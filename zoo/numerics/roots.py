@@ -22,8 +22,8 @@ def solve_increasing(
     low: Tensor,
     high: Tensor,
     *,
-    at_low: Tensor,
-    at_high: Tensor,
+    at_low: Tensor | None = None,
+    at_high: Tensor | None = None,
     tolerance: float = 4e-16,
 ) -> Tensor:
     """Return the roots of an increasing function, elementwise, each within [low, high].
@@ -36,13 +36,13 @@ def solve_increasing(
         function: elementwise, same shape in and out; NaN counts as "above the root".
         low: lower ends of the brackets.
         high: upper ends.
-        at_low: function at `low`, <= 0; a bound or a limit is enough.
-        at_high: function at `high`, >= 0.
+        at_low: function at `low`, <= 0; a bound or a limit is enough. By default -1.
+        at_high: function at `high`, >= 0. By default 1.
         tolerance: width of the last bracket, relative to the root, or absolute below 1.
     """
     # a is the newest point, b the other end of the bracket, c the point before.
-    a, f_a = high, _squash(at_high)
-    b, f_b = low, _squash(at_low)
+    a, f_a = high, _squash(torch.ones_like(high) if at_high is None else at_high)
+    b, f_b = low, _squash(-torch.ones_like(low) if at_low is None else at_low)
     c, f_c = a, f_a
     fraction = torch.full_like(a, 0.5)
     for _ in range(MAX_STEPS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -120,40 +121,32 @@ def _betainc(a: Any, b: Any, x: LogJet) -> LogJet:
     return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(log))
 
 
-RULES |= {
-    "add": logjet.add,
-    "arctan": _atan,
-    "atan": _atan,
-    "betainc": _betainc,
-    "cos": _cos,
-    "cosh": _cosh,
-    "div": logjet.div,
-    "divide": logjet.div,
-    "erf": _erf,
-    "erfc": _erfc,
-    "exp": _exp,
-    "expm1": _expm1,
-    "gammainc": _gammainc,
-    "log": logjet.log,
-    "log1p": _log1p,
-    "mul": logjet.mul,
-    "multiply": logjet.mul,
-    "neg": logjet.neg,
-    "pow": logjet.power,
-    "reciprocal": logjet.reciprocal,
-    "sigmoid": _sigmoid,
-    "sin": _sin,
-    "sinh": _sinh,
-    "special_erf": _erf,
-    "special_erfc": _erfc,
-    "special_expit": _sigmoid,
-    "special_expm1": _expm1,
-    "special_gammainc": _gammainc,
-    "special_log1p": _log1p,
-    "sqrt": _sqrt,
-    "square": logjet.square,
-    "sub": logjet.sub,
-    "subtract": logjet.sub,
-    "tanh": _tanh,
-    "true_divide": logjet.div,
+# Rule -> the names of its torch functions.
+_NAMES: dict[Callable[..., LogJet], tuple[str, ...]] = {
+    logjet.add: ("add",),
+    _atan: ("arctan", "atan"),
+    _betainc: ("betainc",),
+    _cos: ("cos",),
+    _cosh: ("cosh",),
+    logjet.div: ("div", "divide", "true_divide"),
+    _erf: ("erf", "special_erf"),
+    _erfc: ("erfc", "special_erfc"),
+    _exp: ("exp",),
+    _expm1: ("expm1", "special_expm1"),
+    _gammainc: ("gammainc", "special_gammainc"),
+    logjet.log: ("log",),
+    _log1p: ("log1p", "special_log1p"),
+    logjet.mul: ("mul", "multiply"),
+    logjet.neg: ("neg",),
+    logjet.power: ("pow",),
+    logjet.reciprocal: ("reciprocal",),
+    _sigmoid: ("sigmoid", "special_expit"),
+    _sin: ("sin",),
+    _sinh: ("sinh",),
+    _sqrt: ("sqrt",),
+    logjet.square: ("square",),
+    logjet.sub: ("sub", "subtract"),
+    _tanh: ("tanh",),
 }
+for _each, _names in _NAMES.items():
+    RULES |= dict.fromkeys(_names, _each)

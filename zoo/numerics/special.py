@@ -51,32 +51,24 @@ def on_cpu(function: Callable[[np.ndarray], np.ndarray], x: Tensor) -> Tensor:
     return torch.as_tensor(np.asarray(function(numbers))).to(x)
 
 
-class _GammaInc(torch.autograd.Function):
+class _Incomplete(torch.autograd.Function):
+    """A CDF by scipy; its derivative in x is the density, given by its log."""
+
     @staticmethod
-    def forward(ctx: Any, a: float, x: Tensor) -> Tensor:
-        ctx.a = a
+    def forward(
+        ctx: Any,
+        cdf: Callable[[np.ndarray], np.ndarray],
+        log_density: Callable[[Tensor], Tensor],
+        x: Tensor,
+    ) -> Tensor:
+        ctx.log_density = log_density
         ctx.save_for_backward(x)
-        return on_cpu(lambda v: scipy.special.gammainc(a, v), x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        (x,) = ctx.saved_tensors
-        return None, grads[0] * ((ctx.a - 1) * x.log() - x - math.lgamma(ctx.a)).exp()
-
-
-class _BetaInc(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: float, b: float, x: Tensor) -> Tensor:
-        ctx.a = a
-        ctx.b = b
-        ctx.save_for_backward(x)
-        return on_cpu(lambda v: scipy.special.betainc(a, b, v), x)
+        return on_cpu(cdf, x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor]:
         (x,) = ctx.saved_tensors
-        power = (ctx.a - 1) * x.log() + (ctx.b - 1) * torch.log1p(-x)
-        return None, None, grads[0] * (power - log_beta(ctx.a, ctx.b)).exp()
+        return None, None, grads[0] * ctx.log_density(x).exp()
 
 
 def _parameter(name: str, value: float | Tensor) -> float:
@@ -93,7 +85,10 @@ def gammainc(a: float | Tensor, x: Tensor) -> Tensor:
     if torch.overrides.has_torch_function_unary(x):
         result: Tensor = torch.overrides.handle_torch_function(gammainc, (x,), a, x)
         return result
-    value: Tensor = _GammaInc.apply(_parameter("a", a), x)
+    p = _parameter("a", a)
+    value: Tensor = _Incomplete.apply(
+        lambda v: scipy.special.gammainc(p, v), lambda v: (p - 1) * v.log() - v - math.lgamma(p), x
+    )
     return value
 
 
@@ -106,5 +101,10 @@ def betainc(a: float | Tensor, b: float | Tensor, x: Tensor) -> Tensor:
     if torch.overrides.has_torch_function_unary(x):
         result: Tensor = torch.overrides.handle_torch_function(betainc, (x,), a, b, x)
         return result
-    value: Tensor = _BetaInc.apply(_parameter("a", a), _parameter("b", b), x)
+    p, q = _parameter("a", a), _parameter("b", b)
+    value: Tensor = _Incomplete.apply(
+        lambda v: scipy.special.betainc(p, q, v),
+        lambda v: (p - 1) * v.log() + (q - 1) * torch.log1p(-v) - log_beta(p, q),
+        x,
+    )
     return value

@@ -10,14 +10,19 @@ Functions return matplotlib.figure.Figure and touch no global state; `write_png`
 What is drawn can be had as numbers: `trace`, `density`, `radial_laws`, `FieldModel.trajectory`.
 """
 
-from zoo.plotting.film import denoise_along
-from zoo.plotting.line_picture import draw_field_lines
-from zoo.plotting.lines import FieldLines, density, trace
-from zoo.plotting.pages import comparison, field_lines, kernel_page, radial_densities, trajectories
-from zoo.plotting.plane import draw_trajectories
-from zoo.plotting.png import check_png, write_png
-from zoo.plotting.points import line_points, plane_points
+from zoo.plotting.film import denoise_along, draw_trajectories
+from zoo.plotting.lines import FieldLines, density, draw_field_lines, trace
+from zoo.plotting.pages import (
+    comparison,
+    field_lines,
+    kernel_page,
+    line_points,
+    plane_points,
+    radial_densities,
+    trajectories,
+)
 from zoo.plotting.radial import RadialLaw, draw_radial_densities, radial_law, radial_laws
+from zoo.plotting.style import check_png, write_png
 
 __all__ = [
     "FieldLines",

@@ -1,21 +1,27 @@
-"""Trajectories of images: strips of x_t and E[x_0 | x_t] along the steps, and the size of x_t."""
+"""Drawing trajectories: strips of images over the size of x_t, and curves in the plane."""
 
 from __future__ import annotations
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from zoo.folder.picture import grid
 from zoo.interfaces import FieldKernel
 from zoo.models.model import FieldModel
 from zoo.models.trajectory import Trajectory
-from zoo.plotting.style import INK, PALETTE, QUIET, tidy
+from zoo.plotting.style import FAINT, INK, PALETTE, QUIET, TIMES, tidy
 
 # States shown of each sample; the sample itself follows.
 COLUMNS = 9
 # Images as wide as this are made smaller in the strips, and blurred for it; others stay pixels.
 _LARGE = 64
+# The picture of the plane shows this many times the width of where the trajectories end.
+WINDOW = 1.9
+# Its colours span this factor, down from the latest time in the picture.
+_DECADES = 100.0
 
 
 def chosen(count: int, columns: int = COLUMNS) -> Tensor:
@@ -51,11 +57,6 @@ def denoise_along(model: FieldModel, drawn: Trajectory) -> Tensor:
     return torch.stack([flow.denoise(x, t) for x, t in pairs]).cpu()
 
 
-def sample_colour(i: int) -> str:
-    """Return the colour of sample i: of its rows' labels, and of its line below."""
-    return PALETTE[i % len(PALETTE)]
-
-
 def draw_film(axes: Axes, drawn: Trajectory, denoised: Tensor | None, title: str) -> None:
     """Draw the strips of a trajectory of images; arguments as for `film`."""
     tiles = film(drawn, denoised)
@@ -75,7 +76,7 @@ def draw_film(axes: Axes, drawn: Trajectory, denoised: Tensor | None, title: str
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for row, label in enumerate(axes.get_yticklabels()):
-        label.set_color(sample_colour(row // len(kinds)))
+        label.set_color(PALETTE[row // len(kinds) % len(PALETTE)])
 
 
 def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
@@ -86,10 +87,48 @@ def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
     typical = ((alpha * data).square() + sigma.square()).sqrt()
     axes.plot(t, typical, color=QUIET, lw=1.2, ls=":", label="typical of the kernel")
     for i, one in enumerate(drawn.rms[:-1].T):
-        axes.plot(t, one, color=sample_colour(i), lw=1.2)
+        axes.plot(t, one, color=PALETTE[i % len(PALETTE)], lw=1.2)
     axes.legend(loc="upper right", frameon=False, fontsize=8)
     axes.set_xscale("log")
     axes.set_yscale("log")
     if len(t) > 1:
         axes.set_xlim(float(t.max()), float(t.min()))
     tidy(axes, "", "time $t$", r"$|x_t| / \sqrt{d}$ (data units)")
+
+
+def draw_trajectories(
+    axes: Axes, drawn: Trajectory, title: str, data: Tensor | None = None
+) -> None:
+    """Draw a trajectory of a model with shape (2,), coloured by t; the dots are its samples.
+
+    The figure gets a bar of the times. Points of the data set, (N, 2), are drawn faintly behind.
+    """
+    ends = drawn.samples.double()
+    paths, t = drawn.x.transpose(0, 1), drawn.t[:-1]
+    segments = torch.stack([paths[:, :-1], paths[:, 1:]], dim=2)
+    shown = ends if data is None else data
+    middle = (shown.amax(dim=0) + shown.amin(dim=0)) / 2
+    half = WINDOW * float((shown - middle).abs().max() or 1.0)
+    if data is not None:
+        axes.plot(data[:, 0], data[:, 1], ".", color=FAINT, ms=3.2, mew=0, zorder=0)
+    inside = ((drawn.x[:-1] - middle).abs() <= half).all(dim=2).any(dim=1)
+    latest = float(t[inside].max()) if bool(inside.any()) else float(t.max())
+    lines = LineCollection(
+        list(segments.flatten(0, 1).numpy()),
+        array=t.expand(len(paths), -1).flatten().numpy(),
+        cmap=TIMES,
+        norm=LogNorm(latest / _DECADES, latest, clip=True),
+        lw=1.0,
+    )
+    axes.add_collection(lines)
+    axes.plot(ends[:, 0], ends[:, 1], "o", color=INK, ms=3, mew=0, zorder=3)
+    axes.set_xlim(float(middle[0]) - half, float(middle[0]) + half)
+    axes.set_ylim(float(middle[1]) - half, float(middle[1]) + half)
+    axes.set_aspect("equal")
+    tidy(axes, title, "$x_1$ (data units)", "$x_2$ (data units)")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(lines, ax=axes, pad=0.02, aspect=30, extend="both")
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label("time $t$", fontsize=9)
+    bar.outline.set_visible(False)

@@ -14,19 +14,25 @@ import math
 from dataclasses import dataclass
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from torch import Tensor
+from tqdm import tqdm
 
 from zoo.errors import ZooError
 from zoo.host.build import solver
 from zoo.interfaces import FieldKernel, over
 from zoo.models.exact import exact
 from zoo.models.exact.network import SourceSum
-from zoo.plotting.progress import bar
+from zoo.plotting.style import INK, MIST, PALETTE, tidy
 
 # The picture ends where noise is this many times as wide as the data, or at t_max.
 REACH = 2.0
 STEPS = 96
 _NODES, _FAR = 4001, 16.0
+# It shows this many times the width of the data.
+WINDOW = 2.5
+_PIXELS = 220
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,9 @@ def trace(
     """Return the field lines of the points `data`, (N, 1), under a kernel of dim 1.
 
     They start at t_min and go, by Runge and Kutta's method in log t, to the time where noise is
-    REACH times as wide as the data.
-
-    Args:
-        kernel: the field kernel, of dim 1.
-        data: the points, float64.
-        per_point: lines from each, all of equal flux; an even number leaves out the one that
-            starts at the point itself, where the density of some kernels vanishes.
-        steps: of the solver.
-        progress: show a progress bar, where there is a terminal.
+    REACH times as wide as the data. `per_point` lines of equal flux leave each point. An even
+    number leaves out the one that starts at the point itself, where the density of some kernels
+    vanishes. `steps` are the solver's.
 
     Raises:
         ZooError: kernel or data are not of dimension 1; per_point or steps below 1.
@@ -79,12 +79,14 @@ def trace(
     model = exact(kernel, data, solver=solver("rk4", grid="log-time"))
     start = torch.cat([_quantiles(kernel, point, per_point) for point in data])
     times, states = [kernel.t_min], [start]
-    with bar(steps, "field lines", progress) as shown:
+    with tqdm(
+        total=steps, desc="field lines", leave=False, disable=None if progress else True
+    ) as bar:
 
         def after(_i: int, t: float, x: Tensor) -> None:
             times.append(t)
             states.append(x)
-            shown.update()
+            bar.update()
 
         with torch.no_grad():
             end = last_time(kernel, data)
@@ -135,3 +137,65 @@ def _quantiles(kernel: FieldKernel, point: Tensor, count: int) -> Tensor:
     right = torch.searchsorted(total, q).clamp(1, _NODES - 1)
     fraction = (q - total[right - 1]) / (total[right] - total[right - 1])
     return torch.lerp(x[right - 1], x[right], over(fraction, x[right]))
+
+
+def draw_field_lines(
+    axes: Axes, kernel: FieldKernel, data: Tensor, *, title: str, progress: bool = False
+) -> FieldLines:
+    """Draw the field lines of the points `data`, (N, 1), over p_t(x); return what was drawn.
+
+    The shade is p_t(x) over its largest value at that t, square-rooted so that tails show.
+    Arguments and errors as for `trace`.
+    """
+    lines = trace(kernel, data, progress=progress)
+    half = WINDOW * float(data.abs().max() or 1.0)
+    _shade(axes, kernel, data, half)
+    for i, point in enumerate(data[:, 0].tolist()):
+        own = lines.x[:, lines.source == i].T
+        colour = PALETTE[i % len(PALETTE)]
+        axes.add_collection(
+            LineCollection(list(_from_zero(lines.t, own, point).numpy()), colors=colour, lw=0.9)
+        )
+        _arrows(axes, lines.t, own, half, colour)
+    axes.plot(torch.zeros(len(data)), data[:, 0], "o", color=INK, ms=5, clip_on=False, zorder=5)
+    axes.set_xlim(0, float(lines.t[-1]))
+    axes.set_ylim(-half, half)
+    tidy(axes, title, "time $t$", "$x$ (data units)")
+    return lines
+
+
+def _from_zero(t: Tensor, x: Tensor, point: float) -> Tensor:
+    """Return the lines x, (L, S), as curves (L, S + 1, 2) that start at their point at t = 0."""
+    times = torch.cat([t.new_zeros(1), t]).expand(len(x), -1)
+    places = torch.cat([x.new_full((len(x), 1), point), x], dim=1)
+    return torch.stack([times, places], dim=2)
+
+
+def _arrows(axes: Axes, t: Tensor, x: Tensor, half: float, colour: str) -> None:
+    """Put an arrow head on each line x, (L, S), at a third of the picture's times."""
+    at = int(torch.searchsorted(t, t[-1] / 3))
+    for line in x[x[:, at].abs() < 0.95 * half]:
+        axes.annotate(
+            "",
+            xy=(float(t[at]), float(line[at])),
+            xytext=(float(t[at - 1]), float(line[at - 1])),
+            arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 0, "mutation_scale": 8},
+        )
+
+
+def _shade(axes: Axes, kernel: FieldKernel, data: Tensor, half: float) -> None:
+    end = last_time(kernel, data)
+    edges = torch.linspace(0, end, _PIXELS + 1, dtype=torch.float64)
+    t = ((edges[1:] + edges[:-1]) / 2).clamp(min=kernel.t_min)
+    x = torch.linspace(-half, half, _PIXELS, dtype=torch.float64)
+    p = density(kernel, data, t, x)
+    axes.imshow(
+        (p / p.amax(dim=1, keepdim=True)).sqrt().T.numpy(),
+        cmap=MIST,
+        vmin=0,
+        vmax=1,
+        origin="lower",
+        extent=(0, end, -half, half),
+        aspect="auto",
+        interpolation="bilinear",
+    )

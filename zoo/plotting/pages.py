@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.errors import ZooError
+from zoo.data import load
+from zoo.data.toy import TOYS
+from zoo.errors import ZooError, did_you_mean
 from zoo.folder.picture import drawable
 from zoo.interfaces import FieldKernel
 from zoo.models.exact import exact
 from zoo.models.model import FieldModel
-from zoo.plotting.film import denoise_along, draw_film, draw_size
-from zoo.plotting.line_picture import draw_field_lines
-from zoo.plotting.plane import draw_trajectories
-from zoo.plotting.points import line_points
+from zoo.plotting.film import denoise_along, draw_film, draw_size, draw_trajectories
+from zoo.plotting.lines import draw_field_lines
 from zoo.plotting.radial import draw_radial_densities
 from zoo.plotting.style import PALETTE, new_figure
 
@@ -24,6 +26,28 @@ Build = Callable[[int], FieldKernel]
 
 _KERNEL_STEPS = 64
 MOST_KERNELS, MOST_IMAGES, MOST_POINTS = len(PALETTE), 16, 2000
+_THREE = "three-points"
+# Of a toy law: enough to see it, few enough for an exact field that is quick.
+_COUNT = 200
+
+
+def line_points() -> Tensor:
+    """Return the sources of the (t, x) pictures: three points of the line, (3, 1), float64."""
+    return torch.tensor([[-1.0], [0.4], [1.0]], dtype=torch.float64)
+
+
+def plane_points(name: str) -> Tensor:
+    """Return points of the plane, (N, 2), float64: a triangle, or 200 of a toy law.
+
+    Raises:
+        ZooError: no data set of that name.
+    """
+    if name == _THREE:
+        angle = math.pi * (0.5 + torch.arange(3, dtype=torch.float64) * 2 / 3)
+        return torch.stack([angle.cos(), angle.sin()], dim=1)
+    if name not in TOYS:
+        raise ZooError(f"no data set {name!r} to plot; {did_you_mean(name, (_THREE, *TOYS))}")
+    return load(f"toy:{name}").images[:_COUNT].double()
 
 
 def field_lines(
@@ -31,11 +55,7 @@ def field_lines(
 ) -> Figure:
     """Return the picture of a kernel's field lines in the half-plane (t, x), over p_t(x).
 
-    Args:
-        kernel: of dim 1.
-        data: the points that lines come from, (N, 1); by default three.
-        name: for the title.
-        progress: show a progress bar, where there is a terminal.
+    Lines come from the points `data`, (N, 1), by default three; `name` is for the title.
 
     Raises:
         ZooError: kernel or data are not of dimension 1.
@@ -78,8 +98,8 @@ def kernel_page(
             with.
         data: points of the plane, (N, 2).
         dim: of the radial densities.
-        n: number of trajectories.
-        seed: trajectory i depends on (seed, i) alone.
+        n: number of trajectories; trajectory i depends on (seed, i) alone.
+        seed: of the trajectories.
         steps: of the trajectories' solver, Heun's.
         progress: show progress bars, where there is a terminal.
 
@@ -104,10 +124,7 @@ def kernel_page(
 def comparison(builds: Mapping[str, Build], *, dim: int = 784, progress: bool = False) -> Figure:
     """Return the picture of several kernels: radial densities at equal median radius, field lines.
 
-    Args:
-        builds: kernels by name, as functions of dim; at most eight.
-        dim: of the radial densities.
-        progress: show progress bars, where there is a terminal.
+    `builds` are at most eight kernels by name as functions of dim, `dim` that of the densities.
 
     Raises:
         ZooError: no or too many kernels, or one that cannot be built at dim 1 or `dim`.
@@ -142,13 +159,8 @@ def trajectories(
     Images are shown as strips, x_t above E[x_0 | x_t], over the size of x_t; points of the plane
     as curves coloured by t.
 
-    Args:
-        model: trained or exact, of images with 1 or 3 channels or of points of the plane.
-        n: number of samples; by default 4 images or 64 points.
-        steps: solver steps; None for the model's default.
-        seed: sample i depends on (seed, i) alone, and is that of `FieldModel.sample`.
-        name: for the title.
-        progress: show a progress bar, where there is a terminal.
+    By default 4 images or 64 points, with the model's own steps; sample i depends on (seed, i)
+    alone, and is that of `FieldModel.sample`. `name` is for the title.
 
     Raises:
         ZooError: data of another shape, too many samples for one picture, n or steps below 1.

@@ -70,11 +70,7 @@ def radial_laws(kernels: Mapping[str, FieldKernel]) -> dict[str, RadialLaw]:
 
 
 def radial_law(kernel: FieldKernel, t: float) -> RadialLaw:
-    """Return the law of the radius at t.
-
-    Raises:
-        ZooError: t is not a time of the kernel.
-    """
+    """Return the law of the radius at t; raise ZooError where t is not a time of the kernel."""
     kernel.check_time(t)
     with torch.no_grad():
         return _computed(kernel, t) if isinstance(kernel, IsotropicKernel) else _drawn(kernel, t)
@@ -109,17 +105,6 @@ def _drawn(kernel: FieldKernel, t: float) -> RadialLaw:
     return RadialLaw(t, median, at.exp(), bells / (width * math.sqrt(2 * math.pi)), drawn=True)
 
 
-def _reach(law: RadialLaw) -> float:
-    """Return the factor from the median within which the density is above the floor."""
-    far = law.radius[law.density > FLOOR].log().abs()
-    return min(WINDOW, 1.1 * float(far.max().exp()))
-
-
-def _labelled(r: float) -> bool:
-    """Return whether a radius between powers of ten gets a label: 2 and 5 of each decade."""
-    return f"{r:.0e}"[0] in "25"
-
-
 def draw_radial_densities(axes: Axes, kernels: Mapping[str, FieldKernel]) -> dict[str, RadialLaw]:
     """Draw the radial densities of kernels by name, all of one dim; return what was drawn.
 
@@ -136,18 +121,18 @@ def draw_radial_densities(axes: Axes, kernels: Mapping[str, FieldKernel]) -> dic
     axes.axvline(1, color=QUIET, lw=0.8, ls=":", zorder=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    reach = max(2.0, *(_reach(law) for law in laws.values()))
+    # Densities above the floor lie within this factor of the median.
+    far = (law.radius[law.density > FLOOR].log().abs().max().exp() for law in laws.values())
+    reach = max(2.0, *(min(WINDOW, 1.1 * float(factor)) for factor in far))
     axes.set_xlim(1 / reach, reach)
     axes.xaxis.set_major_formatter(lambda r, _: f"{r:g}")
-    axes.xaxis.set_minor_formatter(lambda r, _: f"{r:g}" if reach < 30 and _labelled(r) else "")
+    # Between powers of ten, 2 and 5 of each decade get a label.
+    minor = "25" if reach < 30 else ""
+    axes.xaxis.set_minor_formatter(lambda r, _: f"{r:g}" if f"{r:.0e}"[0] in minor else "")
     # Room for the legend above the curves.
     room = 10 ** (0.3 * len(laws) + 0.2)
     axes.set_ylim(FLOOR, room * max(float(law.density.max()) for law in laws.values()))
     axes.legend(loc="upper right", frameon=False, fontsize=8, handlelength=1.5)
-    tidy(
-        axes,
-        f"how far noise carries a point, $d$ = {dim:,}",
-        "radius $r$ / median of $r$",
-        r"density of $\ln r$",
-    )
+    title = f"how far noise carries a point, $d$ = {dim:,}"
+    tidy(axes, title, "radius $r$ / median of $r$", r"density of $\ln r$")
     return laws

@@ -57,43 +57,16 @@ class DistributedContext:
             dist.all_reduce(value)
         return value
 
-    def all_gather(self, value: Tensor) -> list[Tensor]:
-        """Return the tensors of all processes, of one shape, in the order of their ranks."""
-        if self.size == 1:
-            return [value]
-        values = [torch.empty_like(value) for _ in range(self.size)]
-        dist.all_gather(values, value)
-        return values
-
-    def broadcast(self, value: Tensor) -> Tensor:
-        """Return the main process's tensor in every process; in place."""
-        if self.size > 1:
-            dist.broadcast(value.detach(), src=0)
-        return value
-
     def gather_rows(self, rows: Tensor) -> Tensor | None:
         """Return the rows of all processes in the order of their ranks; None outside the main one.
 
-        The rows are on the CPU, before and after. Each process may have another number of them.
+        The rows are on the CPU. Each process may have another number of them.
         """
         if self.size == 1:
             return rows
-        counts = [int(n) for n in self.all_gather(torch.tensor(len(rows), device=self.device))]
-        padded = rows.new_zeros((max(counts), *rows.shape[1:]), device=self.device)
-        padded[: len(rows)] = rows
-        parts = [torch.empty_like(padded) for _ in counts] if self.is_main else None
-        dist.gather(padded, parts)
-        if parts is None:
-            return None
-        return torch.cat([part[:count].cpu() for part, count in zip(parts, counts, strict=True)])
-
-    def gather_object(self, value: T) -> list[T] | None:
-        """Return each process's object in the order of their ranks; None outside the main one."""
-        if self.size == 1:
-            return [value]
-        values: list[Any] | None = [None] * self.size if self.is_main else None
-        dist.gather_object(value, values)
-        return values
+        parts: list[Any] | None = [None] * self.size if self.is_main else None
+        dist.gather_object(rows, parts)
+        return None if parts is None else torch.cat(parts)
 
     @contextmanager
     def errors_from_main(self) -> Iterator[None]:
@@ -120,7 +93,7 @@ class DistributedContext:
             made = make() if self.is_main else None
             done += 1
         finally:
-            self.broadcast(done)
+            dist.broadcast(done, src=0)
         if made is not None:
             return made
         if not bool(done):

@@ -35,6 +35,11 @@ def seed_for(seed: int, *path: int) -> int:
     return int(sequence.generate_state(1, np.uint64)[0]) >> 1
 
 
+def step_seed(seed: int, step: int, stream: int = 0) -> int:
+    """Return the seed of a step of a training; step -1 is before the first."""
+    return seed_for(seed, step + 1, stream)
+
+
 def whole_groups(first: int, n: int) -> tuple[int, int]:
     """Return the ends a..b-1 of the groups that samples first..first+n-1 are in."""
     return first // GROUP * GROUP, -(-(first + n) // GROUP) * GROUP

@@ -8,28 +8,33 @@ The network learns E[target | x_t]. One sample's x_0 (or velocity) has that mean
 a reference batch of n images, weighted by the posterior p(x_0 | x_t), has nearly the same mean and
 less variance; with the whole data set as reference it is the exact field (zoo.exact).
 Source: stable target field, arXiv:2302.00670, eq. 7.
+
+The levels are EDM's, ln sigma ~ N(-1.2, 1.2^2) (arXiv:2206.00364, table 1), carried to every kernel
+by radius matching. A kernel whose sample level is a function of t gets the t of that level. Where
+the level is random given t (gravity) and the dimension is high, the level is drawn first and t
+follows from the draw z, x_t = x_0 + t z: t = level sqrt(d) / |z|. This is the distribution of
+log-uniform t, reweighted by a function of the level. x_t determines the level to a relative
+1 / sqrt(2 d), so the regression keeps its minimiser, and every kernel trains on the same levels.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from zoo.config.recipe import Recipe
-from zoo.data import Images
 from zoo.data.augment import flip, geometric
-from zoo.interfaces import FieldKernel, Network
+from zoo.interfaces import FieldKernel, SelfSimilarKernel, over
 from zoo.interfaces.network import Predicts
 from zoo.models.exact.network import ExactDenoiser, ExactField
-from zoo.sampling.rng import seed_for
-from zoo.training.noise import NoiseDistribution
+from zoo.sampling.rng import step_seed
+from zoo.training.plan import Plan
 
-
-def step_seed(seed: int, step: int, stream: int = 0) -> int:
-    """Return a seed of its own for each (seed, step, stream); step -1 is before the first."""
-    return seed_for(seed, step + 1, stream)
+# Below this dimension x_t does not determine its own noise level well enough.
+_LEVEL_IS_VISIBLE = 48
 
 
 @dataclass(frozen=True)
@@ -63,31 +68,60 @@ class Batch:
         return [Batch(*row) for row in zip(*cut, strict=True)]
 
 
+class NoiseDistribution(Protocol):
+    """The distribution of (x_t, t) given x_0; a kernel may bring its own as `noise_law`."""
+
+    def draw(
+        self, kernel: FieldKernel, x_0: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return (x_t, t), shapes (B, *) and (B,)."""
+
+
+@dataclass(frozen=True)
+class LogNormalLevels:
+    """ln level ~ N(mean, std^2), in data units."""
+
+    mean: float = -1.2
+    std: float = 1.2
+
+    def draw(
+        self, kernel: FieldKernel, x_0: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return (x_t, t), shapes (B, *) and (B,): noise of a random level on x_0."""
+        normal = torch.randn(len(x_0), generator=generator, device=x_0.device)
+        level = (self.mean + self.std * normal.double()).exp()
+        visible = kernel.random_level and kernel.dim >= _LEVEL_IS_VISIBLE
+        if not (visible and isinstance(kernel, SelfSimilarKernel)):
+            t = kernel.time_at(level).to(x_0)
+            return kernel.sample(x_0, t, generator), t
+        z = kernel.unit_sample(x_0, generator)
+        spread = z.flatten(1).double().norm(dim=1) / math.sqrt(kernel.dim)
+        t = (level / spread).clamp(kernel.t_min, kernel.t_max).to(x_0)
+        return x_0 + over(t, x_0) * z, t
+
+
+def noise_distribution(kernel: FieldKernel, mean: float, std: float) -> NoiseDistribution:
+    """Return the kernel's own distribution where it brings one, else LogNormalLevels."""
+    own: NoiseDistribution | None = getattr(kernel, "noise_law", None)
+    return LogNormalLevels(mean, std) if own is None else own
+
+
 class BatchSampler:
-    """The batches of a run.
+    """The batches of a plan.
 
     Args:
-        recipe: how batches are drawn.
-        data: the training images.
-        kernel: the field kernel.
-        network: its `predicts` names the target; its `labels` says whether it takes classes.
-        noise: the distribution of (x_t, t) given x_0.
+        plan: recipe, data, kernel and network; the network's `predicts` names the target, and its
+            `labels` says whether it takes classes.
         device: where the batches go.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Images,
-        kernel: FieldKernel,
-        network: Network,
-        noise: NoiseDistribution,
-        device: torch.device,
-    ) -> None:
-        self.recipe, self.data, self.kernel, self.noise = recipe, data, kernel, noise
-        self.predicts = network.predicts
+    def __init__(self, plan: Plan, device: torch.device) -> None:
+        self.recipe, self.data, self.kernel = plan.recipe, plan.data, plan.kernel
+        self.predicts = plan.network.predicts
         self.device = device
-        self.labelled = bool(network.labels) and data.labels is not None
+        train = plan.recipe.train
+        self.noise = noise_distribution(plan.kernel, train.level_mean, train.level_std)
+        self.labelled = bool(plan.network.labels) and plan.data.labels is not None
 
     def images(self) -> tuple[Tensor, Tensor]:
         """Draw images, mirrored if the recipe says so, and return them with their numbers.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from zoo.config.recipe import TrainPlan
+from zoo.errors import ZooError
 from zoo.interfaces import Network
 from zoo.sampling.distributed import DistributedContext
 from zoo.training.batch import Batch
@@ -87,13 +88,7 @@ class SingleProcess:
 class DataParallel(SingleProcess):
     """Each process has the whole network (DDP) and steps a part of its parameters (ZeRO).
 
-    Source: ZeRO, stage 1, arXiv:1910.02054, section 5.1.
-
-    Args:
-        network: the network, trained in place.
-        plan: the recipe's [train].
-        context: this process.
-        example: returns a batch to train on.
+    `example` returns a batch to train on. Source: ZeRO, stage 1, arXiv:1910.02054, section 5.1.
     """
 
     def __init__(
@@ -144,8 +139,14 @@ class FullySharded(SingleProcess):
 
     def __init__(self, network: Network, plan: TrainPlan, context: DistributedContext) -> None:
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard
 
+        try:
+            from torch.distributed.fsdp import fully_shard
+        except ImportError as error:
+            raise ZooError(
+                f'train.parallel = "fsdp" needs torch 2.6 or later, here is {torch.__version__}: '
+                "pip install -U torch, or leave it out"
+            ) from error
         self.context = context
         self.network = network.train()
         self.ema = averaged_copy(network, plan, foreach=False)

@@ -14,7 +14,7 @@ from zoo.data.augment import LABELS
 from zoo.errors import ZooError
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.interfaces import FieldKernel, Network
-from zoo.training.batch import step_seed
+from zoo.sampling.rng import step_seed
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,28 @@
-"""The beginning of a run, in a folder of its own or at its last checkpoint."""
+"""The beginning of a run, in a folder of its own or at its last checkpoint.
+
+Before the first step the network fits itself to data, and takes the weights it starts from.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import ZooError
+import torch
+
+from zoo.data import Images
+from zoo.errors import ZooError, did_you_mean
 from zoo.folder.atomic import check_new
+from zoo.interfaces import Network
+from zoo.models.load import load
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 from zoo.training import log
-from zoo.training.callbacks import BEST, SampleGrids, Validation
 from zoo.training.checkpoint import read
-from zoo.training.export import MODEL
+from zoo.training.export import BEST, MODEL, SampleGrids, Validation
 from zoo.training.plan import Plan
-from zoo.training.prepare import prepare
 from zoo.training.trainer import CHECKPOINT, Callback, Trainer
+
+# Enough for what a network fits by itself, such as the principal components of images.
+_MOST = 100_000
 
 
 def start(
@@ -33,7 +42,7 @@ def start(
             of another recipe, the folder cannot be written, or what is to be written there is
             something else already.
     """
-    found = context.main_process_first(lambda: _prepare(plan, folder, resume, context))
+    found = context.main_process_first(lambda: _open(plan, folder, resume, context))
     trainer = trainer_of(plan, folder, context)
     if found:
         trainer.resume()
@@ -46,7 +55,7 @@ def start(
     return trainer
 
 
-def _prepare(plan: Plan, folder: Path, resume: bool, context: DistributedContext) -> bool:
+def _open(plan: Plan, folder: Path, resume: bool, context: DistributedContext) -> bool:
     """Make the folder, and the network ready for its first step; return whether a run is there."""
     if resume and not folder.is_dir():
         raise ZooError(f"there is no run in {folder} to go on with; begin one without --resume")
@@ -61,7 +70,7 @@ def _prepare(plan: Plan, folder: Path, resume: bool, context: DistributedContext
         at = read(folder / CHECKPOINT)["step"]
         raise ZooError(f"{folder} holds a run at step {at}; go on with --resume or name another")
     if not found:
-        prepare(plan.network, plan.data, plan.recipe.train.start)
+        _initialise(plan.network, plan.data, plan.recipe.train.start)
     return found
 
 
@@ -73,5 +82,43 @@ def trainer_of(plan: Plan, folder: Path, context: DistributedContext = SINGLE_PR
         callbacks.append(Validation(plan.held_out, train.validate_every))
     if train.samples_every:
         callbacks.append(SampleGrids(train.samples_every))
-    parts = (plan.recipe, plan.data, plan.kernel, plan.network)
-    return Trainer(*parts, folder, context, callbacks)
+    return Trainer(plan, folder, context, callbacks)
+
+
+def _initialise(network: Network, data: Images, start: str | None) -> None:
+    """Fit the network to (evenly spread) data, and copy the weights of the model `start` into it.
+
+    Raises:
+        ZooError: as in `copy_weights`, or the model to start from is not to be had.
+    """
+    if type(network).fit is not Network.fit:  # else the data would be read for nothing
+        chosen = torch.linspace(0, len(data) - 1, min(len(data), _MOST)).long()
+        labels = None if data.labels is None else data.labels[chosen]
+        network.fit(data.batch(chosen), labels)
+    if start is not None:
+        copy_weights(load(start).network, network, start)
+
+
+@torch.no_grad()
+def copy_weights(source: Network, network: Network, name: str) -> None:
+    """Copy the parameters of one network into another that has them all; buffers stay.
+
+    What `network` has beyond them keeps its first values: a conditional model starts from an
+    unconditional one.
+
+    Raises:
+        ZooError: a parameter is not there, or has another shape; `name` is the source's.
+    """
+    there = dict(network.named_parameters())
+    for key, value in source.named_parameters():
+        if key not in there:
+            raise ZooError(
+                f"train.start = {name}: its parameter {key!r} is not one of the network's; "
+                f"{did_you_mean(key, there)}"
+            )
+        if there[key].shape != value.shape:
+            raise ZooError(
+                f"train.start = {name}: its parameter {key!r} has shape {tuple(value.shape)}, the "
+                f"network's {tuple(there[key].shape)}; the networks need the same options"
+            )
+        there[key].copy_(value)

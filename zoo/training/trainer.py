@@ -16,16 +16,16 @@ import torch
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor
 
-from zoo.config.recipe import Recipe, differences, from_dict
-from zoo.data import Images
+from zoo.config.recipe import differences, from_dict
 from zoo.errors import ZooError, one_line
-from zoo.interfaces import FieldKernel, Network
+from zoo.interfaces import Network
 from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
+from zoo.sampling.rng import step_seed
 from zoo.training import checkpoint, log
-from zoo.training.batch import Batch, BatchSampler, step_seed
-from zoo.training.noise import noise_distribution
+from zoo.training.batch import Batch, BatchSampler
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
+from zoo.training.plan import Plan
 
 CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
@@ -33,6 +33,8 @@ _MAX_SKIPPED_IN_A_ROW = 50
 TIMED_STEPS = 20
 # The first ones also allocate, compile and fill caches.
 _WARMUP_STEPS = 5
+# Attributes that a checkpoint holds.
+_SAVED = ("step", "skipped", "skipped_in_a_row", "validation_loss", "best_loss", "best_step")
 Progress = Callable[[int, float], None]
 
 
@@ -60,10 +62,8 @@ class Trainer:
     Where several processes train together, all of them have to make it and call its methods.
 
     Args:
-        recipe: what to train and for how long.
-        data: the training images.
-        kernel: the field kernel.
-        network: the network, trained in place; `averaged` is the averaged one.
+        plan: recipe, data, kernel and network, which is trained in place; `averaged` is the
+            averaged one.
         folder: where checkpoint.pt and log.jsonl go.
         context: the processes that train together, and the device of this one.
         callbacks: called in the main process.
@@ -76,37 +76,33 @@ class Trainer:
 
     def __init__(
         self,
-        recipe: Recipe,
-        data: Images,
-        kernel: FieldKernel,
-        network: Network,
+        plan: Plan,
         folder: Path,
         context: DistributedContext,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         keep_freed_memory()
-        self.recipe, self.data, self.kernel = recipe, data, kernel
+        self.recipe, self.data, self.kernel = plan.recipe, plan.data, plan.kernel
         self.folder, self.context = folder, context
         self.callbacks = callbacks
         self.board: log.TensorBoard | None = None
-        plan = recipe.train
-        self.steps = math.ceil(plan.images / plan.batch)
+        train = plan.recipe.train
+        self.steps = math.ceil(train.images / train.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
         self.stopping = False  # set from outside: end after the step under way
         self.validation_loss: float | None = None
         self.best_loss: float | None = None
         self.best_step = 0
-        noise = noise_distribution(kernel, plan.level_mean, plan.level_std)
-        self.batches = BatchSampler(recipe, data, kernel, network, noise, context.device)
-        self.parallel = self._parallel(network)
+        self.batches = BatchSampler(plan, context.device)
+        self.parallel = self._parallel(plan.network)
         self.network, self.ema = self.parallel.network, self.parallel.ema
         self.optimizer = self.parallel.optimizer
         self.schedule = CosineLRScheduler(
             self.optimizer,
             t_initial=self.steps,
-            lr_min=plan.lr if plan.schedule == "constant" else plan.lr_min,
-            warmup_t=max(1, min(self.steps // 10, plan.warmup // plan.batch)),
-            warmup_lr_init=plan.lr_min,
+            lr_min=train.lr if train.schedule == "constant" else train.lr_min,
+            warmup_t=max(1, min(self.steps // 10, train.warmup // train.batch)),
+            warmup_lr_init=train.lr_min,
             t_in_epochs=False,
         )
 
@@ -181,12 +177,7 @@ class Trainer:
             "format": checkpoint.FORMAT,
             "recipe": self.recipe.to_dict(),
             "data": self.data.digest,
-            "step": self.step,
-            "skipped": self.skipped,
-            "skipped_in_a_row": self.skipped_in_a_row,
-            "validation_loss": self.validation_loss,
-            "best_loss": self.best_loss,
-            "best_step": self.best_step,
+            **{name: getattr(self, name) for name in _SAVED},
             **parallel,
         }
         checkpoint.write_atomic(self.folder / CHECKPOINT, state)
@@ -213,10 +204,8 @@ class Trainer:
             )
         try:
             self.parallel.load_state_dict(state)
-            self.step, self.skipped = state["step"], state["skipped"]
-            self.skipped_in_a_row = state["skipped_in_a_row"]
-            self.validation_loss = state["validation_loss"]
-            self.best_loss, self.best_step = state["best_loss"], state["best_step"]
+            for name in _SAVED:
+                setattr(self, name, state[name])
         except (KeyError, RuntimeError, ValueError) as error:
             reason = one_line(error)
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error

@@ -6,10 +6,9 @@ The ground truth for solvers, lifts and trained networks: integrating from the p
 sources in the right proportions. Source: kexue.fm/archives/9370, section "Green's function".
 """
 
-from zoo.models.exact.build import exact
+from zoo.models.exact.build import ExactPrior, exact
 from zoo.models.exact.gaussians import GaussianMixture, MixtureDenoiser, flow_map
 from zoo.models.exact.network import ExactDenoiser, ExactField
-from zoo.models.exact.prior import ExactPrior
 
 __all__ = [
     "ExactDenoiser",

@@ -58,8 +58,8 @@ class SourceSum(Network):
         for first, last in pairwise([*range(0, len(self), size), len(self)]):
             yield Chunk(self.centred[first:last], self.squares[first:last])
 
-    def _stream(self, x: Tensor, t: Tensor, gather: Gather) -> tuple[Tensor, Tensor]:
-        """Return (log sum_i G_1, sum_i softmax_i gathered_i), shapes (B,) and (B, *)."""
+    def _stream(self, x: Tensor, t: Tensor, gather: Gather | None = None) -> tuple[Tensor, Tensor]:
+        """Return (log sum_i G_1, sum_i softmax_i gathered_i or 0), shapes (B,) and (B, *)."""
         x, t = x.to(self.centred), t.to(self.centred)
         top = torch.full_like(x.flatten(1)[:, 0], torch.finfo(x.dtype).min).detach()
         total, gathered = torch.zeros_like(top), torch.zeros_like(x)
@@ -71,12 +71,14 @@ class SourceSum(Network):
             shrink = (before - top).exp()
             weights = (logs - top[:, None]).exp_()
             total = total * shrink + weights.sum(dim=1)
-            gathered = gathered * over(shrink, x) + gather(pairs, chunk, weights).reshape(x.shape)
+            if gather is not None:
+                more = gather(pairs, chunk, weights).reshape(x.shape)
+                gathered = gathered * over(shrink, x) + more
         return top + total.log(), gathered / over(total, x)
 
     def log_density(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return log p_t(x) = log (1/N) sum_i G_1(x, x_i, t) in nats, shape (B,)."""
-        log_sum, _ = self._stream(x, torch.as_tensor(t, dtype=torch.float64), _nothing)
+        log_sum, _ = self._stream(x, torch.as_tensor(t, dtype=torch.float64))
         return (log_sum - math.log(len(self))).to(x.dtype)
 
     @abstractmethod
@@ -115,11 +117,6 @@ def _sums(weights: Tensor, sources: Tensor) -> Tensor:
     """
     d = sources.shape[1]
     return (weights @ F.pad(sources, (0, max(0, _LEAST_COLUMNS - d))))[:, :d]
-
-
-def _nothing(pairs: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:
-    del pairs
-    return chunk.centred.new_zeros(()).expand(len(weights), chunk.centred.shape[1])
 
 
 def check_data(data: Tensor) -> None:

@@ -124,14 +124,9 @@ class RowPairs(Pairs):
 
 
 def pair_up(kernel: FieldKernel, x: Tensor, t: Tensor, centre: Tensor, chunk: Chunk) -> Pairs:
-    """Return the pairs of a chunk, by distances where the kernel allows it.
+    """Return the pairs of states x (B, *shape) with a chunk, by distances if the kernel allows it.
 
-    Args:
-        kernel: the field kernel.
-        x: states (B, *shape), of the sources' dtype.
-        t: times, scalar or (B,).
-        centre: mean of all sources, flat, (d,).
-        chunk: the sources.
+    x has the sources' dtype, t is a scalar or (B,), and `centre` (d,) the mean of all sources.
     """
     if isinstance(kernel, IsotropicKernel):
         return IsotropicPairs(kernel, x, t, centre, chunk)

@@ -11,20 +11,7 @@ with c = 1 / |eps_t|, and the two ODEs coincide.
 Source: kexue.fm/archives/9370, "these isotropic solutions are all equivalent".
 """
 
-from zoo.models.lift.denoiser import GaussianDenoiser
-from zoo.models.lift.flow import AugmentedFlow, LiftedFlow
-from zoo.models.lift.model import LiftedModel, default_prior, lift
-from zoo.models.lift.network import LiftedNetwork, level_rate
-from zoo.models.lift.radial import radial_map
+from zoo.models.lift.model import LiftedModel, lift
+from zoo.models.lift.network import GaussianDenoiser, level_rate
 
-__all__ = [
-    "AugmentedFlow",
-    "GaussianDenoiser",
-    "LiftedFlow",
-    "LiftedModel",
-    "LiftedNetwork",
-    "default_prior",
-    "level_rate",
-    "lift",
-    "radial_map",
-]
+__all__ = ["GaussianDenoiser", "LiftedModel", "level_rate", "lift"]

@@ -1,16 +1,16 @@
-"""The lifted ODE, with and without each sample's noise level in its state."""
+"""The lifted ODE with each sample's noise level in its state."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, Flow, IsotropicKernel, over
-from zoo.interfaces.flow import Predict, StepNoise
-from zoo.models.guidance import conditioned
-from zoo.models.lift.network import LiftedNetwork, level_rate
-from zoo.sampling.precision import shown_dtype
+from zoo.interfaces import Flow, IsotropicKernel, over
+from zoo.interfaces.flow import Predict
+from zoo.models.lift.network import level_rate
 
 
 class AugmentedFlow(Flow):
@@ -24,10 +24,7 @@ class AugmentedFlow(Flow):
         by_level: D(x, level), the Gaussian denoiser.
         high: the largest level that the denoiser knows.
         shape: of one sample.
-        dtype: of the denoiser.
-        labels: class numbers (B,), or None.
-        sigma_data: standard deviation of the data.
-        noise: of stochastic solvers, see `Flow`; (B, *shape), without the level.
+        options: as for `Flow`; `noise` gives (B, *shape), without the level.
     """
 
     kernel: IsotropicKernel
@@ -39,15 +36,9 @@ class AugmentedFlow(Flow):
         by_level: Predict,
         high: float,
         shape: tuple[int, ...],
-        *,
-        dtype: torch.dtype,
-        labels: Tensor | None = None,
-        sigma_data: float | None = None,
-        noise: StepNoise | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            kernel, by_level, dtype=dtype, labels=labels, sigma_data=sigma_data, noise=noise
-        )
+        super().__init__(kernel, by_level, **options)
         self.high, self.shape = high, shape
         self._known: tuple[Tensor, Tensor] | None = None
 
@@ -123,46 +114,3 @@ class AugmentedFlow(Flow):
 def split_level(state: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Return (x, sigma), shapes (B, *shape) and (B,), of a state (x, sigma), (B, d + 1)."""
     return state[:, :-1].reshape(-1, *shape), state[:, -1]
-
-
-class LiftedFlow(Flow):
-    """The ODE of (x, t) alone, and the denoiser by level for whoever knows the level."""
-
-    def __init__(
-        self,
-        kernel: FieldKernel,
-        network: LiftedNetwork,
-        labels: Tensor | None,
-        guidance: float,
-        dtype: torch.dtype,
-        noise: StepNoise | None = None,
-    ) -> None:
-        predict = conditioned(network, guidance, kernel.dim, dtype)
-        super().__init__(
-            kernel,
-            predict,
-            network.predicts,
-            dtype=shown_dtype(dtype),
-            labels=labels,
-            sigma_data=network.sigma_data,
-            noise=noise,
-        )
-        self._by_level = conditioned(network.denoiser, guidance, kernel.dim, dtype)
-        self._high = network.denoiser.high
-
-    def augmented(self, shape: tuple[int, ...]) -> AugmentedFlow:
-        """Return the ODE of (x, sigma), for samples of one shape.
-
-        Raises:
-            ZooError: the kernel is not isotropic.
-        """
-        if not isinstance(self.kernel, IsotropicKernel):
-            raise ZooError(f"{type(self.kernel).__name__} is not isotropic: it has no radius")
-        parts = (self.kernel, self._by_level, self._high, shape)
-        return AugmentedFlow(
-            *parts,
-            dtype=self._dtype,
-            labels=self.labels,
-            sigma_data=self.sigma_data,
-            noise=self._noise,
-        )

@@ -11,12 +11,20 @@ from zoo.errors import ZooError
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import prior as build_prior
 from zoo.host.requirements import requirements
-from zoo.interfaces import FieldKernel, Flow, KernelPrior, Network, PriorSampler, Solver
+from zoo.interfaces import (
+    FieldKernel,
+    Flow,
+    IsotropicKernel,
+    KernelPrior,
+    Network,
+    PriorSampler,
+    Solver,
+)
 from zoo.interfaces.flow import StepNoise
-from zoo.models.lift.denoiser import GaussianDenoiser
-from zoo.models.lift.flow import LiftedFlow, split_level
-from zoo.models.lift.network import LiftedNetwork
+from zoo.models.lift.flow import AugmentedFlow, split_level
+from zoo.models.lift.network import GaussianDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
+from zoo.sampling.predict import conditioned, shown_dtype
 
 
 class LiftedModel(FieldModel):
@@ -73,20 +81,33 @@ class LiftedModel(FieldModel):
         """Default number of solver steps, that of the model that was lifted."""
         return self._steps
 
-    def flow(
+    def augmented_flow(
         self,
         labels: Tensor | None = None,
         guidance: float = 1.0,
         noise: StepNoise | None = None,
-    ) -> LiftedFlow:
-        """Return the model's ODE, for a solver; arguments as for `FieldModel.flow`."""
-        return LiftedFlow(self.kernel, self.network, labels, guidance, self.dtype, noise)
+    ) -> AugmentedFlow:
+        """Return the ODE of (x, sigma), for an isotropic kernel; arguments as for `flow`."""
+        assert isinstance(self.kernel, IsotropicKernel), "others have no radius"
+        denoiser = self.network.denoiser
+        return AugmentedFlow(
+            self.kernel,
+            conditioned(denoiser, guidance, self.kernel.dim, self.dtype),
+            denoiser.high,
+            self.shape,
+            dtype=shown_dtype(self.dtype),
+            labels=labels,
+            sigma_data=self.network.sigma_data,
+            noise=noise,
+        )
 
-    def _start(self, flow: Flow, x: Tensor) -> tuple[Flow, Tensor]:
-        if not self.kernel.random_level or not isinstance(flow, LiftedFlow):
-            return super()._start(flow, x)
-        augmented = flow.augmented(self.shape)
-        return augmented, augmented.start(x)
+    def _start(
+        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise
+    ) -> tuple[Flow, Tensor]:
+        if not self.kernel.random_level:
+            return super()._start(x, labels, guidance, noise)
+        flow = self.augmented_flow(labels, guidance, noise)
+        return flow, flow.start(x)
 
     def _samples_in(self, state: Tensor) -> Tensor:
         return split_level(state, self.shape)[0] if self.kernel.random_level else state
@@ -116,11 +137,6 @@ class LiftedModel(FieldModel):
         return config
 
 
-def default_prior(kernel: FieldKernel) -> PriorSampler:
-    """Return the prior sampler of the kernel's own name; its law at x_0 = 0 if it has none."""
-    return KernelPrior(kernel) if kernel.part is None else build_prior(kernel.part.use, kernel)
-
-
 def lift(
     model: FieldModel,
     kernel: FieldKernel | str,
@@ -135,7 +151,8 @@ def lift(
             one that was lifted from such.
         kernel: an isotropic or Gaussian kernel, or the name of one; by default times match the
             noise levels 0.002 to 80.
-        prior: a prior sampler of `kernel`; by default the one of its name.
+        prior: a prior sampler of `kernel`; by default the one of its name, or its law at x_0 = 0
+            where the kernel has none.
         solver: by default the model's own.
 
     Raises:
@@ -144,5 +161,7 @@ def lift(
     """
     if isinstance(kernel, str):
         kernel = build_kernel(kernel, dim=model.kernel.dim)
-    prior = default_prior(kernel) if prior is None else prior
+    if prior is None:
+        own = kernel.part
+        prior = KernelPrior(kernel) if own is None else build_prior(own.use, kernel)
     return LiftedModel(model, kernel, prior, solver or model.solver)

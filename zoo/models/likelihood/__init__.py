@@ -13,7 +13,6 @@ along the trajectory, so that each k estimates the whole integral and their spre
 Sources: FFJORD, arXiv:1810.01367, section 3.1; score SDE, arXiv:2011.13456, appendix D.2.
 """
 
-from zoo.models.likelihood.dequantise import dequantise
-from zoo.models.likelihood.estimate import LogLikelihood, log_likelihood
+from zoo.models.likelihood.estimate import LogLikelihood, dequantise, log_likelihood
 
 __all__ = ["LogLikelihood", "dequantise", "log_likelihood"]

@@ -11,10 +11,42 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
-from zoo.models.likelihood.dequantise import LEVELS, dequantise
-from zoo.models.likelihood.flow import FlowWithDivergence
-from zoo.models.likelihood.traces import ExactTrace, HutchinsonTrace, random_signs
-from zoo.sampling.rng import PROBES, seed_for
+from zoo.models.likelihood.flow import FlowWithDivergence, random_signs
+from zoo.sampling.rng import GROUP, PROBES, by_group, seed_for
+
+LEVELS = 256
+
+
+def dequantise(
+    images: Tensor, *, seed: int = 0, value_range: tuple[float, float] = (-1.0, 1.0)
+) -> Tensor:
+    """Return integer images 0..255 spread uniformly over their bins, float64, same shape.
+
+    Bins have width w = (high - low) / 255 and are centred on the values that models train on, so
+    log P(image) >= E[log p(x)] + d log w by Jensen's inequality.
+    Source: Theis, van den Oord and Bethge, arXiv:1511.01844, section 3.1.
+
+    Args:
+        images: integers (n, *shape).
+        seed: the noise of sample i depends on (seed, i) alone.
+        value_range: what 0 and 255 become.
+
+    Raises:
+        ZooError: values that are not integers of 0..255.
+    """
+    if images.is_floating_point() or images.is_complex() or images.dtype == torch.bool:
+        raise ZooError(f"images are {str(images.dtype).removeprefix('torch.')}; expected integers")
+    if len(images) and (int(images.min()) < 0 or int(images.max()) >= LEVELS):
+        raise ZooError(f"images have values outside 0..{LEVELS - 1}")
+    low, high = value_range
+    noise = by_group(
+        0,
+        len(images),
+        seed,
+        lambda g: torch.rand((GROUP, *images.shape[1:]), generator=g, dtype=torch.float64),
+    ).to(images.device)
+    return low + (images.double() + noise - 0.5) * ((high - low) / (LEVELS - 1))
+
 
 # Up to this many coordinates the divergence is exact unless the caller says otherwise.
 EXACT_UP_TO = 16
@@ -63,24 +95,10 @@ def log_likelihood(
     batch_size: int | None = None,
     device: torch.device | None = None,
 ) -> LogLikelihood:
-    """Return the log likelihood of data under an ODE and a prior.
+    """Return the log likelihood of data under an ODE and a prior; see `FieldModel.log_likelihood`.
 
-        log p_0(x_0) = log p_T(x_T) + integral_0^T div f_t(x_t) dt
-
-    Args:
-        flow: the ODE.
-        prior: the law of x_T.
-        x_0: data (n, *shape); floats for a density in data units, integers 0..255 for images,
-            which are dequantised uniformly into a bound on their log probability.
-        solver: any that steps by the field alone.
-        steps: of the solver.
-        value_range: what the integers 0 and 255 become; None where data are no images.
-        exact: the divergence exactly, or by Hutchinson's estimate; None for exact up to 16
-            coordinates.
-        probes: random vectors per sample, at least 2 so that the error can be stated.
-        seed: of probes and dequantisation; sample i depends on (seed, i) alone.
-        batch_size: samples at a time.
-        device: of the flow; that of x_0 by default.
+    The solver steps by the field alone. The integers 0 and 255 become the ends of `value_range`,
+    None where data are no images. `device` is the flow's, by default that of x_0.
 
     Raises:
         ZooError: data that are not finite, or an option out of range.
@@ -96,8 +114,8 @@ def log_likelihood(
     estimates = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)]
     for first in range(0, len(x_0), size):
         part = slice(first, first + size)
-        trace = ExactTrace() if signs is None else HutchinsonTrace(signs[part].to(device))
-        augmented = FlowWithDivergence(flow, tuple(x_0.shape[1:]), trace)
+        own = None if signs is None else signs[part].to(device)
+        augmented = FlowWithDivergence(flow, tuple(x_0.shape[1:]), own)
         start = augmented.pack(x_0[part].clone().to(device, torch.float64))
         end = solver.integrate(augmented, start, kernel.t_min, kernel.t_max, steps=steps)
         x_T, integral = augmented.unpack(end)

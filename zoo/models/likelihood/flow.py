@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NoReturn
 
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow
-from zoo.models.likelihood.traces import Trace
+from zoo.sampling.rng import GROUP, by_group
+
+# v -> v . (df/dx), both (B, d)
+Product = Callable[[Tensor], Tensor]
 
 
 class AugmentedKernel(FieldKernel):
@@ -31,11 +35,6 @@ class AugmentedKernel(FieldKernel):
         return self._kernel.time_at(level)
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        """Refuse what the class does not offer.
-
-        Raises:
-            ZooError: always.
-        """
         raise ZooError(
             "this solver asks for more than times and levels of the kernel, which is all that the "
             "state of a likelihood has; take one that steps by the field alone, such as dopri5"
@@ -46,16 +45,24 @@ class AugmentedKernel(FieldKernel):
 
 
 class FlowWithDivergence(Flow):
-    """The ODE of (x, integrals of div f), flat: (B, d + columns)."""
+    """The ODE of (x, integrals of div f), flat: (B, d + columns).
 
-    def __init__(self, flow: Flow, shape: tuple[int, ...], trace: Trace) -> None:
+    Args:
+        flow: the ODE of x.
+        shape: of one sample.
+        signs: e_k of Hutchinson's estimates, (samples, columns, d); None for the exact
+            divergence, one column.
+    """
+
+    def __init__(self, flow: Flow, shape: tuple[int, ...], signs: Tensor | None) -> None:
         kernel = AugmentedKernel(flow.kernel)
         super().__init__(kernel, flow.predict, "field", sigma_data=flow.sigma_data)
-        self._flow, self._shape, self._trace = flow, shape, trace
+        self._flow, self._shape, self._signs = flow, shape, signs
 
     def pack(self, x: Tensor) -> Tensor:
         """Return the state that starts at x, shape (B, *shape)."""
-        return torch.cat([x.flatten(1), x.new_zeros(len(x), self._trace.columns)], dim=1)
+        columns = 1 if self._signs is None else self._signs.shape[1]
+        return torch.cat([x.flatten(1), x.new_zeros(len(x), columns)], dim=1)
 
     def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return x, shape (B, *shape), and the integrals, (B, columns)."""
@@ -78,10 +85,31 @@ class FlowWithDivergence(Flow):
                 (product,) = torch.autograd.grad(slope, point, v, retain_graph=True)
                 return product
 
-            divergence = self._trace(product_with, point, rows)
+            divergence = self._divergence(product_with, point, rows)
         return torch.cat([slope.detach(), divergence.detach()], dim=1)
+
+    def _divergence(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
+        """Return the trace sum_i e_i . J e_i, (B, 1), or each e_k . J e_k, (B, columns)."""
+        if self._signs is None:
+            units = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
+            diagonal = (product(unit.expand_as(like))[:, i] for i, unit in enumerate(units))
+            return torch.stack([*diagonal], dim=1).sum(dim=1, keepdim=True)
+        signs = self._signs[rows].to(like)
+        return torch.stack([(product(s) * s).sum(dim=1) for s in signs.unbind(1)], dim=1)
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Refuse: a solver has no business with it, since the kernel is not affine."""
         del x, t
         raise ZooError("this solver asks for a denoiser where the kernel is not affine")
+
+
+def random_signs(n: int, probes: int, dim: int, seed: int) -> Tensor:
+    """Return random signs (n, probes, dim), int8."""
+    return by_group(
+        0,
+        n,
+        seed,
+        lambda g: (
+            torch.randint(2, (GROUP, probes, dim), generator=g, dtype=torch.int8).mul_(2).sub_(1)
+        ),
+    )

@@ -34,10 +34,8 @@ class Mixing:
     """How far apart two data points still are at time t.
 
     Attributes:
-        total_variation: between p_t(. | 0) and p_t(. | x_0), in [0, 1].
+        total_variation: between p_t(. | 0) and p_t(. | x_0), |x_0| = radius, in [0, 1].
         standard_error: of its estimate by draws; 0 where it was integrated.
-        t: the time.
-        radius: |x_0|.
     """
 
     total_variation: float

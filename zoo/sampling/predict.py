@@ -1,4 +1,4 @@
-"""Networks evaluated in batches of one fixed size, so that a sample does not depend on its batch.
+"""A network as the function of (x, t) that a flow evaluates: labels, guidance, batches, dtype.
 
 A matrix product on the CPU sums in another order for another number of rows: the same sample
 has other last bits in a batch of 6 than in one of 64, and the ODE amplifies them. For a fixed
@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from zoo.interfaces import Network
 from zoo.interfaces.flow import Predict
 
 # Enough to keep a core busy, few enough that a single sample does not wait for company.
@@ -77,3 +78,49 @@ def in_batches(
             continue
         yield drawn
         first = end
+
+
+HALVES = (torch.bfloat16, torch.float16)
+
+
+def shown_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which a network of `dtype` is shown states and times."""
+    return torch.float32 if dtype in HALVES else dtype
+
+
+def autocast_predict(predict: Predict, dtype: torch.dtype) -> Predict:
+    """Return `predict` with its products in `dtype`, and all that is not a product in float32.
+
+    A bfloat16 resolves times to 0.4 %, a float16 ends at 65,504, where gravity's starting
+    points do not: levels and preconditioning are computed from float32, by torch.autocast.
+    """
+    if dtype not in HALVES:
+        return predict
+
+    def halved(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, dtype=dtype):
+            return predict(x, t, *labels)
+
+    return halved
+
+
+def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
+    """Return the network as a function of (x, t), or of (x, t, labels).
+
+        D = D(x, no class) + guidance (D(x, class) - D(x, no class))
+
+    On the CPU it is evaluated in batches of a fixed size.
+    Source: classifier-free guidance, arXiv:2207.12598.
+
+    Guidance 1 is none, and costs no second evaluation. A sample has `dim` coordinates. Weights are
+    of `dtype`, and x and t of `shown_dtype(dtype)`.
+    """
+
+    def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        both = torch.cat([labels, torch.full_like(labels, -1)])
+        twice = t if t.ndim == 0 else torch.cat([t, t])
+        conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
+        return plain + guidance * (conditional - plain)
+
+    size = max(fixed_batch_size(dim), network.tile)
+    return fixed_size_batches(autocast_predict(network if guidance == 1.0 else guided, dtype), size)

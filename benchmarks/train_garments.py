@@ -1,6 +1,7 @@
-"""Train the garment classifier again: `python -m zoo.evaluation.garments.train [FOLDER]`.
+"""Train the garment classifier again: `python benchmarks/train_garments.py FOLDER`.
 
-Writes garments.safetensors (half precision) and garments.json into FOLDER, by default this one.
+Writes garments.safetensors (half precision) and garments.json into FOLDER; those that ship are in
+zoo/evaluation/garments.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from zoo.data import Images, load
 from zoo.data.augment import flip
-from zoo.evaluation.garments.network import ABOUT, WEIGHTS, GarmentNet
+from zoo.evaluation.garments import ABOUT, WEIGHTS, GarmentNet
 from zoo.folder.read import describe
 
 EPOCHS = 6
@@ -101,4 +102,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    main(Path(sys.argv[1]))
