@@ -89,7 +89,7 @@ def test_two_processes_share_every_tensor_by_fsdp(tmp_path):
 def test_fsdp_says_which_torch_it_needs(monkeypatch):
     monkeypatch.delattr("torch.distributed.fsdp.fully_shard")
     plan = make_plan(recipe(**options()))
-    with pytest.raises(ZooError, match='"fsdp" needs torch 2.6 or later, here is') as error:
+    with pytest.raises(ZooError, match=r'"fsdp" needs torch 2.6 or later, here is') as error:
         FullySharded(plan.network, plan.recipe.train, SINGLE_PROCESS)
     assert len(str(error.value).splitlines()) == 1
 
