@@ -181,14 +181,14 @@ def test_levels_that_are_beyond_all_numbers_are_told():
 
 def test_layouts():
     flat = ["config.json", "scheduler_config.json", "diffusion_pytorch_model.bin"]
-    assert layout(flat, "x").weights == "diffusion_pytorch_model.bin"
+    assert layout(flat, "x")[2] == "diffusion_pytorch_model.bin"
     both = [*flat, "diffusion_pytorch_model.safetensors"]
-    assert layout(both, "x").weights == "diffusion_pytorch_model.safetensors"
+    assert layout(both, "x")[2] == "diffusion_pytorch_model.safetensors"
     pipeline = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
-    found = layout([*pipeline, *flat, "unet/diffusion_pytorch_model.bin"], "x")
-    assert found.settings == "unet/config.json"
-    assert found.scheduler == "scheduler/scheduler_config.json"
-    assert found.weights == "unet/diffusion_pytorch_model.bin"
+    unet, scheduler, weights = layout([*pipeline, *flat, "unet/diffusion_pytorch_model.bin"], "x")
+    assert unet == "unet/config.json"
+    assert scheduler == "scheduler/scheduler_config.json"
+    assert weights == "unet/diffusion_pytorch_model.bin"
 
 
 def test_a_config_of_the_zoo_is_none_of_diffusers(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -59,11 +59,11 @@ class DiffusersFormat(Format):
             or "_class_name" not in files.settings(SETTINGS)
         ):
             return None
-        at = layout(files.names, files.where)
-        config = translate(files.settings(at.settings), files.settings(at.scheduler), files.where)
+        unet, scheduler, weights = layout(files.names, files.where)
+        config = translate(files.settings(unet), files.settings(scheduler), files.where)
 
         def tensors() -> dict[str, Tensor]:
-            found = read_tensors(files.path(at.weights))
+            found = read_tensors(files.path(weights))
             return {f"unet.{_renamed(name)}": value for name, value in found.items()}
 
         return Checkpoint(config, tensors)
@@ -75,20 +75,8 @@ def _renamed(name: str) -> str:
     return f"{old[1]}.{_NEW[old[2]]}.{old[3]}" if old else name
 
 
-class Layout(NamedTuple):
-    """Where the files of a repository are."""
-
-    settings: str
-    scheduler: str
-    weights: str
-
-
-def layout(names: Collection[str], where: str) -> Layout:
-    """Return where a repository keeps what, from the names of its files.
-
-    Raises:
-        ZooError: a file is missing.
-    """
+def layout(names: Collection[str], where: str) -> tuple[str, str, str]:
+    """Return the paths of the network's settings, the scheduler's and the weights, of `names`."""
 
     def first(*paths: str) -> str:
         found = next((path for path in paths if path in names), None)
@@ -106,12 +94,14 @@ def layout(names: Collection[str], where: str) -> Layout:
         raise ZooError(
             f"{where} has its weights only {kind}, {others[0]}; one file {SAFE} or {TORCH} is read"
         )
-    return Layout(settings, scheduler, first(f"{unet}{SAFE}", f"{unet}{TORCH}"))
+    return settings, scheduler, first(f"{unet}{SAFE}", f"{unet}{TORCH}")
 
 
 def check_index(index: Mapping[str, Any], where: str) -> None:
     """Raise ZooError unless model_index.json names a U-Net and a scheduler alone."""
-    parts = {k for k, v in index.items() if not k.startswith("_") and _is_part(v)}
+    # A part is [library, class]; [null, null] stands for none.
+    lists = {k: v for k, v in index.items() if not k.startswith("_") and isinstance(v, list)}
+    parts = {k for k, names in lists.items() if any(name is not None for name in names)}
     if latent := sorted(parts & _LATENT):
         raise ZooError(
             f"{where} is a latent model: its network sees what {latent[0]} makes of images, and "
@@ -123,17 +113,8 @@ def check_index(index: Mapping[str, Any], where: str) -> None:
         raise ZooError(f"{where} has a part {other[0]!r}; only a unet and a scheduler are read")
 
 
-def _is_part(value: object) -> bool:
-    return isinstance(value, list) and any(name is not None for name in value)
-
-
 def translate(unet: Mapping[str, Any], scheduler: Mapping[str, Any], where: str) -> Config:
     """Return the config of the Gaussian model: its network under sigma_t = t.
-
-    Args:
-        unet: the network's config.json.
-        scheduler: scheduler_config.json.
-        where: names the repository in errors.
 
     Raises:
         ZooError: not an unconditional model of images under a schedule that is known.

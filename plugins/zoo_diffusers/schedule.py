@@ -42,11 +42,7 @@ _SCHEDULES: dict[str, Callable[[float, float, int], list[float]]] = {
 
 
 def betas(scheduler: Mapping[str, Any]) -> list[float]:
-    """Return beta_0, beta_1, ... of a scheduler's configuration.
-
-    Args:
-        scheduler: num_train_timesteps, beta_schedule, beta_start, beta_end, trained_betas, all
-            optional, with diffusers' defaults.
+    """Return beta_0, beta_1, ... of a scheduler's configuration, with diffusers' defaults.
 
     Raises:
         ZooError: an unknown schedule, or values that are none.

@@ -22,4 +22,4 @@ def zoo_networks() -> Iterable[Component]:
     yield Component("ncsnpp", "zoo_songunet.component:ncsnpp", "NCSN++ U-Net, images", _SMALL)
     yield Component("ddpmpp-vp", "zoo_songunet.score:vp", "DDPM++ of score SDE, epsilon", _SMALL)
     yield Component("ncsnpp-ve", "zoo_songunet.score:ve", "NCSN++ of score SDE, score", _SMALL)
-    yield Component("ddpmpp-pfgm", "zoo_songunet.poisson:pfgm", "DDPM++ of PFGM, field", _SMALL)
+    yield Component("ddpmpp-pfgm", "zoo_songunet.score:pfgm", "DDPM++ of PFGM, field", _SMALL)

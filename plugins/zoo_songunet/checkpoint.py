@@ -75,12 +75,7 @@ def averaged(found: Mapping[str, Any], where: str) -> dict[str, Tensor]:
 
 
 def renamed(state: Mapping[str, Tensor], side: int, where: str) -> dict[str, Tensor]:
-    """Return the state under the names of EDM's arrangement.
-
-    Args:
-        state: with the numbered names.
-        side: of the images in pixels, which the file does not tell.
-        where: names the file in errors.
+    """Return a state of numbered names, of images of `side` pixels, under those of EDM.
 
     Raises:
         ZooError: the network is not a DDPM++ or NCSN++ one.
@@ -102,13 +97,7 @@ def renamed(state: Mapping[str, Tensor], side: int, where: str) -> dict[str, Ten
 def trained_as(
     network: Part, shape: tuple[int, int, int], state: Mapping[str, Tensor], where: str
 ) -> tuple[Part, Part, Part]:
-    """Return network, kernel and prior of a checkpoint.
-
-    Args:
-        network: DDPM++ or NCSN++ with its options.
-        shape: of the images.
-        state: under the names of EDM's arrangement.
-        where: names the file in errors.
+    """Return network, kernel and prior of a checkpoint, its state named as in EDM's arrangement.
 
     Raises:
         ZooError: the result has other channels than an image, or an image and PFGM's one more.

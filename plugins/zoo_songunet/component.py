@@ -27,11 +27,7 @@ class AlignedDenoiser(Preconditioned):
     """D(x, t) = c_skip x + c_out F(c_in x, ln sigma), EDM's coefficients at sigma = t / sqrt D.
 
     What PFGM++'s networks were trained with: arXiv:2302.04265, section 4. The one feature of the
-    backbone is the log of sigma.
-
-    Args:
-        per_level: time per noise level, sqrt D.
-        others: as for `Preconditioned`.
+    backbone is the log of sigma; `per_level` is the time per noise level, sqrt D.
     """
 
     def __init__(self, per_level: float, *others: Any, **options: Any) -> None:

@@ -65,7 +65,7 @@ class SongUNetFormat(Format):
         network = found.get("ema") if isinstance(found, dict) else found
         if isinstance(network, Inert):
             return self._snapshot(network, str(path))
-        return self._of(_plain(state_of(found, path)), str(path))
+        return self._of(unwrapped(state_of(found, path), "model."), str(path))
 
     def _checkpoint(self, found: Mapping[str, Any], where: str) -> Checkpoint:
         """Return the model in a checkpoint of score SDE or PFGM."""
@@ -88,7 +88,7 @@ class SongUNetFormat(Format):
                 f"{where} holds a {name or 'network without a name'}; only {_PRECONDITIONED}, the "
                 "preconditioning of EDM and PFGM++, is known"
             )
-        state = _plain(state_dict(network, where))
+        state = unwrapped(state_dict(network, where), "model.")
         sigma_data = _number(values, "sigma_data") or _SIGMA_DATA
         return self._of(state, where, _degrees(values), sigma_data, _REFERENCE_LICENCE)
 
@@ -104,16 +104,11 @@ class SongUNetFormat(Format):
         network, shape = architecture(state, where)
         if sigma_data != _SIGMA_DATA:
             network = Part(network.use, {**network.options, "sigma_data": sigma_data})
-        noise = _kernel(degrees if self.degrees is None else self.degrees)
+        degrees = degrees if self.degrees is None else self.degrees
+        root = math.sqrt(degrees or 1)
+        times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
+        noise = Part("pfgmpp", {"D": degrees, **times}) if degrees else Part("gaussian", times)
         return _model(state, shape, network, noise, Part(noise.use), licence)
-
-
-def _kernel(degrees: float | None) -> Part:
-    if degrees is None:
-        return Part("gaussian", {"t_min": _SIGMA_MIN, "t_max": _SIGMA_MAX})
-    root = math.sqrt(degrees)
-    times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
-    return Part("pfgmpp", {"D": degrees, **times})
 
 
 def _model(
@@ -134,11 +129,6 @@ def _model(
         solver=SolverPart("heun", steps=steps),
     )
     return Checkpoint(config, {f"backbone.{n}": value for n, value in state.items()}, licence)
-
-
-def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the backbone's own names, without those of what it was wrapped into."""
-    return unwrapped(state, "model.")
 
 
 def _number(state: Mapping[str, Any], name: str) -> float | None:
@@ -163,10 +153,6 @@ def _degrees(state: Mapping[str, Any]) -> float | None:
 
 def architecture(state: Mapping[str, Tensor], where: str) -> tuple[Part, tuple[int, int, int]]:
     """Return the component that a network's names and shapes show, and the shape of the images.
-
-    Args:
-        state: names as in the reference, with or without the wrapper's "model." removed.
-        where: names the file in errors.
 
     Raises:
         ZooError: it is not the state of such a network.

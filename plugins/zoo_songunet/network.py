@@ -47,20 +47,9 @@ NCSNPP = Design(Fourier, (1, 3, 3, 1), pyramid=True)
 class SongUNet(nn.Module):
     """The backbone F(x, features, labels); the first feature is the log of the noise level.
 
-    Args:
-        shape: (C, H, H), H divisible by 2 per further resolution.
-        design: DDPMPP or NCSNPP; its embedding is of ln(sigma) / 4.
-        width: channels at the finest resolution; e has four times as many.
-        multipliers: channels per resolution, times width.
-        blocks: residual blocks per resolution.
-        attention: sides, in pixels, of the resolutions with self-attention.
-        dropout: probability, when training.
-        labels: number of classes, 0 for none.
-        augment: numbers per image that tell how it was augmented; sampling gives none.
-        more: channels of the result beyond those of the image.
-
-    Raises:
-        ZooError: the shape is not a square image's that halves evenly, or a size is impossible.
+    The embedding e is of ln(sigma) / 4 and four times as wide as the finest resolution. `design` is
+    DDPMPP or NCSNPP, `more` the channels of the result beyond those of the image; other arguments
+    and errors are those of `zoo_songunet.component.EDM`.
     """
 
     def __init__(

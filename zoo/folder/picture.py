@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,38 +38,12 @@ def grid(images: Tensor, columns: int | None = None) -> npt.NDArray[np.uint8]:
 
 def drawable(shape: tuple[int, ...]) -> bool:
     """Return whether samples of this shape have a picture: grey or colour images, points."""
-    return _drawing(shape) is not None
+    return shape == (2,) or (len(shape) == 3 and shape[0] in (1, 3))
 
 
 def default_suffix(shape: tuple[int, ...]) -> str:
     """Return ".png" for what can be shown, ".npz" for the rest."""
     return ".png" if drawable(shape) else ".npz"
-
-
-def _draw_images(path: Path, samples: Tensor) -> None:
-    from PIL import Image
-
-    Image.fromarray(grid(samples)).save(path, format="PNG")
-
-
-def _draw_points(path: Path, samples: Tensor) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.add_subplot(aspect="equal")
-    axes.scatter(samples[:, 0].numpy(), samples[:, 1].numpy(), s=4, alpha=0.6, linewidths=0)
-    figure.savefig(path, format="png", dpi=150)
-
-
-def _draw_numbers(path: Path, samples: Tensor) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, samples=samples.numpy())
-
-
-def _drawing(shape: tuple[int, ...]) -> Callable[[Path, Tensor], None] | None:
-    if len(shape) == 3 and shape[0] in (1, 3):
-        return _draw_images
-    return _draw_points if shape == (2,) else None
 
 
 def check_target(path: Path, shape: tuple[int, ...]) -> None:
@@ -90,7 +63,18 @@ def write_samples(path: Path, samples: Tensor) -> None:
     """
     shape = tuple(samples.shape[1:])
     check_target(path, shape)
-    draw = _draw_numbers if path.suffix == ".npz" else _drawing(shape)
-    assert draw is not None
     with replacing(path) as beside:
-        draw(beside, samples)
+        if path.suffix == ".npz":
+            with beside.open("wb") as file:
+                np.savez_compressed(file, samples=samples.numpy())
+        elif len(shape) == 3:
+            from PIL import Image
+
+            Image.fromarray(grid(samples)).save(beside, format="PNG")
+        else:
+            from matplotlib.figure import Figure
+
+            figure = Figure(figsize=(5, 5), layout="constrained")
+            axes = figure.add_subplot(aspect="equal")
+            axes.scatter(samples[:, 0].numpy(), samples[:, 1].numpy(), s=4, alpha=0.6, linewidths=0)
+            figure.savefig(beside, format="png", dpi=150)

@@ -91,10 +91,6 @@ def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Tenso
     return flat.as_strided(size, stride, offset).clone()
 
 
-def _parameter(data: Any, *_: Any) -> Any:
-    return data
-
-
 def _plain_bytes(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise Refused(f"bytes written in {encoding}")
@@ -129,8 +125,8 @@ _BUILT: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch.storage", "_load_from_bytes"): _storage,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_tensor"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch.nn.parameter", "Parameter"): _parameter,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+    ("torch.nn.parameter", "Parameter"): lambda data, *_: data,
 }
 
 

@@ -146,21 +146,16 @@ def _zoo_error(error: Exception, repo: str, revision: str | None) -> ZooError:
     if str(error).startswith("Invalid metadata in README.md"):
         reasons = "; ".join(line.strip("- ") for line in str(error).splitlines()[1:])
         return ZooError(f"{repo}: {server} refuses the front matter of README.md: {reasons}")
-    if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
-        return _cannot_write(error, repo)
-    return ZooError(f"{repo}: {_first_line(error)}; nothing of it was kept, try again")
-
-
-def _cannot_write(error: OSError, repo: str) -> ZooError:
-    """Return the ZooError for a disk that takes no files."""
-    if error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in _FULL:
         return ZooError(
             f"{repo}: the disk is full; make room, or point cache_dir= or HF_HOME at another disk"
         )
-    return ZooError(
-        f"{repo}: {error.filename}: {error.strerror}; point cache_dir= or HF_HOME at a folder that "
-        "can be written"
-    )
+    if isinstance(error, OSError) and error.filename:
+        return ZooError(
+            f"{repo}: {error.filename}: {error.strerror}; point cache_dir= or HF_HOME at a folder "
+            "that can be written"
+        )
+    return ZooError(f"{repo}: {_first_line(error)}; nothing of it was kept, try again")
 
 
 def _unreachable(error: Exception, repo: str, revision: str | None) -> Unreachable:

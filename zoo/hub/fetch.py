@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights
 from zoo.errors import ZooError
-from zoo.folder.adopt import adopt, is_made, place
+from zoo.folder.formats import adopt, is_made, place
 from zoo.folder.read import (
     CARD,
     CONFIG,

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.folder.adopt import write_checkpoint
 from zoo.folder.card import LICENCE
-from zoo.folder.formats import read_checkpoint
+from zoo.folder.formats import read_checkpoint, write_checkpoint
 from zoo.folder.weights import network_with
 from zoo.formats.files import LocalFiles
 from zoo.host.build import network_of

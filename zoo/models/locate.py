@@ -54,7 +54,7 @@ def _local(ref: str, path: Path) -> Path:
     refuse_links(path)
     if is_own(path):
         return path
-    from zoo.folder.adopt import adopt_folder
+    from zoo.folder.formats import adopt_folder
 
     return adopt_folder(path)
 

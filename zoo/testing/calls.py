@@ -12,8 +12,6 @@ from zoo.interfaces import FieldKernel
 from zoo.testing.numerics import generator, normal, require_determined
 from zoo.testing.numerics import times as log_times
 
-Method = Callable[[Tensor, Tensor, Tensor | float], Tensor]
-
 _BATCH = 5
 # Shapes of images with as many coordinates.
 _IMAGES = {2: (1, 1, 2), 3072: (3, 32, 32)}
@@ -41,11 +39,11 @@ def require_equal(found: Tensor, expected: Tensor, what: str, within: float = 1e
         raise CheckFailure(f"{what} differ by {worst:.3g}; expected {within:g} at most")
 
 
-def _methods(kernel: FieldKernel, seed: int = 2) -> dict[str, Method]:
+def _methods(kernel: FieldKernel) -> dict[str, Callable[..., Tensor]]:
     return {
         "log_density": kernel.log_density,
         "velocity": kernel.velocity,
-        "sample": lambda _, x_0, t: kernel.sample(x_0, t, generator(seed)),
+        "sample": lambda _, x_0, t: kernel.sample(x_0, t, generator(2)),
     }
 
 
