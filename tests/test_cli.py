@@ -247,7 +247,7 @@ def test_components_lists_one_kind_or_all(run, site):
         ("priors", "gravity", {"largest_level": {"default": None}}),
         ("networks", "unet", {"multipliers": {"default": [1, 2]}, "patch": {"default": 1}}),
         ("formats", "songunet", {"D": {"default": None}, "side": {"default": None}}),
-        ("solvers", "exp-abm3", {"grid": {"default": "focus"}, "rho": {"default": 7.0}}),
+        ("solvers", "exp-abm3", {"grid": {"default": "focus"}, "scale": {"default": None}}),
     ],
 )
 def test_the_options_of_a_component_are_told(run, kind, name, options):
