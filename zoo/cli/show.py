@@ -37,7 +37,8 @@ def _entry(ref: str) -> ModelEntry:
 
 
 def _part(part: Part) -> str:
-    options = " ".join(f"{key}={json.dumps(value)}" for key, value in part.options.items())
+    written = part.encode().items()
+    options = " ".join(f"{key}={json.dumps(value)}" for key, value in written if key != "use")
     return f"{part.use}  {options}".rstrip()
 
 
