@@ -21,7 +21,7 @@ import torch  # noqa: E402
 
 from zoo.host import plugins  # noqa: E402
 
-pytest_plugins = ["hub.fixtures", "environments"]
+pytest_plugins = ["fake_hub.fixtures", "environments"]
 
 # No time limit per example, since machines are shared. Examples are the same in every run, except
 # with `pytest --hypothesis-profile=explore`.

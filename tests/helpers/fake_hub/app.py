@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from hub import read, write
-from hub.replies import failure, gated, no_repository, no_revision
+from fake_hub import read, write
+from fake_hub.replies import failure, gated, no_repository, no_revision
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"]
 LFS_BATCH = ["info", "lfs", "objects", "batch"]

@@ -11,12 +11,12 @@ from zoo.cli import main
 from zoo.config.recipe import CardPlan, DataPlan, TrainPlan
 from zoo.data import SOURCES
 
-TEXT = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.M | re.S)
 
 
 def test_what_it_tells_to_type_works_in_its_order(tmp_path, monkeypatch, capsys):
-    """But for torchrun, whose command line tests/test_train_processes.py runs."""
+    """But for torchrun, whose command line tests/training/test_train_processes.py runs."""
     monkeypatch.chdir(tmp_path)
     for language, code in BLOCKS:
         if language == "toml":

@@ -9,7 +9,7 @@ from mixing import mixing
 import zoo
 from zoo.numerics.expressions import FUNCTIONS
 
-TEXT = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, flags=re.M | re.S)
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hub.xet import Xet
+from fake_hub.xet import Xet
 from huggingface_hub import constants
 
 import zoo

@@ -17,7 +17,7 @@ from zoo import plotting as plot
 from zoo.cli.plot import _is_model
 from zoo.plotting.style import rendered
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "kernels.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    zoo plot (.*) -o docs/(.*)$", TEXT, flags=re.M)
 

@@ -12,7 +12,7 @@ from zoo.evaluation.intervals import Estimate
 from zoo.evaluation.report import Outcome, Setting
 from zoo.evaluation.settings import Measurement
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hub.elsewhere import DRAW, NAME, draw_elsewhere
+from fake_hub.elsewhere import DRAW, NAME, draw_elsewhere
 
 import zoo
 

@@ -15,7 +15,7 @@ import zoo
 from zoo.cli import COMMANDS
 from zoo.folder.picture import grid
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

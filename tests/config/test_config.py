@@ -22,7 +22,7 @@ from zoo.config.part import Part
 from zoo.config.training import Outcome, TrainingRecord
 from zoo.errors import ZooError
 
-CARDS = Path(__file__).parent.parent / "model_cards"
+CARDS = Path(__file__).parents[2] / "model_cards"
 
 WHOLE = {
     "format": 1,

@@ -5,7 +5,7 @@ import re
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from hub.replies import failure, no_entry, no_revision
+from fake_hub.replies import failure, no_entry, no_revision
 
 CHUNK = 4096
 

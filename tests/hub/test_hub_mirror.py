@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 import torch
-from hub.elsewhere import DRAW, NAME, draw_elsewhere
+from fake_hub.elsewhere import DRAW, NAME, draw_elsewhere
 
 import zoo
 

@@ -7,8 +7,8 @@ import json
 import yaml
 from starlette.responses import JSONResponse
 
-from hub.replies import failure, no_revision
-from hub.store import LARGE, MAIN, File, Repository
+from fake_hub.replies import failure, no_revision
+from fake_hub.store import LARGE, MAIN, File, Repository
 
 LICENCES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-nc-sa-4.0", "unknown", "other"}
 

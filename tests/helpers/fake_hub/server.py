@@ -7,9 +7,9 @@ from collections import deque
 
 import uvicorn
 
-from hub.app import make_app
-from hub.replies import failure
-from hub.store import Store
+from fake_hub.app import make_app
+from fake_hub.replies import failure
+from fake_hub.store import Store
 
 
 class Hub:

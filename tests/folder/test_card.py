@@ -185,7 +185,7 @@ def test_any_text_in_the_metadata_stays_the_text_that_it_is(word):
     assert word in found["tags"]
 
 
-CARDS = Path(__file__).parent.parent / "model_cards"
+CARDS = Path(__file__).parents[2] / "model_cards"
 OWN = sorted(f.parent for f in CARDS.glob("*/config.json"))
 WITH_WEIGHTS = [folder for folder in OWN if read_config(folder).weights.repo is None]
 

@@ -1,4 +1,4 @@
-"""Loading from the Hub: the real client in front of the double of tests/hub."""
+"""Loading from the Hub: the real client in front of the fake Hub."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Publishing: the real client in front of the double of tests/hub, then loading what was pushed."""
+"""Publishing: the real client in front of the fake Hub, then loading what was pushed."""
 
 import json
 import os

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hub.server import Hub
+from fake_hub.server import Hub
 
 
 class Hurried:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_distributions import run_python
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BIN = "Scripts" if sys.platform == "win32" else "bin"
 # Options of pip without a network; the shell script adds them after the pip command.
 OFFLINE = "--no-deps --no-index --no-build-isolation --disable-pip-version-check"
