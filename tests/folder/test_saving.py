@@ -181,7 +181,7 @@ def test_parts_replaced_after_loading_are_saved(tmp_path):
     assert config.solver.encode() == {
         **{k: v for k, v in before.items() if k == "steps"},
         "use": "euler",
-        "rho": 5.0,
+        "grid": {"use": "edm", "rho": 5.0},
     }
     assert config.prior.encode() == {"use": "gravity", "largest_level": 40.0}
     assert same(zoo.load(folder), model, labels=1)

@@ -27,7 +27,7 @@ from zoo.testing import CheckFailure, checks, formats
 
 OWN = ["diffusers", "songunet"]
 PAGE = ROOT / "docs" / "checkpoints.md"
-TEMPLATE = ROOT / "zoo" / "new_plugin" / "template" / "src" / "zoo_changeme" / "format.py"
+TEMPLATE = ROOT / "zoo" / "scaffold" / "template" / "src" / "zoo_changeme" / "format.py"
 
 
 def one_line(caught):
@@ -84,7 +84,7 @@ def test_a_third_partys_format_is_read(npz, tmp_path):
     x, t = torch.randn(5, 2), torch.tensor(0.7)
     assert torch.equal(model.network(x, t), trained(x, t))
     assert model.sample(3, seed=0, steps=3).shape == (3, 2)
-    assert model.config.training["converted_from"]["file"] == "weights.npz"
+    assert model.config.training.other["converted_from"]["file"] == "weights.npz"
     assert "license: mit\n" in (folder / "README.md").read_text()
     assert all(need.startswith("fieldzoo>=") for need in model.config.requires)
 

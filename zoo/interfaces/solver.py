@@ -6,9 +6,10 @@ grid of times: the author of a fixed-step method writes one step.
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,11 @@ FEW_STEPS = 64
 _SAME_TIME = 1e-14
 
 
+def _unused(self: Solver, *_: Any) -> Any:
+    """Stand for a method that no other calls."""
+    raise AssertionError(f"{type(self).__name__} needs no such method")
+
+
 class Solver(ABC):
     """A numerical method. A component is called as component(**options).
 
@@ -46,6 +52,12 @@ class Solver(ABC):
     part: Part | None = None
     order: int
     couples_samples: bool = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Ask for one method: `_integrate`, unless a class writes `integrate` itself."""
+        super().__init_subclass__(**options)
+        if "integrate" in vars(cls) and "_integrate" not in vars(cls):
+            cls._integrate = _unused  # type: ignore[method-assign]
 
     def integrate(
         self,
@@ -97,11 +109,11 @@ class Solver(ABC):
             self._explain(flow, x, t_from, t_to, steps)
         return end.to(torch.float64)
 
+    @abstractmethod
     def _integrate(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
     ) -> Tensor:
         """Return x at t_to, of any float dtype; x is finite float64, t_from != t_to, steps >= 1."""
-        raise NotImplementedError(f"{type(self).__name__} has no method _integrate")
 
     def _explain(self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int) -> None:
         """Integrate again, checking every evaluation, to say at which t the state was lost."""
@@ -165,9 +177,15 @@ class GridSolver(Solver):
         self.grid = build_grid(grid)
         self._last: tuple[FieldKernel, tuple[float, float, int], list[float]] | None = None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Ask for one method: `step`, unless a class writes `states` itself."""
+        super().__init_subclass__(**options)
+        if "states" in vars(cls) and "step" not in vars(cls):
+            cls.step = _unused  # type: ignore[method-assign]
+
+    @abstractmethod
     def step(self, flow: Flow, x: Tensor, t: float, t_next: float) -> Tensor:
         """Return the state at t_next, shape (B, *), from x at t, which is left as it was."""
-        raise NotImplementedError(f"{type(self).__name__} has no method step")
 
     def states(self, flow: Flow, x: Tensor, times: list[float]) -> Iterator[Tensor]:
         """Yield the state after every step, shape (B, *), from x at times[0].
