@@ -283,7 +283,7 @@ def test_several_may_make_the_same_one_at_the_same_time(hub, written, monkeypatc
         save_file(*args, **options)
         together.wait(300)
 
-    monkeypatch.setattr("zoo.weights.save_file", write)
+    monkeypatch.setattr("zoo.folder.weights.save_file", write)
     with ThreadPoolExecutor(3) as pool:
         (folder,) = {*pool.map(pull, [REPO] * 3)}
     assert {p.name for p in folder.parent.iterdir()} == {folder.name}

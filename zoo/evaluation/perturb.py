@@ -50,25 +50,16 @@ class NoisySolver(Solver):
         self.couples_samples = solver.couples_samples
         self.part = solver.part
 
-    def integrate(
-        self,
-        flow: Flow,
-        x: Tensor,
-        t_from: float,
-        t_to: float,
-        *,
-        steps: int,
-        callback: StepCallback | None = None,
+    def _integrate(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
     ) -> Tensor:
-        """Return x at t_to with noise added between steps; see `Solver.integrate`."""
         times = self.solver.times(flow.kernel, t_from, t_to, steps).tolist()
         for i, (start, end) in enumerate(pairwise(times)):
             x = self.solver.integrate(flow, x, start, end, steps=1)
             if i < len(times) - 2:
                 _, sigma = flow.kernel.marginal(torch.tensor(end, dtype=torch.float64))
                 x = x + self.amount * float(sigma) * flow.noise(i, x)
-            if callback is not None:
-                callback(i, end, x)
+            callback(i, end, x)
         return x
 
 

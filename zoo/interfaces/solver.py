@@ -181,7 +181,7 @@ class GridSolver(Solver):
         """Ask for one method: `step`, unless a class writes `states` itself."""
         super().__init_subclass__(**options)
         if "states" in vars(cls) and "step" not in vars(cls):
-            cls.step = _unused  # type: ignore[method-assign]
+            cls.step = _unused  # type: ignore[assignment,method-assign]
 
     @abstractmethod
     def step(self, flow: Flow, x: Tensor, t: float, t_next: float) -> Tensor:
