@@ -57,7 +57,7 @@ class Solver(ABC):
         """Ask for one method: `_integrate`, unless a class writes `integrate` itself."""
         super().__init_subclass__(**options)
         if "integrate" in vars(cls) and "_integrate" not in vars(cls):
-            cls._integrate = _unused  # type: ignore[method-assign]
+            cls._integrate = _unused  # type: ignore[assignment,method-assign]
 
     def integrate(
         self,
