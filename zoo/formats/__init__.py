@@ -1,4 +1,4 @@
-"""Checkpoints of other libraries: readers that run nothing, and the choice among the formats.
+"""Checkpoints of other libraries: readers that run nothing.
 
 A format is a component of the hook `zoo_formats` (zoo.interfaces.Format). Whatever it reads by the
 functions below comes as tensors, plain containers and inert records.
