@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import islice
+from weakref import WeakKeyDictionary
 
 import torch
 from numpy.polynomial.legendre import leggauss
@@ -46,14 +46,24 @@ _NEAREST_FIRST = (0, 1, -1, -2)
 _ZERO = torch.zeros(())
 
 
-# At one time
+# Per kernel, by time: batches of one model share them.
+_FACTORS: WeakKeyDictionary[FieldKernel, dict[float, tuple[float, float]]] = WeakKeyDictionary()
+_MOST_TIMES = 4096
 
 
-@lru_cache(maxsize=4096)
 def drift_and_gain(kernel: FieldKernel, t: float) -> tuple[float, float]:
     """Return the factors of x and of `evaluation` in dx/dt at t; (0, 1) without a linear part."""
     if not kernel.affine_path:
         return 0.0, 1.0
+    known = _FACTORS.setdefault(kernel, {})
+    if t not in known:
+        if len(known) >= _MOST_TIMES:
+            known.clear()
+        known[t] = _factors(kernel, t)
+    return known[t]
+
+
+def _factors(kernel: FieldKernel, t: float) -> tuple[float, float]:
     zero = torch.zeros(1, kernel.dim, dtype=torch.float64)
     drift, gain = kernel.velocity(zero + 1, zero, t), kernel.velocity(zero, zero + 1, t)
     return float(drift[0, 0]), float(gain[0, 0])

@@ -46,7 +46,7 @@ def test_the_edm_grid_is_edms():
     assert times == pytest.approx(expected, rel=1e-12)
 
 
-def test_kernels_ratio_a_grid_in_noise_level():
+def test_kernels_share_a_grid_in_noise_level():
     gravity = GravityKernel(dim=784)
     times = grid("focus").times(gravity, gravity.t_max, gravity.t_min, 17)
     expected = grid("focus").times(KERNEL, 80.0, 0.002, 17)

@@ -32,6 +32,10 @@ FEW_STEPS = 64
 _SAME_TIME = 1e-14
 
 
+def _is_abstract(method: object) -> bool:
+    return getattr(method, "__isabstractmethod__", False)
+
+
 def _unused(self: Solver, *_: Any) -> Any:
     """Stand for a method that no other calls."""
     raise AssertionError(f"{type(self).__name__} needs no such method")
@@ -56,7 +60,7 @@ class Solver(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """Ask for one method: `_integrate`, unless a class writes `integrate` itself."""
         super().__init_subclass__(**options)
-        if "integrate" in vars(cls) and "_integrate" not in vars(cls):
+        if "integrate" in vars(cls) and _is_abstract(cls._integrate):
             cls._integrate = _unused  # type: ignore[assignment,method-assign]
 
     def integrate(
@@ -180,7 +184,7 @@ class GridSolver(Solver):
     def __init_subclass__(cls, **options: Any) -> None:
         """Ask for one method: `step`, unless a class writes `states` itself."""
         super().__init_subclass__(**options)
-        if "states" in vars(cls) and "step" not in vars(cls):
+        if "states" in vars(cls) and _is_abstract(cls.step):
             cls.step = _unused  # type: ignore[assignment,method-assign]
 
     @abstractmethod

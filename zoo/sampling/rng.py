@@ -20,6 +20,9 @@ GROUP = 16
 STARTS = 0
 PROBES = 1
 STEPS = 2
+PIXELS = 3
+TRAINING = 4
+VALIDATION = 5
 
 
 def seed_for(seed: int, *path: int) -> int:
@@ -37,7 +40,7 @@ def seed_for(seed: int, *path: int) -> int:
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
     """Return the seed of a step of a training; step -1 is before the first."""
-    return seed_for(seed, step + 1, stream)
+    return seed_for(seed, TRAINING, step + 1, stream)
 
 
 def whole_groups(first: int, n: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from zoo.host.requirements import requirements
 from zoo.models.load import assemble
 from zoo.models.model import FieldModel
 from zoo.sampling.arguments import classes_in_turn
-from zoo.sampling.rng import step_seed
+from zoo.sampling.rng import VALIDATION, seed_for
 from zoo.training.batch import Batch, single_target
 from zoo.training.log import hours, last_loss
 from zoo.training.objective import Objective
@@ -30,7 +30,6 @@ SAMPLES = "samples"
 # So many images have a mean loss that is known to about 1 %, for the price of a few steps.
 MOST = 2048
 _CHUNK = 64
-_STREAM = -1
 
 
 def model_of(trainer: Trainer) -> FieldModel:
@@ -119,7 +118,7 @@ class Validation:
 
     def _batch(self, trainer: Trainer, number: int, indices: torch.Tensor) -> Batch:
         """Return held-out images with their noise, drawn on the CPU: the same on any device."""
-        generator = torch.Generator().manual_seed(step_seed(number, _STREAM))
+        generator = torch.Generator().manual_seed(seed_for(number, VALIDATION))
         kernel, network = trainer.kernel, trainer.network
         x_0 = self.data.batch(indices)
         x_t, t = trainer.batches.noise.draw(kernel, x_0, generator)

@@ -12,7 +12,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
 from zoo.models.likelihood.flow import FlowWithDivergence, random_signs
-from zoo.sampling.rng import GROUP, PROBES, by_group, seed_for
+from zoo.sampling.rng import GROUP, PIXELS, PROBES, by_group, seed_for
 
 LEVELS = 256
 
@@ -44,6 +44,7 @@ def dequantise(
         len(images),
         seed,
         lambda g: torch.rand((GROUP, *images.shape[1:]), generator=g, dtype=torch.float64),
+        PIXELS,
     ).to(images.device)
     return low + (images.double() + noise - 0.5) * ((high - low) / (LEVELS - 1))
 
