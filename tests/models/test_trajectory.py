@@ -58,7 +58,8 @@ PAIRS = [
 def test_the_last_state_is_the_sample_for_every_kernel_lift_and_solver(built, case, name):
     options = {"s_churn": 4.0} if name == "heun-churn" else KINDS.get(name, {})
     model, solver = built(case), zoo.solver(name, **options)
-    asked = {"n": 18, "first": 3, "seed": 3, "steps": 4, "solver": solver}
+    steps = 40 if name == "torchdiffeq-implicit_adams" else 4  # it gives up on long steps
+    asked = {"n": 18, "first": 3, "seed": 3, "steps": steps, "solver": solver}
     samples, drawn = model.sample(**asked), model.trajectory(**asked)
     assert torch.equal(drawn.samples, samples)
     assert torch.equal(drawn.x[-1].float(), samples)

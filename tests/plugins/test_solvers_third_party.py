@@ -7,6 +7,7 @@ import pytest
 import torch
 from environments import ROOT
 from fake_distributions import brings, install
+from zoo_solvers.runge_kutta import Heun
 
 import zoo
 from zoo.errors import ZooError
@@ -92,9 +93,25 @@ def test_a_solver_may_still_write_integrate_itself():
     flow = Flow(zoo.kernel("gaussian", dim=2), lambda x, t: 0 * x, dtype=torch.float64)
     end = Plain().integrate(flow, torch.ones(1, 2, dtype=torch.float64), 2.0, 1.0, steps=1)
     assert end.tolist() == [[0.5, 0.5]]
+    with pytest.raises(TypeError, match=r"abstract class GridSolver with abstract method '?step"):
+        GridSolver()
+
+
+def test_a_solver_may_build_upon_another_ones_steps():
+    """A subclass that replaces `states` or `integrate` keeps the methods that it inherits."""
+
+    class Twice(Heun):
+        def states(self, flow, x, times):
+            for state in super().states(flow, x, times):
+                yield self.step(flow, state, times[0], times[0])
+
+        def integrate(self, flow, x, t_from, t_to, *, steps, callback=None):
+            return super().integrate(flow, x, t_from, t_to, steps=steps, callback=callback)
+
+    flow = Flow(zoo.kernel("gaussian", dim=2), lambda x, t: 0 * x, dtype=torch.float64)
     x = torch.ones(1, 2, dtype=torch.float64)
-    with pytest.raises(NotImplementedError, match="GridSolver has no method step"):
-        GridSolver().integrate(flow, x, 2.0, 1.0, steps=1)
+    ends = [solver().integrate(flow, x, 2.0, 1.0, steps=4) for solver in (Twice, Heun)]
+    torch.testing.assert_close(*ends)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,9 @@ def _place(key: str, path: str, kind: type[Struct]) -> str:
     for table, struct in reversed(structs.items()):
         if key in struct.__struct_fields__:
             return f"it belongs to {f'[{table}]' if table else 'the top of the file'}"
-    return did_you_mean(key, structs[path].__struct_fields__)
+    if path in structs:
+        return did_you_mean(key, structs[path].__struct_fields__)
+    return "no such key is known there"
 
 
 def _value_at(path: str, raw: Any) -> Any:

@@ -61,10 +61,8 @@ class PluginRecord:
 
 def describe_error(error: BaseException) -> str:
     """Return an exception in one line: "ModuleNotFoundError: No module named 'x'"."""
-    text = one_line(error)
-    if isinstance(error, PluginError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name, text = type(error).__name__, one_line(error)
+    return text if isinstance(error, PluginError) or text == name else f"{name}: {text}"
 
 
 def plugins() -> tuple[PluginRecord, ...]:
