@@ -86,6 +86,7 @@ def test_arrays_with_labels_are_data(tmp_path, kind):
     assert model.shape == (1, 6, 6)
     assert model.network.labels == 3
     assert model.config.data.name == "array"
+    assert "zoo train" not in model.card
     more = train(TABLES, folder=tmp_path, data=(kind(x), kind(labels)), resume=True)
     assert same(weights(more), weights(model))
     with pytest.raises(ZooError, match=r"trained on other samples than array has now \(11"):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.config.recipe import Recipe, from_dict
+from zoo.config.recipe import ARRAY, Recipe, from_dict
 from zoo.data import Images
 from zoo.data.npz import from_arrays
 from zoo.errors import ZooError
@@ -29,7 +29,6 @@ from zoo.training.start import start
 from zoo.training.trainer import Trainer
 
 Arrays = ArrayLike | Tensor
-ARRAY = "array"
 
 
 def train(
