@@ -49,9 +49,16 @@ Module = dict[str, Tensor]
 
 
 def is_checkpoint(found: object) -> bool:
-    """Return whether a file's content has the outline of such a checkpoint."""
-    ema = found.get("ema") if isinstance(found, Mapping) and "model" in found else None
-    return isinstance(ema, Mapping) and "shadow_params" in ema
+    """Return whether a file's content has the outline of such a checkpoint, numbered modules too.
+
+    Averages under these names are in checkpoints of others as well.
+    """
+    if not isinstance(found, Mapping):
+        return False
+    state, ema = found.get("model"), found.get("ema")
+    if not isinstance(state, Mapping) or not isinstance(ema, Mapping):
+        return False
+    return "shadow_params" in ema and any(_NUMBERED.fullmatch(str(name)) for name in state)
 
 
 def averaged(found: Mapping[str, Any], where: str) -> dict[str, Tensor]:

@@ -29,6 +29,8 @@ _LARGEST_SIDE = 2**14
 DESCRIBED = r"dnnlib\.|torch_utils\.persistence$"
 _STEM = re.compile(r"enc\.(\d+)x\1_conv\.weight\Z")
 _FIRST = re.compile(r"enc\.(\d+)x\1_block0\.conv0\.weight\Z")
+# What names begin with in such a network, behind the prefixes of wrappers.
+_LAYER = re.compile(r"(?:\w+\.)*(?:enc|dec)\.\d+x\d+_")
 _SUFFIXES = frozenset({"", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"})
 
 
@@ -51,10 +53,10 @@ class SongUNetFormat(Format):
         self.degrees, self.side = D, side
 
     def read(self, files: Files) -> Checkpoint | None:
-        """Return the model in one file; None for folders and repositories.
+        """Return the model in one file; None for folders, repositories and files of others.
 
         Raises:
-            ZooError: the file asks for more than data, or holds no network of this kind.
+            ZooError: the file asks for more than data, or its network is not wholly of this kind.
         """
         if files.file is None or Path(files.file).suffix.lower() not in _SUFFIXES:
             return None
@@ -64,7 +66,10 @@ class SongUNetFormat(Format):
             return self._checkpoint(found, str(path))
         network = found.get("ema") if isinstance(found, dict) else found
         if isinstance(network, Inert):
-            return self._snapshot(network, str(path))
+            known = network is not found or re.match(DESCRIBED, network.module)
+            return self._snapshot(network, str(path)) if known else None
+        if not _has_layers(network) and not _has_layers(found):
+            return None
         return self._of(unwrapped(state_of(found, path), "model."), str(path))
 
     def _checkpoint(self, found: Mapping[str, Any], where: str) -> Checkpoint:
@@ -109,6 +114,12 @@ class SongUNetFormat(Format):
         times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
         noise = Part("pfgmpp", {"D": degrees, **times}) if degrees else Part("gaussian", times)
         return _model(state, shape, network, noise, Part(noise.use), licence)
+
+
+def _has_layers(state: object) -> bool:
+    """Return whether one of the names in a mapping is of a layer of such a network."""
+    names = [*state] if isinstance(state, Mapping) else []
+    return any(isinstance(name, str) and _LAYER.match(name) for name in names)
 
 
 def _model(

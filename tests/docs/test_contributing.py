@@ -3,6 +3,7 @@
 import re
 
 from environments import ROOT
+from test_levels import LEVEL, module_name
 
 PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 PLACEHOLDERS = ("NAME", "PLUGIN")
@@ -26,6 +27,20 @@ def test_every_package_is_on_the_map():
     assert {p for p in packages if f"`zoo/{p}/`" not in PAGE} == set()
 
 
+def test_the_levels_of_the_map_are_those_that_are_tested():
+    rows = re.findall(r"^\| (\d+) \| `([\w/.*]+)` \|", PAGE, re.MULTILINE)
+    shown = {}
+    for level, path in rows:
+        plugins = (p.parent for p in ROOT.glob(f"{path}__init__.py"))
+        for file in plugins if "*" in path else [ROOT / path]:
+            assert file.exists(), path
+            module = module_name(file, ROOT / "plugins" if "*" in path else ROOT)
+            shown[module] = int(level)
+    assert shown == LEVEL
+
+
 def test_the_names_it_points_at_are_there():
-    for name, place in re.findall(r"`([\w.]+)` (?:in|below) `(zoo/[\w/]+\.py)`", PAGE):
+    found = re.findall(r"`([\w.]+)` (?:in|below) `(zoo/[\w/]+\.py)`", PAGE)
+    assert len(found) >= 10
+    for name, place in found:
         assert name.rpartition(".")[2] in (ROOT / place).read_text(encoding="utf-8"), (name, place)

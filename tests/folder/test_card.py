@@ -21,6 +21,7 @@ from zoo.folder.card_edit import replace_facts
 from zoo.folder.read import read_card, read_config
 from zoo.folder.weights import count_parameters, untrained_parameters
 from zoo.host.registry import catalogue
+from zoo.training.recipes import load_recipe
 
 RECIPE = {
     "name": "gravity-digits",
@@ -93,6 +94,35 @@ def test_the_card_says_where_the_training_began_and_by_which_optimiser(text):
     text = write_card("gravity-digits", trained(train=train))
     assert "in batches of 16, from the weights of `ada/start`: Muon, learning rate 0.001" in text
     assert "with warmup and then a constant rate," in text
+
+
+def card_of(recipe):
+    return write_card("mine", config(recipe=recipe))
+
+
+def test_the_name_of_a_bundled_recipe_repeats_that_recipe_alone():
+    bundled = load_recipe("gravity-fashion-mnist").to_dict()
+    text = card_of(bundled)
+    assert "Repeat it with `zoo train gravity-fashion-mnist`;" in text
+    assert matter(text)["datasets"] == ["zalando-datasets/fashion_mnist"]
+    changed = card_of({**bundled, "train": {**bundled["train"], "seed": 7}})
+    assert "`zoo train FOLDER/config.json` repeats it." in changed
+    assert "zoo train gravity-fashion-mnist" not in changed
+    assert matter(changed)["datasets"] == ["zalando-datasets/fashion_mnist"]
+
+
+@pytest.mark.parametrize(
+    ("name", "use"), [("gravity-fashion-mnist", "array"), ("mine", "array"), (None, "digits")]
+)
+def test_a_card_of_other_data_than_the_recipes_says_nothing_of_the_recipes(name, use):
+    bundled = load_recipe("gravity-fashion-mnist").to_dict()
+    name = name or bundled["name"]
+    text = card_of({**bundled, "name": name, "data": {**bundled["data"], "use": use}})
+    assert f"images of {use} in batches of" in text
+    assert "The recipe is in `config.json`.\n" in text
+    assert "zoo train" not in text
+    assert "datasets" not in matter(text)
+    assert bundled["card"]["summary"] not in text
 
 
 def test_every_kernel_of_the_zoo_has_a_formula_for_cards():

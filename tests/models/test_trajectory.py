@@ -2,7 +2,7 @@
 
 import math
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -17,6 +17,7 @@ from zoo.evaluation.settings import evaluations
 from zoo.folder.picture import grid
 from zoo.models.exact import GaussianMixture
 from zoo.plotting import film
+from zoo.sampling.rng import GROUP, starting_points, step_noise
 
 DIM = 2
 SOLVERS = zoo.components("solvers")
@@ -44,6 +45,39 @@ def marks(case, name):
     """Inverts numerically, or is stiff where it starts."""
     slow_kernel = case in ("map", "phi-warped", "phi-laplace")
     return pytest.mark.slow if slow_kernel or (case, name) == ("interpolant", "dopri5") else ()
+
+
+def step_by_step(model, solver, n, first, seed, steps):
+    """States (S, n, d) of the ODE of (x, sigma), or of x, integrated without `trajectory`."""
+    kernel, batches, last = model.kernel, [], first + n
+    ends = [0, GROUP, 2 * GROUP] if solver.couples_samples else [first, last]
+    for a, b in pairwise(ends):
+
+        def noise(step, a=a, b=b):
+            return step_noise(model.shape, seed, step, a, b)
+
+        state = starting_points(model.prior, model.shape, seed, a, b)
+        lifts = kernel.random_level
+        flow = model.augmented_flow(noise=noise) if lifts else model.flow(noise=noise)
+        state = flow.start(state) if lifts else state
+        states = [state.clone()]
+        state = solver.integrate(
+            flow,
+            state,
+            kernel.t_max,
+            kernel.t_min,
+            steps=steps - 1,
+            callback=lambda _, t, x, states=states: states.append(x.clone()),
+        )
+        torch.testing.assert_close(states[-1], state)
+        t = kernel.t_min
+        end = flow.denoise(state, t) if kernel.affine else state - t * flow.field(state, t)
+        batches.append([flow.unpack(x)[0] if lifts else x for x in (*states, end)])
+    length = max(map(len, batches))
+    rows = slice(first - ends[0], last - ends[0])
+    padded = [xs + xs[-1:] * (length - len(xs)) for xs in batches]
+    states = [torch.cat(xs)[rows].double() for xs in zip(*padded, strict=True)]
+    return torch.stack(states)
 
 
 PAIRS = [
@@ -74,6 +108,10 @@ def test_the_last_state_is_the_sample_for_every_kernel_lift_and_solver(built, ca
         flow = model.flow()
         end = flow.denoise(last, t) if model.kernel.affine else last - t * flow.field(last, t)
         torch.testing.assert_close(end.float(), samples, rtol=1e-4, atol=1e-4)
+    else:
+        expected = step_by_step(model, **asked)
+        assert drawn.x.shape == expected.shape
+        torch.testing.assert_close(drawn.x, expected, rtol=1e-5, atol=1e-5)
 
 
 def lifted_images():

@@ -16,7 +16,7 @@ from zoo_songunet.format import DESCRIBED, architecture
 import zoo
 from zoo import ZooError
 from zoo.cli import main
-from zoo.folder.formats import read_checkpoint
+from zoo.folder.formats import UnknownFormat, read_checkpoint
 from zoo.formats import Inert, read_pickle
 from zoo.formats.files import LocalFiles
 from zoo.models.convert import convert
@@ -246,7 +246,8 @@ def test_a_tensor_cannot_fill_the_memory_with_one_number(file):
     file.write_bytes(pickle.dumps({"ema": huge}))
     with pytest.raises(ZooError, match="larger than its numbers"):
         convert(file, "out")
-    torch.save({"a.weight": torch.zeros(1).expand(2**20, 2**20)}, file.with_suffix(".pt"))
+    layer = "enc.8x8_conv.weight"
+    torch.save({layer: torch.zeros(1).expand(2**20, 2**20)}, file.with_suffix(".pt"))
     with pytest.raises(ZooError, match="does not hold every one of its numbers"):
         convert(file.with_suffix(".pt"), "out")
 
@@ -268,9 +269,9 @@ def state(**changes):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"a.weight": torch.zeros(2)}, "not the state of a DDPM"),
-        ({"a": "text"}, "expected tensors only"),
-        ([1, 2], "holds a list"),
+        ({"enc.8x8_conv.bias": torch.zeros(2)}, "not the state of a DDPM"),
+        (state(**{"enc.8x8_conv.weight": None}), "not the state of a DDPM"),
+        (state(**{"map_layer0.bias": "text"}), "expected tensors only"),
         (state(**{"map_layer0.bias": None}), "'backbone.map_layer0.bias' is missing"),
         (state(**{"map_layer0.bias": torch.zeros(7)}), "has shape"),
         (state(other=torch.zeros(2)), "'backbone.other' is not one of the network's"),
@@ -282,6 +283,51 @@ def test_what_is_not_the_state_of_such_a_network(tmp_path, content, told):
         convert(tmp_path / "state.pt", tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+AVERAGES = {"shadow_params": [torch.zeros(2)], "decay": 0.9}
+OTHERS = {
+    "tensors": {"a.weight": torch.zeros(2)},
+    "text": {"a": "text"},
+    "list": [1, 2],
+    "tensor": torch.zeros(2),
+    "averaged": {"ema": {"a.weight": torch.zeros(2)}, "step": 3},
+    "training": {"model": {"a.weight": torch.zeros(2)}, "ema": AVERAGES},
+    "diffusers": {"down_blocks.0.conv1.weight": torch.zeros(2), "enc.8x8": torch.zeros(2)},
+}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".pkl", ".safetensors"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_of_something_else_is_left_to_other_formats(tmp_path, name, suffix):
+    path, content = tmp_path / f"other{suffix}", OTHERS[name]
+    if suffix == ".safetensors":
+        content = {"a.weight": torch.zeros(2), "b": torch.zeros(1)}
+        save_file(content, path)
+    else:
+        torch.save(content, path)
+    told = r"in no format that is known here: tried .*songunet"
+    with pytest.raises(UnknownFormat, match=told) as caught:
+        convert(path, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickled_module_of_another_kind_is_left_to_other_formats(file):
+    file.write_bytes(pickle.dumps(torch.nn.Linear(2, 3)))
+    with pytest.raises(UnknownFormat):
+        convert(file, "out")
+
+
+def test_another_formats_refusal_stands_alone(tmp_path, monkeypatch):
+    """What the one format that knows a file says of it is not joined to anything."""
+    torch.save({"a.weight": torch.zeros(2)}, tmp_path / "state.pt")
+
+    def refuse(*_):
+        raise ZooError("too new")
+
+    monkeypatch.setattr("zoo_diffusers.format.DiffusersFormat.read", refuse)
+    with pytest.raises(ZooError, match=r"^too new$"):
+        convert(tmp_path / "state.pt", tmp_path / "out")
 
 
 def test_another_preconditioning_is_refused(file):

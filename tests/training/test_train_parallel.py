@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from test_train import begin, recipe
+from test_train import begin, recipe, same
 from torch import nn
 
 from zoo.errors import ZooError
+from zoo.interfaces import Network
 from zoo.sampling.distributed import SINGLE_PROCESS, connect
 from zoo.training import checkpoint
 from zoo.training.parallel import FullySharded, blocks
@@ -29,20 +31,37 @@ def options(**train):
     return {"batch": 12, "images": 12 * STEPS, "warmup": 12, "clip": 0.1, "network": UNET, **train}
 
 
+class OneTensor(Network):
+    """D = x A."""
+
+    def __init__(self):
+        super().__init__()
+        self.matrix = nn.Parameter(0.5 * torch.eye(8))
+
+    def forward(self, x_t, t, labels=None):
+        return x_t @ self.matrix
+
+
+def plan_of(size=1, *, one_tensor=False, **train):
+    plan = make_plan(recipe(**options(**train)), processes=size)
+    return replace(plan, network=OneTensor()) if one_tensor else plan
+
+
 def work(rank: int, size: int, port: int, folder: Path, train: dict, resume: bool) -> None:
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     os.environ |= dict(zip(names, map(str, (rank, rank, size, "127.0.0.1", port)), strict=True))
     torch.set_num_threads(1)
     with connect("cpu") as context:
-        plan = make_plan(recipe(**options(**train)), processes=size)
+        plan = plan_of(size, **train)
         trainer = start(plan, folder, resume=resume, context=context)
         trainer.run()
         # What a process has of the optimiser's memory, in numbers.
         states = getattr(trainer.optimizer, "optim", trainer.optimizer).state.values()
         local = [getattr(v, "_local_tensor", v) for s in states for v in s.values()]
         own = sum(v.numel() for v in local if isinstance(v, torch.Tensor) and v.ndim)
-        weights = trainer.parallel.state_dict()
-        torch.save((own, weights and weights["network"]), folder / f"{rank}.pt")
+        # Local: under DDP every process has the whole network.
+        weights = trainer.network.state_dict() if trainer.recipe.train.parallel == "ddp" else None
+        torch.save((own, weights), folder / f"{rank}.pt")
 
 
 def processes(size: int, folder: Path, *, resume: bool = False, **train) -> list[int]:
@@ -51,7 +70,11 @@ def processes(size: int, folder: Path, *, resume: bool = False, **train) -> list
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     torch.multiprocessing.spawn(work, (size, port, folder, train, resume), nprocs=size)
-    return [torch.load(folder / f"{rank}.pt")[0] for rank in range(size)]
+    own, weights = zip(*(torch.load(folder / f"{rank}.pt") for rank in range(size)), strict=True)
+    if train.get("parallel") != "fsdp":
+        assert weights[0]
+        assert all(same(weights[0], other) for other in weights[1:])
+    return [*own]
 
 
 def assert_same_run(one: Path, other: Path, optimizer: str = "adamw") -> None:
@@ -73,6 +96,14 @@ def test_three_processes_make_the_steps_of_one(tmp_path, optimizer):
     memory = [v for s in state.values() for v in s.values() if isinstance(v, torch.Tensor)]
     assert sum(own) == sum(v.numel() for v in memory if v.ndim)
     assert max(own) < 0.5 * sum(own)
+
+
+def test_more_processes_than_tensors_make_the_steps_of_one(tmp_path):
+    """A process that has nothing of the optimiser's memory gets the same weights too."""
+    start(plan_of(one_tensor=True), tmp_path / "one").run()
+    own = processes(3, tmp_path / "three", one_tensor=True)
+    assert_same_run(tmp_path / "one", tmp_path / "three")
+    assert sorted(own)[:2] == [0, 0]
 
 
 def test_two_processes_share_every_tensor_by_fsdp(tmp_path):

@@ -86,6 +86,7 @@ def test_arrays_with_labels_are_data(tmp_path, kind):
     assert model.shape == (1, 6, 6)
     assert model.network.labels == 3
     assert model.config.data.name == "array"
+    assert "zoo train" not in model.card
     more = train(TABLES, folder=tmp_path, data=(kind(x), kind(labels)), resume=True)
     assert same(weights(more), weights(model))
     with pytest.raises(ZooError, match=r"trained on other samples than array has now \(11"):
@@ -108,6 +109,12 @@ def test_a_reference_and_an_array_of_vectors_are_data(tmp_path):
         ({"data": np.zeros((3, 2), dtype=complex)}, "data of complex128"),
         ({"data": (np.zeros((3, 2)), np.zeros(3))}, "labels of float64; expected whole numbers"),
         ({"data": (np.zeros((3, 2)), np.zeros(2, dtype=int))}, "for 3 samples"),
+        ({"data": (np.zeros((3, 2)),)}, r"a tuple of 1 item; expected an array or \(array, lab"),
+        ({"data": (np.zeros((3, 2)),) * 3}, "a tuple of 3 items; expected an array or"),
+        ({"data": ()}, "a tuple of 0 items; expected an array or"),
+        ({"data": [[0.0, 1.0], [2.0]]}, "cannot be made an array .*rows of one length"),
+        ({"data": (np.zeros((3, 2)), [[0], [1, 2], [0]])}, "cannot be made an array"),
+        ({"data": torch.zeros(3, 2, dtype=torch.bfloat16)}, "cannot be made an array"),
         ({"resume": True}, "goes on with the run in a folder; name it with folder="),
         ({}, "data is missing"),
     ],
@@ -144,6 +151,9 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, monkeypatch):
         patch.setattr(Trainer, "advance", stop)
         with pytest.raises(KeyboardInterrupt, match="stopped after step 5"):
             train(recipe(), folder=tmp_path / "cut")
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            train(recipe())
+    assert str(stopped.value).startswith("stopped after step 5; nothing was kept: name a folder")
     assert checkpoint.read(tmp_path / "cut" / CHECKPOINT)["step"] == 5
     resumed = train(recipe(), folder=tmp_path / "cut", resume=True)
     assert same(weights(resumed), weights(whole))

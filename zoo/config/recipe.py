@@ -16,7 +16,9 @@ Unknown keys are errors; options of a part are checked by the part when it is bu
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -29,6 +31,8 @@ from zoo.config.part import PLAIN_NAME, Part, SolverPart
 from zoo.errors import ZooError
 
 SUFFIX = ".toml"
+# data.use of what was trained on an array, which no reference names.
+ARRAY = "array"
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]
 Above0 = Annotated[float, Meta(gt=0)]
@@ -205,3 +209,12 @@ def bundled_recipes() -> list[str]:
     """Return the names of the recipes that come with the zoo."""
     found = (files("zoo") / "recipes").iterdir()
     return sorted(f.name.removesuffix(SUFFIX) for f in found if f.name.endswith(SUFFIX))
+
+
+@cache
+def bundled_recipe(name: str) -> Recipe | None:
+    """Return the recipe of that name that comes with the zoo, None if there is none."""
+    if name not in bundled_recipes():
+        return None
+    text = (files("zoo") / "recipes" / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+    return from_dict(tomllib.loads(text), f"recipe {name}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
-from zoo.config.recipe import CardPlan, Recipe, bundled_recipes, from_dict
+from zoo.config.recipe import ARRAY, CardPlan, Recipe, bundled_recipe, from_dict
 from zoo.config.training import Outcome, TrainingRecord, facts
 from zoo.errors import ZooError
 from zoo.folder.results import TASK, eval_results, table
@@ -39,7 +39,7 @@ _ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_
 def _front_matter(name: str, config: Config, recipe: Recipe | None, licence: str) -> str:
     from huggingface_hub import ModelCardData  # slow to import, and reading a card needs none
 
-    card = recipe.card if recipe else CardPlan()
+    card = _described(recipe)
     dataset = next(iter(card.datasets), "")
     data = ModelCardData(
         license=licence,
@@ -62,6 +62,17 @@ def _recipe(training: TrainingRecord) -> Recipe | None:
         return None
 
 
+def _own_data(recipe: Recipe) -> bool:
+    """Return whether anyone has the data, and a bundled recipe's name stands for its own data."""
+    bundled = bundled_recipe(recipe.name)
+    return recipe.data.use != ARRAY and (bundled is None or bundled.data.use == recipe.data.use)
+
+
+def _described(recipe: Recipe | None) -> CardPlan:
+    """Return what the recipe says for the card, nothing where it speaks of other data."""
+    return recipe.card if recipe and _own_data(recipe) else CardPlan()
+
+
 def write_card(
     name: str, config: Config, *, parameters: int = 0, picture: str = "", licence: str = ""
 ) -> str:
@@ -77,7 +88,7 @@ def write_card(
     recipe = _recipe(config.training)
     licence = licence or (recipe.license if recipe else "unknown")
     # A recipe's summary speaks of the kernel that the network was trained under.
-    summary = recipe.card.summary if recipe and config.lifted_from is None else ""
+    summary = _described(recipe).summary if config.lifted_from is None else ""
     shape = "x".join(map(str, config.data.shape))
     terms = config.training.data_licence
     rights = [
@@ -180,20 +191,26 @@ def _training(recipe: Recipe | None, outcome: Outcome | None) -> list[str]:
         plan = recipe.train
         falls = "cosine" if plan.schedule == "cosine" else "then a constant rate"
         begun = f", from the weights of `{plan.start}`" if plan.start else ""
-        how = "The recipe is in `config.json`: `zoo train FOLDER/config.json` repeats it."
-        if recipe.name in bundled_recipes():
-            how = f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`."
         found = [
             f"{plan.images:,} images of {recipe.data.use} in batches of {plan.batch}{begun}: "
             f"{_OPTIMISERS[plan.optimizer]}, learning rate {plan.lr:g} with warmup and {falls}, "
             f"gradients clipped at {plan.clip:g}, weights averaged with a half-life of "
             f"{plan.ema_halflife:,.0f} images, {plan.precision}, seed {plan.seed}.",
-            how,
+            _repeat(recipe),
         ]
     if known := facts(outcome) if outcome else {}:
         rows = [(_cell(k.replace("_", " ")), _cell(str(v))) for k, v in known.items()]
         found.append(_table("| result | |", rows))
     return ["## Training", *found] if found else []
+
+
+def _repeat(recipe: Recipe) -> str:
+    """Return which command repeats the training, where one does."""
+    if recipe == bundled_recipe(recipe.name):
+        return f"Repeat it with `zoo train {recipe.name}`; the recipe is in `config.json`."
+    if _own_data(recipe):
+        return "The recipe is in `config.json`: `zoo train FOLDER/config.json` repeats it."
+    return "The recipe is in `config.json`."
 
 
 def _origin(source: object) -> str:

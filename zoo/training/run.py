@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.config.recipe import Recipe, from_dict
+from zoo.config.recipe import ARRAY, Recipe, from_dict
 from zoo.data import Images
 from zoo.data.npz import from_arrays
-from zoo.errors import ZooError
+from zoo.errors import ZooError, one_line
 from zoo.models.load import load
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, connect
@@ -29,7 +29,6 @@ from zoo.training.start import start
 from zoo.training.trainer import Trainer
 
 Arrays = ArrayLike | Tensor
-ARRAY = "array"
 
 
 def train(
@@ -62,7 +61,8 @@ def train(
 
     Raises:
         ZooError: the recipe, a part, the data or the folder is not there or does not fit.
-        KeyboardInterrupt: after Ctrl-C; the step under way is finished and saved.
+        KeyboardInterrupt: after Ctrl-C; the step under way is finished, and saved in `folder`.
+            Without one nothing is kept.
     """
     if folder is None and resume:
         raise ZooError("resume = True goes on with the run in a folder; name it with folder=")
@@ -73,7 +73,15 @@ def train(
             lambda: make_plan(recipe_of(recipe, data), data_of(data), processes=context.size)
         )
         with TemporaryDirectory() if folder is None else nullcontext(folder) as place:
-            trainer = run_plan(plan, Path(place), context, resume=resume, progress=progress)
+            try:
+                trainer = run_plan(plan, Path(place), context, resume=resume, progress=progress)
+            except KeyboardInterrupt as stop:
+                if folder is not None:
+                    raise
+                raise KeyboardInterrupt(
+                    f"{str(stop) or 'stopped'}; nothing was kept: name a folder with folder= to go "
+                    "on with a run"
+                ) from stop
             if context.is_main:
                 export(trainer)
             return context.main_process_first(
@@ -93,15 +101,29 @@ def recipe_of(recipe: str | Path | dict[str, Any] | Recipe, data: Any = None) ->
 
 
 def data_of(data: str | Arrays | tuple[Arrays, Arrays] | None) -> str | Images | None:
-    """Return an array, or (array, labels), as a data set; a reference and None as they are."""
+    """Return an array, or (array, labels), as a data set; a reference and None as they are.
+
+    Raises:
+        ZooError: a tuple of another length, rows of different lengths, or as in `from_arrays`.
+    """
     if data is None or isinstance(data, str):
         return data
-    x, labels = data if isinstance(data, tuple) else (data, None)
+    pair = data if isinstance(data, tuple) else (data, None)
+    if len(pair) != 2:
+        items = "1 item" if len(pair) == 1 else f"{len(pair)} items"
+        raise ZooError(f"data is a tuple of {items}; expected an array or (array, labels)")
+    x, labels = pair
     return from_arrays(_numpy(x), None if labels is None else _numpy(labels), name=ARRAY)
 
 
 def _numpy(array: Arrays) -> np.ndarray[Any, Any]:
-    return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    try:
+        return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ZooError(
+            f"data cannot be made an array ({one_line(error)}); expected numbers in rows of one "
+            "length"
+        ) from error
 
 
 def run_plan(
