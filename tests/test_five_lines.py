@@ -64,7 +64,7 @@ def recipe(name, images, **train):
 
 
 def test_it_is_trained_and_sampled_like_any_other(name, tmp_path):
-    plan = make_plan(recipe(name, 80_000, ema_halflife=5_000.0, lr=5e-3))
+    plan = make_plan(recipe(name, 160_000, ema_halflife=5_000.0, lr=5e-3))
     trainer = start(plan, tmp_path / "run")
     untrained = model_of(trainer).sample(400, seed=0)
     trainer.run()
