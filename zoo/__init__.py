@@ -1,7 +1,7 @@
 """fieldzoo: a plugin-based zoo of ODE generative models built from one divergence equation.
 
 A model is four plain parts: a field kernel (how data spreads into noise), a prior sampler
-(where the ODE starts), a network (learns the field) and a solver (walks the ODE back).
+(where the ODE starts), a network (learns the field) and a solver (integrates the ODE).
 
     import zoo
     model = zoo.load("gravity-fashion-mnist")

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 
 class ZooError(Exception):
-    """A failure told in one line, without a traceback on the command line."""
+    """A failure described in one line, without a traceback on the command line."""
 
 
 class PluginError(ZooError):

@@ -79,7 +79,7 @@ class HeunChurn(Heun):
     s_churn = 0, and from data to noise, it is `heun`.
 
     The law of the samples is kept under Gaussian paths, and under gravity and PFGM++ as long as a
-    state tells its own noise level, which every sample keeps (other isotropic kernels are close to
+    state shows its own noise level, which every sample keeps (other isotropic kernels are close to
     that in many dimensions). It does above the data's spread: there `s_min` of twice their standard
     deviation keeps the law, while churn down to 0 makes distances from the mean of Gaussian data
     vary 1.7 times as much (PFGM++, 784 dimensions, s_churn = 40, 100 steps). The noise is

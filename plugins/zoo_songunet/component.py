@@ -63,7 +63,7 @@ class EDM:
         blocks: residual blocks per resolution.
         attention: sides in pixels of the resolutions with self-attention.
         labels: number of classes, 0 for none.
-        augment: numbers per image that tell how it was augmented, 9 for `data.augment` of a
+        augment: numbers per image that say how it was augmented, 9 for `data.augment` of a
             recipe and in EDM's weights, 0 for none; sampling gives none.
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.

@@ -33,7 +33,7 @@ from zoo_songunet.layers import (
 
 
 class Design(NamedTuple):
-    """What tells the two backbones apart: embedding, resampling filter, pyramid in the encoder."""
+    """The differences of two backbones: embedding, resampling filter, pyramid in the encoder."""
 
     noise: type[Positional] | type[Fourier]
     taps: tuple[int, ...]

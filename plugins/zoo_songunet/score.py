@@ -46,7 +46,7 @@ class LevelNetwork(GaussianDenoiser):
         self.backbone = backbone
 
     def _say(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Return the backbone's output, told `condition`: it divides its first feature by 4."""
+        """Return the backbone's output, given `condition`: it divides its first feature by 4."""
         out: Tensor = self.backbone(x, 4 * condition.to(x)[:, None])
         return out
 
@@ -84,7 +84,7 @@ class ScoreSDE:
 
     Attributes:
         design: of the backbone.
-        network: what it is told, and what it says.
+        network: its input and its output.
     """
 
     design: Design
@@ -112,7 +112,7 @@ class PoissonField(LevelNetwork):
 
     Args:
         backbone: SongUNet with one channel more in its result.
-        kernel: gravity; under another one the network is told the t at which gravity's typical
+        kernel: gravity; under another one the network is given the t at which gravity's typical
             noise level is the same.
         inferred_below: times below which R is taken from |F_x|.
         gamma: of the normalisation.
@@ -142,9 +142,9 @@ class PoissonField(LevelNetwork):
         rest = (1 - q.square()).clamp(min=1e-6)
         r = q * (self.gamma + (rest * t.square() + (self.gamma * q).square()).sqrt()) / rest
         inferred = torch.hypot(r, t)
-        told = self.root * t / (-along).clamp(min=1e-6) - self.gamma
+        given = self.root * t / (-along).clamp(min=1e-6) - self.gamma
         farthest = torch.hypot(x.flatten(1).norm(dim=1) + self.root, t)
-        distance = torch.where(t < self.inferred_below, inferred, told)
+        distance = torch.where(t < self.inferred_below, inferred, given)
         distance = torch.minimum(torch.maximum(distance, t), farthest)
         return x + over((distance + self.gamma) / self.root, x) * across
 

@@ -30,6 +30,6 @@ def command(
     given = dict(map(key_value, options))
     folder = convert(file, out, format=format, licence=licence, **given)
     kernel = read_config(folder).kernel
-    told = "".join(f", {k} = {v}" for k, v in kernel.options.items() if k in given)
+    shown = "".join(f", {k} = {v}" for k, v in kernel.options.items() if k in given)
     ref = str(folder) if folder.is_absolute() else f"./{folder}"
-    click.echo(f"{out}: kernel {kernel.use}{told}; try `zoo sample {shlex.quote(ref)}`")
+    click.echo(f"{out}: kernel {kernel.use}{shown}; try `zoo sample {shlex.quote(ref)}`")

@@ -93,8 +93,8 @@ def read_checkpoint(
     if refused:
         raise ZooError("; ".join([*refused, *broken]))
     tried = ", ".join(_owned(known, name) for name in known) or "none is installed"
-    told = "; ".join([f"tried {tried}", *broken, "`zoo components formats` says what they read"])
-    raise UnknownFormat(files, f"{told}{hint()}")
+    details = "; ".join([f"tried {tried}", *broken, "`zoo components formats` says what they read"])
+    raise UnknownFormat(files, f"{details}{hint()}")
 
 
 def _owned(known: Mapping[str, Found], name: str) -> str:
