@@ -8,7 +8,7 @@ arXiv:2011.13456; of this arrangement: EDM, arXiv:2206.00364, appendix F.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -44,6 +44,14 @@ DDPMPP = Design(Positional, (1, 1), pyramid=False)
 NCSNPP = Design(Fourier, (1, 3, 3, 1), pyramid=True)
 
 
+class Stage(NamedTuple):
+    """A resolution of the network: the prefix of its modules, channels, self-attention or not."""
+
+    name: str
+    channels: int
+    attends: bool
+
+
 class SongUNet(nn.Module):
     """The backbone F(x, features, labels); the first feature is the log of the noise level.
 
@@ -75,8 +83,7 @@ class SongUNet(nn.Module):
         check_integer("labels", labels, 0)
         check_integer("augment", augment, 0)
         channels, size = shape[:2]
-        noise, taps = design.noise(width), design.taps
-        embedding = 4 * width
+        noise, embedding = design.noise(width), 4 * width
         self.map_noise, self.labels = noise, labels
         self.map_augment = linear(augment, noise.width, bias=False) if augment else None
         self.map_label = linear(labels, noise.width) if labels else None
@@ -85,23 +92,49 @@ class SongUNet(nn.Module):
         self.enc, self.dec = nn.ModuleDict(), nn.ModuleDict()
         block = partial(Block, embedding=embedding, dropout=dropout)
         stages = [
-            (f"{size >> level}x{size >> level}", factor * width, size >> level in attention)
+            Stage(f"{size >> level}x{size >> level}", factor * width, size >> level in attention)
             for level, factor in enumerate(multipliers)
         ]
+        skips = self._encode_by(block, stages, design, channels, width, blocks)
+        self._decode_by(block, stages, design.taps, channels + more, skips, blocks)
+
+    def _encode_by(
+        self,
+        block: Callable[..., Block],
+        stages: Sequence[Stage],
+        design: Design,
+        channels: int,
+        width: int,
+        blocks: int,
+    ) -> list[int]:
+        """Fill `enc`; return the channels of what it keeps for the decoder, in order."""
         now, image, skips = width, channels, [width]
         for level, (name, out, attends) in enumerate(stages):
             if level == 0:
                 self.enc[f"{name}_conv"] = conv(channels, width, 3)
             else:
-                self.enc[f"{name}_down"] = block(now, now, resample=DownConv, taps=taps)
+                self.enc[f"{name}_down"] = block(now, now, resample=DownConv, taps=design.taps)
                 skips.append(now)
                 if design.pyramid:
-                    self.enc[f"{name}_aux_residual"] = PyramidConv(image, now, 3, taps)
+                    self.enc[f"{name}_aux_residual"] = PyramidConv(image, now, 3, design.taps)
                     image = now
             for i in range(blocks):
                 self.enc[f"{name}_block{i}"] = block(now, out, attention=attends)
                 now = out
                 skips.append(now)
+        return skips
+
+    def _decode_by(
+        self,
+        block: Callable[..., Block],
+        stages: Sequence[Stage],
+        taps: Sequence[int],
+        channels: int,
+        skips: list[int],
+        blocks: int,
+    ) -> None:
+        """Fill `dec`, from the coarsest stage to `channels` at the finest; use up `skips`."""
+        now = skips[-1]
         for level, (name, out, attends) in reversed([*enumerate(stages)]):
             if level == len(stages) - 1:
                 self.dec[f"{name}_in0"] = block(now, now, attention=True)
@@ -109,13 +142,11 @@ class SongUNet(nn.Module):
             else:
                 self.dec[f"{name}_up"] = block(now, now, resample=UpConv, taps=taps)
             for i in range(blocks + 1):
-                last = attends and i == blocks
                 into = now + skips.pop()
-                self.dec[f"{name}_block{i}"] = block(into, out, attention=last)
+                self.dec[f"{name}_block{i}"] = block(into, out, attention=attends and i == blocks)
                 now = out
-            if level == 0:
-                self.dec[f"{name}_aux_norm"] = group_norm(now)
-                self.dec[f"{name}_aux_conv"] = conv(now, channels + more, 3, gain=1e-5)
+        self.dec[f"{stages[0].name}_aux_norm"] = group_norm(now)
+        self.dec[f"{stages[0].name}_aux_conv"] = conv(now, channels, 3, gain=1e-5)
 
     def embed(
         self, features: Tensor, labels: Tensor | None, augment: Tensor | None = None

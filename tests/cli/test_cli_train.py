@@ -9,34 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_recipe import RECIPE
 
 import zoo
 from zoo.cli import main
 from zoo.folder.read import read_config
 from zoo.training import log
 from zoo.training.trainer import Trainer
-
-RECIPE = """
-name = "tiny"
-license = "cc0-1.0"
-[data]
-use = "digits"
-[kernel]
-use = "gravity"
-[network]
-use = "mlp"
-width = 8
-blocks = 1
-[solver]
-use = "heun"
-steps = 3
-[train]
-images = 80
-batch = 8
-warmup = 8
-checkpoint_every = 4
-log_every = 3
-"""
 
 
 @pytest.fixture

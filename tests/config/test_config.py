@@ -19,7 +19,7 @@ from zoo.config.model import (
     parse_config,
 )
 from zoo.config.part import Part
-from zoo.config.training import Outcome, TrainingRecord
+from zoo.config.training import TrainingOutcome, TrainingRecord
 from zoo.errors import ZooError
 
 CARDS = Path(__file__).parents[2] / "model_cards"
@@ -79,7 +79,7 @@ def test_the_record_of_a_training_is_typed_and_loses_nothing():
     record = parse(changed("training", known | {"trained_elsewhere": "ada/x"})).training
     assert record.recipe == {"name": "n"}
     assert record.data_licence == "MIT"
-    assert record.outcome == Outcome(steps=3, hours=0.5)
+    assert record.outcome == TrainingOutcome(steps=3, hours=0.5)
     assert record.evaluation[0].metrics == {"m": (1.0, 0.0, 2.0)}
     assert record.other == {"trained_elsewhere": "ada/x"}
     assert record == TrainingRecord.decode(known | {"trained_elsewhere": "ada/x"})

@@ -13,7 +13,7 @@ from zoo.data import load as load_data
 from zoo.errors import ZooError
 from zoo.interfaces import KernelPrior, PriorSampler, over
 from zoo.models.exact import GaussianMixture
-from zoo.models.lift import GaussianDenoiser, LiftedModel, level_rate, lift
+from zoo.models.lift import LevelDenoiser, LiftedModel, level_rate, lift
 
 DOUBLE = torch.float64
 # What the article's equivalence is shown for; D in between gravity and Gaussian.
@@ -132,7 +132,7 @@ def test_the_field_of_a_network_is_lifted_as_well():
 def test_beyond_the_levels_of_the_network_its_last_ones_serve():
     mixture = GaussianMixture.diagonal(normal(1, 5), 0.04)
     kernel = zoo.kernel("gaussian", dim=5, t_min=0.01, t_max=20.0)
-    denoiser = GaussianDenoiser(zoo.exact(kernel, mixture).network, kernel)
+    denoiser = LevelDenoiser(zoo.exact(kernel, mixture).network, kernel)
     wide = zoo.exact("gaussian", mixture)
     x = normal(4, 5, seed=1)
     low, high = torch.tensor([0.001, 70.0], dtype=DOUBLE)

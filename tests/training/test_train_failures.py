@@ -7,33 +7,13 @@ import sys
 import pytest
 import torch
 from PIL import Image
+from tiny_recipe import RECIPE
 
 from zoo.training import checkpoint, log
 from zoo.training.plan import make_plan
 from zoo.training.recipes import load_recipe
 from zoo.training.start import start
 from zoo.training.trainer import CHECKPOINT
-
-RECIPE = """
-name = "tiny"
-[data]
-use = "digits"
-[kernel]
-use = "gravity"
-[network]
-use = "mlp"
-width = 16
-blocks = 1
-[solver]
-use = "heun"
-steps = 3
-[train]
-images = 80
-batch = 8
-warmup = 8
-checkpoint_every = 4
-log_every = 3
-"""
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from test_train import recipe, same
+from tiny_recipe import RECIPE
 
 import zoo
 from zoo.cli import main
@@ -14,26 +15,6 @@ from zoo.training import checkpoint
 from zoo.training.run import data_of, recipe_of
 from zoo.training.trainer import CHECKPOINT, Trainer
 
-TEXT = """
-name = "tiny"
-[data]
-use = "digits"
-[kernel]
-use = "gravity"
-[network]
-use = "mlp"
-width = 8
-blocks = 1
-[solver]
-use = "heun"
-steps = 3
-[train]
-images = 80
-batch = 8
-warmup = 8
-checkpoint_every = 4
-log_every = 3
-"""
 TABLES = {
     "name": "labelled",
     "kernel": {"use": "gaussian"},
@@ -52,7 +33,7 @@ def train(*args, **options):
 
 def test_a_path_trains_as_the_command_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.toml").write_text(TEXT)
+    (tmp_path / "tiny.toml").write_text(RECIPE)
     with pytest.raises(SystemExit) as stop:
         main(["train", "tiny.toml", "-o", "there"])
     assert not stop.value.code

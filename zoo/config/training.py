@@ -11,7 +11,7 @@ from msgspec.structs import fields
 S = TypeVar("S", bound=Struct)
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class TrainingOutcome(Struct, frozen=True, kw_only=True):
     """What a run came to; None where it is not known.
 
     Attributes:
@@ -82,7 +82,7 @@ class TrainingRecord:
         *,
         recipe: dict[str, Any] | None = None,
         data_licence: str = "",
-        outcome: Outcome | None = None,
+        outcome: TrainingOutcome | None = None,
         evaluation: tuple[Evaluation, ...] = (),
         other: dict[str, Any] | None = None,
     ) -> None:
@@ -106,7 +106,7 @@ class TrainingRecord:
         if isinstance(value.get("data_licence"), str):
             record.data_licence = record.other.pop("data_licence")
         if isinstance(value.get("outcome"), dict):
-            record.outcome = lenient(record.other.pop("outcome"), Outcome)
+            record.outcome = lenient(record.other.pop("outcome"), TrainingOutcome)
         if isinstance(value.get("evaluation"), list):
             found = (lenient(entry, Evaluation) for entry in record.other.pop("evaluation"))
             record.evaluation = tuple(entry for entry in found if entry is not None)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
 from zoo.config.recipe import ARRAY, CardPlan, Recipe, bundled_recipe, from_dict
-from zoo.config.training import Outcome, TrainingRecord, facts
+from zoo.config.training import TrainingOutcome, TrainingRecord, facts
 from zoo.errors import ZooError
 from zoo.folder.results import TASK, eval_results, table
 from zoo.hookspecs import Component
@@ -185,7 +185,7 @@ def _files(weights: Weights) -> str:
     return where + _table("| file | bytes | sha256 |", rows)
 
 
-def _training(recipe: Recipe | None, outcome: Outcome | None) -> list[str]:
+def _training(recipe: Recipe | None, outcome: TrainingOutcome | None) -> list[str]:
     found = []
     if recipe is not None:
         plan = recipe.train

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from zoo.__about__ import __version__
 from zoo.config.model import Config
-from zoo.config.recipe import Recipe
 from zoo.errors import ZooError
 from zoo.host.registry import find, is_own_law
+
+if TYPE_CHECKING:
+    from zoo.config.recipe import Recipe
 
 
 def requirements(parts: Config | Recipe) -> tuple[str, ...]:

@@ -291,7 +291,7 @@ class FieldModel(ModelParts):
             x_0,
             solver=self._solver(solver),
             steps=step_count(steps, self.steps),
-            value_range=self.config.data.range if self.config else (-1.0, 1.0),
+            value_range=self.range,
             exact=exact,
             probes=probes,
             seed=seed,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.model import Config, Data
-from zoo.config.training import Outcome, TrainingRecord
+from zoo.config.training import TrainingOutcome, TrainingRecord
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.folder.picture import default_suffix, drawable, write_samples
@@ -37,7 +37,7 @@ def model_of(trainer: Trainer) -> FieldModel:
     recipe, data = trainer.recipe, trainer.data
     network = trainer.averaged
     validation_loss = trainer.validation_loss
-    outcome = Outcome(
+    outcome = TrainingOutcome(
         images_seen=trainer.step * recipe.train.batch,
         steps=trainer.step,
         steps_skipped=trainer.skipped,

@@ -22,7 +22,7 @@ from zoo.interfaces import (
 )
 from zoo.interfaces.flow import StepNoise
 from zoo.models.lift.flow import AugmentedFlow, split_level
-from zoo.models.lift.network import GaussianDenoiser, LiftedNetwork
+from zoo.models.lift.network import LevelDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
 from zoo.sampling.predict import conditioned, shown_dtype
 
@@ -53,7 +53,7 @@ class LiftedModel(FieldModel):
         if isinstance(source, LiftedModel):
             denoiser = source.network.denoiser
         else:
-            denoiser = GaussianDenoiser(source.network, source.kernel)
+            denoiser = LevelDenoiser(source.network, source.kernel)
         network = LiftedNetwork(denoiser, kernel, source.shape)
         super().__init__(kernel, prior, network, solver, source.shape)
         self._range, self._steps = source.range, source.steps

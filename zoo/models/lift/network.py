@@ -16,7 +16,7 @@ from zoo.networks.precondition import haar_level, norm_level
 NEED = "a lift goes from a Gaussian kernel to an isotropic or Gaussian one"
 
 
-class GaussianDenoiser(Network):
+class LevelDenoiser(Network):
     """D(x; level) = E[x_0 | x_0 + level n = x] from a network trained under a Gaussian kernel.
 
     forward takes the level in the place of t. Levels outside the network's own range [low, high]
@@ -74,7 +74,7 @@ class LiftedNetwork(Network):
     """
 
     def __init__(
-        self, denoiser: GaussianDenoiser, kernel: FieldKernel, shape: tuple[int, ...]
+        self, denoiser: LevelDenoiser, kernel: FieldKernel, shape: tuple[int, ...]
     ) -> None:
         super().__init__()
         if kernel.dim != denoiser.source.dim:
