@@ -21,7 +21,8 @@ from zoo.data.decode import decode_all
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, did_you_mean, one_line
-from zoo.hub.client import Unreachable, bars_on_terminals_only, connect, connection_failed
+from zoo.hub.client import connect
+from zoo.hub.errors import Unreachable, bars_on_terminals_only, connection_failed
 
 OPTIONS = ("config", "image", "label", "test", "train")
 PIP = "pip install 'fieldzoo[data]'"

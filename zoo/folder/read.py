@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
 from zoo.errors import ZooError
-from zoo.files import reading, refuse_link
+from zoo.files import Content, read_whole, reading, refuse_link
 
 CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
 PICTURE = "samples.png"
@@ -116,9 +116,8 @@ def check_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
     if not path.is_file():
         raise ZooError(f"{path} is missing; {source} lists it with {expected.size} bytes")
     stat = path.stat()
-    if stat.st_size != expected.size:
-        raise DamagedFile(path, f"{stat.st_size} bytes, {source} says {expected.size}")
-    if not _stamp(path, expected).exists():
+    _check_size(path, stat, expected, source)
+    if not _stamp(path, stat, expected).exists():
         verify_file(path, expected, source)
 
 
@@ -130,11 +129,50 @@ def verify_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
         DamagedFile: it is not what `source` says.
     """
     with reading(path):
-        stamp = _stamp(path, expected)
+        before = path.stat()
         actual = describe(path)
+        _judge(path, (before, path.stat()), actual, expected, source)
+
+
+def read_file(path: Path, expected: WeightFile, source: str = CONFIG) -> Content:
+    """Return the content of a weight file in memory of its own; it is what `expected` says.
+
+    The sha256 is that of what is returned, whatever is written to `path` meanwhile and later. It is
+    not computed anew for a file that was as expected in its present state.
+
+    Raises:
+        ZooError: it cannot be read.
+        DamagedFile: of another size, or of another content.
+    """
+    with reading(path), path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        _check_size(path, before, expected, source)
+        content = read_whole(file, expected.size)
+        after = os.fstat(file.fileno())
+        if _facts(before) != _facts(after) or not _stamp(path, before, expected).exists():
+            actual = WeightFile(len(content), hashlib.sha256(content).hexdigest())
+            _judge(path, (before, after), actual, expected, source)
+    return content
+
+
+def _check_size(path: Path, stat: os.stat_result, expected: WeightFile, source: str) -> None:
+    if stat.st_size != expected.size:
+        raise DamagedFile(path, f"{stat.st_size} bytes, {source} says {expected.size}")
+
+
+def _judge(
+    path: Path,
+    states: tuple[os.stat_result, os.stat_result],
+    actual: WeightFile,
+    expected: WeightFile,
+    source: str,
+) -> None:
+    """Raise DamagedFile where a file differs; record the verdict if it was the same throughout."""
+    before, after = states
+    stamp = _stamp(path, before, expected)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
         stamp.unlink(missing_ok=True)
-        if actual == expected:
+        if actual == expected and _facts(before) == _facts(after):
             stamp.parent.mkdir(parents=True, exist_ok=True)
             stamp.touch()
     if actual != expected:
@@ -145,12 +183,17 @@ def verify_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
         )
 
 
-def _stamp(path: Path, expected: WeightFile) -> Path:
-    """Return the file whose presence says that `path`, in its present state, was as expected."""
-    stat = path.stat()
-    # ctime too: whoever changes a file can set mtime back, but not this.
-    facts = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, expected.sha256)
-    state = f"{path.resolve()}|{facts}"
+def _facts(stat: os.stat_result) -> tuple[int, ...]:
+    """Return what changes with a file's content.
+
+    ctime too: whoever changes a file can set mtime back, but not this.
+    """
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
+
+
+def _stamp(path: Path, stat: os.stat_result, expected: WeightFile) -> Path:
+    """Return the file whose presence says that `path`, in this state, was as expected."""
+    state = f"{path.resolve()}|{_facts(stat)}|{expected.sha256}"
     return cache_folder() / "verified" / hashlib.sha256(state.encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, one_line, shown
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import licence_of, refresh, replace_facts, split_facts
 from zoo.folder.read import (
@@ -27,7 +27,8 @@ from zoo.folder.read import (
 )
 from zoo.folder.weights import untrained_parameters
 from zoo.hub import REPOSITORY, Access
-from zoo.hub.client import Unreachable, connect, hub_errors, namespace
+from zoo.hub.client import connect, namespace, server
+from zoo.hub.errors import Unreachable, hub_errors
 from zoo.hub.snapshot import Snapshot
 
 _EXISTS = 409
@@ -71,7 +72,7 @@ def publish(
         ZooError: as for zoo.push.
     """
     check_repository(repo_id, revision, create_pr)
-    with _broken_off(repo_id), hub_errors(repo_id, revision):
+    with _broken_off(repo_id), hub_errors(repo_id, revision, token):
         files = _files(folder)
         api = connect(token)
         with _base_commit(api, repo_id, revision, private) as head:
@@ -90,7 +91,7 @@ def publish(
                 create_pr=create_pr,
                 parent_commit=head,
             )
-    return str(commit.commit_url)
+    return shown(commit.commit_url, 500)
 
 
 @contextmanager
@@ -99,7 +100,7 @@ def _broken_off(repo: str) -> Iterator[None]:
         yield
     except Unreachable as error:
         raise Unreachable(
-            f"{repo}: the push was broken off, the Hub cannot be asked ({error.reason}): push "
+            f"{repo}: the push was broken off, {server()} cannot be asked ({error.reason}): push "
             "again while online",
             error.reason,
         ) from error
@@ -189,7 +190,7 @@ class RemoteModel(Snapshot):
 
     def _read(self, file: str, limit: int) -> bytes:
         entry = self.listing.get(file)
-        if entry is None or not 0 < (entry.size or 0) <= limit:
+        if entry is None or not 0 < entry.size <= limit:
             return b""
         return self.fetch(file, limit=limit).read_bytes()
 
