@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
 from uuid import uuid4
 
 from zoo.errors import ZooError
-
-Content: TypeAlias = mmap.mmap | bytearray
 
 
 def as_path(text: str, asked: str) -> Path:
@@ -87,20 +83,6 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def read_whole(file: BinaryIO, size: int) -> Content:
-    """Return the next `size` bytes of a file, fewer at its end, in memory that nobody shares.
-
-    It is writable, and large pages are asked for: most of the time goes into making them.
-    """
-    content: Content = mmap.mmap(-1, size) if size else bytearray()
-    if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):
-            content.madvise(mmap.MADV_HUGEPAGE)
-    with memoryview(content) as view:
-        found = file.readinto(view) if size else 0  # type: ignore[attr-defined]
-    return content if found == size else bytearray(content[:found])
 
 
 def refuse_link(path: Path, folder: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
 from zoo.errors import ZooError
-from zoo.files import Content, read_whole, reading, refuse_link
+from zoo.files import reading, refuse_link
 
 CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
 PICTURE = "samples.png"
@@ -134,25 +136,44 @@ def verify_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
         _judge(path, (before, path.stat()), actual, expected, source)
 
 
-def read_file(path: Path, expected: WeightFile, source: str = CONFIG) -> Content:
-    """Return the content of a weight file in memory of its own; it is what `expected` says.
+class Hashed:
+    """A file open for reading, the sha256 of what was read known at the end."""
 
-    The sha256 is that of what is returned, whatever is written to `path` meanwhile and later. It is
-    not computed anew for a file that was as expected in its present state.
+    def __init__(self, file: BufferedReader) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer with the next bytes; return how many there were."""
+        count = self.file.readinto(buffer)
+        self.sha256.update(buffer[:count])
+        return count
+
+
+@contextmanager
+def opened(
+    path: Path, expected: WeightFile, source: str = CONFIG
+) -> Iterator[tuple[BufferedReader | Hashed, int]]:
+    """Yield a weight file and its size; read to its end, what was read is what `expected` says.
+
+    Its sha256 is computed while it is read, unless that was done before in its present state; so
+    it does not matter what takes its place or is written into it meanwhile.
 
     Raises:
         ZooError: it cannot be read.
-        DamagedFile: of another size, or of another content.
+        DamagedFile: of another size, or of another content; changed while it was read.
     """
     with reading(path), path.open("rb") as file:
         before = os.fstat(file.fileno())
         _check_size(path, before, expected, source)
-        content = read_whole(file, expected.size)
+        known = _stamp(path, before, expected).exists()
+        hashed = None if known else Hashed(file)
+        yield hashed or file, before.st_size
         after = os.fstat(file.fileno())
-        if _facts(before) != _facts(after) or not _stamp(path, before, expected).exists():
-            actual = WeightFile(len(content), hashlib.sha256(content).hexdigest())
-            _judge(path, (before, after), actual, expected, source)
-    return content
+    if hashed:
+        actual = WeightFile(before.st_size, hashed.sha256.hexdigest())
+        _judge(path, (before, after), actual, expected, source)
+    elif _facts(before) != _facts(after):
+        raise DamagedFile(path, "it was changed while it was read")
 
 
 def _check_size(path: Path, stat: os.stat_result, expected: WeightFile, source: str) -> None:
@@ -170,7 +191,7 @@ def _judge(
     """Raise DamagedFile where a file differs; record the verdict if it was the same throughout."""
     before, after = states
     stamp = _stamp(path, before, expected)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
+    with suppress(OSError):  # a cache that cannot be written costs a hash per load
         stamp.unlink(missing_ok=True)
         if actual == expected and _facts(before) == _facts(after):
             stamp.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""safetensors, read from memory: a header of names, dtypes, shapes and places, then the numbers.
+"""safetensors, read once: a header of names, dtypes, shapes and places, then the numbers.
 
-The safetensors package maps a file by its name: whatever is written there afterwards becomes the
-tensors. Here the tensors are views of memory that was filled once.
+The safetensors package maps a file that it opens by name: whatever is written there afterwards
+becomes the tensors. Here a file that is open already is read into memory of the tensors' own.
 Source: https://huggingface.co/docs/safetensors, "Format".
 """
 
@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 import torch
 from msgspec import Meta, Struct
 from torch import Tensor
 
-from zoo.errors import ZooError, one_line
-from zoo.files import Content
+from zoo.errors import ZooError, one_line, shown
 
 # A tensor takes about 100 bytes of header; the largest published image models have 300 kB.
 MAX_HEADER = 4_000_000
@@ -52,64 +51,77 @@ class _Place(Struct, frozen=True, forbid_unknown_fields=True):
     data_offsets: tuple[_Whole, _Whole]
 
 
-def header_length(start: bytes | Content, size: int) -> int:
-    """Return the length of the header of a file of `size` bytes that begins with `start`.
+class Readable(Protocol):
+    """A file open for reading, from its first byte."""
 
-    Raises:
-        ZooError: it is too long to be read without care for memory, or longer than the file.
-    """
-    length = int.from_bytes(start[:_LENGTH], "little")
-    if size < _LENGTH or length > min(MAX_HEADER, size - _LENGTH):
-        raise ZooError(
-            f"a header of {length} bytes; at most {MAX_HEADER}, and no more than the file, are read"
-        )
-    return length
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill a buffer with the next bytes; return how many there were."""
 
 
-def tensors_in(content: Content) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file in memory, as views of it where they are aligned.
+def read_safe(file: Readable, size: int) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, every byte of it read once and in order.
+
+    Args:
+        file: open, at its beginning.
+        size: of the file, in bytes.
 
     Raises:
         ZooError: it is none, or its places overlap, leave gaps or lie outside.
     """
-    begin = _LENGTH + header_length(content, len(content))
-    places = _places(bytes(content[_LENGTH:begin]))
-    # Numbers of whole sizes of their own: the header's length decides nothing.
-    numbers = torch.frombuffer(content, dtype=torch.uint8)[begin:] if places else torch.empty(0)
+    length = int.from_bytes(_read(file, _LENGTH if size >= _LENGTH else size), "little")
+    if length > min(MAX_HEADER, size - _LENGTH):
+        raise ZooError(
+            f"a header of {length} bytes; at most {MAX_HEADER}, and no more than the file, are read"
+        )
+    places = _places(bytes(_read(file, length)))
     found: dict[str, Tensor] = {}
     end = 0
-    for name, place in sorted(places.items(), key=lambda item: item[1].data_offsets):
+    for name, place in places:
         first, last = place.data_offsets
         dtype = _DTYPES.get(place.dtype)
         if dtype is None:
             raise ZooError(f"the tensor {name[:100]!r} has the unknown dtype {place.dtype[:20]!r}")
         if first != end or last - first != math.prod(place.shape) * dtype.itemsize:
             raise ZooError(f"the place of the tensor {name[:100]!r} is not that of its shape")
-        if last > len(numbers):
-            break
-        try:
-            found[name] = _tensor(numbers[first:last], dtype).reshape(place.shape)
-        except RuntimeError as error:  # no numbers, in more dimensions than there are integers
-            raise ZooError(f"the tensor {name[:100]!r} has an impossible shape") from error
+        if last > size - _LENGTH - length:
+            raise ZooError(f"the tensor {name[:100]!r} lies behind the end of the file")
+        found[name] = _tensor(file, place, dtype)
         end = last
-    if end != len(content) - begin or len(found) != len(places):
-        raise ZooError(f"{len(content) - begin} bytes of numbers; the header has places for others")
+    if end != size - _LENGTH - length:
+        raise ZooError(f"{size - _LENGTH - length - end} bytes belong to no tensor")
     return found
 
 
-def _places(raw: bytes) -> dict[str, _Place]:
+def _read(file: Readable, count: int) -> bytearray:
+    found = bytearray(count)
+    _fill(file, memoryview(found))
+    return found
+
+
+def _fill(file: Readable, buffer: memoryview) -> None:
+    if len(buffer) and file.readinto(buffer) != len(buffer):
+        raise ZooError("the file ends before its last byte")
+
+
+def _places(raw: bytes) -> list[tuple[str, _Place]]:
+    """Return what the header says of each tensor, in the order of the file."""
     try:
         header = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         msgspec.json.decode(header.pop(_METADATA, msgspec.Raw(b"{}")), type=dict[str, str])
-        return {name: msgspec.json.decode(text, type=_Place) for name, text in header.items()}
+        found = [(name, msgspec.json.decode(text, type=_Place)) for name, text in header.items()]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ZooError(f"its header is none: {one_line(error)[:200]}") from error
+    return sorted(found, key=lambda item: item[1].data_offsets)
 
 
-def _tensor(raw: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the numbers in `raw` bytes, little-endian as the format has them."""
-    if raw.data_ptr() % dtype.itemsize or raw.storage_offset() % dtype.itemsize:
-        raw = raw.clone()
-    if sys.byteorder == "big" and dtype.itemsize > 1:
+def _tensor(file: Readable, place: _Place, dtype: torch.dtype) -> Tensor:
+    """Return the next numbers of the file, little-endian as the format has them."""
+    first, last = place.data_offsets
+    raw = torch.empty(last - first, dtype=torch.uint8)
+    _fill(file, memoryview(raw.numpy()))
+    if sys.byteorder == "big":
         raw = raw.reshape(-1, dtype.itemsize).flip(1).reshape(-1)
-    return raw.view(dtype)
+    try:
+        return raw.view(dtype).reshape(place.shape)
+    except RuntimeError as error:  # no numbers, in more dimensions than integers can count
+        raise ZooError(f"a tensor of the impossible shape {shown(place.shape)}") from error

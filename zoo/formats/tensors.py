@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError, error_context, one_line
-from zoo.files import Content, read_whole
-from zoo.formats.safe import header_length, tensors_in
+from zoo.formats.safe import Readable, read_safe
 
 # Numbers that a tensor may repeat; more would fill the memory from a file of some bytes.
 MOST_REPEATED = 2**20
@@ -108,35 +108,32 @@ def _repeats(tensor: Tensor) -> bool:
     return tensor.numel() > max(stored, MOST_REPEATED)
 
 
-def whole_file(path: Path) -> Content:
-    """Return a file of safetensors in memory.
-
-    Raises:
-        ZooError: it begins as no such file does.
-    """
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Readable, int]]:
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        header_length(file.peek(8), size)
-        return read_whole(file, size)
+        yield file, os.fstat(file.fileno()).st_size
 
 
 def read_weights(
-    paths: Iterable[Path], content: Callable[[Path], Content] = whole_file
+    paths: Iterable[Path],
+    opened: Callable[[Path], AbstractContextManager[tuple[Readable, int]]] = _opened,
 ) -> dict[str, Tensor]:
-    """Return the tensors of one or more safetensors files.
+    """Return the tensors of one or more safetensors files, in memory of their own.
 
     Args:
         paths: of the files.
-        content: reads one of them, once.
+        opened: opens one of them; returns it with its size.
 
     Raises:
-        ZooError: a file is not safetensors, or two files hold one name; and what `content` raises.
+        ZooError: a file is not safetensors, or two files hold one name; and what `opened` raises.
     """
     tensors: dict[str, Tensor] = {}
     for path in paths:
-        held = content(path)
-        with error_context(f"{path} is not a readable safetensors file"):
-            part = tensors_in(held)
+        with (
+            opened(path) as (file, size),
+            error_context(f"{path} is not a readable safetensors file"),
+        ):
+            part = read_safe(file, size)
         if twice := tensors.keys() & part.keys():
             raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")
         tensors |= part

@@ -12,7 +12,7 @@ import torch
 from zoo.config.model import Config
 from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError, error_context
-from zoo.folder.read import CONFIG, read_card, read_config, read_file
+from zoo.folder.read import CONFIG, opened, read_card, read_config
 from zoo.folder.weights import network_with
 from zoo.formats.tensors import read_weights
 from zoo.host.build import kernel as build_kernel
@@ -94,7 +94,7 @@ def load_folder(
 
         paths = weight_paths(home, config.weights, access)
         listed = dict(zip(paths, config.weights.files.values(), strict=True))
-        tensors = read_weights(listed, lambda path: read_file(path, listed[path]))
+        tensors = read_weights(listed, lambda path: opened(path, listed[path]))
         built = network_with(untrained, tensors, str(folder))
         return built.to(device=where or "cpu", dtype=dtype or torch.float32)
 
