@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 # A user and a password in a URL, an access token, and what follows the name of a scheme of HTTP.
 _CREDENTIALS = re.compile(
-    r"(?<=://)[^/\s]*@|\b(?:hf_|api_org_)\w{16,}|(?<=\bBearer )\S+|(?<=\bBasic )\S+"
+    r"(?<=://)[^/\s]*(?=@)|\b(?:hf_|api_org_)\w{16,}|(?<=\bBearer )\S+|(?<=\bBasic )\S+"
 )
 
 

@@ -64,15 +64,15 @@ def hub_errors(repo: str, revision: str | None = None, token: str | None = None)
         ZooError: any other failure.
     """
     try:
-        with bars_on_terminals_only(), _harmless_log(_secrets(token)):
+        with bars_on_terminals_only(), _harmless_log(confidential(token)):
             yield
     except ZooError:
         raise
     except Exception as error:
-        raise _zoo_error(error, repo, revision, _secrets(token)) from error
+        raise _zoo_error(error, repo, revision, confidential(token)) from error
 
 
-def _secrets(token: str | None) -> list[str | None]:
+def confidential(token: str | None = None) -> list[str | None]:
     """Return what no line may show: the tokens in use and the password of the endpoint."""
     found = _PASSWORD.search(endpoint() or "")
     password = found[1] if found else ""
@@ -179,7 +179,8 @@ def _unreachable(error: Exception, at: str, secrets: list[str | None]) -> Unreac
     cause = error if connection_failed(error) else error.__cause__ or error
     fetch = f"`zoo pull {at}` while online"
     if isinstance(cause, HfHubHTTPError):
-        reason, remedy = f"it answered {cause.response.status_code}", f"try again later: {fetch}"
+        reason = f"it answered {cause.response.status_code}"
+        remedy = f"{shown(_said(cause), secrets=secrets)}; try {fetch} again later"
     elif connection_failed(cause):
         reason = type(cause).__name__
         said = shown(cause, secrets=secrets) or "no reason given"

@@ -108,7 +108,7 @@ def _adopt(snapshot: Snapshot) -> Path:
     try:
         return adopt(RepositoryFiles(snapshot), _place(snapshot), own)
     except ZooError as error:
-        if snapshot.cut_off is None:
+        if snapshot.cut_off is None or isinstance(error, DamagedFile):
             raise
         raise snapshot.cut_off from error  # what is on this disk is not all of it
 
