@@ -1,4 +1,4 @@
-"""What is hashed is what is loaded: weights are read once, into memory that no file is mapped to."""
+"""What is hashed is what is loaded: weights are read once, into memory of their own."""
 
 import os
 import shutil
@@ -27,9 +27,12 @@ def two(tmp_path_factory):
     """Two models of one config.json but for the hash of their weights."""
     place = tmp_path_factory.mktemp("two")
     folders = []
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        folders.append(points(width=64).save_pretrained(place / str(seed)))
+    for shift in (0, 1):
+        model = points(width=64)
+        with torch.no_grad():
+            for parameter in model.network.parameters():
+                parameter += shift
+        folders.append(model.save_pretrained(place / str(shift)))
     return folders
 
 
@@ -51,7 +54,7 @@ def test_weights_that_are_swapped_meanwhile_are_refused_or_right(two, tmp_path):
             count += 1
             passing = folder / f".{count}"
             shutil.copyfile(two[count % 2] / WEIGHTS, passing)
-            os.replace(passing, folder / WEIGHTS)
+            passing.replace(folder / WEIGHTS)
 
     writer = threading.Thread(target=swap)
     writer.start()
@@ -76,9 +79,16 @@ def test_a_file_that_takes_the_place_of_the_checked_one_is_checked_too(two, tmp_
     shutil.copyfile(two[0] / WEIGHTS, path)
     check_file(path, expected)
     shutil.copyfile(two[1] / WEIGHTS, tmp_path / "other")
-    os.replace(tmp_path / "other", path)
+    (tmp_path / "other").replace(path)
     with pytest.raises(DamagedFile, match="changed or damaged"):
         read_weights([path], lambda p: opened(p, expected))
+
+
+def read_while_it_changes(path, expected, other):
+    with opened(path, expected) as (file, size):
+        file.readinto(memoryview(bytearray(100)))
+        shutil.copyfile(other, path)
+        file.readinto(memoryview(bytearray(size - 100)))
 
 
 def test_a_file_written_into_while_it_is_read_is_refused(two, tmp_path):
@@ -88,10 +98,8 @@ def test_a_file_written_into_while_it_is_read_is_refused(two, tmp_path):
         if known:
             shutil.copyfile(two[0] / WEIGHTS, path)
             check_file(path, expected)
-        with pytest.raises(DamagedFile), opened(path, expected) as (file, size):
-            file.readinto(memoryview(bytearray(100)))
-            shutil.copyfile(two[1] / WEIGHTS, path)
-            file.readinto(memoryview(bytearray(size - 100)))
+        with pytest.raises(DamagedFile):
+            read_while_it_changes(path, expected, two[1] / WEIGHTS)
 
 
 @pytest.mark.parametrize("harm", ["overwritten", "truncated", "removed"])

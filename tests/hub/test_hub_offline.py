@@ -62,7 +62,7 @@ def test_one_that_is_not_complete_says_so(hub, theirs, monkeypatch, how):
     hub.store.add(REPO, files)
     snapshot_download(REPO, endpoint=hub.url, ignore_patterns=["*.bin", "*.safetensors"])
     go_offline(hub, monkeypatch, how)
-    with pytest.raises(ZooError, match="not complete on this disk|answered 503: ") as caught:
+    with pytest.raises(ZooError, match=r"not complete on this disk|answered 503: ") as caught:
         pull(REPO, local_files_only=how == "local_files_only")
     assert "\n" not in str(caught.value)
 

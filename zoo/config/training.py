@@ -100,7 +100,7 @@ class TrainingRecord:
             msgspec.structs.replace(entry, data=_public(entry.data)) for entry in evaluation
         )
         self.data_licence = data_licence
-        self.other = _public(dict(other or {}))
+        self.other: dict[str, Any] = _public(dict(other or {}))
 
     @classmethod
     def decode(cls, value: Any) -> Self:

@@ -118,7 +118,7 @@ def _tensor(file: Readable, place: _Place, dtype: torch.dtype) -> Tensor:
     """Return the next numbers of the file, little-endian as the format has them."""
     first, last = place.data_offsets
     raw = torch.empty(last - first, dtype=torch.uint8)
-    _fill(file, memoryview(raw.numpy()))
+    _fill(file, raw.numpy().data)
     if sys.byteorder == "big":
         raw = raw.reshape(-1, dtype.itemsize).flip(1).reshape(-1)
     try:
