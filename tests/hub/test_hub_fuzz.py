@@ -30,7 +30,8 @@ FILES = st.sampled_from(["config.json", "README.md", "model.safetensors"])
 PATHS = [
     "/",
     "..",
-    "../../../../elsewhere",
+    "../" * 3 + "elsewhere",
+    "../" * 4 + "elsewhere",
     "{outside}/x",
     "~/x",
     "a/b",
@@ -85,13 +86,14 @@ def altered(content, draw):
     return b" " * 5_000_000 if how == "much more" else draw(st.binary(max_size=200))
 
 
-def lie(hub, saved, draw):
+def lie(hub, saved, draw, outside):
     """Let the Hub answer wrongly in one to three ways."""
     for how in draw(st.lists(st.sampled_from(LIES), min_size=1, max_size=3)):
         file = draw(FILES)
         match how:
             case "header":
-                hub.headers[file] = draw(HEADERS)
+                found = draw(HEADERS)
+                hub.headers[file] = {k: v.replace("{outside}", outside) for k, v in found.items()}
             case "listing":
                 hub.listed[file] = draw(LISTED)
                 hub.names_only = draw(st.booleans())
@@ -156,7 +158,7 @@ def test_any_answers_of_a_hub(hub, saved, patch, data):
     try:
         patch(place)
         hub.store.add_folder(REPO, saved)
-        lie(hub, saved, data.draw)
+        lie(hub, saved, data.draw, str(place / "outside"))
         start = time.process_time()
         try:
             right(pull(REPO), saved)
