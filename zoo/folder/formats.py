@@ -244,6 +244,8 @@ def _source(files: Files) -> dict[str, object]:
         local = isinstance(files, LocalFiles)
         return {"trained_elsewhere": Path(files.where).name if local else files.where}
     sha256 = describe(files.path(files.file)).sha256
+    if isinstance(files, LocalFiles):
+        files.check_unchanged()
     return {"converted_from": {"file": files.file, "sha256": sha256}}
 
 

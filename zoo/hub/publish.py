@@ -80,8 +80,7 @@ def publish(
             if keep_picture and PICTURE in remote.listing and remote.config == read_config(folder):
                 files = [path for path in files if path.name != PICTURE]
             card = _card_for(remote, folder)
-            operations = [CommitOperationAdd(CARD, card.encode())]
-            operations += [CommitOperationAdd(path.name, path) for path in files]
+            operations = [CommitOperationAdd(CARD, card.encode()), *_added(folder, files)]
             gone = sorted(remote.weights - {path.name for path in files})
             commit = api.create_commit(
                 repo_id,
@@ -113,6 +112,16 @@ def _files(folder: Path) -> list[Path]:
     own = [] if config.weights.repo else check_weights(folder, config.weights)
     picture = folder / PICTURE
     return [folder / CONFIG, *own, *([picture] if picture.is_file() else [])]
+
+
+def _added(folder: Path, files: list[Path]) -> list[CommitOperationAdd]:
+    """Return the additions of files, whose hashes they hold: those of weights are config.json's."""
+    listed = read_config(folder).weights.files
+    found = [CommitOperationAdd(path.name, path) for path in files]
+    for path, added in zip(files, found, strict=True):
+        if path.name in listed and added.upload_info.sha256.hex() != listed[path.name].sha256:
+            raise ZooError(f"{path} was changed while it was pushed; push again")
+    return found
 
 
 @contextmanager
