@@ -150,7 +150,7 @@ def patch(hub, monkeypatch):
 
 @given(st.data())
 @settings(
-    max_examples=2000 if EXPLORE else 40,
+    max_examples=1000 if EXPLORE else 40,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_answers_of_a_hub(hub, saved, patch, data):

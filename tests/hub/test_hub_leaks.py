@@ -75,6 +75,7 @@ def test_the_password_of_the_endpoint_is_not_printed(hub, saved, monkeypatch, ca
     assert "127.0.0.1" in text or status is None or REPO in text
 
 
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own
 def test_the_address_of_a_commit_has_no_password(hub, saved, monkeypatch):
     monkeypatch.setattr(hub, "url", hub.url.replace("http://", "http://ada:word@"))
     assert "word" not in zoo.push(saved, REPO, token="hf_ada")
