@@ -95,7 +95,9 @@ class TrainingRecord:
         evaluation: tuple[Evaluation, ...] = (),
         other: dict[str, Any] | None = None,
     ) -> None:
-        self.recipe, self.outcome = recipe and _public(recipe), outcome
+        # What a recipe says for the card is prose, and no path.
+        prose = {key: recipe[key] for key in ("name", "card") if key in recipe} if recipe else {}
+        self.recipe, self.outcome = recipe and _public(recipe) | prose, outcome
         self.evaluation = tuple(
             msgspec.structs.replace(entry, data=_public(entry.data)) for entry in evaluation
         )
@@ -152,7 +154,7 @@ def _public(value: Any) -> Any:
         return {key: _public(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_public(inner) for inner in value]
-    if isinstance(value, str) and (found := _ABSOLUTE.fullmatch(value)):
+    if isinstance(value, str) and value not in ("/", "~") and (found := _ABSOLUTE.fullmatch(value)):
         scheme, last, query = found.groups(default="")
         here = "" if scheme and scheme != "hf:" else "./"  # not the name of a repository
         return f"{scheme}{here}{last[-_LONGEST:]}{query}"
