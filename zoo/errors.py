@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+
+# A user and a password in a URL, an access token, and what follows the name of a scheme of HTTP.
+_CREDENTIALS = re.compile(
+    r"(?<=://)[^/\s]*(?=@)|\b(?:hf_|api_org_)\w{16,}|(?<=\bBearer )\S+|(?<=\bBasic )\S+"
+)
 
 
 class ZooError(Exception):
@@ -32,6 +38,20 @@ def error_context(where: object) -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """Return an error's text in one line, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shown(text: object, limit: int = 200, secrets: Iterable[str | None] = ()) -> str:
+    """Return text from outside as it may stand in an error, in one line.
+
+    Credentials and `secrets` become "...", control characters their escapes in Python; what is
+    longer than `limit` characters is cut.
+    """
+    found = " ".join(str(text)[: 20 * limit].split())
+    for secret in filter(None, secrets):
+        found = found.replace(secret, "...")
+    found = _CREDENTIALS.sub("...", found)
+    found = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in found)
+    return found if len(found) <= limit else f"{found[: limit - 3]}..."
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ import zoo
 from zoo import ZooError
 from zoo.cli import main
 from zoo.errors import PluginError
+from zoo.folder import formats as formats_of_folders
 from zoo.folder.formats import UnknownFormat, read_checkpoint
 from zoo.formats import read_tensors, unwrapped
 from zoo.formats.files import LocalFiles
@@ -87,6 +88,24 @@ def test_a_third_partys_format_is_read(npz, tmp_path):
     assert model.config.training.other["converted_from"]["file"] == "weights.npz"
     assert "license: mit\n" in (folder / "README.md").read_text()
     assert all(need.startswith("fieldzoo>=") for need in model.config.requires)
+
+
+def test_a_file_that_changes_while_it_is_read_gives_no_hash(npz, tmp_path, monkeypatch):
+    """The sha256 under converted_from is that of what was read."""
+    file = tmp_path / "weights.npz"
+    np.savez(file, **{n: v.numpy() for n, v in points(width=16, blocks=3).state_dict().items()})
+    describe = formats_of_folders.describe
+
+    def meanwhile(path):
+        if path == file:
+            file.write_bytes(file.read_bytes() + b" ")
+        return describe(path)
+
+    monkeypatch.setattr(formats_of_folders, "describe", meanwhile)
+    with pytest.raises(ZooError, match="was changed while it was read") as caught:
+        convert(file, tmp_path / "out")
+    one_line(caught)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])

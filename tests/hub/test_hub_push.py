@@ -20,6 +20,7 @@ from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.folder.card import END, FACTS
 from zoo.folder.picture import write_samples
+from zoo.hub import publish
 
 # The client's own, of how it hands a body to its HTTP library.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -183,6 +184,22 @@ def test_a_new_repository_is_as_private_as_asked(hub, saved, private):
     if private:
         with pytest.raises(ZooError, match="private"):
             zoo.load(REPO)
+
+
+def test_weights_that_change_while_they_are_pushed_are_not(hub, saved, tmp_path, monkeypatch):
+    """Between the hash that is compared with config.json and the one of the upload."""
+    folder = Path(shutil.copytree(saved, tmp_path / "mine"))
+    refreshed = publish._card_for
+
+    def meanwhile(*args):
+        content = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        return refreshed(*args)
+
+    monkeypatch.setattr(publish, "_card_for", meanwhile)
+    with pytest.raises(ZooError, match="was changed while it was pushed"):
+        zoo.push(folder, REPO, **ADA)
+    assert hub.store.repositories == {}
 
 
 def test_a_branch_is_made_where_there_is_none(hub, saved):

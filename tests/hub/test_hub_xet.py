@@ -1,5 +1,6 @@
 """With Xet on: chunked by hf_xet for real, stored in a folder; hubs that have no Xet as well."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 import torch
 from fake_hub.xet import Xet
 from huggingface_hub import constants
+from tiny_models import points
 
 import zoo
 from zoo.errors import ZooError
@@ -127,3 +129,32 @@ def test_a_hub_without_xet_is_read_as_ever(plain, saved):
     plain.store.add_folder(REPO, saved)
     assert torch.equal(samples(REPO), samples(saved))
     assert plain.asked("GET", "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["../../../../elsewhere", "/etc/passwd", "0" * 63, ""])
+def test_a_xet_hash_that_is_none_is_an_error(hub, xet, saved, tmp_path, name):
+    zoo.push(saved, REPO, **ADA)
+    hub.headers["model.safetensors"] = {"X-Xet-Hash": name}
+    with pytest.raises(ZooError) as caught:
+        zoo.load(REPO)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "elsewhere").exists()
+    hub.headers.clear()
+    assert torch.equal(samples(REPO), samples(saved))
+
+
+def test_other_content_from_xet_is_not_kept(hub, xet, saved, tmp_path):
+    """The name of a file that the storage has, and that is another one, and larger."""
+    other = points(width=256).save_pretrained(tmp_path / "other")
+    zoo.push(other, "ada/other", **ADA)
+    zoo.push(saved, REPO, **ADA)
+    content = (other / "model.safetensors").read_bytes()
+    name = xet.name(hashlib.sha256(content).hexdigest())
+    hub.headers["model.safetensors"] = {"X-Xet-Hash": name}
+    with pytest.raises(ZooError) as caught:
+        zoo.load(REPO)
+    assert "\n" not in str(caught.value)
+    kept = [p.stat().st_size for p in (tmp_path / "hf").rglob("*") if p.is_file()]
+    assert max(kept) < len(content)
+    hub.headers.clear()
+    assert torch.equal(samples(REPO), samples(saved))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -9,6 +10,11 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 S = TypeVar("S", bound=Struct)
+# "/home/ada/x", "~/x", "C:\\x", "\\\\server\\x", also behind a scheme such as "folder:"; no URL.
+_ABSOLUTE = re.compile(
+    r"(\w{2,}:)?(?:/(?!/)|~|[A-Za-z]:[\\/]|\\\\)[^?\n]*?([^\\/?\n]*)[\\/]*(\?.*)?"
+)
+_LONGEST = 200
 
 
 class TrainingOutcome(Struct, frozen=True, kw_only=True):
@@ -66,6 +72,9 @@ class Evaluation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TrainingRecord:
     """Recipe, outcome, evaluations and data licence of a trained model.
 
+    A record is published with its model: of an absolute path in it the last component is kept,
+    "folder:photos" of "folder:/home/ada/photos", and "./base" of "/home/ada/base".
+
     Attributes:
         recipe: a recipe's tables, as `Recipe.to_dict` gives them; None if there is none.
         outcome: what the run came to, or None.
@@ -86,10 +95,14 @@ class TrainingRecord:
         evaluation: tuple[Evaluation, ...] = (),
         other: dict[str, Any] | None = None,
     ) -> None:
-        self.recipe, self.outcome = recipe, outcome
-        self.evaluation = evaluation
+        # What a recipe says for the card is prose, and no path.
+        prose = {key: recipe[key] for key in ("name", "card") if key in recipe} if recipe else {}
+        self.recipe, self.outcome = recipe and _public(recipe) | prose, outcome
+        self.evaluation = tuple(
+            msgspec.structs.replace(entry, data=_public(entry.data)) for entry in evaluation
+        )
         self.data_licence = data_licence
-        self.other = dict(other or {})
+        self.other: dict[str, Any] = _public(dict(other or {}))
 
     @classmethod
     def decode(cls, value: Any) -> Self:
@@ -133,6 +146,19 @@ class TrainingRecord:
 
     def __repr__(self) -> str:
         return f"TrainingRecord({self.encode()!r})"
+
+
+def _public(value: Any) -> Any:
+    """Return what a record holds, all text in it without the folders that say who trained where."""
+    if isinstance(value, dict):
+        return {key: _public(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_public(inner) for inner in value]
+    if isinstance(value, str) and value not in ("/", "~") and (found := _ABSOLUTE.fullmatch(value)):
+        scheme, last, query = found.groups(default="")
+        here = "" if scheme and scheme != "hf:" else "./"  # not the name of a repository
+        return f"{scheme}{here}{last[-_LONGEST:]}{query}"
+    return value
 
 
 def facts(record: Struct) -> dict[str, Any]:

@@ -20,8 +20,14 @@ import torch
 from zoo.data.decode import decode_all
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
-from zoo.errors import ZooError, did_you_mean, one_line
-from zoo.hub.client import Unreachable, bars_on_terminals_only, connect, connection_failed
+from zoo.errors import ZooError, did_you_mean, one_line, shown
+from zoo.hub.client import connect
+from zoo.hub.errors import (
+    Unreachable,
+    bars_on_terminals_only,
+    confidential,
+    connection_failed,
+)
 
 OPTIONS = ("config", "image", "label", "test", "train")
 PIP = "pip install 'fieldzoo[data]'"
@@ -72,7 +78,8 @@ def load_hub(request: Request) -> Images:
         raise ZooError(f"{request.ref}: {error}") from error
     except Exception as error:  # a hundred ways: no such name, split or network, a broken file
         raise ZooError(
-            f"{request.ref}, split {split!r}: cannot be loaded: {one_line(error)}"
+            f"{request.ref}, split {split!r}: cannot be loaded: "
+            f"{shown(one_line(error), 300, confidential())}"
         ) from error
     return _images(request, table, options, name)
 

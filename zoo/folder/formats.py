@@ -241,8 +241,11 @@ def write_checkpoint(
 def _source(files: Files) -> dict[str, object]:
     """Return where the weights are from, for the config's record of training."""
     if files.file is None:
-        return {"trained_elsewhere": files.where}
+        local = isinstance(files, LocalFiles)
+        return {"trained_elsewhere": Path(files.where).name if local else files.where}
     sha256 = describe(files.path(files.file)).sha256
+    if isinstance(files, LocalFiles):
+        files.check_unchanged()
     return {"converted_from": {"file": files.file, "sha256": sha256}}
 
 

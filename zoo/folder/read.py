@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
@@ -116,9 +118,8 @@ def check_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
     if not path.is_file():
         raise ZooError(f"{path} is missing; {source} lists it with {expected.size} bytes")
     stat = path.stat()
-    if stat.st_size != expected.size:
-        raise DamagedFile(path, f"{stat.st_size} bytes, {source} says {expected.size}")
-    if not _stamp(path, expected).exists():
+    _check_size(path, stat, expected, source)
+    if not _stamp(path, stat, expected).exists():
         verify_file(path, expected, source)
 
 
@@ -130,11 +131,69 @@ def verify_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
         DamagedFile: it is not what `source` says.
     """
     with reading(path):
-        stamp = _stamp(path, expected)
+        before = path.stat()
         actual = describe(path)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a hash per load
+        _judge(path, (before, path.stat()), actual, expected, source)
+
+
+class Hashed:
+    """A file open for reading, the sha256 of what was read known at the end."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer with the next bytes; return how many there were."""
+        count = self.file.readinto(buffer)
+        self.sha256.update(buffer[:count])
+        return count
+
+
+@contextmanager
+def opened(
+    path: Path, expected: WeightFile, source: str = CONFIG
+) -> Iterator[tuple[BufferedReader | Hashed, int]]:
+    """Yield a weight file and its size; read to its end, what was read is what `expected` says.
+
+    Its sha256 is computed while it is read, unless that was done before in its present state; so
+    it does not matter what takes its place or is written into it meanwhile.
+
+    Raises:
+        ZooError: it cannot be read.
+        DamagedFile: of another size, or of another content; changed while it was read.
+    """
+    with reading(path), path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        _check_size(path, before, expected, source)
+        known = _stamp(path, before, expected).exists()
+        hashed = None if known else Hashed(file)
+        yield hashed or file, before.st_size
+        after = os.fstat(file.fileno())
+    if hashed:
+        actual = WeightFile(before.st_size, hashed.sha256.hexdigest())
+        _judge(path, (before, after), actual, expected, source)
+    elif _facts(before) != _facts(after):
+        raise DamagedFile(path, "it was changed while it was read")
+
+
+def _check_size(path: Path, stat: os.stat_result, expected: WeightFile, source: str) -> None:
+    if stat.st_size != expected.size:
+        raise DamagedFile(path, f"{stat.st_size} bytes, {source} says {expected.size}")
+
+
+def _judge(
+    path: Path,
+    states: tuple[os.stat_result, os.stat_result],
+    actual: WeightFile,
+    expected: WeightFile,
+    source: str,
+) -> None:
+    """Raise DamagedFile where a file differs; record the verdict if it was the same throughout."""
+    before, after = states
+    stamp = _stamp(path, before, expected)
+    with suppress(OSError):  # a cache that cannot be written costs a hash per load
         stamp.unlink(missing_ok=True)
-        if actual == expected:
+        if actual == expected and _facts(before) == _facts(after):
             stamp.parent.mkdir(parents=True, exist_ok=True)
             stamp.touch()
     if actual != expected:
@@ -145,12 +204,17 @@ def verify_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
         )
 
 
-def _stamp(path: Path, expected: WeightFile) -> Path:
-    """Return the file whose presence says that `path`, in its present state, was as expected."""
-    stat = path.stat()
-    # ctime too: whoever changes a file can set mtime back, but not this.
-    facts = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, expected.sha256)
-    state = f"{path.resolve()}|{facts}"
+def _facts(stat: os.stat_result) -> tuple[int, ...]:
+    """Return what changes with a file's content.
+
+    ctime too: whoever changes a file can set mtime back, but not this.
+    """
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
+
+
+def _stamp(path: Path, stat: os.stat_result, expected: WeightFile) -> Path:
+    """Return the file whose presence says that `path`, in this state, was as expected."""
+    state = f"{path.resolve()}|{_facts(stat)}|{expected.sha256}"
     return cache_folder() / "verified" / hashlib.sha256(state.encode()).hexdigest()
 
 

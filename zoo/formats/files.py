@@ -28,6 +28,7 @@ class LocalFiles(Files):
             self.folder, self.file, self.names = place.parent, place.name, {place.name}
         else:
             raise ZooError(f"there is no file {place}")
+        self._found = self.state()
 
     def path(self, name: str, limit: int = MAX_WEIGHT_BYTES) -> Path:
         """Return where a file is; raises as described in `Files`."""
@@ -44,6 +45,11 @@ class LocalFiles(Files):
                     f"{path} is a git LFS pointer, not the file itself; `git lfs pull` fetches that"
                 )
         return path
+
+    def check_unchanged(self) -> None:
+        """Raise ZooError unless the files are as they were found: a hash would be of others."""
+        if self.state() != self._found:
+            raise ZooError(f"{self.where} was changed while it was read; try again")
 
     def state(self) -> list[tuple[str, int, int]]:
         """Return name, size and time of change of every file: equal where nothing changed."""

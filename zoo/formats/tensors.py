@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, error_context, one_line
+from zoo.formats.safe import Readable, read_safe
 
 # Numbers that a tensor may repeat; more would fill the memory from a file of some bytes.
 MOST_REPEATED = 2**20
 # What DataParallel and torch.compile put in front of every name.
 _WRAPPERS = ("module.", "_orig_mod.")
-# A tensor takes about 100 bytes of header; the largest published image models have 300 kB.
-_MAX_HEADER = 4_000_000
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?=\.)")
 
 
@@ -109,32 +108,33 @@ def _repeats(tensor: Tensor) -> bool:
     return tensor.numel() > max(stored, MOST_REPEATED)
 
 
-def read_weights(paths: list[Path]) -> dict[str, Tensor]:
-    """Return the tensors of one or more safetensors files.
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Readable, int]]:
+    with path.open("rb") as file:
+        yield file, os.fstat(file.fileno()).st_size
+
+
+def read_weights(
+    paths: Iterable[Path],
+    opened: Callable[[Path], AbstractContextManager[tuple[Readable, int]]] = _opened,
+) -> dict[str, Tensor]:
+    """Return the tensors of one or more safetensors files, in memory of their own.
+
+    Args:
+        paths: of the files.
+        opened: opens one of them; returns it with its size.
 
     Raises:
-        ZooError: a file is not safetensors, or two files hold one name.
+        ZooError: a file is not safetensors, or two files hold one name; and what `opened` raises.
     """
     tensors: dict[str, Tensor] = {}
     for path in paths:
-        _check_header(path)
-        try:
-            part = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            reason = one_line(error)
-            raise ZooError(f"{path} is not a readable safetensors file: {reason}") from error
+        with (
+            opened(path) as (file, size),
+            error_context(f"{path} is not a readable safetensors file"),
+        ):
+            part = read_safe(file, size)
         if twice := tensors.keys() & part.keys():
             raise ZooError(f"{path} repeats the tensor {min(twice)!r} of another weight file")
         tensors |= part
     return tensors
-
-
-def _check_header(path: Path) -> None:
-    """Raise ZooError if the header, 8 bytes in, is too long to be read without care for memory."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > min(_MAX_HEADER, path.stat().st_size):
-        raise ZooError(
-            f"{path} is not a readable safetensors file: a header of {length} bytes; at most "
-            f"{_MAX_HEADER}, and no more than the file, are read"
-        )

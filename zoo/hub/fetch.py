@@ -19,7 +19,7 @@ from zoo.folder.read import (
 )
 from zoo.host.requirements import check_requirements
 from zoo.hub import Access
-from zoo.hub.client import hub_errors
+from zoo.hub.errors import hub_errors
 from zoo.hub.snapshot import Snapshot
 from zoo.interfaces.format import MAX_WEIGHT_BYTES, Files
 
@@ -39,12 +39,14 @@ def pull_repository(
         Unreachable: no network, and not complete on this disk.
         ZooError: not a model, too large, needs an absent plugin, or does not match its hashes.
     """
-    with hub_errors(repo, revision):
-        snapshot = Snapshot(repo, revision, access or Access())
+    access = access or Access()
+    with hub_errors(repo, revision, access.token):
+        snapshot = Snapshot(repo, revision, access)
         if made := _adopted(snapshot):
             return made
-        there = snapshot.cached(CONFIG)
-        if there is None:
+        had_card = (snapshot.folder / CARD).is_file()
+        card, there = snapshot.cached(CARD), snapshot.cached(CONFIG)
+        if there is None or (had_card and card is None):
             # The card first: where config.json is on this disk, the card is too, or there is none.
             if CARD in snapshot.listing:
                 snapshot.fetch(CARD, limit=MAX_CARD_BYTES)
@@ -69,7 +71,7 @@ def pull_weights(weights: Weights, access: Access) -> list[Path]:
         ZooError: as for pull_repository.
     """
     repo = str(weights.repo)
-    with hub_errors(repo, weights.revision):
+    with hub_errors(repo, weights.revision, access.token):
         snapshot = Snapshot(repo, weights.revision, access)
         return [_fetch_weights(snapshot, name, file) for name, file in weights.files.items()]
 
@@ -84,12 +86,9 @@ class RepositoryFiles(Files):
 
     def path(self, name: str, limit: int = MAX_WEIGHT_BYTES) -> Path:
         """Return where a file is; raises as `Files` does, and what `hub_errors` raises."""
-        with hub_errors(self.snapshot.repo, self.snapshot.commit):
-            lfs = self.snapshot.listing[name].lfs if name in self.snapshot.listing else None
-            if lfs is None:
-                return self.snapshot.fetch(name, limit=limit)
-            expected = WeightFile(lfs.size, lfs.sha256)
-            return self.snapshot.fetch_checked(name, expected, limit=limit, source="the Hub")
+        snapshot = self.snapshot
+        with hub_errors(snapshot.repo, snapshot.commit, snapshot.access.token):
+            return snapshot.fetch(name, limit=limit)
 
 
 def _adopted(snapshot: Snapshot) -> Path | None:
@@ -106,7 +105,12 @@ def _adopt(snapshot: Snapshot) -> Path:
     def own() -> Config:
         return _config(snapshot, snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent)
 
-    return adopt(RepositoryFiles(snapshot), _place(snapshot), own)
+    try:
+        return adopt(RepositoryFiles(snapshot), _place(snapshot), own)
+    except ZooError as error:
+        if snapshot.cut_off is None or isinstance(error, DamagedFile):
+            raise
+        raise snapshot.cut_off from error  # what is on this disk is not all of it
 
 
 def _place(snapshot: Snapshot) -> Path:
@@ -127,16 +131,14 @@ def _fetch_weights(snapshot: Snapshot, name: str, expected: WeightFile) -> Path:
             if snapshot.access.local_files_only:
                 raise
     # Before a byte is fetched: does the Hub list another size or sha256?
-    entry = snapshot.listing.get(name)
-    if entry is None:
-        raise ZooError(f"{snapshot.name} has no {name}, which its {CONFIG} lists")
+    entry = snapshot.entry(name)
     if entry.size != expected.size:
         raise ZooError(
             f"{snapshot.name}: {name} has {entry.size} bytes, {CONFIG} says {expected.size}"
         )
-    if entry.lfs is not None and entry.lfs.sha256 != expected.sha256:
+    if entry.sha256 is not None and entry.sha256 != expected.sha256:
         raise ZooError(
-            f"{snapshot.name}: {name} has sha256 {entry.lfs.sha256[:12]}..., {CONFIG} says "
+            f"{snapshot.name}: {name} has sha256 {entry.sha256[:12]}..., {CONFIG} says "
             f"{expected.sha256[:12]}...: the two are not of one model, write to its owner"
         )
     # Only now, when the Hub agrees with config.json: a wrong config.json costs nobody a good file.

@@ -12,7 +12,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, one_line, shown
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import licence_of, refresh, replace_facts, split_facts
 from zoo.folder.read import (
@@ -27,7 +27,8 @@ from zoo.folder.read import (
 )
 from zoo.folder.weights import untrained_parameters
 from zoo.hub import REPOSITORY, Access
-from zoo.hub.client import Unreachable, connect, hub_errors, namespace
+from zoo.hub.client import connect, namespace, server
+from zoo.hub.errors import Unreachable, hub_errors
 from zoo.hub.snapshot import Snapshot
 
 _EXISTS = 409
@@ -71,7 +72,7 @@ def publish(
         ZooError: as for zoo.push.
     """
     check_repository(repo_id, revision, create_pr)
-    with _broken_off(repo_id), hub_errors(repo_id, revision):
+    with _broken_off(repo_id), hub_errors(repo_id, revision, token):
         files = _files(folder)
         api = connect(token)
         with _base_commit(api, repo_id, revision, private) as head:
@@ -79,8 +80,7 @@ def publish(
             if keep_picture and PICTURE in remote.listing and remote.config == read_config(folder):
                 files = [path for path in files if path.name != PICTURE]
             card = _card_for(remote, folder)
-            operations = [CommitOperationAdd(CARD, card.encode())]
-            operations += [CommitOperationAdd(path.name, path) for path in files]
+            operations = [CommitOperationAdd(CARD, card.encode()), *_added(folder, files)]
             gone = sorted(remote.weights - {path.name for path in files})
             commit = api.create_commit(
                 repo_id,
@@ -90,7 +90,7 @@ def publish(
                 create_pr=create_pr,
                 parent_commit=head,
             )
-    return str(commit.commit_url)
+    return shown(commit.commit_url, 500)
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def _broken_off(repo: str) -> Iterator[None]:
         yield
     except Unreachable as error:
         raise Unreachable(
-            f"{repo}: the push was broken off, the Hub cannot be asked ({error.reason}): push "
+            f"{repo}: the push was broken off, {server()} cannot be asked ({error.reason}): push "
             "again while online",
             error.reason,
         ) from error
@@ -112,6 +112,16 @@ def _files(folder: Path) -> list[Path]:
     own = [] if config.weights.repo else check_weights(folder, config.weights)
     picture = folder / PICTURE
     return [folder / CONFIG, *own, *([picture] if picture.is_file() else [])]
+
+
+def _added(folder: Path, files: list[Path]) -> list[CommitOperationAdd]:
+    """Return the additions of files, whose hashes they hold: those of weights are config.json's."""
+    listed = read_config(folder).weights.files
+    found = [CommitOperationAdd(path.name, path) for path in files]
+    for path, added in zip(files, found, strict=True):
+        if path.name in listed and added.upload_info.sha256.hex() != listed[path.name].sha256:
+            raise ZooError(f"{path} was changed while it was pushed; push again")
+    return found
 
 
 @contextmanager
@@ -189,7 +199,7 @@ class RemoteModel(Snapshot):
 
     def _read(self, file: str, limit: int) -> bytes:
         entry = self.listing.get(file)
-        if entry is None or not 0 < (entry.size or 0) <= limit:
+        if entry is None or not 0 < entry.size <= limit:
             return b""
         return self.fetch(file, limit=limit).read_bytes()
 

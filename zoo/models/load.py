@@ -12,7 +12,7 @@ import torch
 from zoo.config.model import Config
 from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError, error_context
-from zoo.folder.read import CONFIG, read_card, read_config
+from zoo.folder.read import CONFIG, opened, read_card, read_config
 from zoo.folder.weights import network_with
 from zoo.formats.tensors import read_weights
 from zoo.host.build import kernel as build_kernel
@@ -92,7 +92,9 @@ def load_folder(
             with error_context(folder / CONFIG):
                 return network_of(config.network, config.data.shape, own)
 
-        tensors = read_weights(weight_paths(home, config.weights, access))
+        paths = weight_paths(home, config.weights, access)
+        listed = dict(zip(paths, config.weights.files.values(), strict=True))
+        tensors = read_weights(listed, lambda path: opened(path, listed[path]))
         built = network_with(untrained, tensors, str(folder))
         return built.to(device=where or "cpu", dtype=dtype or torch.float32)
 

@@ -119,7 +119,8 @@ def weight_paths(folder: Path, weights: Weights, access: Access | None = None) -
 
 def _pull_named(name: str, unknown: ZooError, revision: str | None, access: Access) -> Path:
     """Return the folder of a zoo name on the Hub; raise `unknown` if it is not to be had there."""
-    from zoo.hub.client import NotOnHub, Unreachable, namespace
+    from zoo.hub.client import namespace
+    from zoo.hub.errors import NotOnHub, Unreachable
     from zoo.hub.fetch import pull_repository
 
     repo = f"{namespace()}/{name}"

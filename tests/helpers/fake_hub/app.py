@@ -105,7 +105,7 @@ async def _write(hub, request, name, repository, rest):
             body = (await request.body()).decode()
             json_sent = "json" in request.headers.get("content-type", "")
             wanted = json.loads(body)["paths"] if json_sent else parse_qs(body)["paths"]
-            return read.paths_info(commit, wanted) if commit else no_revision(revision)
+            return read.paths_info(hub, commit, wanted) if commit else no_revision(revision)
         case ["POST", "preupload", revision]:
             return await write.preupload(hub, request, repository, revision)
         case ["POST", "commit", revision]:

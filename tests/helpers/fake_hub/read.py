@@ -10,7 +10,7 @@ from fake_hub.replies import failure, no_entry, no_revision
 CHUNK = 4096
 
 
-def facts(name, repository, commit, *, blobs):
+def facts(hub, name, repository, commit, *, blobs):
     return {
         "_id": commit.oid[:24],
         "id": name,
@@ -24,27 +24,32 @@ def facts(name, repository, commit, *, blobs):
         "tags": [],
         "lastModified": "2026-01-01T00:00:00.000Z",
         "createdAt": "2026-01-01T00:00:00.000Z",
-        "siblings": [sibling(path, file, blobs) for path, file in sorted(commit.files.items())],
+        "siblings": [sibling(hub, *entry, blobs) for entry in sorted(commit.files.items())],
     }
 
 
-def sibling(path, file, blobs):
+def sibling(hub, path, file, blobs):
     if not blobs:
         return {"rfilename": path}
     entry = {"rfilename": path, "size": len(file.content), "blobId": file.oid}
-    return entry | ({"lfs": {"sha256": file.sha256, **sizes(file)}} if file.lfs else {})
+    entry |= {"lfs": {"sha256": file.sha256, **sizes(file)}} if file.lfs else {}
+    return entry | hub.listed.get(path, {})
 
 
 def sizes(file):
     return {"size": len(file.content), "pointerSize": len(file.pointer)}
 
 
-def tree_entry(path, file):
-    entry = {"type": "file", "path": path, "size": len(file.content), "oid": file.oid}
-    return entry | ({"lfs": {"oid": file.sha256, **sizes(file)}} if file.lfs else {})
+def tree_entry(hub, path, file):
+    """As a tree has it, which calls both digests oid."""
+    entry = sibling(hub, path, file, True)
+    found = {"type": "file", "path": path, "size": entry["size"], "oid": entry["blobId"]}
+    if lfs := entry.get("lfs"):
+        found["lfs"] = {("oid" if k == "sha256" else k): v for k, v in lfs.items()}
+    return found
 
 
-def tree(commit, under, recursive):
+def tree(hub, commit, under, recursive):
     prefix = f"{under}/" if under else ""
     found, folders = [], set()
     for path, file in sorted(commit.files.items()):
@@ -54,7 +59,7 @@ def tree(commit, under, recursive):
         if "/" in rest and not recursive:
             folders.add(prefix + rest.split("/")[0])
             continue
-        found.append(tree_entry(path, file))
+        found.append(tree_entry(hub, path, file))
     return found + [
         {"type": "directory", "path": p, "size": 0, "oid": "0" * 40} for p in sorted(folders)
     ]
@@ -80,9 +85,9 @@ def model(hub, request, name, repository, rest):
     if commit is None:
         return no_revision(revision)
     if kind == "revision":
-        return JSONResponse(facts(name, repository, commit, blobs=blobs))
+        return JSONResponse(facts(hub, name, repository, commit, blobs=blobs))
     if kind == "tree":
-        return JSONResponse(tree(commit, "/".join(under), recursive))
+        return JSONResponse(tree(hub, commit, "/".join(under), recursive))
     if kind == "commits":
         line = []
         while commit:
@@ -97,9 +102,9 @@ def _ref(prefix, name, oid):
     return {"name": name, "ref": prefix + name, "targetCommit": oid}
 
 
-def paths_info(commit, paths):
+def paths_info(hub, commit, paths):
     """Answer POST .../paths-info/{revision}."""
-    return JSONResponse([tree_entry(p, commit.files[p]) for p in paths if p in commit.files])
+    return JSONResponse([tree_entry(hub, p, commit.files[p]) for p in paths if p in commit.files])
 
 
 def resolve(hub, request, name, repository, revision, path):
@@ -122,6 +127,7 @@ def resolve(hub, request, name, repository, revision, path):
     if hub.xet and file.lfs and (xet_hash := hub.xet.name(file.sha256)):
         token = f"{hub.url}/api/models/{name}/xet-read-token/{revision}"
         headers |= {"X-Xet-Hash": xet_hash, "X-Xet-Refresh-Route": token}
+    headers |= hub.headers.get(path, {})
     start, stop, status = 0, len(content), 200
     if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", "")):
         start, stop = int(wanted[1]), min(int(wanted[2] or stop - 1) + 1, stop)
@@ -129,7 +135,7 @@ def resolve(hub, request, name, repository, revision, path):
             return Response(status_code=416, headers={"Content-Range": f"bytes */{len(content)}"})
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
         status = 206
-    headers["Content-Length"] = str(stop - start)
+    headers = {"Content-Length": str(stop - start)} | headers
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     cut = hub.next_cut(path)

@@ -23,6 +23,8 @@ class Hub:
         names_only: list files without their sizes, as some mirrors do.
         xet: a hub.xet.Xet, None for a Hub without Xet storage.
         changed: path -> what is sent instead of the file, with the file's own ETag.
+        headers: path -> headers of its answers that replace the right ones.
+        listed: path -> what its entry in the listing has instead of the right facts.
     """
 
     def __init__(self):
@@ -43,6 +45,8 @@ class Hub:
         self.failing = []
         self.cuts = {}
         self.changed = {}
+        self.headers = {}
+        self.listed = {}
         self.branches = set()
         self.names_only = False
         self.xet = None
