@@ -6,9 +6,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+# Characters of an error: a path, and what to do about it.
+_MOST = 500
+
 
 class ZooError(Exception):
-    """A failure described in one line, without a traceback on the command line."""
+    """A failure described in one line of at most 500 characters, without a traceback on screen."""
+
+    def __str__(self) -> str:
+        """Return the line: the middle of a longer one is left out, control characters are shown."""
+        return _bounded(super().__str__())
 
 
 class PluginError(ZooError):
@@ -30,8 +37,27 @@ def error_context(where: object) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text in one line, or its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return an error's text in one line, bounded; its type where it has none or cannot say."""
+    try:
+        text = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # of a plugin's own class
+        text = ""
+    return _bounded(text) or type(error).__name__
+
+
+def _bounded(text: str) -> str:
+    """Return text in one line of at most 500 characters."""
+    if len(text) > 20 * _MOST:
+        text = f"{text[: 10 * _MOST]} {text[-10 * _MOST :]}"
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    if len(text) <= _MOST:
+        return text
+    end = _MOST // 3
+    return f"{text[: _MOST - end - 5]} ... {text[-end:]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

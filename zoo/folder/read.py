@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
 from zoo.errors import ZooError
-from zoo.files import reading, refuse_link
+from zoo.files import reading, refuse_link, refuse_pointer
 
 CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
 PICTURE = "samples.png"
@@ -46,6 +46,7 @@ def read_config(folder: Path, where: str = "") -> Config:
 def _read(path: Path, limit: int, where: object) -> bytes:
     if (size := path.stat().st_size) > limit:
         raise ZooError(f"{where}: {size} bytes; at most {limit} are read")
+    refuse_pointer(path)
     return path.read_bytes()
 
 
@@ -115,6 +116,8 @@ def check_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
     """
     if not path.is_file():
         raise ZooError(f"{path} is missing; {source} lists it with {expected.size} bytes")
+    with reading(path):
+        refuse_pointer(path)
     stat = path.stat()
     if stat.st_size != expected.size:
         raise DamagedFile(path, f"{stat.st_size} bytes, {source} says {expected.size}")
