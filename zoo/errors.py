@@ -37,7 +37,7 @@ def error_context(where: object) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text in one line, bounded; its type where it has none or cannot say."""
+    """Return an error's text in one bounded line; its type where it has none, or cannot say."""
     try:
         text = str(error)
     except KeyboardInterrupt:
