@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 import torch
-from cage import Cage
+from cage import Cage, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,7 +155,7 @@ def changes(draw):
     return found
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.sampled_from(["mlp", "unet"]), changes())
 def test_any_config(cage, use, found):
     def change(config):
@@ -169,7 +169,7 @@ def test_any_config(cage, use, found):
     cage.check("sample", model(cage, use, change))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     st.sampled_from(["mlp", "unet"]),
     st.integers(0, 10**4),

@@ -8,8 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 SECONDS, BYTES, PATIENCE = 2.0, 10**9, 60
 INSIDE = Path(__file__).with_name("cage_inside.py")
+
+
+def examples(count):
+    """Return a number of examples, more where they are other ones in every run."""
+    return count if settings().derandomize else 20 * count
 
 
 class Cage:
@@ -52,9 +59,12 @@ class Cage:
 
     def check(self, task, path):
         """Return the answer, which is a result or a ZooError within all limits."""
-        if task == "convert":
-            shutil.rmtree(self.out, ignore_errors=True)
-        found = self.ask(task, path)
+        for _ in range(2):  # the second time nothing is imported
+            if task == "convert":
+                shutil.rmtree(self.out, ignore_errors=True)
+            found = self.ask(task, path)
+            if found["seconds"] < SECONDS and found["memory"] < BYTES:
+                break
         assert found["kind"] in ("", "ZooError", "PluginError", "DamagedFile", "UnknownFormat"), (
             found["trace"]
         )
