@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-# Characters of an error: a path, and what to do about it.
-_MOST = 500
+# Characters of an error, which is for a user; and of a cause, which is for whoever mends it.
+_MOST, _MOST_OF_CAUSE = 500, 5000
 
 
 class ZooError(Exception):
@@ -15,7 +15,7 @@ class ZooError(Exception):
 
     def __str__(self) -> str:
         """Return the line: the middle of a longer one is left out, control characters are shown."""
-        return _bounded(super().__str__())
+        return _bounded(super().__str__(), _MOST)
 
 
 class PluginError(ZooError):
@@ -44,20 +44,20 @@ def one_line(error: BaseException) -> str:
         raise
     except BaseException:  # of a plugin's own class
         text = ""
-    return _bounded(text) or type(error).__name__
+    return _bounded(text, _MOST_OF_CAUSE) or type(error).__name__
 
 
-def _bounded(text: str) -> str:
-    """Return text in one line of at most 500 characters."""
-    if len(text) > 20 * _MOST:
-        text = f"{text[: 10 * _MOST]} {text[-10 * _MOST :]}"
+def _bounded(text: str, most: int) -> str:
+    """Return text in one line of at most `most` characters, control characters shown."""
+    if len(text) > 20 * most:  # of which no more is looked at
+        text = f"{text[: 10 * most]} {text[-10 * most :]}"
     text = " ".join(text.split())
     if not text.isprintable():
         text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    if len(text) <= _MOST:
+    if len(text) <= most:
         return text
-    end = _MOST // 3
-    return f"{text[: _MOST - end - 5]} ... {text[-end:]}"
+    end = most // 3
+    return f"{text[: most - end - 5]} ... {text[-end:]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
