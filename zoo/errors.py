@@ -11,10 +11,16 @@ from difflib import get_close_matches
 _CREDENTIALS = re.compile(
     r"(?<=://)[^/\s]*(?=@)|\b(?:hf_|api_org_)\w{16,}|(?<=\bBearer )\S+|(?<=\bBasic )\S+"
 )
+# Characters of an error, which is for a user; and of a cause, which is for whoever mends it.
+_MOST, _MOST_OF_CAUSE = 500, 5000
 
 
 class ZooError(Exception):
-    """A failure described in one line, without a traceback on the command line."""
+    """A failure described in one line of at most 500 characters, without a traceback on screen."""
+
+    def __str__(self) -> str:
+        """Return the line: the middle of a longer one is left out, control characters are shown."""
+        return _bounded(super().__str__(), _MOST)
 
 
 class PluginError(ZooError):
@@ -36,8 +42,27 @@ def error_context(where: object) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text in one line, or its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return an error's text in one bounded line; its type where it has none, or cannot say."""
+    try:
+        text = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # of a plugin's own class
+        text = ""
+    return _bounded(text, _MOST_OF_CAUSE) or type(error).__name__
+
+
+def _bounded(text: str, most: int) -> str:
+    """Return text in one line of at most `most` characters, control characters shown."""
+    if len(text) > 20 * most:  # of which no more is looked at
+        text = f"{text[: 10 * most]} {text[-10 * most :]}"
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end - 5]} ... {text[-end:]}"
 
 
 def shown(text: object, limit: int = 200, secrets: Iterable[str | None] = ()) -> str:

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 from zoo.errors import ZooError
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
 
 def as_path(text: str, asked: str) -> Path:
     """Return `text` as a path that can be looked at, "~" resolved; `asked` is for errors.
@@ -83,6 +85,15 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ZooError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise ZooError for the line of text that git without LFS leaves in place of a large file."""
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise ZooError(
+                f"{path} is a git LFS pointer, not the file itself; `git lfs pull` fetches that"
+            )
 
 
 def refuse_link(path: Path, folder: Path) -> None:

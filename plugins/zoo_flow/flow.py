@@ -34,12 +34,17 @@ class FlowKernel(GaussianPathKernel):
         dim: number of coordinates d.
         t_min: first time; by default the one with t / (1 - t) = 0.002.
         t_max: time of the prior, at most 1; at 1 the prior is N(0, I) whatever the data.
+
+    Raises:
+        ZooError: a time that is none.
     """
 
     affine_path = True
 
     def __init__(self, *, dim: int, t_min: float = FIRST_TIME, t_max: float = 1.0) -> None:
         super().__init__(dim=dim, t_min=t_min, t_max=t_max)
+        if t_max > 1:
+            raise ZooError(f"t_max = {t_max:g}; expected at most 1, where only noise is left")
 
     def coefficients(self, t: Tensor) -> PathCoefficients:
         """Return (1 - t, t, -1, 1)."""

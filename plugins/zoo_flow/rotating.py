@@ -18,6 +18,8 @@ from torch import Tensor
 from zoo.interfaces import check_real, over
 from zoo_flow.flow import FIRST_TIME, AnisotropicKernel, CovarianceLike
 
+_MOST = 1e6  # radians: of more, float32 does not keep the direction
+
 
 def on_pairs(x: Tensor, real: Tensor, turn: Tensor, alone: Tensor) -> Tensor:
     """Return (real + turn J) x on coordinate pairs (0, 1), (2, 3), ..., shape (B, d).
@@ -42,7 +44,7 @@ class RotatingKernel(AnisotropicKernel):
         t_max: time of the prior, at most 1.
 
     Raises:
-        ZooError: omega is not a finite number, or the covariance is wrong.
+        ZooError: omega is not a finite number below a million, or the covariance is wrong.
     """
 
     affine_path = False
@@ -56,7 +58,8 @@ class RotatingKernel(AnisotropicKernel):
         t_min: float = FIRST_TIME,
         t_max: float = 1.0,
     ) -> None:
-        self.omega = check_real("omega", omega, "a finite angle in radians")
+        wanted = "a finite angle in radians, below a million"
+        self.omega = check_real("omega", omega, wanted, least=-_MOST, below=_MOST)
         super().__init__(dim=dim, covariance=covariance, t_min=t_min, t_max=t_max)
 
     def _turned(self, x: Tensor, t: Tensor | float, sign: float) -> Tensor:

@@ -83,7 +83,8 @@ class PFGMRecipe:
 
     def __post_init__(self) -> None:
         for name in ("sigma", "tau", "M"):
-            check_positive(f"pfgm.{name}", getattr(self, name))
+            number = check_positive(f"pfgm.{name}", getattr(self, name))
+            object.__setattr__(self, name, number)  # a whole number may be longer than torch takes
 
     def draw(
         self, kernel: FieldKernel, x_0: Tensor, generator: torch.Generator | None = None

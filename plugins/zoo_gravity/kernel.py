@@ -177,9 +177,9 @@ class GravityPrior(KernelPrior):
 
     def __init__(self, kernel: FieldKernel, *, largest_level: float | None = None) -> None:
         super().__init__(kernel)
-        if largest_level is not None:
-            check_positive("largest_level", largest_level)
-        self.largest_level = largest_level
+        self.largest_level = (
+            None if largest_level is None else check_positive("largest_level", largest_level)
+        )
 
     def sample(
         self, n: int, shape: tuple[int, ...], generator: torch.Generator | None = None

@@ -58,14 +58,14 @@ class TorchDiffEq(Solver):
         _, self.order, self._stages, defaults = METHODS[method]
         self.couples_samples = bool(defaults)  # a tolerance is met by the batch as a whole
         self._adaptive = defaults is ADAPTIVE
+        self._options = {**defaults}
         for name, value in options.items():
             if name not in defaults:
                 raise ZooError(f"torchdiffeq's {method} has no option {name!r}")
-            if name.startswith("max_"):
-                check_integer(name, value, 1)
-            else:
-                check_positive(name, value)
-        self._options = {**defaults, **options}
+            whole = name.startswith("max_")
+            self._options[name] = (
+                check_integer(name, value, 1) if whole else check_positive(name, value)
+            )
 
     def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
         """Return steps + 1 times, equally spaced in log t."""

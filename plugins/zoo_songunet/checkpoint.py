@@ -23,7 +23,7 @@ from torch import Tensor
 from zoo import ZooError
 from zoo.interfaces import Part
 
-_NUMBERED = re.compile(r"(?:module\.)?all_modules\.(\d+)\.(.+)")
+_NUMBERED = re.compile(r"(?:module\.)?all_modules\.(\d{1,4})\.(.+)")
 _LAYERS = {
     "GroupNorm_0": "norm0",
     "Conv_0": "conv0",
@@ -77,7 +77,7 @@ def averaged(found: Mapping[str, Any], where: str) -> dict[str, Tensor]:
         raise ZooError(f"{where}: {len(shadow)} averages for {len(names)} parameters")
     for name, value in zip(names, shadow, strict=True):
         if not isinstance(value, Tensor) or value.shape != state[name].shape:
-            raise ZooError(f"{where}: the average of {name} has another shape than it")
+            raise ZooError(f"{where}: the average of {name[:100]!r} has another shape than it")
     return {**state, **dict(zip(names, shadow, strict=True))}
 
 

@@ -27,8 +27,8 @@ _PRECONDITIONED = "EDMPrecond"
 _LARGEST_SIDE = 2**14
 # Classes that carry their own source, and the dictionary that they keep their options in.
 DESCRIBED = r"dnnlib\.|torch_utils\.persistence$"
-_STEM = re.compile(r"enc\.(\d+)x\1_conv\.weight\Z")
-_FIRST = re.compile(r"enc\.(\d+)x\1_block0\.conv0\.weight\Z")
+_STEM = re.compile(r"enc\.(\d{1,5})x\1_conv\.weight\Z")
+_FIRST = re.compile(r"enc\.(\d{1,5})x\1_block0\.conv0\.weight\Z")
 # What names begin with in such a network, behind the prefixes of wrappers.
 _LAYER = re.compile(r"(?:\w+\.)*(?:enc|dec)\.\d+x\d+_")
 _SUFFIXES = frozenset({"", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".safetensors"})
@@ -68,7 +68,8 @@ class SongUNetFormat(Format):
         if isinstance(network, Inert):
             known = network is not found or re.match(DESCRIBED, network.module)
             return self._snapshot(network, str(path)) if known else None
-        if not _has_layers(network) and not _has_layers(found):
+        inner = [*found.values()] if isinstance(found, Mapping) else []
+        if not any(map(_has_layers, [found, *inner])):
             return None
         return self._of(unwrapped(state_of(found, path), "model."), str(path))
 
@@ -88,7 +89,7 @@ class SongUNetFormat(Format):
         values = attributes(network)
         if values is None:
             raise ZooError(f"{where} has no averaged network under 'ema'")
-        if (name := class_name(network)) != _PRECONDITIONED:
+        if (name := class_name(network)[:100]) != _PRECONDITIONED:
             raise ZooError(
                 f"{where} holds a {name or 'network without a name'}; only {_PRECONDITIONED}, the "
                 "preconditioning of EDM and PFGM++, is known"
@@ -170,13 +171,14 @@ def architecture(state: Mapping[str, Tensor], where: str) -> tuple[Part, tuple[i
     """
     stems = [match for name in state if (match := _STEM.match(name))]
     firsts = [(int(m[1]), state[m[0]]) for name in state if (m := _FIRST.match(name))]
-    if len(stems) != 1 or not firsts or state[stems[0][0]].ndim != 4:
-        some = ", ".join(sorted(state)[:2]) or "nothing"
+    kernels = [state[match[0]] for match in stems] + [weight for _, weight in firsts]
+    if len(stems) != 1 or not firsts or any(k.ndim != 4 or not k.numel() for k in kernels):
+        some = ", ".join(repr(name[:100]) for name in sorted(state)[:2]) or "nothing"
         raise ZooError(
             f"{where} is not the state of a DDPM++ or NCSN++ network (SongUNet): it holds {some}"
         )
     side = int(stems[0][1])
-    width, channels = state[stems[0][0]].shape[:2]
+    width, channels = kernels[0].shape[:2]
     sides = sorted(firsts, key=lambda item: -item[0])
     blocks = [n for n in state if re.match(rf"enc\.{side}x{side}_block\d+\.conv0\.weight\Z", n)]
     options: dict[str, Any] = {

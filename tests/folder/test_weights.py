@@ -104,6 +104,31 @@ def test_names_shapes_and_kinds_have_to_match(kind, change, message):
         network_with(kind, tensors, "here")
 
 
+class Large(Line):
+    """Has far more numbers than its weights; `late` fails behind them, as a wrong option does."""
+
+    built = 0
+
+    def __init__(self, how, late):
+        super().__init__()
+        Large.built += 1
+        if how == "parameter":
+            self.more = nn.Parameter(torch.empty(2**24))
+        else:
+            self.register_buffer("more", torch.empty(2**24), persistent=False)
+        if late:
+            raise PluginError("a wrong option")
+
+
+@pytest.mark.parametrize("how", ["parameter", "buffer"])
+@pytest.mark.parametrize("late", [True, False])
+def test_a_network_grows_no_larger_than_its_weights(how, late):
+    Large.built = 0
+    with pytest.raises(ZooError, match=r"^here: the network is far larger than its weights$"):
+        network_with(lambda: Large(how, late), STATE, "here")
+    assert Large.built == 1  # on the meta device, where it costs nothing
+
+
 def test_a_failure_that_is_not_metas_is_told():
     def build():
         raise PluginError("no such luck")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from textwrap import indent
 
 import numpy as np
@@ -356,6 +357,29 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path):
         assert "`git lfs pull`" in one_line(caught)
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9\n"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "README.md"])
+def test_a_pointer_in_a_model_folder_is_named(saved_images, tmp_path, name):
+    folder = shutil.copytree(saved_images, tmp_path / "model")
+    (folder / name).write_bytes(POINTER)
+    with pytest.raises(ZooError, match="a git LFS pointer, not the file itself") as caught:
+        zoo.load(folder)
+    assert name in one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["images.npz", "a.png", "train-images-idx3-ubyte"])
+def test_a_pointer_among_data_is_named(tmp_path, name):
+    from zoo.data import load
+
+    kind = {".npz": "npz", ".png": "folder"}.get((tmp_path / name).suffix, "idx")
+    (tmp_path / name).write_bytes(POINTER)
+    place = tmp_path / name if kind == "npz" else tmp_path
+    with pytest.raises(ZooError, match="a git LFS pointer, not the file itself"):
+        load(f"{kind}:{place}")
+
+
 def test_one_shard_of_several_is_named(tmp_path):
     path = tmp_path / "model-00001-of-00003.safetensors"
     save_file({"x": torch.zeros(2)}, path)
@@ -364,7 +388,10 @@ def test_one_shard_of_several_is_named(tmp_path):
     one_line(caught)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.model."])
+PREFIXES = ["module.", "_orig_mod.", "module._orig_mod.model.", "model._orig_mod."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("averaged", [True, False])
 @pytest.mark.parametrize("kind", ["torch", "pickle"])
 def test_wrappers_are_taken_off(tmp_path, prefix, averaged, kind):
@@ -382,6 +409,28 @@ def test_wrappers_are_taken_off(tmp_path, prefix, averaged, kind):
     x, t = torch.randn(2, 3, 8, 8), torch.tensor(0.5)
     model = zoo.load(convert(path, tmp_path / "out"))
     assert torch.equal(model.network(x, t), trained(x, t))
+
+
+@pytest.mark.parametrize("key", ["ema", "state_dict", "model"])
+def test_the_state_is_found_where_training_scripts_keep_it(tmp_path, key):
+    trained = songunet()
+    state = {f"module.{n}": v for n, v in trained.backbone.state_dict().items()}
+    path = tmp_path / "state.pt"
+    torch.save({"step": 3, "optimizer": {"state": {0: {"step": 1}}}, key: state}, path)
+    x, t = torch.randn(2, 3, 8, 8), torch.tensor(0.5)
+    model = zoo.load(convert(path, tmp_path / "out"))
+    assert torch.equal(model.network(x, t), trained(x, t))
+
+
+def test_a_layer_that_was_compiled_alone_keeps_its_name(tmp_path):
+    trained = songunet()
+    state = trained.backbone.state_dict()
+    first = "enc.8x8_block0."
+    renamed = {n.replace(first, f"{first}_orig_mod."): v for n, v in state.items()}
+    assert renamed.keys() != state.keys()
+    torch.save(renamed, tmp_path / "state.pt")
+    assert zoo.load(convert(tmp_path / "state.pt", tmp_path / "out"))
+    assert unwrapped(renamed).keys() == state.keys()
 
 
 def test_prefixes_are_taken_off_where_all_names_have_them():
@@ -424,6 +473,8 @@ def test_files_are_those_of_the_folder_alone(tmp_path):
     [
         (["-00001-of-00002.safetensors", ".safetensors.index.json"], "only in shards, unet/diff"),
         ([".fp16.safetensors"], "only as a variant, unet/diffusion_pytorch_model.fp16"),
+        ([".non_ema.bin"], "only as a variant, unet/diffusion_pytorch_model.non_ema.bin"),
+        ([".fp16-00001-of-00002.bin"], "only in shards, unet/diffusion_pytorch_model.fp16-0"),
     ],
 )
 def test_weights_of_diffusers_that_are_not_in_one_file_are_named(hub, names, said):

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from importlib.metadata import entry_points, version
 
 import pytest
@@ -249,3 +250,72 @@ def test_a_limit_also_ends_a_clash_of_names_outside_it(site, monkeypatch):
         install(site, distribution, entry="both")
     monkeypatch.setenv("ZOO_PLUGINS", "gravity")
     assert all(r.error is None for r in plugins())
+
+
+UNENDING = {
+    "asleep": ("import time\ntime.sleep(1000)", "takes more than 1 s to load"),
+    "busy": (
+        """
+        @hookimpl
+        def zoo_solvers():
+            while True:
+                try:
+                    while True: pass
+                except Exception: pass
+        """,
+        "takes more than 1 s to load; ZOO_PLUGIN_SECONDS allows more",
+    ),
+    "endless": (
+        """
+        @hookimpl
+        def zoo_solvers():
+            n = 0
+            while True:
+                n += 1
+                yield Component(f"s{n}", "zoo_solvers.runge_kutta:Euler")
+        """,
+        "zoo_solvers gave more than 10000",
+    ),
+    "mute": (
+        """
+        class Mute(Exception):
+            def __str__(self): raise self
+        raise Mute
+        """,
+        "Mute",
+    ),
+    "mumbling": (
+        """
+        class Mumbling(Exception):
+            def __str__(self):
+                while True: pass
+        raise Mumbling
+        """,
+        "Mumbling",
+    ),
+    "loud": ("raise ValueError('a\\x1b[31m' * 10**7)", r"ValueError: a\x1b[31ma\x1b[31m"),
+    "odd": (
+        """
+        class Odd:
+            def __repr__(self): raise SystemExit
+        @hookimpl
+        def zoo_solvers(): yield Odd()
+        """,
+        "SystemExit",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNENDING)
+def test_what_never_ends_or_cannot_be_printed_stops_nobody(site, monkeypatch, name):
+    source, cause = UNENDING[name]
+    install(site, f"zoo-{name}", source=source)
+    monkeypatch.setenv("ZOO_PLUGIN_SECONDS", "1")
+    started = time.monotonic()
+    (record,) = [record for record in plugins() if record.error is not None]
+    assert time.monotonic() - started < 10
+    assert record.name == name
+    assert cause in record.cause
+    assert len(record.cause) < 5100
+    assert record.cause.isprintable()
+    assert "heun" in zoo.components("solvers")

@@ -237,6 +237,7 @@ class Called:
         return self.call
 
 
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 def test_a_tensor_cannot_fill_the_memory_with_one_number(file):
     stored = io.BytesIO()
     torch.save(torch.zeros(1).storage(), stored, _use_new_zipfile_serialization=False)

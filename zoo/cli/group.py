@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, one_line
 
 INTERRUPTED = 130  # exit status of a process that SIGINT ended
 
@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
         except Exception as error:
             if debug:
                 raise
-            text = f"internal error: {type(error).__name__}: {error}"
+            text = f"internal error: {type(error).__name__}: {one_line(error)}"
             _stop(f"{text} (run again with --debug for the traceback)", 1)
         sys.exit(status if isinstance(status, int) else 0)
 

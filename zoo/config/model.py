@@ -16,6 +16,8 @@ from zoo.errors import ZooError, one_line
 
 MAX_CONFIG_BYTES = 1_000_000
 MAX_STEPS = 100_000
+# Of one sample: an image of 4,700 x 4,700 pixels in colour.
+MAX_COORDINATES = 2**26
 # Of a model that does not name its own number of solver steps.
 DEFAULT_STEPS = 18
 
@@ -106,7 +108,7 @@ def parse_config(raw: bytes, where: str) -> Config:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ZooError(f"{where}: not a JSON file: {one_line(error)}") from error
     config = decode(table, Config, where)
-    if math.prod(config.data.shape) > 2**31:
+    if config.data.dim > MAX_COORDINATES:
         raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
     check_steps(config.solver, where)
     if config.data.range is not None and not config.data.range[0] < config.data.range[1]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo.errors import ZooError, one_line
+from zoo.files import refuse_pointer
 
 GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
@@ -29,6 +30,8 @@ def opened(file: ImageFile) -> Iterator[Image.Image]:
     """Open an image file; every failure is a ZooError that names it."""
     name, source = file
     try:
+        if isinstance(source, Path):
+            refuse_pointer(source)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.mode not in GREY | COLOUR:
                 raise ZooError(f"{name}: pixels of mode {image.mode}; expected 8 bits per channel")

@@ -21,6 +21,7 @@ from torch import Tensor
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError
+from zoo.files import refuse_pointer
 
 UNSIGNED_BYTE = 0x08
 GZIP_MAGIC = b"\x1f\x8b"
@@ -70,6 +71,7 @@ def read_idx(path: Path) -> Tensor:
         ZooError: absent, not idx, not unsigned bytes, truncated, too long, or broken gzip.
     """
     try:
+        refuse_pointer(path)
         with path.open("rb") as raw:
             zipped = raw.read(2) == GZIP_MAGIC
             raw.seek(0)

@@ -87,9 +87,8 @@ def _load_named(
         found = load_hub(Request(f"hf:{hub}", hub, request.split, request.size))
     except ZooError as error:
         raise ZooError(
-            f"{name}: not found in {' or '.join(map(str, folders))}; put {files} into "
-            f"{folders[0]}, or set {VARIABLE} to the folder that holds {name}/; or let it come "
-            f"from the Hub: {error}"
+            f"{name}: not found in {' or '.join(map(str, folders))}; put {files} there, or set "
+            f"{VARIABLE} to the folder that holds {name}/; or let it come from the Hub: {error}"
         ) from error
     return replace(found, name=name, licence=licence)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from zoo.data.images import MAX_BYTE, Images, check_finite, check_labels
 from zoo.data.request import Request
 from zoo.errors import ZooError, one_line
+from zoo.files import refuse_pointer
 
 DATA_KEYS = ("x", "images", "arr_0")
 LABEL_KEYS = ("y", "labels")
@@ -24,6 +25,7 @@ CHANNELS = (1, 3, 4)
 
 def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
     try:
+        refuse_pointer(path)
         # Opened here, because numpy leaves a broken archive open.
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
 from zoo.errors import ZooError
-from zoo.files import reading, refuse_link
+from zoo.files import reading, refuse_link, refuse_pointer
 
 CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
 PICTURE = "samples.png"
@@ -48,6 +48,7 @@ def read_config(folder: Path, where: str = "") -> Config:
 def _read(path: Path, limit: int, where: object) -> bytes:
     if (size := path.stat().st_size) > limit:
         raise ZooError(f"{where}: {size} bytes; at most {limit} are read")
+    refuse_pointer(path)
     return path.read_bytes()
 
 
@@ -117,6 +118,8 @@ def check_file(path: Path, expected: WeightFile, source: str = CONFIG) -> None:
     """
     if not path.is_file():
         raise ZooError(f"{path} is missing; {source} lists it with {expected.size} bytes")
+    with reading(path):
+        refuse_pointer(path)
     stat = path.stat()
     _check_size(path, stat, expected, source)
     if not _stamp(path, stat, expected).exists():

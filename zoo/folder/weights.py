@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from zoo.config.model import Config
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from zoo.interfaces import Network
 
 _MOST_TENSORS = 100_000
+# What a network may have beside its weights: filters, positions, 16 MB of them.
+_SPARE_NUMBERS = 2**22
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
@@ -91,27 +98,37 @@ class _Unset(TorchFunctionMode):
 
 
 @contextmanager
-def _at_most(count: int, where: str) -> Iterator[None]:
-    """Stop building networks at `count` parameters: a config may ask for a million blocks.
+def _at_most(count: int, where: str, numbers: float = math.inf) -> Iterator[None]:
+    """Stop building networks at so many tensors: a config may ask for a million blocks.
+
+    Args:
+        count: of parameters and buffers.
+        where: how errors name the config.
+        numbers: in them.
 
     Raises:
         ZooError: more are registered, by any module of this thread.
     """
     left, builder = count, threading.get_ident()
 
-    def register(_module: nn.Module, _name: str, _parameter: nn.Parameter) -> None:
-        nonlocal left
+    def register(_module: nn.Module, _name: str, tensor: Tensor | None) -> None:
+        nonlocal left, numbers
         if threading.get_ident() != builder:  # the hook is the whole process's
             return
         left -= 1
-        if left < 0:
+        numbers -= 0 if tensor is None or is_lazy(tensor) else tensor.numel()
+        if left < 0 or numbers < 0:
             raise ZooError(f"{where}: the network is far larger than its weights")
 
-    handle = register_module_parameter_registration_hook(register)
+    handles = (
+        register_module_parameter_registration_hook(register),
+        register_module_buffer_registration_hook(register),
+    )
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def network_with(
@@ -120,16 +137,18 @@ def network_with(
     """Return build() with `tensors` as its state, names and shapes matched strictly.
 
     Built on the meta device, so that nothing is initialised only to be overwritten. A network that
-    needs numbers while it is built, or keeps tensors outside its state, is built for real.
+    needs numbers while it is built, or keeps tensors outside its state, is built for real; on
+    either it may not grow far beyond its weights.
     """
     limit = 4 * len(tensors) + 1000
-    network = _on_meta(build, limit, where)
+    numbers = 4 * sum(tensor.numel() for tensor in tensors.values()) + _SPARE_NUMBERS
+    network = _on_meta(build, limit, where, numbers)
     if network is not None:
         state = _state_of(network, tensors, where)
         network.load_state_dict(state, assign=True)
         if not _keeps_meta(network):
             return network
-    with _at_most(limit, where):
+    with _at_most(limit, where, numbers):
         network = build()
     network.load_state_dict(_state_of(network, tensors, where))
     return network
@@ -153,9 +172,11 @@ def untrained_parameters(config: Config, where: str) -> int:
     return count_parameters(network)
 
 
-def _on_meta(build: Callable[[], Network], limit: int, where: str) -> Network | None:
+def _on_meta(
+    build: Callable[[], Network], limit: int, where: str, numbers: float = math.inf
+) -> Network | None:
     """Return build() on the meta device, None if the network needs numbers while it is built."""
-    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where):
+    with suppress(PluginError), torch.device("meta"), _Unset(), _at_most(limit, where, numbers):
         return build()
     return None
 

@@ -4,15 +4,10 @@ A format is a component of the hook `zoo_formats` (zoo.interfaces.Format). Whate
 functions below comes as tensors, plain containers and inert records.
 """
 
-from zoo.formats.tensors import read_tensors, read_torch, state_of, unwrapped
-from zoo.formats.unpickler import (
-    Inert,
-    attributes,
-    class_name,
-    read_data,
-    read_pickle,
-    state_dict,
-)
+from zoo.formats.modules import attributes, class_name, state_dict
+from zoo.formats.names import Inert
+from zoo.formats.reader import read_data, read_pickle, read_torch
+from zoo.formats.states import read_tensors, state_of, unwrapped
 
 __all__ = [
     "Inert",

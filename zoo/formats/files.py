@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.files import reading, refuse_link
+from zoo.files import reading, refuse_link, refuse_pointer
 from zoo.interfaces.format import MAX_WEIGHT_BYTES, Files
-
-_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class LocalFiles(Files):
@@ -37,13 +35,10 @@ class LocalFiles(Files):
             raise ZooError(f"{self.where} has no {name}")
         if self.file is None:
             refuse_link(path, self.folder)
-        with reading(path), path.open("rb") as file:
+        with reading(path):
             if (size := path.stat().st_size) > limit:
                 raise ZooError(f"{path} has {size} bytes; at most {limit} are read")
-            if file.read(len(_POINTER)) == _POINTER:
-                raise ZooError(
-                    f"{path} is a git LFS pointer, not the file itself; `git lfs pull` fetches that"
-                )
+            refuse_pointer(path)
         return path
 
     def check_unchanged(self) -> None:

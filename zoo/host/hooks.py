@@ -6,9 +6,12 @@ Each plugin gets a pluggy manager of its own, so nothing that one registers can 
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
+from itertools import islice
+from pathlib import Path
 from types import MappingProxyType
 
 import pluggy
@@ -49,9 +52,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType({kind.plural: kind for kind in _ALL
 MODELS_HOOK = "zoo_models"
 HOOKS = (*(kind.hook for kind in _ALL), MODELS_HOOK)
 
+_MOST_ITEMS = 10_000
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
-Brought = tuple[Mapping[str, tuple[Component, ...]], tuple[Traversable, ...]]
+Brought = tuple[Mapping[str, tuple[Component, ...]], tuple[Path, ...]]
 
 
 def collect(plugin: object, name: str) -> Brought:
@@ -89,8 +93,10 @@ def _flatten(hook: pluggy.HookRelay, spec: str) -> list[object]:
     items: list[object] = []
     for result in getattr(hook, spec)():
         if isinstance(result, str) or not isinstance(result, Iterable):
-            raise PluginError(f"{spec} returned {result!r}; expected an iterable")
-        items.extend(result)
+            raise PluginError(f"{spec} returned {reprlib.repr(result)}; expected an iterable")
+        items.extend(islice(result, _MOST_ITEMS + 1))
+        if len(items) > _MOST_ITEMS:
+            raise PluginError(f"{spec} gave more than {_MOST_ITEMS}")
     return items
 
 
@@ -98,7 +104,7 @@ def _components(spec: str, items: Iterable[object]) -> tuple[Component, ...]:
     components: dict[str, Component] = {}
     for item in items:
         if not isinstance(item, Component):
-            raise PluginError(f"{spec} gave {item!r}; expected a zoo.Component")
+            raise PluginError(f"{spec} gave {reprlib.repr(item)}; expected a zoo.Component")
         if not isinstance(item.name, str) or not re.fullmatch(PLAIN_NAME, item.name):
             raise PluginError(f"{spec} gave the name {item.name!r}; expected {PLAIN_NAME}")
         where = f"{spec} gave {item.name!r}"
@@ -117,10 +123,10 @@ def _components(spec: str, items: Iterable[object]) -> tuple[Component, ...]:
     return tuple(components.values())
 
 
-def _folder(item: object) -> Traversable:
+def _folder(item: object) -> Path:
     if not isinstance(item, Traversable):
         raise PluginError(
-            f"{MODELS_HOOK} gave {item!r}; expected a folder such as "
+            f"{MODELS_HOOK} gave {reprlib.repr(item)}; expected a folder such as "
             "importlib.resources.files('zoo_yukawa') / 'models' / 'yukawa-moons'"
         )
-    return item
+    return Path(str(item))

@@ -21,6 +21,7 @@ from importlib.resources.abc import Traversable
 from zoo.config.part import PLAIN_NAME
 from zoo.errors import PluginError, did_you_mean, one_line
 from zoo.hookspecs import ENTRY_POINT_GROUP, Component
+from zoo.host.deadline import SECONDS_VARIABLE, Late, at_most, seconds_for_plugin
 from zoo.host.hooks import collect
 
 LIMIT_VARIABLE = "ZOO_PLUGINS"
@@ -38,6 +39,7 @@ class PluginRecord:
         components: kind ("kernels", ...) -> components; empty where the plugin is broken.
         models: model folders; empty where the plugin is broken.
         error: why the plugin is broken, None where it is not.
+        cause: the same in one line, "" where it is not.
     """
 
     name: str
@@ -47,16 +49,17 @@ class PluginRecord:
     components: Mapping[str, tuple[Component, ...]] = field(default_factory=dict)
     models: tuple[Traversable, ...] = ()
     error: BaseException | None = None
+    cause: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        """Put the error into words once: they are the plugin's own code."""
+        if self.error is not None:
+            object.__setattr__(self, "cause", describe_error(self.error))
 
     @property
     def origin(self) -> str:
         """Distribution and version, "zoo-yukawa 0.2"."""
         return f"{self.distribution} {self.version}".strip()
-
-    @property
-    def cause(self) -> str:
-        """Why the plugin is broken, in one line; "" where it is not."""
-        return "" if self.error is None else describe_error(self.error)
 
 
 def describe_error(error: BaseException) -> str:
@@ -133,14 +136,19 @@ def _load_name(entries: Sequence[EntryPoint]) -> list[PluginRecord]:
 
 
 def _load(record: PluginRecord, entry: EntryPoint) -> PluginRecord:
+    seconds = seconds_for_plugin()
     try:
         if not re.fullmatch(PLAIN_NAME, record.name):
             raise PluginError(f"entry point {record.name!r}: expected a name like {PLAIN_NAME}")
         # What a plugin prints is not for the readers of --json.
-        with redirect_stdout(sys.stderr):
+        with at_most(seconds), redirect_stdout(sys.stderr):
             components, models = collect(entry.load(), record.name)
     except KeyboardInterrupt:
         raise
+    except Late:
+        text = f"it takes more than {seconds:g} s to load; {SECONDS_VARIABLE} allows more"
+        return replace(record, error=PluginError(text))
     except BaseException as error:  # SystemExit too: a plugin must not end its user's process
-        return replace(record, error=error)
+        with at_most(seconds):
+            return replace(record, error=error)
     return replace(record, components=components, models=models)

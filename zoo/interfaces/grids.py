@@ -120,7 +120,7 @@ def _between(ends: Tensor, steps: int) -> Tensor:
 
 def edm(rho: float = 7.0) -> Grid:
     """Return EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5."""
-    check_positive("rho", rho)
+    rho = check_positive("rho", rho)
     return LevelGrid(lambda level: level ** (1 / rho), lambda u: u**rho)
 
 
@@ -130,7 +130,7 @@ def angle(pivot: float = 3.0) -> Grid:
     The angle between signal and noise: the cosine schedule of arXiv:2102.09672, shifted as in
     arXiv:2301.11093. It spends no steps where only noise, or only data, is left.
     """
-    check_positive("pivot", pivot)
+    pivot = check_positive("pivot", pivot)
     return LevelGrid(lambda level: (level / pivot).atan(), lambda u: pivot * u.tan(), math.inf)
 
 
@@ -140,8 +140,8 @@ def focus(pivot: float = 3.0, width: float = 0.5) -> Grid:
     Steps in log level are shortest at the pivot and grow in proportion to the distance from it,
     beyond `width` nats: dense where data take shape, with tails that a log grid would have.
     """
-    check_positive("pivot", pivot)
-    check_positive("width", width)
+    pivot = check_positive("pivot", pivot)
+    width = check_positive("width", width)
     return LevelGrid(
         lambda level: ((level / pivot).log() / width).asinh(),
         lambda u: pivot * (width * u.sinh()).exp(),
@@ -156,8 +156,7 @@ def through(levels: Sequence[float]) -> Grid:
     """
     if len(levels) < 2:
         raise ZooError(f"grid = {list(levels)}; expected at least two noise levels")
-    for level in levels:
-        check_positive("grid level", level)
+    levels = [check_positive("grid level", level) for level in levels]
     if any(later >= earlier for earlier, later in pairwise(levels)):
         raise ZooError("grid levels must decrease strictly, from noise to data")
     logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)

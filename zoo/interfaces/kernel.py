@@ -20,6 +20,9 @@ from zoo.config.part import Part
 from zoo.errors import ZooError
 from zoo.interfaces.checks import check_integer, check_number, check_real, describe_value
 
+# A network is given t in float32, whose numbers end at 3e38 and 1e-38.
+LARGEST_TIME = 1e30
+
 
 def over(t: Tensor | float, x: Tensor) -> Tensor:
     """Return t shaped (1, 1, ...) or (B, 1, ...) so that it broadcasts over x, shape (B, *).
@@ -112,6 +115,11 @@ class FieldKernel(ABC):
         self.t_min, self.t_max = check_real("t_min", t_min), check_real("t_max", t_max)
         if not 0 < t_min < t_max:
             raise ZooError(f"t_min = {t_min}, t_max = {t_max}; expected 0 < t_min < t_max < inf")
+        if t_min < 1 / LARGEST_TIME or t_max > LARGEST_TIME:
+            raise ZooError(
+                f"t_min = {t_min:g}, t_max = {t_max:g}; networks are given times in float32: "
+                f"expected {1 / LARGEST_TIME:g} to {LARGEST_TIME:g}"
+            )
 
     def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log G_1 = log p_t(x_t | x_0), normalised over x_t, shape (B,).

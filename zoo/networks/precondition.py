@@ -75,7 +75,7 @@ class Preconditioned(Network):
         sigma_data: float = 0.5,
     ) -> None:
         super().__init__()
-        check_positive("sigma_data", sigma_data)
+        check_positive("sigma_data", sigma_data, below=1e15)  # its square is a float32
         if kernel.random_level and not isinstance(kernel, IsotropicKernel):
             raise ZooError(
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "

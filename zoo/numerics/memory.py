@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import torch
@@ -21,3 +22,20 @@ def keep_freed_memory() -> None:
     never written, is taken and freed for it to have seen (mallopt(3), M_MMAP_THRESHOLD).
     """
     torch.empty(_LARGEST, dtype=torch.uint8)
+
+
+def memory_limit() -> float:
+    """Return how many bytes of memory this process can have at most; infinite if nobody says."""
+    try:
+        import resource
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError, AttributeError):  # on Windows
+        return float("inf")
+    return min(there, allowed if allowed > 0 else there)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the CPU's memory could not be had: torch has no type for that."""
+    return isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)

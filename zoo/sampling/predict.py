@@ -15,8 +15,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.interfaces import Network
 from zoo.interfaces.flow import Predict
+from zoo.numerics.memory import is_out_of_memory
 
 # Enough to keep a core busy, few enough that a single sample does not wait for company.
 _COORDINATES = 12_544  # 16 images of 28x28
@@ -62,6 +64,7 @@ def in_batches(
 
     Raises:
         torch.OutOfMemoryError: `least` rows are too many.
+        ZooError: a batch does not fit into the CPU's memory.
     """
     while first < last:
         end = min(first + size, last)
@@ -71,6 +74,13 @@ def in_batches(
             if size <= least:
                 raise
             drawn = None  # go on outside: the exception holds what was allocated
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ZooError(
+                f"{end - first} samples take more memory than there is; a smaller batch_size takes "
+                f"less, down to {least}"
+            ) from error
         if drawn is None:
             size = max(least, min(size, end - first) // (2 * least) * least)
             if torch.cuda.is_available():

@@ -7,13 +7,16 @@ processes, and nothing loops over samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.interfaces import PriorSampler
+from zoo.numerics.memory import memory_limit
 
 GROUP = 16
 # Streams of random numbers below one seed.
@@ -68,7 +71,17 @@ def by_group(
 def starting_points(
     prior: PriorSampler, shape: tuple[int, ...], seed: int, first: int, last: int
 ) -> Tensor:
-    """Return x_T of samples first..last-1, shape (last - first, *shape), float64, on the CPU."""
+    """Return x_T of samples first..last-1, shape (last - first, *shape), float64, on the CPU.
+
+    Raises:
+        ZooError: this machine has not the memory for one group.
+    """
+    need, there = 8 * GROUP * math.prod(shape), memory_limit()
+    if need > there:
+        raise ZooError(
+            f"{GROUP} samples of shape {shape}, which are drawn together, take {need / 1e9:.3g} GB "
+            f"of memory; there are {there / 1e9:.3g}"
+        )
     return by_group(first, last, seed, lambda g: prior.sample(GROUP, shape, g).double())
 
 

@@ -84,8 +84,9 @@ def _read(reader: Format, place: Path, what: str) -> Checkpoint | None:
         if found is not None:
             found.load()
     except ZooError as error:
-        if "\n" in str(error):
-            raise CheckFailure(f"{what} is refused in several lines: {str(error)!r}") from error
+        text = " ".join(map(str, error.args))  # as it was written
+        if "\n" in text:
+            raise CheckFailure(f"{what} is refused in several lines: {text!r}") from error
         return None
     except Exception as error:
         raise CheckFailure(

@@ -1,0 +1,79 @@
+"""Hostile files are read in a process of its own, whose time, memory and writes are measured."""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import settings
+
+SECONDS, BYTES, PATIENCE = 2.0, 10**9, 60
+INSIDE = Path(__file__).with_name("cage_inside.py")
+
+
+def examples(count):
+    """Return a number of examples, more where they are other ones in every run."""
+    return count if settings().derandomize else 20 * count
+
+
+class Cage:
+    """Runs "convert" and "sample" on paths; `check` raises AssertionError for a fault."""
+
+    def __init__(self, home):
+        self.home = home
+        self.out = home / "out"
+        self.process = None
+
+    def start(self):
+        environment = {**os.environ, "ZOO_CACHE": str(self.home / "cache"), "OMP_NUM_THREADS": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        self.process = subprocess.Popen(
+            [sys.executable, INSIDE, self.home],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.home,
+            env=environment,
+        )
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+    def ask(self, task, path):
+        if self.process is None:
+            self.start()
+        self.process.stdin.write(json.dumps([task, str(path)]).encode() + b"\n")
+        self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        line = self.process.stdout.readline() if ready else b""
+        if not line:
+            self.stop()
+            raise AssertionError("no answer: it hangs, or the process died")
+        return json.loads(line)
+
+    def check(self, task, path):
+        """Return the answer, which is a result or a ZooError within all limits."""
+        for _ in range(2):  # the second time nothing is imported
+            if task == "convert":
+                shutil.rmtree(self.out, ignore_errors=True)
+            found = self.ask(task, path)
+            if found["seconds"] < SECONDS and found["memory"] < BYTES:
+                break
+        assert found["kind"] in ("", "ZooError", "PluginError", "DamagedFile", "UnknownFormat"), (
+            found["trace"]
+        )
+        assert found["seconds"] < SECONDS, found
+        assert found["memory"] < BYTES, found
+        assert found["outside"] == [], found
+        assert len(found["error"]) <= 500, found
+        assert found["error"].isprintable(), found
+        if found["kind"] and task == "convert":
+            assert found["kind"] != "PluginError", found["trace"]  # a mistake of the zoo's own
+            assert not self.out.exists()
+        return found

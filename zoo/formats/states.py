@@ -1,0 +1,72 @@
+"""The state of a network in a file: names with tensors, without what training put around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.formats.reader import read_torch
+from zoo.formats.tensors import check_whole, read_weights
+
+# What DataParallel puts in front of every name, and torch.compile before those of what it compiled.
+_PARALLEL, _COMPILED = "module.", "_orig_mod."
+# Where training scripts keep the state, averages first.
+_STATES = ("ema", "state_dict", "model")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the state in a file of safetensors or of torch.save, names without wrappers.
+
+    Raises:
+        ZooError: it is one of several shards, no such file, or holds more than tensors.
+    """
+    check_whole(path)
+    safe = path.suffix == ".safetensors"
+    return unwrapped(read_weights([path]) if safe else state_of(read_torch(path), path))
+
+
+def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:
+    """Return a mapping of names to tensors, as it is, or the one in {"ema": state, ...}.
+
+    Of what a training script keeps, the averages "ema" are taken, else "state_dict", else "model".
+
+    Raises:
+        ZooError: it is none.
+    """
+    if isinstance(value, dict):
+        value = next((v for key in _STATES if isinstance(v := value.get(key), dict)), value)
+    if not isinstance(value, dict) or not value:
+        raise ZooError(f"{where} holds a {type(value).__name__}; expected names with tensors")
+    for name, tensor in value.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ZooError(
+                f"{where}: {str(name)[:100]!r} is a {type(tensor).__name__}; expected tensors only"
+            )
+        if tensor.layout is not torch.strided:
+            raise ZooError(f"{where}: {name[:100]!r} does not hold every one of its numbers")
+    return value
+
+
+def unwrapped(state: Mapping[str, Tensor], *more: str) -> dict[str, Tensor]:
+    """Return a state under the network's own names, without prefixes that all of them have.
+
+    Args:
+        state: tensors by name.
+        more: prefixes besides "module.", such as "model."; "_orig_mod." goes wherever it stands.
+    """
+    found = {name.replace(_COMPILED, ""): tensor for name, tensor in state.items()}
+    if len(found) < len(state):  # a layer that was compiled, and itself
+        return dict(state)
+    prefixes = (_PARALLEL, *more)
+    while found:
+        first = next(iter(found))
+        prefix = next((p for p in prefixes if first.startswith(p)), None)
+        if prefix is None or not all(name.startswith(prefix) for name in found):
+            break
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
