@@ -187,16 +187,30 @@ class LevelTable(nn.Module):
         self.kernel, self.of_images = kernel, shows_level(shape)
         first = open_table(1 if self.of_images else 3)
         self.values, self.ends = nn.Buffer(first["values"]), nn.Buffer(first["ends"])
-        if not self.of_images and not self.values.is_meta:
-            self.fit(_student(shape, sigma_data))
+        self._assumed = None if self.of_images else (shape, sigma_data)
+        self.register_state_dict_pre_hook(lambda table, *_: table.settle())
+        self.register_load_state_dict_pre_hook(LevelTable._loaded)
 
     def reading(self, x: Tensor) -> Tensor:
         """Return h, shape (B,)."""
         return haar_level(x) if self.of_images else rms(x)
 
+    def _loaded(self, *_: object) -> None:
+        self._assumed = None
+
+    def settle(self) -> None:
+        """Fill a table that has seen no data; not before it is needed, since that takes a second.
+
+        (Of a kernel whose radial CDF is a quadrature.)
+        """
+        if self._assumed is not None and not self.values.is_meta:
+            self.fit(_student(*self._assumed))
+
+    @torch.inference_mode(False)
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
         """Learn from data (n, *shape)."""
+        self._assumed = None
         edges, times = table_axes(self.kernel)
         if self.of_images:
             count = max(16, min(256, len(x), _NUMBERS // (4 * x[0].numel())))
@@ -219,6 +233,7 @@ class LevelTable(nn.Module):
 
     def forward(self, reading: Tensor, t: Tensor) -> Tensor:
         """Return the values at readings (B,) and times (B,), shape (B, 1 or 3)."""
+        self.settle()
         low, high, first, last = self.ends.to(reading).unbind()
         row, rows = _cubic((t.to(reading).log() - first) / (last - first), TIMES)
         logs = reading.clamp(min=1e-30).log()
@@ -265,11 +280,17 @@ def table_axes(kernel: IsotropicKernel) -> tuple[Tensor, Tensor]:
     at = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
     levels = kernel.radial_icdf(ends, at) / math.sqrt(kernel.dim)
     edges, times = (
-        torch.linspace(*pair.log().tolist(), count, dtype=torch.float64).exp()
+        _log_spaced(pair, count)
         for pair, count in ((levels, _LEVELS + 1), (at, TIMES))
     )
     times[0], times[-1] = at
     return edges, times
+
+
+def _log_spaced(ends: Tensor, count: int) -> Tensor:
+    """Return `count` numbers between two (2,), evenly spaced in their logarithms."""
+    low, high = ends.log().tolist()
+    return torch.linspace(low, high, count, dtype=torch.float64).exp()
 
 
 def spread_nodes(x: Tensor, per_cell: int = 8, cells: int = 256) -> tuple[Tensor, Tensor]:
