@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from reprlib import Repr
+
+_short = Repr()
+_short.maxstring = _short.maxother = 80
+
+# Characters of an error: a path, and what to do about it.
+_MOST = 500
 
 
 class ZooError(Exception):
-    """A failure described in one line, without a traceback on the command line."""
+    """A failure described in one line of at most 500 characters, without a traceback on screen."""
+
+    def __str__(self) -> str:
+        """Return the line: the middle of a longer one is left out, control characters are shown."""
+        return _bounded(super().__str__())
 
 
 class PluginError(ZooError):
@@ -34,10 +45,39 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _bounded(text: str) -> str:
+    """Return text in one line of at most 500 characters."""
+    if len(text) > 20 * _MOST:
+        text = f"{text[: 10 * _MOST]} {text[-10 * _MOST :]}"
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    if len(text) <= _MOST:
+        return text
+    end = _MOST // 3
+    return f"{text[: _MOST - end - 5]} ... {text[-end:]}"
+
+
+def brief(value: object, most: int = 80) -> str:
+    """Return the repr of a value in one line of at most `most` characters."""
+    try:
+        text = " ".join(_short.repr(value).split())
+    except Exception:  # a number of thousands of digits, or whatever a class of the user's raises
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the closest known names, else the valid names themselves."""
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
-    return "there is " + (", ".join(names) if names else "none")
+    return there_are(names)
+
+
+def there_are(names: Sequence[str]) -> str:
+    """Return "there is none", "there is a", or "there are a, b and c"."""
+    if len(names) > 1:
+        return f"there are {', '.join(names[:-1])} and {names[-1]}"
+    return f"there is {names[0] if names else 'none'}"
