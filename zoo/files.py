@@ -11,7 +11,7 @@ from uuid import uuid4
 from zoo.errors import ZooError
 
 
-def as_path(text: str, asked: str) -> Path:
+def as_path(text: str | Path, asked: str) -> Path:
     """Return `text` as a path that can be looked at, "~" resolved; `asked` is for errors.
 
     Raises:
@@ -20,7 +20,7 @@ def as_path(text: str, asked: str) -> Path:
     try:
         path = Path(text).expanduser()
         path.exists()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ZooError(f"{asked}: {reason}; expected a path") from error
     return path
