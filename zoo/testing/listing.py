@@ -40,7 +40,7 @@ PRIOR_LAWS = ("law", "normalisation", "agreement", "calls", "pickling")
 NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "pickling")
 SOLVER_LAWS = ("order", "interval", "trivial", "pickling")
 FORMAT_LAWS = ("refusals", "inert")
-MODEL_LAWS = ("files", "samples")
+MODEL_LAWS = ("files", "samples", "identity")
 
 
 def checks(plugin: str, *, options: Options | None = None) -> list[Check]:
