@@ -163,7 +163,7 @@ def check_state(network: Network, part: Part, shape: tuple[int, ...], kernel: Fi
     where = f"the network cannot be saved as {part.use!r}"
     fresh = _on_meta(lambda: network_of(part, shape, kernel), _MOST_TENSORS, where)
     if fresh is not None:
-        _check(fresh, network.state_dict(), where)
+        _state_of(fresh, network.state_dict(), where)
 
 
 def _on_meta(build: Callable[[], Network], limit: int, where: str) -> Network | None:
