@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from reprlib import Repr
+
+_short = Repr()
+_short.maxstring = _short.maxother = 80
 
 # A user and a password in a URL, an access token, and what follows the name of a scheme of HTTP.
 _CREDENTIALS = re.compile(
@@ -79,10 +83,26 @@ def shown(text: object, limit: int = 200, secrets: Iterable[str | None] = ()) ->
     return found if len(found) <= limit else f"{found[: limit - 3]}..."
 
 
+def brief(value: object, most: int = 80) -> str:
+    """Return the repr of a value in one line of at most `most` characters."""
+    try:
+        text = " ".join(_short.repr(value).split())
+    except Exception:  # a number of thousands of digits, or whatever a class of the user's raises
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the closest known names, else the valid names themselves."""
     names = sorted(known)
     close = get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
-    return "there is " + (", ".join(names) if names else "none")
+    return there_are(names)
+
+
+def there_are(names: Sequence[str]) -> str:
+    """Return "there is none", "there is a", or "there are a, b and c"."""
+    if len(names) > 1:
+        return f"there are {', '.join(names[:-1])} and {names[-1]}"
+    return f"there is {names[0] if names else 'none'}"

@@ -13,7 +13,7 @@ from zoo.errors import ZooError
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def as_path(text: str, asked: str) -> Path:
+def as_path(text: str | Path, asked: str) -> Path:
     """Return `text` as a path that can be looked at, "~" resolved; `asked` is for errors.
 
     Raises:
@@ -22,7 +22,7 @@ def as_path(text: str, asked: str) -> Path:
     try:
         path = Path(text).expanduser()
         path.exists()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ZooError(f"{asked}: {reason}; expected a path") from error
     return path

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,6 +61,9 @@ class Multistep(GridSolver):
     """A leaf says what is evaluated, and which weights the evaluations get."""
 
     _kept: _Kept | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}
 
     @abstractmethod
     def evaluation(self, flow: Flow) -> Evaluation:

@@ -345,3 +345,9 @@ def test_what_a_plugin_prints_is_kept_from_the_readers_of_json(run, site):
 )
 def test_files_about_a_run_are_called_like_the_run(ref, expected):
     assert stem(ref) == expected
+
+
+def test_the_columns_of_a_list_are_explained_to_people(run, wind, monkeypatch):
+    assert "the shape of a sample" not in run("list")[1]
+    monkeypatch.setattr(sys.stdout.__class__, "isatty", lambda _: True, raising=False)
+    assert "size: of the weights, - where the Hub has them" in run("list")[1]

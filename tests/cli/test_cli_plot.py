@@ -173,7 +173,7 @@ def test_wrong_usage_is_status_2(run, args, message):
         (["gravty"], "no kernel or model 'gravty'; did you mean 'gravity'"),
         (
             ["something"],
-            "no kernel or model 'something'; there is anisotropic, exp, exp-fashion-mnist, flow, ",
+            "no kernel or model 'something'; there are anisotropic, exp, exp-fashion-mnist, flow, ",
         ),
         (["gravity-digit", "--as", "kernel"], "no kernel 'gravity-digit'; did you mean 'gravity'"),
         (["./nowhere"], "there is no folder nowhere"),

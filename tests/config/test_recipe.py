@@ -175,8 +175,8 @@ def test_a_path_wins_over_a_bundled_name(tmp_path, monkeypatch):
         ("gravity-digit", "did you mean 'gravity-digits'"),
         ("gravity-digits.toml", "did you mean 'gravity-digits'"),
         ("./nowhere/gravity-digits.toml", "did you mean 'gravity-digits'"),
-        ("zzz", "there is exp-fashion-mnist"),
-        ("", "there is exp-fashion-mnist"),
+        ("zzz", "there are exp-fashion-mnist"),
+        ("", "there are exp-fashion-mnist"),
     ],
 )
 def test_an_absent_recipe(ref, hint, tmp_path, monkeypatch):
@@ -227,7 +227,7 @@ class Case:
             "[train]\nprecision = 'bf61'",
             "'bf61': no such choice; did you mean 'bf16'?",
         ),
-        Case("[train]\noptimizer = 'sgd'", "no such choice; there is adamw, muon"),
+        Case("[train]\noptimizer = 'sgd'", "no such choice; there are adamw and muon"),
         Case("[train]\nlr = 1e-4\nlr_min = 1e-3", "train.lr_min = 0.001 is above"),
         Case("[train]\nimages = 100\nwarmup = 100", "train.warmup = 100 leaves nothing"),
         Case("[solver]\nsteps = 3", "solver: expected"),

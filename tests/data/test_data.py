@@ -502,6 +502,14 @@ def test_folder_splits(tmp_path):
     assert (int(test.images[0, 0, 0, 0]), test.classes) == (2, 0)
 
 
+def test_folders_name_their_classes(tmp_path):
+    for name in ("dogs", "cats", "Quoll"):
+        picture(tmp_path / name / "a.png")
+    assert data.load(f"folder:{tmp_path}").class_names == ("Quoll", "cats", "dogs")
+    (tmp_path / "cats").rename(tmp_path / "c\x1b[31m")
+    assert r"'c\x1b[31m' has no printable name; rename its folder" in refused(f"folder:{tmp_path}")
+
+
 def test_folder_splits_have_the_classes_of_train(tmp_path):
     """The test split lacks a class, so the numbers of those after it must not move."""
     for name in ("train/cat", "train/dog", "train/emu", "test/cat", "test/emu"):

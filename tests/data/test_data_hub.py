@@ -91,7 +91,7 @@ def test_options_choose_splits_and_columns(tmp_path):
     }
     ref = write(tmp_path / "set", "validation", [1, 2], **kinds)
     assert "no test split" not in refused(ref)
-    assert "2 columns look like images; there is image, label, other, coarse" in refused(
+    assert "2 columns look like images; there are image, label, other and coarse" in refused(
         f"{ref}?train=validation"
     )
     chosen = data.load(f"{ref}?train=validation&image=other&label=coarse")

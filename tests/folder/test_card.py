@@ -240,3 +240,10 @@ def test_the_zoos_cards_say_what_config_and_weights_say(folder):
     assert replace_facts(card, fresh) == card
     assert "](samples.png)" in card
     assert (folder / "samples.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("shape", "unit"), [((1, 8, 8), "images"), ((2,), "points"), ((3,), "points"), ((8,), "rows")]
+)
+def test_samples_are_called_what_they_are(shape, unit):
+    assert Data(shape).unit == unit

@@ -8,11 +8,13 @@ import torch
 from fake_distributions import brings, install
 from safetensors import SafetensorError
 from tiny_models import images, points
+from torch import nn
 
 import zoo
 from zoo.errors import ZooError
 from zoo.folder import write as saving
 from zoo.folder.read import read_config
+from zoo.formats.tensors import read_weights
 
 
 def files(folder):
@@ -194,3 +196,77 @@ def test_weights_are_not_rounded_to_whole_numbers(tmp_path, dtype):
     with pytest.raises(ZooError, match=r"dtype = torch\..*; expected one of floating-point"):
         model.save_pretrained(folder, dtype=dtype)
     assert same(zoo.load(folder), model)
+
+
+# What would not load again
+
+
+WRAPPERS = {
+    "compile": lambda network: torch.compile(network, backend="eager"),
+    "DataParallel": nn.DataParallel,
+    "both": lambda network: nn.DataParallel(torch.compile(network, backend="eager")),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_a_wrapped_network_is_saved_without_what_wraps_it(tmp_path, wrap):
+    model, wrapped = points("gaussian", labels=2), points("gaussian", labels=2)
+    wrapped.network = WRAPPERS[wrap](wrapped.network)
+    assert same(zoo.load(wrapped.save_pretrained(tmp_path / "m")), model, labels=1)
+    assert same(wrapped, model, labels=1, guidance=1.5)
+    assert wrapped.network is not model.network
+
+
+def test_a_loaded_one_is_too(tmp_path, saved_images):
+    model = zoo.load(saved_images)
+    model.network = nn.DataParallel(model.network)
+    model.save(tmp_path / "m")
+    assert (tmp_path / "m/config.json").read_text() == (saved_images / "config.json").read_text()
+
+
+def broken(change):
+    model = points()
+    change(model.network)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n: setattr(n, "more", nn.Linear(2, 2)), "'more.bias' is not one of the network's"),
+        (lambda n: nn.utils.parametrizations.weight_norm(first_linear(n)), "is missing"),
+        (lambda n: setattr(n, "backbone", nn.DataParallel(n.backbone)), "is missing"),
+    ],
+    ids=["a-layer-more", "weight-norm", "a-wrapped-layer"],
+)
+def test_a_changed_network_is_refused_before_anything_is_written(tmp_path, change, message):
+    with pytest.raises(ZooError, match=f"cannot be saved as 'mlp': .*{message}"):
+        broken(change).save_pretrained(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def first_linear(network):
+    return next(module for module in network.modules() if isinstance(module, nn.Linear))
+
+
+def test_another_network_in_a_loaded_model_is_saved_with_its_own_options(tmp_path):
+    model = zoo.load(points(width=8).save_pretrained(tmp_path / "m"))
+    model.network = points(width=24).network
+    again = zoo.load(model.save_pretrained(tmp_path / "again"))
+    assert again.config.network.options["width"] == 24
+    assert same(again, points(width=24))
+
+
+def test_one_without_a_name_is_refused(tmp_path):
+    model = zoo.load(points(width=8).save_pretrained(tmp_path / "m"))
+    model.network.part = None
+    with pytest.raises(ZooError, match="the network has no name to save"):
+        model.save_pretrained(tmp_path / "again")
+
+
+def test_a_dtype_has_a_name(tmp_path):
+    folder = points().save(tmp_path / "m", dtype="float16")
+    assert {v.dtype for v in read_weights([folder / "model.safetensors"]).values()} == {
+        torch.float16
+    }
+    assert zoo.load(folder, dtype="float64").dtype == torch.float64

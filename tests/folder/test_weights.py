@@ -91,7 +91,10 @@ def test_nothing_is_initialised_only_to_be_overwritten():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"w": None, "W": STATE["w"]}, "here: tensor 'w' is missing; did you mean 'W'|there is"),
+        (
+            {"w": None, "W": STATE["w"]},
+            "here: tensor 'w' is missing; did you mean 'W'|there are W and b",
+        ),
         ({"b": torch.zeros(4)}, r"tensor 'b' has shape \(4,\), the network needs \(3,\)"),
         ({"b": torch.zeros(3, 1)}, r"tensor 'b' has shape \(3, 1\)"),
         ({"c": torch.zeros(3)}, "tensor 'c' is not one of the network's"),

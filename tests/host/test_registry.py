@@ -39,11 +39,13 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are(kind):
 def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(zoo.ZooError, match=r"^no kernel 'gravty'; did you mean 'gravity'\?$"):
         find("kernels", "gravty")
-    with pytest.raises(zoo.ZooError, match=r"no solver 'qqq'; there is .*heun"):
+    with pytest.raises(zoo.ZooError, match=r"no solver 'qqq'; there are .*heun"):
         find("solvers", "qqq")
     with pytest.raises(zoo.ZooError, match=r"no plugin 'gravty'; did you mean 'gravity'\?"):
         find("kernels", "gravty:gravity")
-    with pytest.raises(zoo.ZooError, match=r"plugin 'gravity' has no kernel 'x'; there is gravity"):
+    with pytest.raises(
+        zoo.ZooError, match=r"plugin 'gravity' has no kernel 'x'; there are gravity"
+    ):
         find("kernels", "gravity:x")
     with pytest.raises(zoo.ZooError, match="kernel = None; expected a name"):
         find("kernels", None)

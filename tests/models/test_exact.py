@@ -277,7 +277,8 @@ def test_the_default_prior_is_the_kernels_own():
         (torch.zeros(2, 3, dtype=torch.uint8), "data is uint8; expected float32 or float64"),
         (torch.tensor([[1.0, math.nan]]), "data is not finite"),
         (torch.tensor([[1.0, -math.inf]]), "data is not finite"),
-        ([[1.0]], "data is a list"),
+        ([["a"]], "data is a list"),
+        ([[1], [2]], "data is int64; expected float32 or float64"),
     ],
 )
 def test_wrong_data_is_told(data, text):

@@ -7,7 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zoo.errors import ZooError
-from zoo.models.names import Hub, is_folder, parse_ref
+from zoo.hub import fetch
+from zoo.hub.client import NotOnHub, Unreachable
+from zoo.models.locate import folder_of
+from zoo.models.names import Hub, folder_hint, is_folder, parse_ref
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,48 @@ def test_a_folder_that_needs_a_dot_is_told_so(tmp_path, monkeypatch):
     (tmp_path / "runs" / "digits" / "model").mkdir(parents=True)
     with pytest.raises(ZooError, match=r"write \./runs/digits/model$"):
         parse_ref("runs/digits/model")
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Two model folders, moons/model of a run and ada/tiny, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("moons/model", "ada/tiny", "empty"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("moons/model", "ada/tiny"):
+        (tmp_path / name / "config.json").touch()
+
+
+@pytest.mark.parametrize(
+    ("ref", "hint"),
+    [
+        ("moon", "; for the folder here say ./moons/model"),
+        ("moons/modle", "; for the folder here say ./moons/model"),
+        ("ada/tinny", "; for the folder here say ./ada/tiny"),
+        ("empty", ""),
+        ("nothing/like/it", ""),
+        ("\0", ""),
+        ("x" * 5000, ""),
+    ],
+)
+def test_a_name_with_a_typo_is_answered_with_the_folder_meant(runs, ref, hint):
+    assert folder_hint(ref) == hint
+
+
+@pytest.mark.parametrize("error", [NotOnHub("it is absent"), Unreachable("no answer", "timeout")])
+def test_so_is_one_that_might_be_on_the_hub(runs, monkeypatch, error):
+    def fail(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(fetch, "pull_repository", fail)
+    with pytest.raises(type(error), match=r"; for the folder here say \./moons/model$"):
+        folder_of("moons/modle")
+    with pytest.raises(
+        ZooError, match=r"no model 'moon'.*; for the folder here say \./moons/model"
+    ):
+        folder_of("moon")
+    with pytest.raises(ZooError, match=r"folder here, \./moons/model, and may be a Hub id"):
+        folder_of("moons/model")
 
 
 @given(st.text() | st.text("ab/:@.~-", max_size=12))

@@ -1,6 +1,7 @@
 """What every kernel has to satisfy (THEORY 2, 5 and 8), each law on every first-party kernel."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -331,6 +332,17 @@ def test_bad_arguments_are_told(case):
             call(x, x + 1, torch.full((3,), t))
     with pytest.raises(zoo.ZooError, match=r"x_0 has shape \(6,\)"):
         kernel.sample(x[0], t)
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_can_be_pickled(case):
+    kernel = build(case, 3)
+    again = pickle.loads(pickle.dumps(kernel))
+    t, x_0 = times(kernel, 1)[0], torch.randn(4, 3, dtype=DOUBLE, generator=seeded())
+    x = kernel.sample(x_0, t, seeded(1))
+    assert torch.equal(again.sample(x_0, t, seeded(1)), x)
+    assert torch.equal(again.velocity(x, x_0, t), kernel.velocity(x, x_0, t))
+    assert repr(again) == repr(kernel)
 
 
 @pytest.mark.parametrize("case", ALL)

@@ -38,7 +38,7 @@ def test_it_passes_its_own_tests_once_installed(tmp_path, fieldzoo_wheel):
     own = {(c["kind"], c["name"]) for c in listed if c["plugin"] == "sea-wave"}
     assert own == {(kind, "sea-wave") for kind in PARTS.values()}
     done = fresh("python", "-m", "pytest", "-q", "zoo-sea-wave")
-    assert "48 passed" in done
+    assert "54 passed" in done
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -122,7 +122,7 @@ def test_names_that_are_refused(tmp_path, name, said):
     [
         ({"brings": ["kernal"]}, "no 'kernal'; did you mean 'kernel'?"),
         ({"brings": []}, "has to bring something: kernel, prior, network, solver"),
-        ({"licence": "gpl"}, "no licence 'gpl'; there is apache-2.0, mit"),
+        ({"licence": "gpl"}, "no licence 'gpl'; there are apache-2.0 and mit"),
         ({"author": 'A "quoted" name'}, "without quotes"),
         ({"author": "two\nlines"}, "without quotes"),
     ],

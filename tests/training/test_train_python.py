@@ -1,10 +1,12 @@
 """zoo.train: training from Python is one import, and what `zoo train` does."""
 
+import json
 import signal
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from test_train import recipe, same
 from tiny_recipe import RECIPE
 
@@ -42,6 +44,29 @@ def test_a_path_trains_as_the_command_does(tmp_path, monkeypatch):
     assert model.card == zoo.load("./here/model").card
     again = train("here/model/config.json", folder=tmp_path / "again")
     assert same(weights(again), weights(model))
+
+
+def test_the_classes_of_folders_have_names_everywhere(tmp_path, monkeypatch, command):
+    for name in ("dogs", "cats"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / "pets" / name / "a.png")
+    tables = {**TABLES, "network": {**TABLES["network"], "labels": 2}}
+    model = train(
+        {**tables, "data": {"use": f"folder:{tmp_path / 'pets'}"}}, folder=tmp_path / "run"
+    )
+    assert model.classes == ("cats", "dogs")
+    assert model.name == "labelled"
+    assert "2 classes (cats, dogs)" in model.card
+    folder = tmp_path / "run" / "model"
+    assert json.loads((folder / "config.json").read_text())["data"]["classes"] == ["cats", "dogs"]
+    assert ["classes", "0", "cats,", "1", "dogs"] in [
+        line.split() for line in command("show", folder)[1].splitlines()
+    ]
+    for label, out in (("dogs", "a.npz"), ("1", "b.npz")):
+        assert command("sample", folder, "-n", 2, "--label", label, "-o", out)[0] == 0
+    assert np.array_equal(*(np.load(name)["samples"] for name in ("a.npz", "b.npz")))
+    status, _, err = command("sample", folder, "--label", "dog")
+    assert (status, "no class 'dog'; did you mean 'dogs'?" in err) == (1, True)
 
 
 def test_without_a_folder_nothing_is_left_but_the_model(tmp_path, monkeypatch):

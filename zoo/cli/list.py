@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fnmatch import fnmatchcase
 
 import click
@@ -9,6 +10,11 @@ import click
 from zoo.cli.output import echo_json, echo_table, megabytes, shape, warn_of_broken_plugins
 from zoo.errors import ZooError, did_you_mean
 from zoo.models.names import ModelEntry, entries
+
+_LEGEND = (
+    "data: the shape of a sample; size: of the weights, - where the Hub has them; source: who "
+    "brings the model. `zoo show NAME` says more of one."
+)
 
 
 def _size(entry: ModelEntry) -> int:
@@ -42,7 +48,8 @@ def _as_json(name: str, entry: ModelEntry) -> dict[str, object]:
 def command(pattern: str, as_json: bool) -> None:
     """List the models whose name matches PATTERN, such as "gravity-*".
 
-    A model that needs a missing plugin is listed with the package to install.
+    A model that needs a missing plugin is listed with the package to install. The size is that of
+    the weights, - where they are on the Hub and are fetched when they are first needed.
     """
     known = entries()
     short = [entry.name for entry in known]
@@ -65,4 +72,6 @@ def command(pattern: str, as_json: bool) -> None:
         for name, entry in found
     ]
     echo_table(("name", "kernel", "data", "size", "source", ""), rows)
+    if rows and sys.stdout.isatty():
+        click.echo(f"\n{_LEGEND}")
     warn_of_broken_plugins()

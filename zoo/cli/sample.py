@@ -5,6 +5,7 @@ torchrun --nproc-per-node 2 -m zoo sample NAME -n 64 -o grid.png
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 @option("--solver", help="Another solver, see `zoo components solvers`.")
 @option("--seed", type=int, default=0, help="Sample i depends on it and i.")
 @option("--batch-size", type=COUNT, help="Samples at a time.")
-@option("--label", type=int, help="Class to draw from, where the model has classes.")
+@option("--label", help="Class to draw from, where there are some: its name, or its number.")
 @option(
     "--guidance",
     type=float,
@@ -42,7 +43,7 @@ def command(
     solver: str | None,
     seed: int,
     batch_size: int | None,
-    label: int | None,
+    label: str | None,
     guidance: float,
     device: str,
     dtype: str,
@@ -75,7 +76,7 @@ def command(
             solver=solver,
             seed=seed,
             batch_size=batch_size,
-            labels=label,
+            labels=_class(label, model.classes),
             guidance=guidance,
             progress=context.is_main,
         )
@@ -83,3 +84,13 @@ def command(
             write_samples(target, samples)
             under = f" under the kernel {kernel}" if kernel else ""
             click.echo(f"{target}: {count} samples of {ref}{under}, seed {seed}")
+
+
+def _class(label: str | None, names: Sequence[str]) -> str | int | None:
+    """Return a class as `sample` takes it: a name goes before a number."""
+    if label is None or label in names:
+        return label
+    try:
+        return int(label)
+    except ValueError:
+        return label

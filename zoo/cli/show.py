@@ -64,6 +64,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("source", entry.source),
         ("folder", str(entry.folder)),
         ("data", f"{data.name} {data.shape}{span}{labels}".strip()),
+        ("classes", ", ".join(f"{number} {name}" for number, name in enumerate(data.classes))),
         ("kernel", _part(config.kernel)),
         ("lifted from", _part(config.lifted_from) if config.lifted_from else ""),
         ("prior", _part(config.prior)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli.options import PATH, device_option, option
+from zoo.config.model import unit_of
 
 if TYPE_CHECKING:
     from zoo.sampling.distributed import DistributedContext
@@ -41,9 +42,10 @@ def command(
         )
         folder = out or Path("runs") / plan.recipe.name
         if context.is_main:
+            unit = unit_of(plan.data.shape)
             click.echo(
                 f"{plan.recipe.name}: {plan.parameters:,} parameters, {len(plan.data):,} samples "
-                f"of {plan.data.name}, {plan.recipe.train.images:,} images in batches of "
+                f"of {plan.data.name}, {plan.recipe.train.images:,} {unit} in batches of "
                 f"{plan.recipe.train.batch}"
             )
         with context.errors_from_main():
@@ -59,19 +61,19 @@ def _estimate(plan: Plan, folder: Path, context: DistributedContext) -> None:
     from zoo.training.trainer import TIMED_STEPS, duration, seconds_per_step
 
     trainer = trainer_of(plan, folder, context)
-    train = plan.recipe.train
+    train, unit = plan.recipe.train, unit_of(plan.data.shape)
     if context.is_main:
         parts = context.size * train.accumulate
         click.echo(
             f"  {trainer.steps:,} steps, {train.precision}{', compiled' * train.compile}, on "
-            f"{context.size} x {context.device.type}, {train.batch // parts} images at a time\n"
+            f"{context.size} x {context.device.type}, {train.batch // parts} {unit} at a time\n"
             f"  output: {folder / 'model'}"
         )
     seconds = seconds_per_step(trainer)
     if context.is_main:
         timed = min(TIMED_STEPS, trainer.steps)
         click.echo(
-            f"  about {duration(seconds * trainer.steps)} at {train.batch / seconds:,.0f} images/s "
+            f"  about {duration(seconds * trainer.steps)} at {train.batch / seconds:,.0f} {unit}/s "
             f"({timed} steps tried; pictures and checkpoints not counted)"
         )
 

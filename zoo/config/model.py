@@ -21,21 +21,36 @@ MAX_COORDINATES = 2**26
 # Of a model that does not name its own number of solver steps.
 DEFAULT_STEPS = 18
 
+# Of printable characters: control characters have no business on a terminal or in a card.
+ClassName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]+\Z", max_length=200)]
 Positive = Annotated[int, Meta(ge=1, le=2**31)]
 
 
 class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the model generates: shape (C, H, W) or (d,), value range, number of classes."""
+    """What the model generates: shape (C, H, W) or (d,), range, number and names of classes."""
 
     shape: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=4)]
     range: tuple[float, float] | None = (-1.0, 1.0)
     labels: Annotated[int, Meta(ge=0, le=2**31)] = 0
     name: str = ""
+    classes: Annotated[tuple[ClassName, ...], Meta(max_length=100_000)] = ()
 
     @property
     def dim(self) -> int:
         """Number of coordinates d."""
         return math.prod(self.shape)
+
+    @property
+    def unit(self) -> str:
+        """What samples are called, "images", "points" or "rows"; see `unit_of`."""
+        return unit_of(self.shape)
+
+
+def unit_of(shape: tuple[int, ...]) -> str:
+    """Return what samples of a shape are called: images; points, of up to 3 coordinates; rows."""
+    if len(shape) == 3:
+        return "images"
+    return "points" if math.prod(shape) <= 3 else "rows"
 
 
 class WeightFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +126,11 @@ def parse_config(raw: bytes, where: str) -> Config:
     if config.data.dim > MAX_COORDINATES:
         raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
     check_steps(config.solver, where)
+    if config.data.classes and len(config.data.classes) != config.data.labels:
+        raise ZooError(
+            f"{where}: data.classes has {len(config.data.classes)} names for data.labels = "
+            f"{config.data.labels}"
+        )
     if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
         raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
     return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Any
 
 # A component's, plugin's or model's name; a component may stand behind its plugin's, "plugin:name".
@@ -68,3 +69,20 @@ class SolverPart(Part):
     def of(cls, solver: Part, steps: int | None = None) -> SolverPart:
         """Return a solver's part with a number of steps."""
         return cls(solver.use, solver.options, steps)
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+
+
+def described(built: Any, **facts: Any) -> str:
+    """Return the repr of a part: its class, its name and options, and some facts; a line or two.
+
+    GravityKernel('gravity', dim=784, t_min=0.00202, t_max=80.7)
+    """
+    part: Part | None = built.part
+    shown = {} if part is None else {**part.options}
+    shown |= {name: value for name, value in facts.items() if value is not None}
+    values = (f"{v:.6g}" if isinstance(v, float) else _short.repr(v) for v in shown.values())
+    pairs = [f"{name}={value}" for name, value in zip(shown, values, strict=True)]
+    return f"{type(built).__name__}({', '.join([*([repr(part.use)] if part else []), *pairs])})"

@@ -72,6 +72,8 @@ def load_folder(request: Request) -> Images:
                 f"{folder}: holds the classes {', '.join(unknown)}, which the train folder "
                 "does not; give both the same subfolders"
             )
+    if odd := [name for name in names if not name.isprintable()]:
+        raise ZooError(f"{folder}: the class {odd[0]!r} has no printable name; rename its folder")
     labels = [names.index(name) for name, files in found.items() for _ in files]
     files = flat or [path for files in found.values() for path in files]
     return Images(
@@ -80,4 +82,5 @@ def load_folder(request: Request) -> Images:
         len(names) if found else 0,
         name=root.resolve().name,
         licence="not stated by the files",
+        class_names=tuple(names) if found else (),
     )

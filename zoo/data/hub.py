@@ -20,7 +20,7 @@ import torch
 from zoo.data.decode import decode_all
 from zoo.data.images import Images, check_labels
 from zoo.data.request import Request
-from zoo.errors import ZooError, did_you_mean, one_line, shown
+from zoo.errors import ZooError, did_you_mean, one_line, shown, there_are
 from zoo.hub.client import connect
 from zoo.hub.errors import (
     Unreachable,
@@ -51,10 +51,9 @@ def _column(request: Request, table: Any, kind: str, asked: str | None, fits: li
     if asked is not None and asked not in table.column_names:
         raise ZooError(f"{request.ref}: no column {asked!r}; {did_you_mean(asked, table.features)}")
     if asked is None and len(fits) != 1:
-        there = ", ".join(table.column_names)
         raise ZooError(
-            f"{request.ref}: {len(fits)} columns look like {kind}s; there is {there}; name one "
-            f"with ?{kind}=..."
+            f"{request.ref}: {len(fits)} columns look like {kind}s; "
+            f"{there_are(table.column_names)}; name one with ?{kind}=..."
         )
     return asked or fits[0]
 
@@ -135,12 +134,20 @@ def _images(request: Request, table: Any, options: dict[str, str], name: str) ->
         raise ZooError(f"{request.ref}: holds no samples")
     cells = table.cast_column(image, datasets.Image(decode=False))[image]
     files = [(f"{request.ref}, number {i}", _source(cell or {})) for i, cell in enumerate(cells)]
-    labels, count = None, 0
+    labels, count, known = None, 0, ()
     if options.get("label") or classes:
         label = _column(request, table, "label", options.get("label"), classes)
         labels, count = _labels(request, table, label)
+        known = tuple(getattr(table.features[label], "names", None) or ())
     licence = str(getattr(table.info, "license", "") or "") or "not stated by the data set"
-    return Images(decode_all(files, request.size), labels, count, name, licence)
+    return Images(
+        decode_all(files, request.size),
+        labels,
+        count,
+        name,
+        licence,
+        class_names=known if len(known) == count and all(map(str.isprintable, known)) else (),
+    )
 
 
 def _source(cell: dict[str, Any]) -> bytes | Path:

@@ -27,6 +27,7 @@ class Images:
         name: short name, e.g. for the model card.
         licence: the terms under which the data may be used, in words.
         range: range of the batches, (-1, 1) for images; None for vectors.
+        class_names: of the classes by their numbers; () where they have none.
         top: the uint8 value that becomes 1 (0 becomes -1); float data is not scaled.
     """
 
@@ -37,6 +38,7 @@ class Images:
     licence: str
     range: tuple[float, float] | None = (-1.0, 1.0)
     top: int = MAX_BYTE
+    class_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

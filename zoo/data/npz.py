@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.data.images import MAX_BYTE, Images, check_finite, check_labels
 from zoo.data.request import Request
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, one_line, there_are
 from zoo.files import refuse_pointer
 
 DATA_KEYS = ("x", "images", "arr_0")
@@ -48,8 +48,8 @@ def _choose(
     if key is None and end:
         request.only_train()
     if key is None:
-        there = ", ".join(map(repr, archive.files)) or "none"
-        raise ZooError(f"{path}: no array called {', '.join(DATA_KEYS)}; there is {there}")
+        there = there_are([*map(repr, archive.files)])
+        raise ZooError(f"{path}: no array called {', '.join(DATA_KEYS)}; {there}")
     return archive[key], None if label_key is None else archive[label_key]
 
 

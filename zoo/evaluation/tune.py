@@ -32,6 +32,7 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import Solver
 from zoo.interfaces.checks import check_integer
 from zoo.models.model import FieldModel
+from zoo.models.parts import check_model
 from zoo.models.trajectory import accurate_solver
 from zoo.sampling.arguments import classes_in_turn, step_count
 
@@ -108,10 +109,8 @@ def optimise_grid(
     Raises:
         ZooError: a solver without a name or without a grid, too few steps, n or rounds.
     """
-    part = model.solver.part if solver is None else solver
-    if part is None:
-        raise ZooError("the model's solver has no name; give solver = the name of one")
-    part = Part(part) if isinstance(part, str) else part
+    check_model(model)
+    part = solver if isinstance(solver, Part) else _part(model, solver)
     steps = step_count(steps, model.steps, 3)
     n, rounds = check_integer("n", n, 1), check_integer("rounds", rounds, 1)
     levels = _levels(model, build_solver(part.use, **part.options), steps)
@@ -133,6 +132,14 @@ def optimise_grid(
     plain, tuned = build_solver(part.use, **part.options), with_grid(best)
     errors = (samples.error(solver, steps, held_out=True) for solver in (plain, tuned))
     return Tuned(tuned, steps, tuple(best.tolist()), *errors)
+
+
+def _part(model: FieldModel, solver: str | None) -> Part:
+    """Return name and options of a solver without options, of the model's own for None."""
+    named = (model.solver if solver is None else build_solver(solver)).part
+    if named is None:
+        raise ZooError("the model's solver has no name; give solver = the name of one")
+    return named
 
 
 def bend(levels: np.ndarray, theta: np.ndarray) -> np.ndarray:

@@ -107,7 +107,7 @@ def write_card(
         _formula(config.kernel),
         _size(config.data, parameters),
         _files(config.weights),
-        *_training(recipe, config.training.outcome),
+        *_training(recipe, config.training.outcome, config.data.unit),
         _origin(config.training.other.get("converted_from")),
         "\n".join(table(config.training)).rstrip("\n"),
         "## Licence",
@@ -171,6 +171,7 @@ def _size(data: Data, parameters: int) -> str:
     text += f" of shape {'x'.join(map(str, data.shape))}"
     text += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
     text += f", {data.labels} classes" if data.labels else ""
+    text += f" ({_cell(', '.join(data.classes))})" if data.classes else ""
     text += f" ({data.name})" if data.name else ""
     return f"{text}."
 
@@ -185,17 +186,17 @@ def _files(weights: Weights) -> str:
     return where + _table("| file | bytes | sha256 |", rows)
 
 
-def _training(recipe: Recipe | None, outcome: TrainingOutcome | None) -> list[str]:
+def _training(recipe: Recipe | None, outcome: TrainingOutcome | None, unit: str) -> list[str]:
     found = []
     if recipe is not None:
         plan = recipe.train
         falls = "cosine" if plan.schedule == "cosine" else "then a constant rate"
         begun = f", from the weights of `{plan.start}`" if plan.start else ""
         found = [
-            f"{plan.images:,} images of {recipe.data.use} in batches of {plan.batch}{begun}: "
+            f"{plan.images:,} {unit} of {recipe.data.use} in batches of {plan.batch}{begun}: "
             f"{_OPTIMISERS[plan.optimizer]}, learning rate {plan.lr:g} with warmup and {falls}, "
             f"gradients clipped at {plan.clip:g}, weights averaged with a half-life of "
-            f"{plan.ema_halflife:,.0f} images, {plan.precision}, seed {plan.seed}.",
+            f"{plan.ema_halflife:,.0f} {unit}, {plan.precision}, seed {plan.seed}.",
             _repeat(recipe),
         ]
     if known := facts(outcome) if outcome else {}:

@@ -21,11 +21,12 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from zoo.config.model import Config
+from zoo.config.part import Part
 from zoo.errors import PluginError, ZooError, did_you_mean
 from zoo.host.build import kernel_of, network_of
 
 if TYPE_CHECKING:
-    from zoo.interfaces import Network
+    from zoo.interfaces import FieldKernel, Network
 
 _MOST_TENSORS = 100_000
 # What a network may have beside its weights: filters, positions, 16 MB of them.
@@ -170,6 +171,18 @@ def untrained_parameters(config: Config, where: str) -> int:
         with _at_most(_MOST_TENSORS, where):
             network = build()
     return count_parameters(network)
+
+
+def check_state(network: Network, part: Part, shape: tuple[int, ...], kernel: FieldKernel) -> None:
+    """Check before it is written that the state of a network is one that `part` loads again.
+
+    Raises:
+        ZooError: a layer was replaced or wrapped, so that names or shapes of tensors differ.
+    """
+    where = f"the network cannot be saved as {part.use!r}"
+    fresh = _on_meta(lambda: network_of(part, shape, kernel), _MOST_TENSORS, where)
+    if fresh is not None:
+        _state_of(fresh, network.state_dict(), where)
 
 
 def _on_meta(

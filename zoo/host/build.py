@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.config.part import Part
-from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.errors import PluginError, ZooError, brief, did_you_mean
 from zoo.host.hooks import KINDS
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, find, is_own_law
@@ -28,6 +28,7 @@ from zoo.host.registry import Found, find, is_own_law
 if TYPE_CHECKING:
     from zoo.interfaces import FieldKernel, Format, Network, PriorSampler, Solver
 
+MAX_DIM = 2**31
 _SECTION = re.compile(r"^(?:Args|Options):\n(?:[ ].*\n?|\n(?=[ ]))+", re.MULTILINE)
 
 
@@ -79,6 +80,10 @@ def kernel(name: str, *, dim: int, **options: Any) -> FieldKernel:
         ZooError: an unknown name, an unknown or missing option, a value that it refuses.
         PluginError: its plugin is broken.
     """
+    find("kernels", name)  # an unknown name is told without torch
+    from zoo.interfaces.checks import check_integer
+
+    dim = check_integer("dim", dim, 1, MAX_DIM)
     built: FieldKernel = _build("kernels", name, (), {"dim": dim}, options)
     return built
 
@@ -94,7 +99,7 @@ def prior(name: str, kernel: FieldKernel, **options: Any) -> PriorSampler:
         PluginError: its plugin is broken.
     """
     _check_kernel(kernel)
-    if kernel.part is not None and is_own_law(name, kernel.part.use):
+    if isinstance(name, str) and kernel.part is not None and is_own_law(name, kernel.part.use):
         return _own_law(name, kernel, options)
     built: PriorSampler = _build("priors", name, (kernel,), {}, options)
     return built
@@ -124,7 +129,7 @@ def network(name: str, *, shape: Sequence[int], kernel: FieldKernel, **options: 
         PluginError: its plugin is broken.
     """
     _check_kernel(kernel)
-    given = (_check_shape(shape, kernel.dim), kernel)
+    given = (check_shape(shape, kernel.dim), kernel)
     built: Network = _build("networks", name, given, {}, options)
     return built
 
@@ -160,14 +165,24 @@ def _check_kernel(kernel: object) -> None:
         )
 
 
-def _check_shape(shape: Sequence[int], dim: int) -> tuple[int, ...]:
-    if not isinstance(shape, Sequence) or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ZooError(f"shape = {shape!r}; expected whole numbers such as (1, 28, 28)")
+def check_shape(shape: Sequence[int], dim: int) -> tuple[int, ...]:
+    """Return the shape of a sample of `dim` coordinates as a tuple.
+
+    Raises:
+        ZooError: it is none, or of another number of coordinates.
+    """
+    if not isinstance(shape, Sequence) or not all(_is_size(n) for n in shape):
+        raise ZooError(f"shape = {brief(shape)}; expected whole numbers such as (1, 28, 28)")
     if not shape or math.prod(shape) != dim:
         raise ZooError(
-            f"shape = {tuple(shape)} has {math.prod(shape)} coordinates, the kernel's dim is {dim}"
+            f"shape = {brief(tuple(shape))} has {brief(math.prod(shape))} coordinates, the "
+            f"kernel's dim is {dim}"
         )
     return tuple(shape)
+
+
+def _is_size(n: object) -> bool:
+    return isinstance(n, int) and not isinstance(n, bool) and n > 0
 
 
 def _build(

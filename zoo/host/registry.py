@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
-from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.errors import PluginError, ZooError, brief, did_you_mean
 from zoo.hookspecs import Component
 from zoo.host.hooks import KINDS
 from zoo.host.plugins import LIMIT_VARIABLE, PluginRecord, plugins
@@ -65,7 +65,7 @@ def find(kind: str, name: str) -> Found:
         PluginError: the plugin in a qualified name is absent or broken.
     """
     if not isinstance(name, str):
-        raise ZooError(f"{kind[:-1]} = {name!r}; expected a name such as {_example(kind)!r}")
+        raise ZooError(f"{kind[:-1]} = {brief(name)}; expected a name such as {_example(kind)!r}")
     plugin, colon, short = name.rpartition(":")
     if colon:
         return _find_in(plugin, kind, short)
@@ -95,8 +95,8 @@ def model_folders() -> list[tuple[PluginRecord, Traversable]]:
 
 
 def _all(kind: str) -> list[Found]:
-    if kind not in KINDS:
-        raise ZooError(f"no kind of component {kind!r}; {did_you_mean(str(kind), KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ZooError(f"no kind of component {brief(kind)}; {did_you_mean(brief(kind), KINDS)}")
     return [Found(kind, c, p) for p in plugins() for c in p.components.get(kind, ())]
 
 

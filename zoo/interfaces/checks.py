@@ -10,7 +10,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, brief, did_you_mean
 from zoo.numerics import LogJet
 
 
@@ -47,9 +47,9 @@ def check_integer(name: str, value: int, least: int | None = None, most: int | N
         number = None
     if number is None or isinstance(value, bool) or (least is not None and number < least):
         wanted = "a whole number" if least is None else f"a whole number of at least {least}"
-        raise ZooError(f"{name} = {value!r}; expected {wanted}")
+        raise ZooError(f"{name} = {brief(value)}; expected {wanted}")
     if most is not None and number > most:
-        raise ZooError(f"{name} = {value!r}; expected a whole number of at most {most}")
+        raise ZooError(f"{name} = {brief(value)}; expected a whole number of at most {most}")
     return number
 
 
@@ -66,10 +66,13 @@ def check_real(
     Raises:
         ZooError: it is not; the message says what was `expected`.
     """
-    given = isinstance(value, (int, float)) and not isinstance(value, bool)
-    number = float(value) if given else math.nan
+    try:
+        given = isinstance(value, Real) and not isinstance(value, bool)
+        number = float(value) if given else math.nan
+    except OverflowError:  # a whole number of more than 308 digits
+        number = math.inf
     if not (math.isfinite(number) and least <= number < below):
-        raise ZooError(f"{name} = {value!r}; expected {expected}")
+        raise ZooError(f"{name} = {brief(value)}; expected {expected}")
     return number
 
 
@@ -92,7 +95,7 @@ def check_choice(name: str, value: str, known: Iterable[str]) -> str:
     """
     names = [*known]
     if value not in names:
-        raise ZooError(f"{name} = {value!r}; {did_you_mean(str(value), names)}")
+        raise ZooError(f"{name} = {brief(value)}; {did_you_mean(brief(value), names)}")
     return value
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,6 @@ from zoo.errors import ZooError, did_you_mean
 from zoo.interfaces.checks import check_positive
 from zoo.interfaces.kernel import FieldKernel
 
-Map = Callable[[Tensor], Tensor]
 GridSpec = str | Mapping[str, Any] | Sequence[float]
 
 # Interior nodes stay below this level, twice EDM's sigma_max: the level of some kernels is
@@ -58,41 +57,169 @@ class Grid(ABC):
         """Return what `times` does, between two ends, (2,)."""
 
 
-class TimeGrid(Grid):
-    """Uniform in forward(t); `back` is the inverse function. A level ratio does not move it."""
+class Scaled(Grid):
+    """A grid that is uniform in `forward` of something, with the inverse function `back`."""
 
-    def __init__(self, forward: Map, back: Map) -> None:
-        self._forward, self._back = forward, back
+    @abstractmethod
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the scale on which times are equally spaced, like value; increasing."""
+
+    @abstractmethod
+    def back(self, place: Tensor) -> Tensor:
+        """Return the value at a place on the scale, like place."""
+
+
+class TimeGrid(Scaled):
+    """Uniform in t. A level ratio does not move it."""
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return t."""
+        return value
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return t."""
+        return place
 
     def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
         del kernel
-        inside = self._back(_between(self._forward(ends), steps)).clamp(*ends.sort()[0])
+        inside = self.back(_between(self.forward(ends), steps)).clamp(*ends.sort()[0])
         times = torch.cat([ends[:1], inside, ends[1:]])
         return times if ratio is None else times.to(ratio)[:, None].expand(-1, len(ratio))
 
 
-class LevelGrid(Grid):
-    """Uniform in forward(level); `back` is the inverse function. Levels stop at `cap`.
+class LogTimeGrid(TimeGrid):
+    """Uniform in log t."""
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return log t."""
+        return value.log()
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return t."""
+        return place.exp()
+
+
+class LevelGrid(Scaled):
+    """Uniform in the noise level itself, the sample's distance from its source, up to `cap`.
 
     Uniform in t where all levels are above it.
     """
 
-    def __init__(self, forward: Map, back: Map, cap: float = LEVEL_CAP) -> None:
-        self._forward, self._back, self._cap = forward, back, cap
+    cap = LEVEL_CAP
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the level."""
+        return value
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return the level."""
+        return place
 
     def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
         levels = kernel.level(ends)
-        flat = float(levels.min()) * (1.0 if ratio is None else LARGEST_RATIO) >= self._cap
+        flat = float(levels.min()) * (1.0 if ratio is None else LARGEST_RATIO) >= self.cap
         if ratio is not None:
             ends, levels = (v.to(ratio)[:, None] for v in (ends, levels))
             levels = levels * ratio
-        capped = levels.clamp(max=self._cap)
-        inside = self._back(_between(self._forward(capped), steps))
+        capped = levels.clamp(max=self.cap)
+        inside = self.back(_between(self.forward(capped), steps))
         times = kernel.time_at(inside if ratio is None else inside / ratio)
         if flat:  # for some at least
             times = torch.where(capped[:1] == capped[1:], _between(ends, steps), times)
         ends = ends.expand(2, *times.shape[1:])
         return torch.cat([ends[:1], times, ends[1:]])
+
+
+class LogGrid(LevelGrid):
+    """Uniform in log level."""
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return log level."""
+        return value.log()
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return the level."""
+        return place.exp()
+
+
+class EDMGrid(LevelGrid):
+    """EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5."""
+
+    def __init__(self, rho: float = 7.0) -> None:
+        self.rho = check_positive("rho", rho)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return level^(1/rho)."""
+        return value ** (1 / self.rho)
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return the level."""
+        return place**self.rho
+
+
+class AngleGrid(LevelGrid):
+    """Uniform in atan(level / pivot), densest in log level at the pivot.
+
+    The angle between signal and noise: the cosine schedule of arXiv:2102.09672, shifted as in
+    arXiv:2301.11093. It spends no steps where only noise, or only data, is left.
+    """
+
+    cap = math.inf
+
+    def __init__(self, pivot: float = 3.0) -> None:
+        self.pivot = check_positive("pivot", pivot)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the angle."""
+        return (value / self.pivot).atan()
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return the level."""
+        return self.pivot * place.tan()
+
+
+class FocusGrid(LevelGrid):
+    """Uniform in asinh(log(level / pivot) / width).
+
+    Steps in log level are shortest at the pivot and grow in proportion to the distance from it,
+    beyond `width` nats: dense where data take shape, with tails that a log grid would have.
+    """
+
+    def __init__(self, pivot: float = 3.0, width: float = 0.5) -> None:
+        self.pivot, self.width = check_positive("pivot", pivot), check_positive("width", width)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the place, 0 at the pivot."""
+        return ((value / self.pivot).log() / self.width).asinh()
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return the level."""
+        return self.pivot * (self.width * place.sinh()).exp()
+
+
+class GivenLevels(LevelGrid):
+    """Through given levels, for any number of steps; log level in between.
+
+    Raises:
+        ZooError: fewer than two levels, or not all positive and strictly decreasing.
+    """
+
+    def __init__(self, levels: Sequence[float]) -> None:
+        if len(levels) < 2:
+            raise ZooError(f"grid = {[*levels]}; expected at least two noise levels")
+        levels = [check_positive("grid level", level) for level in levels]
+        if any(later >= earlier for earlier, later in pairwise(levels)):
+            raise ZooError("grid levels must decrease strictly, from noise to data")
+        self._logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)
+        self._numbers = torch.arange(len(levels), dtype=torch.float64)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the number of the level, counted from the least."""
+        return _piecewise(value.log(), self._logs, self._numbers)
+
+    def back(self, place: Tensor) -> Tensor:
+        """Return the level."""
+        return _piecewise(place, self._numbers, self._logs).exp()
 
 
 class ShortStart(Grid):
@@ -118,55 +245,6 @@ def _between(ends: Tensor, steps: int) -> Tensor:
     return torch.lerp(ends[:1], ends[1:], fraction.reshape(-1, *(1,) * (ends.ndim - 1)))
 
 
-def edm(rho: float = 7.0) -> Grid:
-    """Return EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5."""
-    rho = check_positive("rho", rho)
-    return LevelGrid(lambda level: level ** (1 / rho), lambda u: u**rho)
-
-
-def angle(pivot: float = 3.0) -> Grid:
-    """Return the grid uniform in atan(level / pivot), densest in log level at the pivot.
-
-    The angle between signal and noise: the cosine schedule of arXiv:2102.09672, shifted as in
-    arXiv:2301.11093. It spends no steps where only noise, or only data, is left.
-    """
-    pivot = check_positive("pivot", pivot)
-    return LevelGrid(lambda level: (level / pivot).atan(), lambda u: pivot * u.tan(), math.inf)
-
-
-def focus(pivot: float = 3.0, width: float = 0.5) -> Grid:
-    """Return the grid uniform in asinh(log(level / pivot) / width).
-
-    Steps in log level are shortest at the pivot and grow in proportion to the distance from it,
-    beyond `width` nats: dense where data take shape, with tails that a log grid would have.
-    """
-    pivot = check_positive("pivot", pivot)
-    width = check_positive("width", width)
-    return LevelGrid(
-        lambda level: ((level / pivot).log() / width).asinh(),
-        lambda u: pivot * (width * u.sinh()).exp(),
-    )
-
-
-def through(levels: Sequence[float]) -> Grid:
-    """Return the grid through given levels, for any number of steps; log level in between.
-
-    Raises:
-        ZooError: fewer than two levels, or not all positive and strictly decreasing.
-    """
-    if len(levels) < 2:
-        raise ZooError(f"grid = {list(levels)}; expected at least two noise levels")
-    levels = [check_positive("grid level", level) for level in levels]
-    if any(later >= earlier for earlier, later in pairwise(levels)):
-        raise ZooError("grid levels must decrease strictly, from noise to data")
-    logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)
-    numbers = torch.arange(len(levels), dtype=torch.float64)
-    return LevelGrid(
-        lambda level: _piecewise(level.log(), logs, numbers),
-        lambda u: _piecewise(u, numbers, logs).exp(),
-    )
-
-
 def _piecewise(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     """Return the piecewise linear function through (knots, values) at x, extended linearly."""
     knots, values = knots.to(x.device), values.to(x.device)
@@ -175,16 +253,14 @@ def _piecewise(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
     return torch.lerp(values[right - 1], values[right], (x - low) / (high - low))
 
 
-# Uniform in level^(1/rho), atan(level / pivot), asinh(log(level / pivot) / width), log level, the
-# level itself (the sample's distance from its source), log t, and t.
-GRIDS: dict[str, Callable[..., Grid]] = {
-    "edm": edm,
-    "angle": angle,
-    "focus": focus,
-    "log": lambda: LevelGrid(torch.log, torch.exp),
-    "radius": lambda: LevelGrid(torch.clone, torch.clone),
-    "log-time": lambda: TimeGrid(torch.log, torch.exp),
-    "time": lambda: TimeGrid(torch.clone, torch.clone),
+GRIDS: dict[str, type[Grid]] = {
+    "edm": EDMGrid,
+    "angle": AngleGrid,
+    "focus": FocusGrid,
+    "log": LogGrid,
+    "radius": LevelGrid,
+    "log-time": LogTimeGrid,
+    "time": TimeGrid,
 }
 
 
@@ -200,7 +276,7 @@ def build_grid(given: GridSpec | Grid) -> Grid:
         given = {"use": given}
     if not isinstance(given, Mapping):
         try:
-            return through([*given])
+            return GivenLevels([*given])
         except TypeError:
             message = f"grid = {given!r}; expected a name or a list of decreasing levels"
             raise ZooError(message) from None

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.config.part import Part
+from zoo.config.part import Part, described
 from zoo.errors import ZooError
 from zoo.interfaces.checks import check_integer, check_number, check_real, describe_value
 
@@ -121,13 +121,16 @@ class FieldKernel(ABC):
                 f"expected {1 / LARGEST_TIME:g} to {LARGEST_TIME:g}"
             )
 
+    def __repr__(self) -> str:
+        return described(self, dim=self.dim, t_min=self.t_min, t_max=self.t_max)
+
     def log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log G_1 = log p_t(x_t | x_0), normalised over x_t, shape (B,).
 
         Raises:
             ZooError: shapes or a dtype that do not fit, a time outside [t_min, t_max].
         """
-        _check_arguments(self, t, x_0, x_t)
+        _check_arguments(self, t, x_0=x_0, x_t=x_t)
         return self._log_density(x_t, x_0, t)
 
     def velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
@@ -136,7 +139,7 @@ class FieldKernel(ABC):
         Raises:
             ZooError: shapes or a dtype that do not fit, a time outside [t_min, t_max].
         """
-        _check_arguments(self, t, x_0, x_t)
+        _check_arguments(self, t, x_0=x_0, x_t=x_t)
         return self._velocity(x_t, x_0, t)
 
     def sample(
@@ -147,7 +150,7 @@ class FieldKernel(ABC):
         Raises:
             ZooError: a shape or dtype that does not fit, a time outside [t_min, t_max].
         """
-        _check_arguments(self, t, x_0)
+        _check_arguments(self, t, x_0=x_0)
         return self._sample(x_0, t, generator)
 
     @abstractmethod
@@ -241,14 +244,12 @@ class FieldKernel(ABC):
             )
 
 
-def _check_arguments(
-    kernel: FieldKernel, t: Tensor | float, x_0: Tensor, x_t: Tensor | None = None
-) -> None:
+def _check_arguments(kernel: FieldKernel, t: Tensor | float, **points: Tensor) -> None:
     """Raise ZooError unless x_0 (and x_t) are (B, *) with kernel.dim coordinates and t fits them.
 
     A batch of one broadcasts. Times on an accelerator are not looked at: that would wait for it.
     """
-    for name, x in (("x_0", x_0),) if x_t is None else (("x_0", x_0), ("x_t", x_t)):
+    for name, x in points.items():
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise ZooError(
                 f"{name} is {describe_value(x)}; expected a tensor of floating-point numbers"
@@ -258,8 +259,10 @@ def _check_arguments(
                 f"{name} has shape {tuple(x.shape)}; expected (B, ...) with {kernel.dim} "
                 f"coordinates per sample, the dim of {type(kernel).__name__}"
             )
+    x_0 = points["x_0"]
     count = len(x_0)
-    if x_t is not None:
+    if "x_t" in points:
+        x_t = points["x_t"]
         if x_t.shape[1:] != x_0.shape[1:] or (len(x_t) != count and 1 not in (len(x_t), count)):
             shapes = f"x_t has shape {tuple(x_t.shape)} and x_0 {tuple(x_0.shape)}"
             raise ZooError(f"{shapes}; expected equal shapes")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from zoo.config.part import Part
+from zoo.config.part import Part, described
 
 Predicts = Literal["denoised", "field"]
 
@@ -35,6 +35,9 @@ class Network(nn.Module, ABC):
     sigma_data: float | None = None
     tile: int = 1
     compiled: bool = False
+
+    def __repr__(self) -> str:
+        return described(self, parameters=sum(p.numel() for p in self.parameters()))
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Let torch.compile make the network's code, with its arguments."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from zoo.config.part import Part
+from zoo.config.part import Part, described
 from zoo.interfaces.kernel import FieldKernel
 
 
@@ -18,6 +18,9 @@ class PriorSampler(ABC):
 
     def __init__(self, kernel: FieldKernel) -> None:
         self.kernel = kernel
+
+    def __repr__(self) -> str:
+        return described(self, t_max=self.kernel.t_max)
 
     @abstractmethod
     def sample(

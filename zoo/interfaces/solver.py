@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.config.part import Part
-from zoo.errors import ZooError
-from zoo.interfaces.checks import all_finite, check_integer
+from zoo.config.part import Part, described
+from zoo.errors import ZooError, brief
+from zoo.interfaces.checks import all_finite, check_integer, describe_value
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.grids import Grid, GridSpec, build_grid
 from zoo.interfaces.kernel import FieldKernel
@@ -63,6 +63,9 @@ class Solver(ABC):
         if "integrate" in vars(cls) and _is_abstract(cls._integrate):
             cls._integrate = _unused  # type: ignore[assignment,method-assign]
 
+    def __repr__(self) -> str:
+        return described(self, order=getattr(self, "order", None))
+
     def integrate(
         self,
         flow: Flow,
@@ -93,8 +96,12 @@ class Solver(ABC):
         steps = check_integer("steps", steps, 0)
         try:
             t_from, t_to = float(t_from), float(t_to)
-        except (TypeError, ValueError) as error:
-            raise ZooError(f"t = {t_from!r} to {t_to!r}; expected two numbers") from error
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            raise ZooError(f"t = {brief(t_from)} to {brief(t_to)}; expected two numbers") from error
+        if not hasattr(flow, "kernel"):
+            raise ZooError(f"flow is {describe_value(flow)}; expected a zoo.interfaces.Flow")
+        if not isinstance(x, Tensor) or not x.ndim or not x.is_floating_point():
+            raise ZooError(f"x is {describe_value(x)}; expected a tensor (B, *) of real numbers")
         flow.kernel.check_time(t_from)
         flow.kernel.check_time(t_to)
         if not all_finite(x):
@@ -176,10 +183,14 @@ class GridSolver(Solver):
 
     stages: int = 1
     grid: Grid
+    # What the batches of one model share. It is not pickled: it holds what it was worked out from.
+    _last: tuple[FieldKernel, tuple[float, float, int], list[float]] | None = None
 
     def __init__(self, *, grid: GridSpec = "edm") -> None:
         self.grid = build_grid(grid)
-        self._last: tuple[FieldKernel, tuple[float, float, int], list[float]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_last"}
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Ask for one method: `step`, unless a class writes `states` itself."""
@@ -213,9 +224,10 @@ class GridSolver(Solver):
     ) -> Tensor:
         ends = (t_from, t_to, steps)
         # The times of the last call are kept: batches of one model share them.
-        if self._last is None or self._last[0] is not flow.kernel or self._last[1] != ends:
-            self._last = (flow.kernel, ends, self.times(flow.kernel, *ends).tolist())
-        times = self._last[2]
+        last = self._last  # another thread may put its own there meanwhile
+        if last is None or last[0] is not flow.kernel or last[1] != ends:
+            last = self._last = (flow.kernel, ends, self.times(flow.kernel, *ends).tolist())
+        times = last[2]
         # What a state of few steps loses in the network's digits is far less than the steps' error.
         x = x.to(flow.state_dtype) if steps <= FEW_STEPS else x
         for i, state in enumerate(self.states(flow, x, times)):

@@ -24,6 +24,8 @@ from zoo.interfaces import FieldKernel, Network
 from zoo.models.lift import lift
 from zoo.models.locate import folder_of, resolve, weight_paths
 from zoo.models.model import FieldModel
+from zoo.models.names import name_of
+from zoo.sampling.arguments import parse_dtype
 from zoo.sampling.distributed import parse_device
 
 
@@ -33,7 +35,7 @@ def load(
     kernel: str | None = None,
     solver: str | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     revision: str | None = None,
     token: str | None = None,
     cache_dir: str | Path | None = None,
@@ -48,7 +50,7 @@ def load(
             Gaussian one runs under any isotropic kernel (zoo.lift), any other only under its own.
         solver: the name of a solver to use instead of the model's own.
         device: where to put the network, the CPU by default.
-        dtype: of the network's weights, float32 by default.
+        dtype: of the network's weights, torch.float16 or "float16"; float32 by default.
         revision: branch, tag or commit of a Hub repository; a commit that is on disk already is
             used without a request.
         token: for a private or gated Hub repository; None for the one of `hf auth login`.
@@ -62,12 +64,16 @@ def load(
         PluginError: a plugin that it needs is absent or broken.
     """
     access = Access(token, cache_dir, local_files_only)
+    dtype = parse_dtype(dtype)
     folder = folder_of(ref, revision=revision, access=access)
-    return load_folder(
+    model = load_folder(
         folder, kernel=kernel, solver=solver, device=device, dtype=dtype, access=access
     )
+    model.name = name_of(ref)
+    return model
 
 
+@torch.inference_mode(False)
 def load_folder(
     folder: Path,
     *,
@@ -85,7 +91,7 @@ def load_folder(
     if solver is not None:
         config = _with_solver(config, solver)
     trained = _as_trained(config)
-    where = parse_device(device) if isinstance(device, str) else device
+    where = torch.device("cpu") if device is None else parse_device(device)
 
     def network(own: FieldKernel) -> Network:
         def untrained() -> Network:
@@ -96,7 +102,7 @@ def load_folder(
         listed = dict(zip(paths, config.weights.files.values(), strict=True))
         tensors = read_weights(listed, lambda path: opened(path, listed[path]))
         built = network_with(untrained, tensors, str(folder))
-        return built.to(device=where or "cpu", dtype=dtype or torch.float32)
+        return built.to(device=where, dtype=dtype or torch.float32)
 
     model = assemble(trained, network, file=folder / CONFIG)
     if as_saved and config.lifted_from:

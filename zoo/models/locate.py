@@ -11,7 +11,7 @@ from zoo.errors import ZooError
 from zoo.files import is_folder
 from zoo.folder.read import check_weights, is_own, read_config, refuse_links, verify_file
 from zoo.hub import Access
-from zoo.models.names import Hub, UnknownModel, find_model, parse_ref
+from zoo.models.names import Hub, UnknownModel, find_model, folder_hint, parse_ref
 
 
 def folder_of(
@@ -29,9 +29,7 @@ def folder_of(
     ref = f"path:{ref}" if isinstance(ref, Path) else ref
     parsed, access = parse_ref(ref), access or Access()
     if isinstance(parsed, Hub):
-        from zoo.hub.fetch import pull_repository
-
-        return pull_repository(parsed.repo, revision=_revision(parsed, revision), access=access)
+        return _pulled(str(ref), parsed, revision, access)
     if isinstance(parsed, str):
         try:
             folder = find_model(parsed).folder
@@ -46,6 +44,18 @@ def folder_of(
             f"{ref} is a folder here and has no revision {revision!r}; for the Hub say hub:..."
         )
     return folder
+
+
+def _pulled(ref: str, hub: Hub, revision: str | None, access: Access) -> Path:
+    from zoo.hub.client import NotOnHub, Unreachable
+    from zoo.hub.fetch import pull_repository
+
+    try:
+        return pull_repository(hub.repo, revision=_revision(hub, revision), access=access)
+    except (NotOnHub, Unreachable) as error:
+        hint = "" if ref.startswith("hub:") else folder_hint(ref)
+        error.args = (f"{error}{hint}",)
+        raise
 
 
 def _local(ref: str, path: Path) -> Path:

@@ -4,32 +4,51 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
 from zoo.folder.picture import drawable
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
-from zoo.interfaces.checks import all_finite, check_integer
+from zoo.interfaces.checks import check_integer
 from zoo.interfaces.flow import StepNoise
 from zoo.models.likelihood import LogLikelihood, log_likelihood
-from zoo.models.parts import ModelParts
+from zoo.models.parts import ModelParts, check_part
 from zoo.models.trajectory import (
     Batch,
     Trajectory,
     accurate_solver,
+    arguments_of,
     integrate_to_data,
     join_batches,
     progress_bar,
 )
-from zoo.sampling.arguments import class_numbers, seed_from, step_count
-from zoo.sampling.predict import conditioned, fixed_batch_size, in_batches, shown_dtype
+from zoo.sampling.arguments import (
+    Numbers,
+    as_points,
+    as_samples,
+    as_times,
+    class_numbers,
+    padded,
+    seed_from,
+    step_count,
+)
+from zoo.sampling.modes import evaluating
+from zoo.sampling.predict import (
+    conditioned,
+    fixed_batch_size,
+    in_batches,
+    shown_dtype,
+    unwrapped,
+)
 from zoo.sampling.rng import GROUP, starting_points, step_noise, whole_groups
 
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
 _BATCH_COORDINATES = 786_432
+# More than any memory holds.
+_MOST_NUMBERS = 2**42
 # What the picture of a published model shows.
 _PICTURE_SEED = 0
 _PICTURE_IMAGES = 16
@@ -41,7 +60,8 @@ _FINE, _COARSE = 1e-7, 1e-5
 class FieldModel(ModelParts):
     """An ODE generative model: dx/dt = f(x, t) from the prior at t_max down to data.
 
-    The network is put into evaluation mode: samples never see dropout.
+    It computes in evaluation mode whatever mode it is in: samples never see dropout. What it
+    returns are ordinary tensors without gradient.
 
     Args:
         kernel: the field kernel, decides how data spreads into noise.
@@ -51,6 +71,7 @@ class FieldModel(ModelParts):
         shape: of one sample, (C, H, W) or (d,).
         config: the model folder's config.json, None for parts put together by hand.
         card: the model card's text.
+        name: of the model, "" where it has none.
 
     Raises:
         ZooError: parts that do not fit each other.
@@ -70,74 +91,18 @@ class FieldModel(ModelParts):
             noise: of stochastic solvers, see `Flow`.
         """
         predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype)
+        network = unwrapped(self.network)
         return Flow(
             self.kernel,
             predict,
-            self.network.predicts,
+            network.predicts,
             dtype=shown_dtype(self.dtype),
             labels=labels,
-            sigma_data=self.network.sigma_data,
+            sigma_data=network.sigma_data,
             noise=noise,
         )
 
-    def sample(
-        self,
-        n: int = 1,
-        *,
-        steps: int | None = None,
-        solver: Solver | str | None = None,
-        seed: int | None = None,
-        generator: torch.Generator | None = None,
-        batch_size: int | None = None,
-        labels: int | Tensor | None = None,
-        guidance: float = 1.0,
-        prior: PriorSampler | None = None,
-        progress: bool = False,
-        first: int = 0,
-    ) -> Tensor:
-        """Draw n samples, shape (n, *shape), float32, images in [-1, 1].
-
-        Sample i depends on (seed, i) alone, and on its own label: on the CPU to the last bit, on
-        an accelerator to rounding. (Under a solver with one step size for all, it depends on the
-        labels of its group of 16 too.) The solver takes steps - 1 steps from t_max to t_min;
-        the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364, algorithm 1).
-
-        Args:
-            n: number of samples, at least 1.
-            steps: solver steps; None for the model's default.
-            solver: a solver or the name of one; None, or its name, for the model's own with its
-                options.
-            seed: whole number; None draws one.
-            generator: draws the seed from a torch.Generator instead.
-            batch_size: samples at a time, on the CPU rounded up to whole batches of a fixed size
-                (zoo.sampling.predict); None for about 800,000 coordinates. Where a batch does not
-                fit into an accelerator's memory, it and those after it are halved.
-            labels: class number for all, or (n,) class numbers, -1 for "no class".
-            guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
-            prior: another prior sampler.
-            progress: show a progress bar.
-            first: number of the first sample: sample(4, first=60, seed=0) is the end of
-                sample(64, seed=0), so processes can share the work.
-
-        Raises:
-            ZooError: a value out of range, or a state that became non-finite; names t.
-        """
-        return self.trajectory(
-            n,
-            steps=steps,
-            solver=solver,
-            seed=seed,
-            generator=generator,
-            batch_size=batch_size,
-            labels=labels,
-            guidance=guidance,
-            prior=prior,
-            progress=progress,
-            first=first,
-            keep=False,
-        ).samples
-
-    @torch.inference_mode()
+    @evaluating
     def trajectory(
         self,
         n: int = 1,
@@ -147,7 +112,7 @@ class FieldModel(ModelParts):
         seed: int | None = None,
         generator: torch.Generator | None = None,
         batch_size: int | None = None,
-        labels: int | Tensor | None = None,
+        labels: Numbers | None = None,
         guidance: float = 1.0,
         prior: PriorSampler | None = None,
         progress: bool = False,
@@ -160,13 +125,15 @@ class FieldModel(ModelParts):
         With keep = False no states are kept.
         """
         solver = self._solver(solver)
-        n, steps = check_integer("n", n, 1), step_count(steps, self.steps)
+        n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
+        steps = step_count(steps, self.steps)
         seed, first = seed_from(seed, generator), check_integer("first", first, 0)
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n
-        label = class_numbers(labels, self.network.labels, guidance, n, before, after)
-        prior = self.prior if prior is None else prior
-        with progress_bar(n, steps, progress) as bar:
+        label = padded(self._labels(labels, guidance, n), n, before, after)
+        prior = self.prior if prior is None else check_part("prior", prior)
+        sizes = self._batch_sizes(solver, batch_size)
+        with progress_bar(n, steps, progress) as bar, torch.inference_mode():
 
             def draw(a: int, b: int) -> Batch:
                 x = starting_points(prior, self.shape, seed, a, b).to(self.device)
@@ -193,11 +160,48 @@ class FieldModel(ModelParts):
                 end = integrate_to_data(solver, flow, state, steps, observed)
                 return Batch(states, self._samples_in(end).float().cpu(), flow.nfe)
 
-            batches = [*in_batches(draw, low, high, *self._batch_sizes(solver, batch_size))]
+            batches = [*in_batches(draw, low, high, *sizes)]
         rows = slice(before, before + n)
         samples = torch.cat([batch.end for batch in batches])[rows]
         samples = samples if self.range is None else samples.clamp_(*self.range)
         return join_batches(batches, rows, samples)
+
+    @arguments_of(trajectory, without="keep")
+    def sample(self, *args: Any, **options: Any) -> Tensor:  # noqa: D417
+        """Draw n samples, shape (n, *shape), float32, images in [-1, 1].
+
+        Sample i depends on (seed, i) alone, and on its own label: on the CPU to the last bit, on
+        an accelerator to rounding. (Under a solver with one step size for all, it depends on the
+        labels of its group of 16 too.) The solver takes steps - 1 steps from t_max to t_min;
+        the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364, algorithm 1).
+
+        Args:
+            n: number of samples, at least 1.
+            steps: solver steps; None for the model's default.
+            solver: a solver or the name of one; None, or its name, for the model's own with its
+                options.
+            seed: whole number; None draws one.
+            generator: draws the seed from a torch.Generator instead.
+            batch_size: samples at a time, on the CPU rounded up to whole batches of a fixed size
+                (zoo.sampling.predict); None for about 800,000 coordinates. Where a batch does not
+                fit into an accelerator's memory, it and those after it are halved.
+            labels: class number, or name where the classes have names, for all; or n of them,
+                -1 for "no class".
+            guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
+            prior: another prior sampler.
+            progress: show a progress bar.
+            first: number of the first sample: sample(4, first=60, seed=0) is the end of
+                sample(64, seed=0), so processes can share the work.
+
+        Raises:
+            ZooError: a value out of range, or a state that became non-finite; names t.
+        """
+        return self.trajectory(*args, keep=False, **options).samples
+
+    def _labels(self, labels: Numbers | None, guidance: float, n: int) -> Tensor | None:
+        """Return class numbers () or (n,), None for none."""
+        classes = unwrapped(self.network).labels
+        return class_numbers(labels, classes, guidance, n, self.classes)
 
     def _start(
         self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise
@@ -217,9 +221,9 @@ class FieldModel(ModelParts):
         return (GROUP, GROUP) if solver.couples_samples else (-(-size // least) * least, least)
 
     def _solver(self, solver: Solver | str | None) -> Solver:
-        if solver is None:
-            return self.solver
-        return solver if isinstance(solver, Solver) else self.solver_called(solver)
+        if solver is None or isinstance(solver, Solver):
+            return solver or self.solver
+        return self.solver_called(solver)
 
     def solver_called(self, name: str) -> Solver:
         """Return the solver of that name: the model's own, with its options, or one without any.
@@ -228,33 +232,54 @@ class FieldModel(ModelParts):
             ZooError: an unknown name.
         """
         own = self.solver.part
-        return self.solver if own and own.use == name else build_solver(name)
+        is_own = isinstance(name, str) and own is not None and own.use == name
+        return self.solver if is_own else build_solver(name)
 
-    @torch.no_grad()
-    def field(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return dx/dt at (x, t), shape (B, *)."""
-        return self._flow_at(x, t).field(x, t)
+    @evaluating
+    def field(
+        self, x: Numbers, t: Numbers, *, labels: Numbers | None = None, guidance: float = 1.0
+    ) -> Tensor:
+        """Return dx/dt at (x, t), shape (B, *).
 
-    @torch.no_grad()
-    def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return E[x_0 | x_t = x], shape (B, *), where the kernel allows it.
+        Args:
+            x: states (B, *shape), a tensor or what becomes one.
+            t: the time of all, or B times.
+            labels: as for `sample`.
+            guidance: as for `sample`.
 
         Raises:
-            ZooError: the kernel's velocity is not affine in x_0; t out of range; NaN in x.
+            ZooError: x of another shape or not finite; t out of range; no such class.
         """
-        return self._flow_at(x, t).denoise(x, t).to(x.dtype)
+        x, t, flow = self._at(x, t, labels, guidance)
+        return flow.field(x, t)
 
-    def _flow_at(self, x: Tensor, t: Tensor | float) -> Flow:
-        self._check_batch(x)
-        if not x.is_floating_point():
-            raise ZooError(f"x is of {x.dtype}; expected floating-point numbers")
-        if isinstance(t, Tensor) and t.ndim and t.shape != (len(x),):
-            raise ZooError(f"t has shape {tuple(t.shape)}; expected a number or ({len(x)},)")
-        return self.flow()
+    @evaluating
+    def denoise(
+        self, x: Numbers, t: Numbers, *, labels: Numbers | None = None, guidance: float = 1.0
+    ) -> Tensor:
+        """Return E[x_0 | x_t = x], shape (B, *), where the kernel allows it; as `field`.
 
+        Raises:
+            ZooError: the kernel's velocity is not affine in x_0; or as for `field`.
+        """
+        x, t, flow = self._at(x, t, labels, guidance)
+        return flow.denoise(x, t).to(x.dtype)
+
+    def _at(
+        self, x: Numbers, t: Numbers, labels: Numbers | None, guidance: float
+    ) -> tuple[Tensor, Tensor | float, Flow]:
+        x = as_points("x", x, self.shape).to(self.device)
+        return x, as_times(t, len(x)), self._flow_of(len(x), labels, guidance)
+
+    def _flow_of(self, n: int, labels: Numbers | None, guidance: float = 1.0) -> Flow:
+        """Return the ODE of n samples with these labels."""
+        label = self._labels(labels, guidance, n)
+        return self.flow(None if label is None else label.expand(n).to(self.device), guidance)
+
+    @evaluating
     def log_likelihood(
         self,
-        x_0: Tensor,
+        x_0: Numbers,
         *,
         exact: bool | None = None,
         probes: int = 8,
@@ -262,6 +287,7 @@ class FieldModel(ModelParts):
         solver: Solver | str | None = None,
         seed: int = 0,
         batch_size: int | None = None,
+        labels: Numbers | None = None,
     ) -> LogLikelihood:
         """Return log p_0(x_0) by the ODE's change of variables, with its error and bits per dim.
 
@@ -276,17 +302,17 @@ class FieldModel(ModelParts):
                 float64 field and 1e-5 for a float32 network.
             seed: of probes and dequantisation; sample i depends on (seed, i) alone.
             batch_size: samples at a time.
+            labels: as for `sample`: log p_0(x_0 | class).
 
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        if tuple(x_0.shape[1:]) != self.shape:
-            raise ZooError(f"x_0 has shape {tuple(x_0.shape)}; expected (n, *{self.shape})")
+        x_0 = as_samples("x_0", x_0, self.shape)
         if solver is None:
             tolerance = _FINE if self.dtype == torch.float64 else _COARSE
             solver = accurate_solver(self.dtype, tolerance)
         return log_likelihood(
-            self.flow(),
+            self._flow_of(len(x_0), labels),
             self.prior,
             x_0,
             solver=self._solver(solver),
@@ -301,25 +327,28 @@ class FieldModel(ModelParts):
 
     def log_prob(
         self,
-        x_0: Tensor,
+        x_0: Numbers,
         *,
         exact: bool | None = None,
         probes: int = 8,
         steps: int | None = None,
         seed: int = 0,
+        labels: Numbers | None = None,
     ) -> Tensor:
         """Return log p_0(x_0) in nats, shape (n,), float64; see `log_likelihood`."""
-        return self.log_likelihood(x_0, exact=exact, probes=probes, steps=steps, seed=seed).nats
+        return self.log_likelihood(
+            x_0, exact=exact, probes=probes, steps=steps, seed=seed, labels=labels
+        ).nats
 
-    def _check_batch(self, x: Tensor) -> None:
-        if tuple(x.shape[1:]) != self.shape:
-            raise ZooError(f"x has shape {tuple(x.shape)}; expected (n, *{self.shape})")
-        if not all_finite(x):
-            raise ZooError("x is not finite")
-
-    @torch.inference_mode()
+    @evaluating
     def encode(
-        self, x_0: Tensor, *, steps: int | None = None, solver: Solver | str | None = None
+        self,
+        x_0: Numbers,
+        *,
+        steps: int | None = None,
+        solver: Solver | str | None = None,
+        labels: Numbers | None = None,
+        guidance: float = 1.0,
     ) -> Tensor:
         """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max.
 
@@ -328,27 +357,44 @@ class FieldModel(ModelParts):
             steps: of the solver; a hint to an adaptive one.
             solver: a solver or the name of one; by default not the one that samples but an
                 adaptive one, dopri5, so accurate that `decode` returns to x_0.
+            labels: as for `sample`.
+            guidance: as for `sample`.
 
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        return self._integrate(x_0, self.kernel.t_min, self.kernel.t_max, steps, solver)
+        x = as_points("x_0", x_0, self.shape)
+        times = self.kernel.t_min, self.kernel.t_max
+        return self._integrate(x, times, self._flow_of(len(x), labels, guidance), steps, solver)
 
-    @torch.inference_mode()
+    @evaluating
     def decode(
-        self, x_T: Tensor, *, steps: int | None = None, solver: Solver | str | None = None
+        self,
+        x_T: Numbers,
+        *,
+        steps: int | None = None,
+        solver: Solver | str | None = None,
+        labels: Numbers | None = None,
+        guidance: float = 1.0,
     ) -> Tensor:
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
-        return self._integrate(x_T, self.kernel.t_max, self.kernel.t_min, steps, solver)
+        x = as_points("x_T", x_T, self.shape)
+        times = self.kernel.t_max, self.kernel.t_min
+        return self._integrate(x, times, self._flow_of(len(x), labels, guidance), steps, solver)
 
     def _integrate(
-        self, x: Tensor, t_from: float, t_to: float, steps: int | None, solver: Solver | str | None
+        self,
+        x: Tensor,
+        times: tuple[float, float],
+        flow: Flow,
+        steps: int | None,
+        solver: Solver | str | None,
     ) -> Tensor:
-        self._check_batch(x)
         steps = step_count(steps, self.steps)
         method = accurate_solver(self.dtype) if solver is None else self._solver(solver)
-        x = x.to(self.device, torch.float64)
-        return method.integrate(self.flow(), x, t_from, t_to, steps=steps)
+        with torch.inference_mode():
+            end = method.integrate(flow, x.to(self.device, torch.float64), *times, steps=steps)
+        return end.clone()
 
     def push_to_hub(
         self,

@@ -7,13 +7,15 @@ plugins. A short name brought twice is an error that names both; "plugin:name" a
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from zoo.config.model import Config
 from zoo.config.part import NAME
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, brief, did_you_mean
 from zoo.files import is_folder
 from zoo.folder.read import CONFIG, read_config
 from zoo.host.plugins import PluginRecord
@@ -82,7 +84,13 @@ def broken_models(record: PluginRecord) -> list[str]:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the names of the models at hand that match a shell pattern, e.g. "gravity-*"."""
+    """Return the names of the models at hand that match a shell pattern, e.g. "gravity-*".
+
+    Raises:
+        ZooError: the pattern is no text.
+    """
+    if not isinstance(pattern, str):
+        raise ZooError(f"pattern = {brief(pattern)}; expected text such as 'gravity-*'")
     known = entries()
     count = [e.name for e in known]
     names = (e.name if count.count(e.name) == 1 else f"{e.source}:{e.name}" for e in known)
@@ -104,7 +112,8 @@ def find_model(name: str) -> ModelEntry:
     if not found and is_here:
         raise ZooError(f"no model {name!r} at hand; for the folder here say ./{name}")
     if not found:
-        raise UnknownModel(f"no model {name!r}; {did_you_mean(name, [e.name for e in known])}")
+        close = did_you_mean(name, [e.name for e in known])
+        raise UnknownModel(f"no model {name!r}; {close}{folder_hint(name)}")
     if len(found) > 1:
         spellings = " or ".join(f"{e.source}:{e.name}" for e in found)
         raise ZooError(f"two plugins bring a model {name!r}; say {spellings}")
@@ -114,6 +123,21 @@ def find_model(name: str) -> ModelEntry:
     return found[0]
 
 
+def folder_hint(ref: str) -> str:
+    """Return "; for the folder here say ./x" for a model folder of nearly that name, else "".
+
+    A run's folder stands for the model/ in it.
+    """
+    asked = Path(ref)
+    with suppress(OSError, ValueError):
+        places = [p for p in asked.parent.iterdir() if not p.name.startswith(".")]
+        models = {p.name: m for p in places for m in (p / "model", p) if (m / CONFIG).is_file()}
+        for name in get_close_matches(asked.name, models, n=1):
+            return f"; for the folder here say ./{models[name]}"
+    return ""
+
+
+_REFERENCES = "a name of `zoo list`, a Hub id owner/name, or a folder ./name"
 _HUB = re.compile(rf"^(?P<repo>{REPOSITORY.pattern})(?:@(?P<revision>[^@\s]+))?\Z")
 
 
@@ -132,6 +156,18 @@ def _local(ref: str, path: str) -> Path:
         raise ZooError(f"{ref!r}: there is no such user's folder") from error
 
 
+def name_of(ref: str | Path) -> str:
+    """Return what a model is called by its reference: the last part of it, of a run its folder."""
+    parsed = parse_ref(f"path:{ref}" if isinstance(ref, Path) else ref)
+    if isinstance(parsed, Hub):
+        return parsed.repo.partition("/")[2]
+    if isinstance(parsed, str):
+        return parsed.rpartition(":")[2]
+    folder = parsed.absolute()
+    # zoo train writes RUN/model
+    return folder.parent.name if folder.name == "model" and folder.parent.name else folder.name
+
+
 def parse_ref(ref: str) -> str | Path | Hub:
     """Return what `ref` means: a zoo name (str), a folder (Path), or a repository (Hub).
 
@@ -141,6 +177,8 @@ def parse_ref(ref: str) -> str | Path | Hub:
     Raises:
         ZooError: malformed, or a Hub id that is also a folder here: the error has both spellings.
     """
+    if not isinstance(ref, str):
+        raise ZooError(f"{brief(ref)} is not a model reference; write {_REFERENCES}")
     if ref.startswith("path:") and len(ref) > len("path:"):
         return _local(ref, ref.removeprefix("path:"))
     hub = _HUB.match(ref.removeprefix("hub:"))
@@ -154,10 +192,11 @@ def parse_ref(ref: str) -> str | Path | Hub:
     if hub:
         if there:
             raise ZooError(
-                f"{ref!r} is a folder here and may be a Hub id; say path:{ref} or hub:{ref}"
+                f"{ref!r} is a folder here, ./{ref}, and may be a Hub id; say path:{ref} or "
+                f"hub:{ref}"
             )
         return Hub(hub["repo"], hub["revision"])
     if NAME.match(ref):
         return ref
-    write = f"./{ref}" if there else "a name of `zoo list`, a Hub id owner/name, or a folder ./name"
+    write = f"./{ref}" if there else _REFERENCES
     raise ZooError(f"{ref!r} is not a model reference; write {write}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 import torch
@@ -13,10 +12,40 @@ from torch import nn
 
 from zoo.config.model import DEFAULT_STEPS, Config, Data
 from zoo.config.part import Part, SolverPart
-from zoo.errors import ZooError
+from zoo.config.training import TrainingRecord
+from zoo.errors import ZooError, brief
+from zoo.files import as_path
+from zoo.folder.weights import check_state
 from zoo.folder.write import write_folder
+from zoo.host.build import check_shape
 from zoo.host.requirements import requirements
 from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
+from zoo.sampling.arguments import parse_dtype
+from zoo.sampling.predict import unwrapped
+
+PARTS = {"kernel": FieldKernel, "prior": PriorSampler, "network": Network, "solver": Solver}
+P = TypeVar("P")
+
+
+def check_part(kind: str, part: P) -> P:
+    """Return a part of a model as it is.
+
+    Raises:
+        ZooError: it is none, such as a name; a network may be in torch.compile or DataParallel.
+    """
+    found = unwrapped(part) if isinstance(part, nn.Module) and kind == "network" else part
+    if not isinstance(found, PARTS[kind]):
+        raise ZooError(
+            f"{kind} is {brief(part)}; expected a {PARTS[kind].__name__}, as zoo.{kind}(name, ...) "
+            "returns"
+        )
+    return part
+
+
+def check_model(model: object) -> None:
+    """Raise ZooError unless `model` is a model with four parts."""
+    if not isinstance(model, ModelParts):
+        raise ZooError(f"model is {brief(model)}; expected a FieldModel, as zoo.load returns")
 
 
 class ModelParts(nn.Module):
@@ -32,16 +61,17 @@ class ModelParts(nn.Module):
         *,
         config: Config | None = None,
         card: str = "",
+        name: str = "",
     ) -> None:
         super().__init__()
-        if math.prod(shape) != kernel.dim:
-            raise ZooError(
-                f"shape {tuple(shape)} has {math.prod(shape)} coordinates, the kernel {kernel.dim}"
-            )
         self.kernel, self.prior, self.solver = kernel, prior, solver
-        self.network, self.shape = network, tuple(shape)
-        self.config, self.card = config, card
+        self.network, self.shape = network, check_shape(shape, kernel.dim)
+        self.config, self.card, self.name = config, card, name
         self.eval()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; what is no part of its kind is refused with a ZooError."""
+        super().__setattr__(name, check_part(name, value) if name in PARTS else value)
 
     @property
     def device(self) -> torch.device:
@@ -65,28 +95,41 @@ class ModelParts(nn.Module):
         """Default number of solver steps."""
         return DEFAULT_STEPS if self.config is None else self.config.steps
 
-    def save_pretrained(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes by their numbers; () where they have none."""
+        return () if self.config is None else self.config.data.classes
+
+    def save_pretrained(
+        self, folder: str | Path, *, dtype: torch.dtype | str | None = None
+    ) -> Path:
         """Write the model folder: card, config.json, model.safetensors; whole or not at all.
+
+        `save` is another name of it.
 
         Args:
             folder: where to; replaced if there.
-            dtype: of the weights on disk, e.g. torch.float16; None as they are.
+            dtype: of the weights on disk, torch.float16 or "float16"; None as they are.
 
         Raises:
             ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so
-                that its name is not known; its options cannot be written as JSON; a disk that
-                refuses.
+                that its name is not known; its options cannot be written as JSON; the network's
+                tensors are not those of its options; a disk that refuses.
         """
-        return self.write(Path(folder), dtype=dtype)
+        return self.write(as_path(folder, "folder"), dtype=parse_dtype(dtype))
+
+    save = save_pretrained
 
     def write(self, folder: Path, **options: Any) -> Path:
         """Write the model folder; options and errors as for `zoo.folder.write.write_folder`."""
-        network = self._saved_network()
-        return write_folder(folder, self.describe(), network, self.card, **options)
+        network, kernel = self._trained()
+        config = self.describe()
+        check_state(network, config.network, config.data.shape, kernel)
+        return write_folder(folder, config, network, self.card, **options)
 
-    def _saved_network(self) -> Network:
-        """Return the network whose weights are saved."""
-        return self.network
+    def _trained(self) -> tuple[Network, FieldKernel]:
+        """Return the network whose weights are saved, and the kernel that it was built for."""
+        return unwrapped(self.network), self.kernel
 
     def describe(self) -> Config:
         """Return config.json of the model with the parts that it has now; no weights are listed.
@@ -95,33 +138,38 @@ class ModelParts(nn.Module):
             ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so
                 that its name and options are not known; or its options cannot be written as JSON.
         """
-        known = self.config
-        if known is None:
+        if self.config is None:
             known = Config(
                 format=1,
-                data=Data(self.shape, range=self.range, labels=self.network.labels),
+                data=Data(self.shape, range=self.range, labels=unwrapped(self.network).labels),
                 kernel=self._part("kernel"),
                 prior=self._part("prior"),
                 network=self._part("network"),
                 solver=SolverPart.of(self._part("solver")),
             )
-        elif (known.kernel, known.prior) == (self.kernel.part, self.prior.part) and (
-            self.solver.part is not None
-            and known.solver == SolverPart.of(self.solver.part, known.solver.steps)
-        ):
+            return msgspec.structs.replace(known, requires=requirements(known))
+        known = self.config
+        written = {kind: getattr(known, kind) for kind in PARTS}
+        written["solver"] = Part(known.solver.use, known.solver.options)
+        changed = {kind: self._part(kind) for kind in PARTS if self._named(kind) != written[kind]}
+        if not changed:
             return known
-        else:
-            known = msgspec.structs.replace(
-                known,
-                kernel=self._part("kernel"),
-                prior=self._part("prior"),
-                solver=SolverPart.of(self._part("solver"), known.solver.steps),
-            )
+        if "solver" in changed:
+            changed["solver"] = SolverPart.of(changed["solver"], known.solver.steps)
+        if "network" in changed:  # what is known of its training is not true of another one
+            known = msgspec.structs.replace(known, training=TrainingRecord())
+        known = msgspec.structs.replace(known, **changed)
         return msgspec.structs.replace(known, requires=requirements(known))
+
+    def _named(self, kind: str) -> Part | None:
+        """Return name and options of the model's part of one kind, None where it has no name."""
+        part = self._trained()[0] if kind == "network" else getattr(self, kind)
+        named: Part | None = part.part
+        return named
 
     def _part(self, kind: str) -> Part:
         """Return name and options of the model's kernel, prior, network or solver."""
-        part: Part | None = getattr(self, kind).part
+        part = self._named(kind)
         if part is None:
             raise ZooError(f"the {kind} has no name to save; build it with zoo.{kind}(name, ...)")
         try:
@@ -136,14 +184,14 @@ class ModelParts(nn.Module):
         Arguments are those of torch.compile: mode="reduce-overhead" records CUDA graphs too. On the
         CPU, where batches are cut into tiles of one size, one compilation serves all of them.
         """
-        self._compiled().compile(*args, **kwargs)
+        self._trained()[0].compile(*args, **kwargs)
         return self
 
-    def _compiled(self) -> nn.Module:
-        """Return the module that `compile` works on."""
-        return self.network
-
-    def extra_repr(self) -> str:
-        """Return the parts that are not modules."""
-        kinds = (type(p).__name__ for p in (self.kernel, self.prior, self.solver))
-        return ", ".join(kinds) + f", shape={self.shape}"
+    def __repr__(self) -> str:
+        called = f" {self.name!r}" if self.name else ""
+        span = f" in [{self.range[0]:g}, {self.range[1]:g}]" if self.range else ""
+        labels = unwrapped(self.network).labels
+        known = f", {labels} classes" if labels else ""
+        lines = [f"{kind}: {getattr(self, kind)!r}" for kind in PARTS]
+        head = f"{type(self).__name__}{called}: samples of shape {self.shape}{span}{known}"
+        return "\n  ".join([f"{head}, {self.steps} steps, {self.dtype} on {self.device}", *lines])

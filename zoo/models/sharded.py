@@ -20,7 +20,7 @@ def sample_sharded(
     context: DistributedContext,
     n: int,
     *,
-    labels: int | Tensor | None = None,
+    labels: int | str | Tensor | None = None,
     **options: Any,
 ) -> Tensor | None:
     """Return model.sample(n, labels=labels, **options) in the first process, None in the others.

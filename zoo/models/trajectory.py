@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -18,6 +19,25 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def arguments_of(
+    other: Callable[P, object], *, without: str
+) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Give a method the arguments of another one, but for one of them; they are written once."""
+    full = inspect.signature(other)
+    kept = [p for p in full.parameters.values() if p.name != without]
+
+    def named(method: Callable[..., R]) -> Callable[P, R]:
+        own = inspect.signature(method).return_annotation
+        signature = full.replace(parameters=kept, return_annotation=own)
+        vars(method)["__signature__"] = signature
+        return cast(Callable[P, R], method)
+
+    return named
 
 
 @dataclass(frozen=True)

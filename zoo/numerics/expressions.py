@@ -13,6 +13,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -138,6 +139,9 @@ class Expression:
         numbers = {k: _number(v) if isinstance(v, (int, float)) else v for k, v in values.items()}
         return self._compiled(numbers)
 
+    def __reduce__(self) -> tuple[Callable[..., Expression], tuple[str, frozenset[str]]]:
+        return partial(Expression, argument=self.argument), (self.text, self._allowed)
+
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
@@ -150,6 +154,19 @@ def _number(value: float) -> Tensor:
 def _constant(value: float) -> _Compiled:
     number = _number(value)
     return lambda _: number
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """An expression as a function of `names`, called in that order; the others are `fixed`."""
+
+    expression: Expression
+    names: tuple[str, ...]
+    fixed: Mapping[str, Tensor]
+
+    def __call__(self, *args: Any) -> Any:
+        """Return the value of the expression."""
+        return self.expression(**dict(zip(self.names, args, strict=True)), **self.fixed)
 
 
 FormulaLike = str | float | Callable[..., Any] | Expression
@@ -197,7 +214,7 @@ def formula(
             asked = f"{argument} = {expression.text!r}"
             raise ZooError(f"unknown option {unused[0]!r}: it does not occur in {asked}")
         fixed = {name: _number(value) for name, value in {**constants, **parameters}.items()}
-        return lambda *args: expression(**dict(zip(names, args, strict=True)), **fixed)
+        return Formula(expression, names, fixed)
     if not callable(given):
         raise ZooError(f"{argument} = {given!r}; expected a formula as text or a callable")
     return partial(given, **parameters)

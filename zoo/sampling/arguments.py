@@ -1,15 +1,22 @@
-"""What the arguments of sampling have to be."""
+"""What the arguments of sampling have to be; arrays and lists become tensors here."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from numbers import Real
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from zoo.config.model import MAX_STEPS
-from zoo.errors import ZooError
-from zoo.interfaces.checks import check_integer
+from zoo.errors import ZooError, brief, did_you_mean
+from zoo.interfaces.checks import all_finite, check_integer, check_real, describe_value
+
+Numbers = Tensor | ArrayLike
+"""A tensor, a numpy array, or nested lists of numbers."""
 
 
 def step_count(steps: int | None, default: int, least: int = 1) -> int:
@@ -31,8 +38,99 @@ def seed_from(seed: int | None, generator: torch.Generator | None) -> int:
         raise ZooError("give seed or generator, not both")
     if seed is not None:
         return check_integer("seed", seed)
+    if not isinstance(generator, torch.Generator | None):
+        raise ZooError(f"generator is {describe_value(generator)}; expected a torch.Generator")
     device = generator.device if generator is not None else "cpu"
     return int(torch.randint(2**63 - 1, (), generator=generator, device=device))
+
+
+def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """Return a dtype of floating-point numbers by name, "float16"; a dtype and None as they are.
+
+    Raises:
+        ZooError: it is no such dtype.
+    """
+    name = dtype.removeprefix("torch.") if isinstance(dtype, str) else None
+    found = getattr(torch, name, None) if name else dtype
+    if found is None and dtype is None:
+        return None
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ZooError(
+            f"dtype = {brief(dtype)}; expected one of floating-point numbers, such as "
+            "torch.float16 or 'bfloat16'"
+        )
+    return found
+
+
+def as_tensor(name: str, value: Numbers) -> Tensor:
+    """Return a tensor as it is; of an array or nested lists a copy with all digits.
+
+    Raises:
+        ZooError: what is given are no real numbers, or rows of different lengths.
+    """
+    found: object = value
+    if not isinstance(value, Tensor):
+        try:
+            found = torch.from_numpy(np.array(value))
+        except Exception as error:  # arrays of objects, of text; rows of different lengths
+            raise ZooError(
+                f"{name} is {describe_value(value)}; expected a tensor, an array or lists of "
+                "numbers, in rows of one length"
+            ) from error
+    assert isinstance(found, Tensor)
+    if found.layout != torch.strided or found.is_quantized or found.is_meta:
+        kind = "has no numbers" if found.is_meta else f"is {found.layout} {found.dtype}"
+        raise ZooError(f"{name} {kind}; expected a dense tensor of numbers")
+    if found.is_complex() or found.dtype == torch.bool:
+        raise ZooError(f"{name} is {describe_value(found)}; expected real numbers")
+    return found
+
+
+def as_samples(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
+    """Return data (n, *shape), finite, as `as_tensor` does.
+
+    Raises:
+        ZooError: another shape, a number that is not finite, or no numbers.
+    """
+    x = as_tensor(name, value)
+    if x.ndim != len(shape) + 1 or tuple(x.shape[1:]) != shape:
+        one = f"; one sample is {name}[None]" if tuple(x.shape) == shape else ""
+        raise ZooError(f"{name} has shape {tuple(x.shape)}; expected (n, *{shape}){one}")
+    if x.is_floating_point() and not all_finite(x):
+        raise ZooError(f"{name} is not finite")
+    return x
+
+
+def as_points(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
+    """Return data of floating-point numbers (n, *shape), finite; lists may hold whole numbers.
+
+    Raises:
+        ZooError: as `as_samples`; whole numbers, which may be the bytes of images.
+    """
+    x = as_samples(name, value, shape)
+    if x.is_floating_point():
+        return x
+    if len(shape) != 3 and not isinstance(value, Tensor | np.ndarray):
+        return x.double()
+    scaled = ", images in [-1, 1]" if len(shape) == 3 else ""
+    raise ZooError(f"{name} is of {x.dtype}; expected floating-point numbers{scaled}")
+
+
+def as_times(t: Numbers, n: int) -> Tensor | float:
+    """Return a time as a float, or times of n samples as a tensor, () or (n,).
+
+    Raises:
+        ZooError: no numbers, or neither one of them nor n.
+    """
+    if isinstance(t, Real) and not isinstance(t, bool):
+        try:
+            return float(t)
+        except OverflowError:
+            return math.inf
+    times = as_tensor("t", t)
+    if times.ndim and times.shape != (n,):
+        raise ZooError(f"t has shape {tuple(times.shape)}; expected a number or ({n},)")
+    return times
 
 
 def classes_in_turn(classes: int, n: int) -> Tensor | None:
@@ -41,31 +139,59 @@ def classes_in_turn(classes: int, n: int) -> Tensor | None:
 
 
 def class_numbers(
-    labels: int | Tensor | None, classes: int, guidance: float, n: int, before: int, after: int
+    labels: Numbers | None, classes: int, guidance: float, n: int, names: Sequence[str] = ()
 ) -> Tensor | None:
-    """Return class numbers of n samples, with `before` and `after` others around; None for none.
+    """Return class numbers, one () or one per sample (n,); None for none.
 
-    One number is everybody's; of a tensor the others get -1, no class.
+    Args:
+        labels: one number for all or n of them, -1 for no class; or names of classes.
+        classes: number of classes of the network.
+        guidance: a finite number; other than 1 it needs labels.
+        n: number of samples.
+        names: of the classes, where they have some.
 
     Raises:
         ZooError: labels or guidance are not what a network of so many classes takes.
     """
-    if not math.isfinite(guidance):
-        raise ZooError(f"guidance = {guidance}; expected a finite number, 1 for none")
+    guidance = check_real("guidance", guidance, "a finite number, 1 for none")
     if labels is None:
         if guidance != 1.0:
             raise ZooError(f"guidance = {guidance} needs labels")
         return None
     if not classes:
         raise ZooError("labels given, but the model is not conditioned on classes")
-    try:
-        label = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ZooError(f"labels = {labels!r}; expected one number or ({n},)") from error
+    label = as_tensor("labels", _numbers_of(labels, names))
     if label.is_floating_point() or label.ndim > 1 or (label.ndim and len(label) != n):
-        raise ZooError(f"labels of shape {tuple(label.shape)}; expected one number or ({n},)")
-    if int(label.min()) < -1 or int(label.max()) >= classes:
+        kind = f" and {label.dtype}" if label.is_floating_point() else ""
+        raise ZooError(
+            f"labels of shape {tuple(label.shape)}{kind}; expected one number or ({n},), whole ones"
+        )
+    label = label.long()
+    if label.numel() and (int(label.min()) < -1 or int(label.max()) >= classes):
         raise ZooError(f"labels have to be in 0..{classes - 1}, or -1 for no class")
-    padded = torch.full((before + n + after,), -1 if label.ndim else int(label), dtype=torch.long)
-    padded[before : before + n] = label
-    return padded
+    return label
+
+
+def _numbers_of(labels: Numbers, names: Sequence[str]) -> Numbers:
+    """Return labels with the names of classes among them replaced by their numbers."""
+    if isinstance(labels, str):
+        if not names:
+            raise ZooError(f"labels = {brief(labels)}; expected one number or several, not names")
+        if labels not in names:
+            raise ZooError(f"no class {brief(labels)}; {did_you_mean(labels, names)}")
+        return names.index(labels)
+    if isinstance(labels, Sequence) and any(isinstance(label, str) for label in labels):
+        return [_numbers_of(label, names) for label in labels]  # type: ignore[return-value]
+    return labels
+
+
+def padded(label: Tensor | None, n: int, before: int, after: int) -> Tensor | None:
+    """Return class numbers of n samples with `before` and `after` others around; None for none.
+
+    One number is everybody's; of a tensor the others get -1, no class.
+    """
+    if label is None:
+        return None
+    whole = torch.full((before + n + after,), -1 if label.ndim else int(label), dtype=torch.long)
+    whole[before : before + n] = label
+    return whole

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, brief, one_line
 
 T = TypeVar("T")
 # torchrun ends all processes once one has ended: the main one needs time to print its error.
@@ -105,8 +105,8 @@ class DistributedContext:
 SINGLE_PROCESS = DistributedContext()
 
 
-def parse_device(name: str) -> torch.device:
-    """Return the device called `name`.
+def parse_device(name: str | torch.device) -> torch.device:
+    """Return the device called `name`, or a device that is there.
 
     Raises:
         ZooError: no such kind of device, or it is not there.
@@ -116,7 +116,7 @@ def parse_device(name: str) -> torch.device:
         torch.ones(1, device=device).item()  # "meta" and the like hold no numbers
     except Exception as error:  # every backend that is missing raises another type
         reason = one_line(error).split(". ")[0]
-        raise ZooError(f"device {name!r} is not available here: {reason}") from error
+        raise ZooError(f"device {brief(name)} is not available here: {reason}") from error
     return device
 
 

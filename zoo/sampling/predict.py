@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import Network
@@ -90,6 +90,28 @@ def in_batches(
         first = end
 
 
+# What torch calls the module inside torch.compile's, DataParallel and DistributedDataParallel.
+_INSIDE = ("_orig_mod", "module")
+
+
+def unwrapped(network: nn.Module) -> Network:
+    """Return the network inside what torch wraps around one.
+
+    Raises:
+        ZooError: there is none.
+    """
+    found: object = network
+    while isinstance(found, nn.Module) and not isinstance(found, Network):
+        children = dict(found.named_children())
+        found = next((children[name] for name in _INSIDE if name in children), None)
+    if not isinstance(found, Network):
+        raise ZooError(
+            f"network is a {type(network).__name__}; expected a zoo.interfaces.Network, as "
+            "zoo.network returns: derive from it and write forward(x_t, t, labels=None)"
+        )
+    return found
+
+
 HALVES = (torch.bfloat16, torch.float16)
 
 
@@ -114,7 +136,7 @@ def autocast_predict(predict: Predict, dtype: torch.dtype) -> Predict:
     return halved
 
 
-def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
+def conditioned(network: nn.Module, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
     """Return the network as a function of (x, t), or of (x, t, labels).
 
         D = D(x, no class) + guidance (D(x, class) - D(x, no class))
@@ -129,8 +151,9 @@ def conditioned(network: Network, guidance: float, dim: int, dtype: torch.dtype)
     def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         both = torch.cat([labels, torch.full_like(labels, -1)])
         twice = t if t.ndim == 0 else torch.cat([t, t])
-        conditional, plain = network(torch.cat([x, x]), twice, both).chunk(2)
+        out: Tensor = network(torch.cat([x, x]), twice, both)
+        conditional, plain = out.chunk(2)
         return plain + guidance * (conditional - plain)
 
-    size = max(fixed_batch_size(dim), network.tile)
+    size = max(fixed_batch_size(dim), unwrapped(network).tile)
     return fixed_size_batches(autocast_predict(network if guidance == 1.0 else guided, dtype), size)

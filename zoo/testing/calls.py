@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from zoo.errors import CheckFailure
+from zoo.host.plugins import describe_error
 from zoo.interfaces import FieldKernel
 from zoo.testing.numerics import generator, normal, require_determined
 from zoo.testing.numerics import times as log_times
 
+T = TypeVar("T")
 _BATCH = 5
 # Shapes of images with as many coordinates.
 _IMAGES = {2: (1, 1, 2), 3072: (3, 32, 32)}
@@ -39,6 +43,18 @@ def require_equal(found: Tensor, expected: Tensor, what: str, within: float = 1e
         raise CheckFailure(f"{what} differ by {worst:.3g}; expected {within:g} at most")
 
 
+def copied(part: T) -> T:
+    """Return a part that was pickled and read again, as a process of spawn gets it."""
+    try:
+        copy: T = pickle.loads(pickle.dumps(part))
+    except Exception as error:
+        raise CheckFailure(
+            f"cannot be pickled ({describe_error(error)}); keep no lambda and no function from "
+            "inside another as an attribute"
+        ) from error
+    return copy
+
+
 def _methods(kernel: FieldKernel) -> dict[str, Callable[..., Tensor]]:
     return {
         "log_density": kernel.log_density,
@@ -56,6 +72,16 @@ def determinism(kernel: FieldKernel) -> None:
         free = [kernel.sample(x_0, t) for _ in range(2)]
     if torch.equal(*free):
         raise CheckFailure("sample without a generator gives the same result twice")
+
+
+def pickling(kernel: FieldKernel) -> None:
+    """A kernel that was pickled and read again gives the same bits."""
+    x_t, x_0, t = _inputs(kernel)
+    expected, found = (
+        [method(x_t, x_0, t) for method in _methods(k).values()] for k in (kernel, copied(kernel))
+    )
+    if not all(map(torch.equal, found, expected)):
+        raise CheckFailure("pickled and read again, the kernel gives other numbers")
 
 
 def shapes(kernel: FieldKernel) -> None:

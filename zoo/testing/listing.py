@@ -34,10 +34,11 @@ KERNEL_LAWS = {
     "shapes": "calls",
     "times": "calls",
     "dtypes": "calls",
+    "pickling": "calls",
 }
-PRIOR_LAWS = ("law", "normalisation", "agreement", "calls")
-NETWORK_LAWS = ("shapes", "samples", "gradient", "labels")
-SOLVER_LAWS = ("order", "interval", "trivial")
+PRIOR_LAWS = ("law", "normalisation", "agreement", "calls", "pickling")
+NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "pickling")
+SOLVER_LAWS = ("order", "interval", "trivial", "pickling")
 FORMAT_LAWS = ("refusals", "inert")
 MODEL_LAWS = ("files", "samples", "identity")
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.errors import CheckFailure, ZooError
 from zoo.interfaces import Network
 from zoo.sampling.arguments import classes_in_turn
-from zoo.testing.calls import require_equal, require_shape
+from zoo.testing.calls import copied, require_equal, require_shape
 from zoo.testing.numerics import generator, normal
 from zoo.testing.reference import ReferenceKernel
 
@@ -83,6 +83,16 @@ def samples(factory: Factory) -> None:
         alone = torch.cat([network(x[i : i + 1], t[i : i + 1]) for i in range(_BATCH)])
         require_equal(alone, batch, "samples alone and in a batch", 1e-7)
         require_equal(network(x, t), batch, "a first and a second call")
+
+
+def pickling(factory: Factory) -> None:
+    """A network that was pickled and read again gives the same bits."""
+    network, shape = _build(factory)
+    network.eval()
+    x, t = _inputs(shape)
+    with torch.no_grad():
+        if not torch.equal(copied(network)(x, t), network(x, t)):
+            raise CheckFailure("pickled and read again, the network gives other numbers")
 
 
 def gradient(factory: Factory) -> None:

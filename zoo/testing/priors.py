@@ -6,7 +6,7 @@ import torch
 
 from zoo.errors import CheckFailure
 from zoo.interfaces import PriorSampler
-from zoo.testing.calls import require_shape
+from zoo.testing.calls import copied, require_shape
 from zoo.testing.draws import draws, obeys_density
 from zoo.testing.numerics import (
     generator,
@@ -45,3 +45,12 @@ def calls(prior: PriorSampler) -> None:
     require_shape(prior.log_density(image), (4,), "log_density")
     if first.dtype != torch.float64 or not bool(first.isfinite().all()):
         raise CheckFailure(f"samples are {first.dtype}, or not all finite; expected finite float64")
+
+
+def pickling(prior: PriorSampler) -> None:
+    """A prior that was pickled and read again draws the same bits."""
+    shape = (prior.kernel.dim,)
+    if not torch.equal(
+        copied(prior).sample(4, shape, generator(6)), prior.sample(4, shape, generator(6))
+    ):
+        raise CheckFailure("pickled and read again, the prior draws other numbers")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo.errors import CheckFailure
 from zoo.interfaces import Flow, GridSolver, Solver
+from zoo.testing.calls import copied
 from zoo.testing.numerics import normal
 from zoo.testing.reference import VARIANCE, ReferenceKernel, denoiser, flow_map
 
@@ -116,3 +117,15 @@ def trivial(solver: Solver) -> None:
         raise CheckFailure("integrate gives two results for one start")
     if not torch.equal(still, x):
         raise CheckFailure("integrate moves x although t_from = t_to")
+
+
+def pickling(solver: Solver) -> None:
+    """A solver that was pickled, before and after a run, and read again gives the same bits."""
+    x = _start(80.0)
+    with torch.no_grad():
+        ends = [
+            one.integrate(RecordingFlow(), x, 80.0, 0.002, steps=10)
+            for one in (copied(solver), solver, copied(solver))
+        ]
+    if not all(torch.equal(end, ends[0]) for end in ends[1:]):
+        raise CheckFailure("pickled and read again, the solver gives other numbers")

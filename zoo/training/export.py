@@ -47,7 +47,13 @@ def model_of(trainer: Trainer) -> FieldModel:
     )
     config = Config(
         format=1,
-        data=Data(data.shape, range=data.range, labels=network.labels, name=data.name),
+        data=Data(
+            data.shape,
+            range=data.range,
+            labels=network.labels,
+            name=data.name,
+            classes=data.class_names if network.labels else (),
+        ),
         kernel=recipe.kernel,
         prior=recipe.prior,
         network=recipe.network,

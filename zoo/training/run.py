@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm import tqdm
 
+from zoo.config.model import unit_of
 from zoo.config.recipe import ARRAY, Recipe, from_dict
 from zoo.data import Images
 from zoo.data.npz import from_arrays
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, brief, one_line
 from zoo.models.load import load
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, connect
@@ -84,17 +85,21 @@ def train(
                 ) from stop
             if context.is_main:
                 export(trainer)
-            return context.main_process_first(
+            model = context.main_process_first(
                 lambda: load(Path(place) / MODEL, device=context.device)
             )
+            model.name = plan.recipe.name
+            return model
 
 
 def recipe_of(recipe: str | Path | dict[str, Any] | Recipe, data: Any = None) -> Recipe:
     """Return the recipe of a name, a path or a dict, or the Recipe itself."""
     if isinstance(recipe, Recipe):
         return recipe
-    if not isinstance(recipe, dict):
+    if isinstance(recipe, str | Path):
         return load_recipe(recipe)
+    if not isinstance(recipe, dict):
+        raise ZooError(f"recipe = {brief(recipe)}; expected a name, a path, a dict or a Recipe")
     if data is not None:
         recipe = {**recipe, "data": {"use": ARRAY, **recipe.get("data", {})}}
     return from_dict(recipe, "recipe")
@@ -145,7 +150,7 @@ def run_plan(
     with tqdm(
         total=trainer.steps * batch,
         initial=trainer.step * batch,
-        unit="img",
+        unit=f" {unit_of(plan.data.shape)}",
         unit_scale=True,
         disable=None if progress and context.is_main else True,
     ) as bar:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import prior as build_prior
 from zoo.host.build import solver as build_solver
@@ -13,6 +12,8 @@ from zoo.interfaces import FieldKernel, KernelPrior, Network, PriorSampler, Solv
 from zoo.models.exact.gaussians import GaussianMixture, MixtureDenoiser
 from zoo.models.exact.network import SourceSum, check_data, exact_network
 from zoo.models.model import FieldModel
+from zoo.models.parts import check_part
+from zoo.sampling.arguments import Numbers, as_tensor
 
 
 class ExactPrior(PriorSampler):
@@ -62,7 +63,7 @@ DEFAULT_SOLVER = "heun"
 
 def exact(
     kernel: FieldKernel | str,
-    data: Tensor | GaussianMixture,
+    data: Numbers | GaussianMixture,
     *,
     prior: PriorSampler | str | None = None,
     solver: Solver | str | None = None,
@@ -75,9 +76,9 @@ def exact(
 
     Args:
         kernel: a field kernel, or the name of one.
-        data: sources (N, *shape), computed in their own dtype: float64 where t is so small that
-            squared distances have to be right to 1e-7; or a GaussianMixture, under a Gaussian
-            kernel, for closed forms.
+        data: sources (N, *shape), a tensor, an array or lists, computed in their own dtype:
+            float64 where t is so small that squared distances have to be right to 1e-7; or a
+            GaussianMixture, under a Gaussian kernel, for closed forms.
         prior: a prior sampler or the name of one; by default the kernel's law at x_0 = 0, as for
             trained models. ExactPrior(kernel, data) is the exact mixture at t_max.
         solver: a solver or the name of one, "heun" by default.
@@ -86,13 +87,13 @@ def exact(
         ZooError: data of the wrong dtype, shape or dimension, or not finite; a mixture under a
             kernel that is not Gaussian; an unknown name.
     """
-    if not isinstance(data, (Tensor, GaussianMixture)):
-        raise ZooError(f"data is a {type(data).__name__}; expected a tensor (N, *shape)")
-    if isinstance(data, Tensor):
+    if not isinstance(data, GaussianMixture):
+        data = as_tensor("data", data)
         check_data(data)
     if isinstance(kernel, str):
         dim = data.dim if isinstance(data, GaussianMixture) else data[:1].numel()
         kernel = build_kernel(kernel, dim=dim)
+    check_part("kernel", kernel)
     network: Network
     if isinstance(data, GaussianMixture):
         network, shape = MixtureDenoiser(kernel, data), data.shape
@@ -101,6 +102,6 @@ def exact(
     if isinstance(prior, str):
         prior = build_prior(prior, kernel)
     if solver is None or isinstance(solver, str):
-        solver = build_solver(solver or DEFAULT_SOLVER)
-    model = FieldModel(kernel, prior or KernelPrior(kernel), network, solver, shape)
-    return model.eval()
+        solver = build_solver(DEFAULT_SOLVER if solver is None else solver)
+    prior = KernelPrior(kernel) if prior is None else prior
+    return FieldModel(kernel, prior, network, solver, shape)

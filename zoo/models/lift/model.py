@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo.config.model import Config
 from zoo.config.part import SolverPart
@@ -24,7 +24,8 @@ from zoo.interfaces.flow import StepNoise
 from zoo.models.lift.flow import AugmentedFlow, split_level
 from zoo.models.lift.network import LevelDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
-from zoo.sampling.predict import conditioned, shown_dtype
+from zoo.models.parts import check_model, check_part
+from zoo.sampling.predict import conditioned, shown_dtype, unwrapped
 
 
 class LiftedModel(FieldModel):
@@ -53,9 +54,9 @@ class LiftedModel(FieldModel):
         if isinstance(source, LiftedModel):
             denoiser = source.network.denoiser
         else:
-            denoiser = LevelDenoiser(source.network, source.kernel)
+            denoiser = LevelDenoiser(unwrapped(source.network), source.kernel)
         network = LiftedNetwork(denoiser, kernel, source.shape)
-        super().__init__(kernel, prior, network, solver, source.shape)
+        super().__init__(kernel, prior, network, solver, source.shape, name=source.name)
         self._range, self._steps = source.range, source.steps
         if source.config is not None:
             self.config = self._described(source.config)
@@ -112,11 +113,9 @@ class LiftedModel(FieldModel):
     def _samples_in(self, state: Tensor) -> Tensor:
         return split_level(state, self.shape)[0] if self.kernel.random_level else state
 
-    def _compiled(self) -> nn.Module:
-        return self.network.denoiser.network
-
-    def _saved_network(self) -> Network:
-        return self.network.denoiser.network
+    def _trained(self) -> tuple[Network, FieldKernel]:
+        denoiser = self.network.denoiser
+        return denoiser.network, denoiser.source
 
     def describe(self) -> Config:
         """Return config.json of the network as it was trained, with `lifted_from`.
@@ -125,10 +124,7 @@ class LiftedModel(FieldModel):
             ZooError: a part was not built by name, or its options are not JSON, so that config.json
                 cannot name it.
         """
-        trained = self._saved_network()
-        parts = (self.kernel, self.prior, trained, self.solver, self.shape)
-        by_hand = FieldModel(*parts, config=self.config).describe()
-        config = self._described(self.config or by_hand)
+        config = self._described(super().describe())
         if config is None:
             raise ZooError(
                 "the kernel that the network was trained under has no name to save; "
@@ -159,9 +155,11 @@ def lift(
         ZooError: the model's kernel is not Gaussian, or `kernel` neither isotropic nor Gaussian,
             or of another dimension.
     """
+    check_model(model)
     if isinstance(kernel, str):
         kernel = build_kernel(kernel, dim=model.kernel.dim)
+    check_part("kernel", kernel)
     if prior is None:
         own = kernel.part
         prior = KernelPrior(kernel) if own is None else build_prior(own.use, kernel)
-    return LiftedModel(model, kernel, prior, solver or model.solver)
+    return LiftedModel(model, kernel, prior, model.solver if solver is None else solver)

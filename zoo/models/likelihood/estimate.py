@@ -51,7 +51,7 @@ def dequantise(
 
 # Up to this many coordinates the divergence is exact unless the caller says otherwise.
 EXACT_UP_TO = 16
-DEFAULT_PROBES = 8
+DEFAULT_PROBES, _MOST_PROBES = 8, 2**16
 # Numbers per batch: one sample of an image model holds a network's whole graph.
 _BATCH_COORDINATES = 2**18
 
@@ -98,23 +98,27 @@ def log_likelihood(
 ) -> LogLikelihood:
     """Return the log likelihood of data under an ODE and a prior; see `FieldModel.log_likelihood`.
 
-    The solver steps by the field alone. The integers 0 and 255 become the ends of `value_range`,
-    None where data are no images. `device` is the flow's, by default that of x_0.
+    The solver steps by the field alone; the flow's labels are those of all data. The integers 0 and
+    255 become the ends of `value_range`, None where data are no images. `device` is the flow's, by
+    default that of x_0.
 
     Raises:
         ZooError: data that are not finite, or an option out of range.
     """
     kernel, device = flow.kernel, device or x_0.device
     dim = kernel.dim
-    probes = check_integer("probes", probes, 2)
+    probes = check_integer("probes", probes, 2, _MOST_PROBES)
+    seed = check_integer("seed", seed)
     size = max(1, _BATCH_COORDINATES // dim)
     size = size if batch_size is None else check_integer("batch_size", batch_size, 1)
     x_0, volume, note = _densities_of(x_0, value_range, seed)
     exact = dim <= EXACT_UP_TO if exact is None else exact
     signs = None if exact else random_signs(len(x_0), probes, dim, seed_for(seed, PROBES))
     estimates = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)]
+    labels = flow.labels
     for first in range(0, len(x_0), size):
         part = slice(first, first + size)
+        flow.labels = None if labels is None else labels[part]
         own = None if signs is None else signs[part].to(device)
         augmented = FlowWithDivergence(flow, tuple(x_0.shape[1:]), own)
         start = augmented.pack(x_0[part].clone().to(device, torch.float64))
