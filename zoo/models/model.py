@@ -95,7 +95,7 @@ class FieldModel(ModelParts):
         progress: bool = False,
         first: int = 0,
     ) -> Tensor:
-        """Draw n samples, shape (n, *shape), float32, images in [-1, 1].
+        """Draw n samples, shape (n, *shape), float32, in data units; images in [-1, 1].
 
         Sample i depends on (seed, i) alone, and on its own label: on the CPU to the last bit, on
         an accelerator to rounding. (Under a solver with one step size for all, it depends on the
@@ -157,7 +157,7 @@ class FieldModel(ModelParts):
         """Draw n samples and keep their states x_t after every step of the solver.
 
         The samples are those of `sample`, to the last bit; arguments and errors are the same too.
-        With keep = False no states are kept.
+        With keep = False no states are kept. States are in data units, see `standardise`.
         """
         solver = self._solver(solver)
         n, steps = check_integer("n", n, 1), step_count(steps, self.steps)
@@ -179,7 +179,7 @@ class FieldModel(ModelParts):
                 states: list[tuple[float, Tensor]] = []
 
                 def keep_state(t: float, state: Tensor) -> None:
-                    x = self._samples_in(state)
+                    x = self._to_data(self._samples_in(state))
                     states.append((t, x.to("cpu", torch.float64, copy=True)))
 
                 def after_step(_: int, t: float, state: Tensor) -> None:
@@ -191,7 +191,8 @@ class FieldModel(ModelParts):
                     keep_state(self.kernel.t_max, state)
                 observed = after_step if progress or keep else None
                 end = integrate_to_data(solver, flow, state, steps, observed)
-                return Batch(states, self._samples_in(end).float().cpu(), flow.nfe)
+                end = self._to_data(self._samples_in(end))
+                return Batch(states, end.float().cpu(), flow.nfe)
 
             batches = [*in_batches(draw, low, high, *self._batch_sizes(solver, batch_size))]
         rows = slice(before, before + n)
@@ -232,17 +233,18 @@ class FieldModel(ModelParts):
 
     @torch.no_grad()
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return dx/dt at (x, t), shape (B, *)."""
-        return self._flow_at(x, t).field(x, t)
+        """Return dx/dt at (x, t), shape (B, *), x in data units as in `trajectory`."""
+        slope = self._flow_at(x, t).field(self._to_parts(x), t)
+        return slope if self.standardise is None else self.standardise.stretch(slope)
 
     @torch.no_grad()
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return E[x_0 | x_t = x], shape (B, *), where the kernel allows it.
+        """Return E[x_0 | x_t = x], shape (B, *), where the kernel allows it; all in data units.
 
         Raises:
             ZooError: the kernel's velocity is not affine in x_0; t out of range; NaN in x.
         """
-        return self._flow_at(x, t).denoise(x, t).to(x.dtype)
+        return self._to_data(self._flow_at(x, t).denoise(self._to_parts(x), t).to(x.dtype))
 
     def _flow_at(self, x: Tensor, t: Tensor | float) -> Flow:
         self._check_batch(x)
@@ -292,6 +294,7 @@ class FieldModel(ModelParts):
             solver=self._solver(solver),
             steps=step_count(steps, self.steps),
             value_range=self.range,
+            standardise=self.standardise,
             exact=exact,
             probes=probes,
             seed=seed,
@@ -323,6 +326,8 @@ class FieldModel(ModelParts):
     ) -> Tensor:
         """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max.
 
+        x_0 is in data units; x_T is as the model's prior draws it, see `standardise`.
+
         Args:
             x_0: data (n, *shape).
             steps: of the solver; a hint to an adaptive one.
@@ -332,14 +337,17 @@ class FieldModel(ModelParts):
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        return self._integrate(x_0, self.kernel.t_min, self.kernel.t_max, steps, solver)
+        self._check_batch(x_0)
+        ends = self.kernel.t_min, self.kernel.t_max
+        return self._integrate(self._to_parts(x_0.double()), *ends, steps, solver)
 
     @torch.inference_mode()
     def decode(
         self, x_T: Tensor, *, steps: int | None = None, solver: Solver | str | None = None
     ) -> Tensor:
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
-        return self._integrate(x_T, self.kernel.t_max, self.kernel.t_min, steps, solver)
+        ends = self.kernel.t_max, self.kernel.t_min
+        return self._to_data(self._integrate(x_T, *ends, steps, solver))
 
     def _integrate(
         self, x: Tensor, t_from: float, t_to: float, steps: int | None, solver: Solver | str | None

@@ -9,10 +9,11 @@ from typing import Any, Self
 
 import msgspec
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.config.model import DEFAULT_STEPS, Config, Data
 from zoo.config.part import Part, SolverPart
+from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.folder.write import write_folder
 from zoo.host.requirements import requirements
@@ -61,6 +62,22 @@ class ModelParts(nn.Module):
         return (-1.0, 1.0) if len(self.shape) == 3 else None
 
     @property
+    def standardise(self) -> Standardise | None:
+        """The map x = mean + scale z between data x and the z of the parts; None for x = z.
+
+        Kernel, prior, network and solver, `flow`, and x_T of `encode` and `decode`, know z alone.
+        """
+        return None if self.config is None else self.config.data.standardise
+
+    def _to_parts(self, x: Tensor) -> Tensor:
+        """Return z of data or states x, (B, *shape)."""
+        return x if self.standardise is None else self.standardise.apply(x)
+
+    def _to_data(self, z: Tensor) -> Tensor:
+        """Return data or states x of z, (B, *shape)."""
+        return z if self.standardise is None else self.standardise.undo(z)
+
+    @property
     def steps(self) -> int:
         """Default number of solver steps."""
         return DEFAULT_STEPS if self.config is None else self.config.steps
@@ -99,7 +116,12 @@ class ModelParts(nn.Module):
         if known is None:
             known = Config(
                 format=1,
-                data=Data(self.shape, range=self.range, labels=self.network.labels),
+                data=Data(
+                    self.shape,
+                    range=self.range,
+                    labels=self.network.labels,
+                    standardise=self.standardise,
+                ),
                 kernel=self._part("kernel"),
                 prior=self._part("prior"),
                 network=self._part("network"),
