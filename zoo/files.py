@@ -34,17 +34,17 @@ def check_place(path: Path) -> None:
     """
     if path.is_dir():
         raise ZooError(f"{path} is a folder; name a file in it")
-    _refuse_special(path)
+    refuse_special(path)
     if not path.parent.is_dir():
         raise ZooError(f"{path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise ZooError(f"{path}: the folder {path.parent} cannot be written into")
 
 
-def _refuse_special(path: Path) -> None:
-    """Refuse to replace a device or a pipe by a file."""
+def refuse_special(path: Path) -> None:
+    """Raise ZooError for a device or a pipe where a file is to be read or written."""
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise ZooError(f"{path} is no regular file, and would be replaced by one; name another")
+        raise ZooError(f"{path} is no regular file; move it away, or name another")
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         ZooError: the disk is full or not writable; something other than a file is there.
     """
-    _refuse_special(path)
+    refuse_special(path)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         yield temporary
