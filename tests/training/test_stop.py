@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from tiny_recipe import RECIPE
 import zoo
 from zoo.cli import main
 from zoo.errors import ZooError
+from zoo.training import log
 from zoo.training.lock import LOCK, locked
 from zoo.training.plan import make_plan
+from zoo.training.recipes import load_recipe
 from zoo.training.start import start
 from zoo.training.trainer import CHECKPOINT
 
@@ -33,17 +36,11 @@ def stopped(tmp_path, monkeypatch):
     """A run of tiny.toml in ./run, stopped after three of its ten steps."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    trainer = start(make_plan(zoo_recipe()), tmp_path / "run")
+    trainer = start(make_plan(load_recipe("tiny.toml")), tmp_path / "run")
     for _ in range(3):
         trainer.advance()
     trainer.save()
     return trainer
-
-
-def zoo_recipe():
-    from zoo.training.recipes import load_recipe
-
-    return load_recipe("tiny.toml")
 
 
 def test_a_stopped_run_becomes_a_model_and_goes_on_afterwards(stopped, tmp_path, capsys):
@@ -116,8 +113,6 @@ def test_keys_that_change_no_number_may_change(tmp_path, free):
 
 
 def test_a_licence_may_be_added_later(stopped):
-    from pathlib import Path
-
     text = RECIPE.replace("cc0-1.0", "mit") + '[card]\nsummary = "Ten steps."\n'
     Path("tiny.toml").write_text(text)
     model = train("tiny.toml", folder="run", resume=True, stop=True)
@@ -199,17 +194,7 @@ def test_of_two_resumed_at_once_one_is_refused(stopped, tmp_path):
     told = [process.communicate(timeout=300)[1].decode() for process in pair]
     codes = sorted(process.returncode for process in pair)
     assert codes in ([0, 1], [0, 0])  # [0, 0] where the second came when the first had ended
-    assert all(
-        "another process trains in run" in t
-        for t, p in zip(told, pair, strict=True)
-        if p.returncode
-    )
-    steps = [line["step"] for line in lines(tmp_path / "run") if "lr" in line]
+    assert codes == [0, 0] or any("another process trains in run" in text for text in told)
+    steps = [line["step"] for line in log.lines(tmp_path / "run") if "lr" in line]
     assert steps == sorted(set(steps))
     assert (tmp_path / "run" / CHECKPOINT).is_file()
-
-
-def lines(folder):
-    from zoo.training.log import lines
-
-    return lines(folder)

@@ -27,7 +27,7 @@ def _entry(ref: str) -> ModelEntry:
     if isinstance(parsed, Path):
         folder = parsed.resolve()
         if folder.is_dir() and not is_own(folder):
-            refuse_run(folder, ref)
+            refuse_run(parsed, ref)
             raise ZooError(
                 f"{ref} is not a model folder of the zoo; if it is in a format that is known here, "
                 f"`zoo pull {shlex.quote(ref)}` prints the one that is made of it"

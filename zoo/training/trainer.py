@@ -31,6 +31,7 @@ from zoo.training.plan import Plan
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
 _MAX_SKIPPED_IN_A_ROW = 50
 TIMED_STEPS = 20
+_LONGEST_REASON = 250
 # The first ones also allocate, compile and fill caches.
 _WARMUP_STEPS = 5
 # Attributes that a checkpoint holds.
@@ -212,7 +213,7 @@ class Trainer:
             checkpoint.check_tensors(state, self.optimizer.param_groups)
             self.parallel.load_state_dict(state)
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            reason = one_line(error)
+            reason = one_line(error)[:_LONGEST_REASON]
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
         for name in _SAVED:
             setattr(self, name, state[name])
