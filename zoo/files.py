@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +26,46 @@ def as_path(text: str, asked: str) -> Path:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ZooError(f"{asked}: {reason}; expected a path") from error
+    return path
+
+
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+def is_path(ref: str) -> bool:
+    r"""Return whether a reference is a path as it stands: "./x", "/x", "~/x", "C:\x", "x\y"."""
+    starts = ("./", "../", "/", "~")
+    return ref in (".", "..") or ref.startswith(starts) or "\\" in ref or bool(_DRIVE.match(ref))
+
+
+def has_home() -> bool:
+    """Return whether the user has a home folder: $HOME, or an entry in the list of users."""
+    try:
+        return Path.home().is_absolute()
+    except RuntimeError:
+        return False
+
+
+def user_cache() -> Path:
+    """Return the zoo's part of the user's cache folder.
+
+    A user without a home folder has one in the temporary folder, which nobody else can enter.
+
+    Raises:
+        ZooError: it is somebody else's.
+    """
+    from platformdirs import user_cache_dir
+
+    if has_home():
+        return Path(user_cache_dir("zoo"))
+    path = Path(tempfile.gettempdir()) / f"zoo-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise ZooError(f"there is no home folder, and {path}: {error.strerror}") from error
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077 or path.is_symlink():
+        raise ZooError(f"there is no home folder, and {path} is somebody else's; set ZOO_CACHE")
     return path
 
 

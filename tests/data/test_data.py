@@ -171,7 +171,7 @@ def test_fashion_mnist(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.named.user_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ZOO_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "datasets", None)  # it would ask the Hub
     message = refused("fashion-mnist")
@@ -191,7 +191,7 @@ def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_without_its_labels_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.named.user_cache", lambda: tmp_path / "cache")
     monkeypatch.setenv("ZOO_DATA", str(write_fashion_mnist(tmp_path)))
     (tmp_path / "fashion-mnist" / "train-labels-idx1-ubyte").unlink()
     monkeypatch.setitem(sys.modules, "datasets", None)

@@ -6,12 +6,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
+from zoo.cli import streams
 from zoo.errors import ZooError, ZooWarning, did_you_mean
 
 INTERRUPTED = 130  # exit status of a process that SIGINT ended
@@ -58,6 +59,7 @@ class LazyGroup(click.Group):
         """Run the command line and exit with its status; arguments as for click.Group.main."""
         given = options.get("args", args[0] if args else None)
         debug = "--debug" in (sys.argv[1:] if given is None else given)
+        streams.prepare()
         options = {"prog_name": "zoo", **options, "standalone_mode": False}
         try:
             with _warnings_in_one_line():
@@ -73,6 +75,8 @@ class LazyGroup(click.Group):
         except Exception as error:
             if debug:
                 raise
+            if isinstance(error, OSError) and (reason := streams.reason_of_output(error)):
+                _stop(f"cannot write to standard output: {reason}", 1)
             text = f"internal error: {type(error).__name__}: {error}"
             _stop(f"{text} (run again with --debug for the traceback)", 1)
         sys.exit(status if isinstance(status, int) else 0)
@@ -95,7 +99,8 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 
 def _stop(message: str, status: int) -> NoReturn:
-    click.echo("zoo: " + " ".join(message.split()), err=True)
+    with suppress(OSError):  # a full disk may hold standard error too
+        click.echo("zoo: " + " ".join(message.split()), err=True)
     sys.exit(status)
 
 

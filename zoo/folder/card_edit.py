@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from zoo.config.model import Config
+from zoo.files import is_path
 from zoo.folder.card import END, FACTS, LICENCE, UNKNOWN, write_card
 from zoo.folder.read import PICTURE
 
@@ -69,10 +70,10 @@ def loaded_as(card: str, ref: str) -> str:
     """Return the card with `ref` in the commands of its facts; those of its prose stay."""
     before, facts, after = split_facts(card)
     word = shlex.quote(ref)
-    local = ref in (".", "..") or ref.startswith(("./", "../", "/", "~", "path:"))
+    local = is_path(ref) or ref.startswith("path:")
     config = f"{ref.removeprefix('path:')}/config.json"
     trained = shlex.quote(config) if local else f'"$(zoo pull {word})/config.json"'
-    facts = _LOADED.sub(lambda _: ref.replace("\\", "/"), facts)
+    facts = _LOADED.sub(lambda _: ref.replace("\\", "\\\\"), facts)
     facts = _SAMPLED.sub(lambda _: word, facts)
     return f"{before}{_REPEATED.sub(lambda _: trained, facts)}{after}"
 
