@@ -30,6 +30,8 @@ class AlignedDenoiser(Preconditioned):
     backbone is the log of sigma; `per_level` is the time per noise level, sqrt D.
     """
 
+    reads_level = False
+
     def __init__(self, per_level: float, *others: Any, **options: Any) -> None:
         super().__init__(*others, **options)
         self.per_level = per_level

@@ -8,7 +8,8 @@ from torch import nn
 
 import zoo
 from zoo.interfaces import FieldKernel, IsotropicKernel
-from zoo.networks.precondition import FEATURES, CappedLevel, Preconditioned, haar_level, norm_level
+from zoo.networks.levels import haar_level
+from zoo.networks.precondition import FEATURES, Preconditioned
 from zoo.training.batch import LogNormalLevels
 
 SD = 0.5
@@ -76,26 +77,6 @@ def test_the_level_does_not_see_slopes_and_edges_along_the_grid():
     for image in (rows, rows + rows.T, stripes, stripes.T):
         torch.testing.assert_close(haar_level(noise + image), haar_level(noise), rtol=0.02, atol=0)
         assert haar_level(image[None, None]) < 1e-6
-
-
-def test_the_norm_shows_levels_above_the_datas_own():
-    x = data((500,), 50)
-    noise = torch.randn(50, 500, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(
-        norm_level(x + 3 * noise, SD), torch.full((50,), 3.0), rtol=0.12, atol=0
-    )
-    assert norm_level(torch.zeros(2, 5), SD).tolist() == [0, 0]
-
-
-@pytest.mark.parametrize("name", ["gravity", "tanh", "weibull"])
-@pytest.mark.parametrize("dim", [2, 100])
-def test_the_capped_level_is_the_second_moment_of_the_capped_law(name, dim):
-    kernel = kernel_of(name, dim)
-    t = kernel.time_at(torch.tensor([0.01, 0.1, 0.5, 5.0]))
-    q = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
-    levels = torch.stack([kernel.radial_icdf(q, torch.full_like(q, float(s))) for s in t])
-    truth = (levels / math.sqrt(dim)).clamp(max=SD).square().mean(dim=1).sqrt()
-    torch.testing.assert_close(CappedLevel(kernel, SD)(t), truth, rtol=0.12, atol=0)
 
 
 # Losses

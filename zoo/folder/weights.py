@@ -47,8 +47,16 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def _check(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Raise ZooError with the first difference in names, shapes or kinds of number."""
+def _state_of(network: Network, tensors: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+    """Return the state of a network that tensors stand for.
+
+    Raises:
+        ZooError: the first difference in names, shapes or kinds of number.
+    """
+    try:
+        tensors = network.state_of(tensors)
+    except ZooError as error:
+        raise ZooError(f"{where}: {error}") from error
     expected = network.state_dict()
     for name, needed in expected.items():
         shape = tuple(needed.shape)
@@ -62,6 +70,7 @@ def _check(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> Non
             raise ZooError(f"{where}: tensor {name!r} is {dtype}, the network needs {needed.dtype}")
     if extra := sorted(tensors.keys() - expected.keys()):
         raise ZooError(f"{where}: tensor {extra[0]!r} is not one of the network's")
+    return tensors
 
 
 class _Unset(TorchFunctionMode):
@@ -116,14 +125,13 @@ def network_with(
     limit = 4 * len(tensors) + 1000
     network = _on_meta(build, limit, where)
     if network is not None:
-        _check(network, tensors, where)
-        network.load_state_dict(tensors, assign=True)
+        state = _state_of(network, tensors, where)
+        network.load_state_dict(state, assign=True)
         if not _keeps_meta(network):
             return network
     with _at_most(limit, where):
         network = build()
-    _check(network, tensors, where)
-    network.load_state_dict(tensors)
+    network.load_state_dict(_state_of(network, tensors, where))
     return network
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -55,10 +56,24 @@ class Network(nn.Module, ABC):
         t is a scalar or (B,); labels are (B,) class numbers, -1 for "no class".
         """
 
+    def state_of(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the state that the tensors of a file stand for; they may be of an older version.
+
+        Raises:
+            ZooError: they are of a version that cannot be read any more.
+        """
+        return tensors
+
+    @property
+    def learns_from_data(self) -> bool:
+        """Whether `fit` does anything, so that data have to be read for it."""
+        return type(self).fit is not Network.fit
+
     def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
         """Look at the training data once, before the first step.
 
-        By default nothing is done, and no data are read for networks that leave it at that.
+        By default nothing is done, and no data are read for networks that leave it at that, or
+        whose `learns_from_data` is False.
         What is learned here belongs into buffers, so that it is saved with the weights. The same
         data have to give the same result.
 

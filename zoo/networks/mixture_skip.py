@@ -52,17 +52,23 @@ class MixtureSkip(Preconditioned):
         super().__init__(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
         self.mixture = mixture
 
+    @property
+    def learns_from_data(self) -> bool:
+        """Always: the mixture does."""
+        return True
+
     def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
         """Fit the mixture to data (n, *shape) and their class numbers (n,).
 
         Raises:
             ZooError: there are too few data, or no class numbers where the network has labels.
         """
+        super().fit(x, labels)
         fit(self.mixture, x.flatten(1), labels if self.labels else None)
 
     def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         alpha, sigma, typical = super()._levels(x, t, labels)
-        if self.kernel.random_level and self._capped is None:
+        if self.table is not None and self.table.of_images:
             # So well that t has nothing to add: what is learned holds for any kernel.
             sigma = typical = self.mixture.level(x.flatten(1), alpha, sigma, labels).to(x)
         return alpha, sigma, typical

@@ -8,15 +8,16 @@ with the coefficients of EDM (arXiv:2206.00364, table 1), written for x_t = alph
 
 so that F's target has unit variance at every level. Where t does not determine the noise level
 of a sample (gravity: s = t / |eps_t|) it is estimated from x itself: a gravity loss scaled by t
-has no finite expectation, since the level has no mean. Images show their level at every t. A
-vector shows it only above the data's own spread sd; below, sigma is what few samples exceed, so
-that c_out is never far below the error that cannot be avoided.
+has no finite expectation, since the level has no mean. Images show their level in their finest
+details. A vector shows no more than its length, which far out may be noise or the tail of the
+data: c_skip and c_out are then the best there are given |x_t| and t, from a table
+(zoo.networks.levels), and c_in = 1 / sqrt(|x_t|^2 / d + sd^2). As t goes to 0, D goes to x on data.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -27,65 +28,16 @@ from zoo.interfaces import (
     FieldKernel,
     IsotropicKernel,
     Network,
-    SelfSimilarKernel,
     check_positive,
     over,
 )
+from zoo.networks.levels import LevelTable, open_table
 
 FEATURES = 3
-_NODES = 16
 # Relative step of a derivative in t, within what `check_time` takes for rounding.
 _NUDGE = 5e-7
 # log-level features outside this range say nothing that the ends do not say.
 _LOG_LOW, _LOG_HIGH = math.log(1e-3), math.log(300.0)
-
-
-def haar_level(x: Tensor) -> Tensor:
-    """Return Donoho's noise level: median |HH| / 0.6745, shape (B,), for images (B, C, H, W).
-
-    HH is the finest diagonal Haar detail, where natural images have almost nothing.
-    Source: Donoho and Johnstone, Biometrika 81 (1994), section 5.
-    """
-    height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
-    x = x[..., :height, :width]
-    top, bottom = x[..., 0::2, :], x[..., 1::2, :]
-    detail = (top[..., 0::2] - top[..., 1::2] - bottom[..., 0::2] + bottom[..., 1::2]) / 2
-    return detail.flatten(1).abs().median(dim=1).values / 0.6745
-
-
-def norm_level(x: Tensor, sigma_data: float) -> Tensor:
-    """Return sqrt(max(|x|^2 / d - sd^2, 0)), shape (B,): for data without a grid."""
-    return (x.flatten(1).square().mean(dim=1) - sigma_data**2).clamp(min=0).sqrt()
-
-
-class CappedLevel:
-    """E[min(level, sd)^2 | t]^(1/2): the distance of x_t from x_0, if |x_t| does not determine it.
-
-    A level far above sd shows in |x_t|; below, only its law given t is known. Its second moment
-    may be infinite (gravity) while this one never is, which is what bounds the loss. By a
-    quadrature whose nodes crowd towards the tail: quantiles 1 - 0.75 / 2^k of weight 2^-k / 2.
-    """
-
-    def __init__(self, kernel: IsotropicKernel, cap: float) -> None:
-        self._kernel, self._cap = kernel, cap
-
-    @cached_property
-    def _unit(self) -> Tensor:
-        """The levels at t = 1; not before they are needed, since networks are built on meta."""
-        quantiles = 1 - 0.75 * 0.5 ** torch.arange(_NODES, dtype=torch.float64)
-        return self._kernel.radial_icdf(quantiles, 1.0) / math.sqrt(self._kernel.dim)
-
-    def __call__(self, t: Tensor) -> Tensor:
-        """Return the level, shape of t (B,)."""
-        times = t.detach().double()[:, None]
-        halves = 0.5 ** torch.arange(_NODES, dtype=torch.float64, device=t.device)
-        if isinstance(self._kernel, SelfSimilarKernel):
-            levels = times * self._unit.to(t.device)
-        else:
-            q = (1 - 0.75 * halves).expand(len(times), -1)
-            levels = self._kernel.radial_icdf(q.flatten(), times.expand_as(q).flatten())
-            levels = levels.reshape(q.shape) / math.sqrt(self._kernel.dim)
-        return (levels.clamp(max=self._cap).square() @ (halves / 2)).sqrt().to(t)
 
 
 class Preconditioned(Network):
@@ -109,6 +61,9 @@ class Preconditioned(Network):
         ZooError: sigma_data is not positive, or the kernel's random levels cannot be estimated.
     """
 
+    # Whether `_levels` is what says how noisy a sample is.
+    reads_level = True
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -130,10 +85,35 @@ class Preconditioned(Network):
         self.labels, self.augment = labels, augment
         self.sigma_data: float = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
-        grid = len(shape) == 3 and min(shape[1:]) >= 2
-        self._capped: CappedLevel | None = None
-        if isinstance(kernel, IsotropicKernel) and kernel.random_level and not grid:
-            self._capped = CappedLevel(kernel, self.sigma_data)
+        self.table: LevelTable | None = None
+        if isinstance(kernel, IsotropicKernel) and kernel.random_level and self.reads_level:
+            self.table = LevelTable(kernel, shape, self.sigma_data)
+
+    @property
+    def learns_from_data(self) -> bool:
+        """Whether `fit` has something to learn."""
+        return self.table is not None
+
+    def fit(self, x: Tensor, labels: Tensor | None = None) -> None:
+        """Learn from data (n, *shape) how their size or detail is told from noise."""
+        del labels
+        if self.table is not None:
+            self.table.fit(x)
+
+    def state_of(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the state in the tensors of a file: images of before the table have none.
+
+        Raises:
+            ZooError: a vector model of before it, which is wrong below the data's own spread.
+        """
+        if self.table is None or any(name.startswith("table.") for name in tensors):
+            return tensors
+        if not self.table.of_images:
+            raise ZooError(
+                f"it is a vector model of {type(self.kernel).__name__} that was trained by an "
+                "earlier version, whose denoiser takes far points for noise; train it anew"
+            )
+        return {**tensors, **{f"table.{k}": v for k, v in open_table().items()}}
 
     def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return (alpha, sigma, typical), (B,): sigma per sample, estimated where t leaves it open.
@@ -142,12 +122,13 @@ class Preconditioned(Network):
         """
         del labels
         alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
-        sigma = typical
-        if self._capped is not None:
-            hidden = self._capped(t.expand(len(x))).to(x)
-            sigma = torch.maximum(norm_level(x, self.sigma_data), hidden)
-        elif self.kernel.random_level:
-            sigma = torch.maximum(haar_level(x), self.kernel.least_level(t).to(x))
+        if self.table is None:
+            return alpha, typical, typical
+        reading = self.table.reading(x)
+        sigma = self.table(reading, t.expand(len(x)))[:, 0].exp()
+        if self.table.of_images:
+            shown = torch.maximum(reading, self.kernel.least_level(t).to(x))
+            sigma = torch.minimum(shown, sigma)
         return alpha, sigma, typical
 
     def _scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -175,11 +156,30 @@ class Preconditioned(Network):
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
+        if self.table is not None and not self.table.of_images:
+            return self._evaluate_vectors(self.table, x, t, labels, augment)
         levels = alpha, sigma, _ = self._levels(x, t, labels)
         scale = self._scale(alpha, sigma)
         raw = self._ask(x / over(scale, x), x, levels, labels, augment)
         skip = alpha * self.sigma_data**2 / scale.square()
         return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
+
+    def _evaluate_vectors(
+        self,
+        table: LevelTable,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor | None,
+        augment: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (F, c_skip x, c_out) where |x| and t alone say how far x_t is from x_0."""
+        alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
+        radius = table.reading(x)
+        _, log_error, logit = table(radius, t.expand(len(x))).unbind(dim=1)
+        error = log_error.exp()
+        scale = (radius.square() + self.sigma_data**2).sqrt()
+        raw = self._ask(x / over(scale, x), x, (alpha, error, typical), labels, augment)
+        return raw, over(logit.sigmoid(), x) * x, over(error, x)
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (a, b) of f = a x + b d: the field of the Gaussian path of equal marginal.

@@ -39,7 +39,7 @@ PRIOR_LAWS = ("law", "normalisation", "agreement", "calls")
 NETWORK_LAWS = ("shapes", "samples", "gradient", "labels")
 SOLVER_LAWS = ("order", "interval", "trivial")
 FORMAT_LAWS = ("refusals", "inert")
-MODEL_LAWS = ("files", "samples")
+MODEL_LAWS = ("files", "samples", "identity")
 
 
 def checks(plugin: str, *, options: Options | None = None) -> list[Check]:

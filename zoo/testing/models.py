@@ -1,4 +1,4 @@
-"""Laws of model folders: the files are complete, and the model can be sampled."""
+"""Laws of model folders: files are complete, the model can be sampled, D ends at the identity."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from zoo.testing.calls import require_equal, require_shape
 
 _SAMPLES = 3
 _STEPS = 2
+# How far the denoiser may move samples at t_min, in units of their standard deviation.
+_MOVED = 0.05
 
 
 def files(folder: Path) -> None:
@@ -48,3 +50,23 @@ def samples(folder: Path) -> None:
     if not bool(torch.isfinite(whole).all()):
         raise CheckFailure("samples are not finite")
     require_equal(parts, whole, "samples drawn one by one and in one batch", 1e-3)
+
+
+def identity(folder: Path) -> None:
+    """D(x, t_min), where next to no noise is left, leaves the model's own samples as they are."""
+    try:
+        model = load_folder(folder)
+        if not model.kernel.affine:
+            return  # a field that determines no denoiser
+        labels = classes_in_turn(model.network.labels, _SAMPLES)
+        x = model.sample(_SAMPLES, seed=0, labels=labels).to(model.device)
+        moved = float((model.denoise(x, model.kernel.t_min) - x).square().mean().sqrt())
+    except ZooError as error:
+        raise CheckFailure(str(error)) from error
+    spread = float(x.std())
+    if moved > _MOVED * spread:
+        raise CheckFailure(
+            f"E[x_0 | x_t] at t_min moves samples by {moved:.3g} (root mean square), more than "
+            f"{_MOVED:g} of their spread {spread:.3g}: small t was not trained, or far points are "
+            "taken for noise"
+        )

@@ -30,9 +30,13 @@ from zoo.data.augment import flip, geometric
 from zoo.interfaces import FieldKernel, SelfSimilarKernel, over
 from zoo.interfaces.network import Predicts
 from zoo.models.exact.network import ExactDenoiser, ExactField
+from zoo.networks.levels import shows_level
 from zoo.sampling.rng import step_seed
 from zoo.training.plan import Plan
 
+# So many of the times are drawn evenly from all that a solver visits, where t alone says little of
+# the level: the errors at levels that the log-normal law hardly has are not small there.
+_ANYWHERE = 0.25
 # Below this dimension x_t does not determine its own noise level well enough.
 _LEVEL_IS_VISIBLE = 48
 
@@ -90,14 +94,24 @@ class LogNormalLevels:
         """Return (x_t, t), shapes (B, *) and (B,): noise of a random level on x_0."""
         normal = torch.randn(len(x_0), generator=generator, device=x_0.device)
         level = (self.mean + self.std * normal.double()).exp()
-        visible = kernel.random_level and kernel.dim >= _LEVEL_IS_VISIBLE
-        if not (visible and isinstance(kernel, SelfSimilarKernel)):
+        if not (kernel.random_level and shows_level(tuple(x_0.shape[1:]))):
+            t = kernel.time_at(level).to(x_0)
+            if kernel.random_level:
+                t = self._spread(kernel, t, generator)
+            return kernel.sample(x_0, t, generator), t
+        if not isinstance(kernel, SelfSimilarKernel) or kernel.dim < _LEVEL_IS_VISIBLE:
             t = kernel.time_at(level).to(x_0)
             return kernel.sample(x_0, t, generator), t
         z = kernel.unit_sample(x_0, generator)
         spread = z.flatten(1).double().norm(dim=1) / math.sqrt(kernel.dim)
         t = (level / spread).clamp(kernel.t_min, kernel.t_max).to(x_0)
         return x_0 + over(t, x_0) * z, t
+
+    def _spread(self, kernel: FieldKernel, t: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return times (B,), a quarter of them drawn anew, evenly in their logarithm."""
+        q, chosen = torch.rand(2, len(t), generator=generator, device=t.device)
+        anywhere = kernel.t_min * (kernel.t_max / kernel.t_min) ** q
+        return torch.where(chosen < _ANYWHERE, anywhere.to(t), t)
 
 
 def noise_distribution(kernel: FieldKernel, mean: float, std: float) -> NoiseDistribution:

@@ -94,7 +94,7 @@ def _initialise(network: Network, data: Images, start: str | None) -> None:
     Raises:
         ZooError: as in `copy_weights`, or the model to start from is not to be had.
     """
-    if type(network).fit is not Network.fit:  # else the data would be read for nothing
+    if network.learns_from_data:
         chosen = torch.linspace(0, len(data) - 1, min(len(data), _MOST)).long()
         labels = None if data.labels is None else data.labels[chosen]
         network.fit(data.batch(chosen), labels)

@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, IsotropicKernel, Network, over
 from zoo.models.exact.gaussians import check_gaussian
-from zoo.networks.precondition import haar_level, norm_level
+from zoo.networks.levels import LevelTable
 
 NEED = "a lift goes from a Gaussian kernel to an isotropic or Gaussian one"
 
@@ -91,14 +91,19 @@ class LiftedNetwork(Network):
             "denoised" if self._radial is None else "field"
         )
         self.sigma_data: float = denoiser.network.sigma_data or 0.5
-        self._grid = len(shape) == 3 and min(shape[1:]) >= 2
+        self.table: LevelTable | None = None
+        if kernel.random_level and isinstance(kernel, IsotropicKernel):
+            self.table = LevelTable(kernel, shape, self.sigma_data)
 
     def levels(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (alpha, sigma) of each sample, () or (B,), float64."""
         alpha, sigma = (c.to(x.device, torch.float64) for c in self.kernel.marginal(t.double()))
-        if self.kernel.random_level:
-            seen = haar_level(x) if self._grid else norm_level(x, self.sigma_data)
-            sigma = torch.maximum(seen.double(), self.kernel.least_level(t.double()).to(x.device))
+        if self.table is not None and self.table.of_images:
+            least = self.kernel.least_level(t.double()).to(x.device)
+            sigma = torch.maximum(self.table.reading(x).double(), least)
+        elif self.table is not None:
+            times = t.to(x.device).expand(len(x))
+            sigma = self.table(self.table.reading(x), times)[:, 0].double().exp()
         return alpha, sigma
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
