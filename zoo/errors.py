@@ -31,6 +31,10 @@ class PluginError(ZooError):
     """A plugin is broken or absent; raised only to whoever asks for what it brings."""
 
 
+class ZooWarning(UserWarning):
+    """What a user should know before it costs hours: one line, as of a ZooError."""
+
+
 class CheckFailure(AssertionError):
     """A component breaks a law: one line says which law, by how much, and where."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +31,46 @@ def as_path(text: str | Path, asked: str) -> Path:
     return path
 
 
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+def is_path(ref: str) -> bool:
+    r"""Return whether a reference is a path as it stands: "./x", "/x", "~/x", "C:\x", "x\y"."""
+    starts = ("./", "../", "/", "~")
+    return ref in (".", "..") or ref.startswith(starts) or "\\" in ref or bool(_DRIVE.match(ref))
+
+
+def has_home() -> bool:
+    """Return whether the user has a home folder: $HOME, or an entry in the list of users."""
+    try:
+        return Path.home().is_absolute()
+    except RuntimeError:
+        return False
+
+
+def user_cache() -> Path:
+    """Return the zoo's part of the user's cache folder.
+
+    A user without a home folder has one in the temporary folder, which nobody else can enter.
+
+    Raises:
+        ZooError: it is somebody else's.
+    """
+    from platformdirs import user_cache_dir
+
+    if has_home():
+        return Path(user_cache_dir("zoo"))
+    path = Path(tempfile.gettempdir()) / f"zoo-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise ZooError(f"there is no home folder, and {path}: {error.strerror}") from error
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077 or path.is_symlink():
+        raise ZooError(f"there is no home folder, and {path} is somebody else's; set ZOO_CACHE")
+    return path
+
+
 def check_place(path: Path) -> None:
     """Check, before hours of work for it, that a file can be written at `path`.
 
@@ -36,17 +79,17 @@ def check_place(path: Path) -> None:
     """
     if path.is_dir():
         raise ZooError(f"{path} is a folder; name a file in it")
-    _refuse_special(path)
+    refuse_special(path)
     if not path.parent.is_dir():
         raise ZooError(f"{path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise ZooError(f"{path}: the folder {path.parent} cannot be written into")
 
 
-def _refuse_special(path: Path) -> None:
-    """Refuse to replace a device or a pipe by a file."""
+def refuse_special(path: Path) -> None:
+    """Raise ZooError for a device or a pipe where a file is to be read or written."""
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise ZooError(f"{path} is no regular file, and would be replaced by one; name another")
+        raise ZooError(f"{path} is no regular file; move it away, or name another")
 
 
 @contextmanager
@@ -58,7 +101,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         ZooError: the disk is full or not writable; something other than a file is there.
     """
-    _refuse_special(path)
+    refuse_special(path)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         yield temporary

@@ -40,7 +40,7 @@ def test_a_minimal_recipe_and_its_defaults():
     recipe = parse_recipe(MINIMAL.encode(), "x.toml")
     assert recipe.prior == Part("gravity")
     assert recipe.solver == Part("heun", {"steps": 18})
-    assert recipe.license == "apache-2.0"
+    assert recipe.license is None
     assert (recipe.train.level_mean, recipe.train.level_std) == (-1.2, 1.2)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from zoo import data
 from zoo.data.augment import flip
 from zoo.data.idx import read_idx
-from zoo.errors import ZooError
+from zoo.errors import ZooError, ZooWarning
 
 
 def everything(images):
@@ -171,7 +171,7 @@ def test_fashion_mnist(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.named.user_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("ZOO_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "datasets", None)  # it would ask the Hub
     message = refused("fashion-mnist")
@@ -191,7 +191,7 @@ def test_fashion_mnist_falls_back_to_the_cache(tmp_path, monkeypatch):
 
 
 def test_fashion_mnist_without_its_labels_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.data.named.user_cache", lambda: tmp_path / "cache")
     monkeypatch.setenv("ZOO_DATA", str(write_fashion_mnist(tmp_path)))
     (tmp_path / "fashion-mnist" / "train-labels-idx1-ubyte").unlink()
     monkeypatch.setitem(sys.modules, "datasets", None)
@@ -404,6 +404,34 @@ def test_npz_with_a_test_split(tmp_path):
     assert held_out.labels.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        (
+            np.arange(128).reshape(2, 8, 8) % 2,
+            "whole numbers from 0 to 1, .*scale them to",
+        ),
+        (np.arange(128).reshape(2, 8, 8) % 17, "whole numbers from 0 to 16"),
+        (np.arange(128).reshape(2, 8, 8) / 127, "real numbers from 0 to 1, .*give 2 x - 1"),
+        (np.arange(128).reshape(2, 8, 8) / 1e4 - 0.01, "real numbers from -0.01 to 0.0027"),
+    ],
+)
+def test_npz_images_in_another_range_are_told(tmp_path, images, told):
+    with pytest.warns(ZooWarning, match=told):
+        data.load(npz(tmp_path, x=images))
+
+
+def test_idx_and_image_files_of_zeros_and_ones_are_told(tmp_path):
+    write_idx(
+        tmp_path / "train-images-idx3-ubyte", np.arange(128, dtype=np.uint8).reshape(2, 8, 8) % 2
+    )
+    with pytest.warns(ZooWarning, match="whole numbers from 0 to 1"):
+        data.load(f"idx:{tmp_path}")
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "mask.png")
+    with pytest.warns(ZooWarning, match="whole numbers from 0 to 1"):
+        data.load(f"folder:{tmp_path}")
+
+
 def test_npy_is_not_npz(tmp_path):
     np.save(tmp_path / "x.npy", np.eye(2))
     assert "not an .npz archive" in refused(f"npz:{tmp_path / 'x.npy'}")
@@ -520,6 +548,51 @@ def test_folder_splits_have_the_classes_of_train(tmp_path):
     assert "classes yak, which the train folder" in refused(f"folder:{tmp_path}", split="test")
 
 
+@pytest.mark.parametrize("inside", ["", "cat"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "Testing", "VAL"])
+def test_folder_with_train_and_another_name_has_these_splits(tmp_path, name, inside):
+    train = "Training" if name == "Testing" else "train"
+    for i in range(3):
+        picture(tmp_path / train / inside / f"{i}.png", colour=50)
+    picture(tmp_path / name / inside / "0.png", colour=200)
+    images = data.load(f"folder:{tmp_path}")
+    test = data.load(f"folder:{tmp_path}", split="test")
+    assert (len(images), int(images.images.max())) == (3, 50)
+    assert (len(test), int(test.images.max())) == (1, 200)
+    assert images.classes == test.classes == bool(inside)
+
+
+def test_folder_with_test_and_val_tests_on_test(tmp_path):
+    for colour, name in enumerate(("train", "val", "test"), 100):
+        picture(tmp_path / name / "a.png", colour=colour)
+    assert int(data.load(f"folder:{tmp_path}", split="test").images.max()) == 102
+
+
+def test_folder_where_train_is_a_class(tmp_path):
+    """A class of vehicles."""
+    for name in ("bus", "train"):
+        picture(tmp_path / name / "a.png")
+    assert data.load(f"folder:{tmp_path}").classes == 2
+
+
+@pytest.mark.parametrize("other", ["extra/b.png", "readme.png"])
+def test_folder_with_images_beside_its_splits_says_that_they_are_left_out(tmp_path, other):
+    for name in ("train/a.png", "test/a.png", other):
+        picture(tmp_path / name)
+    with pytest.warns(ZooWarning, match=rf"{other}: lies beside the splits train/ and test/"):
+        assert len(data.load(f"folder:{tmp_path}")) == 1
+
+
+def test_folder_reads_images_at_any_depth(tmp_path):
+    places = ("cat/0.png", "cat/1.png", "cat/more/2.png", "dog/one/0.png", "dog/two/deep/1.png")
+    for colour, name in enumerate(places, 100):
+        picture(tmp_path / name, colour=colour)
+    (tmp_path / "dog" / "one" / "loop").symlink_to(tmp_path / "dog")
+    images = data.load(f"folder:{tmp_path}")
+    assert (images.labels.tolist(), images.classes) == ([0, 0, 0, 1, 1], 2)
+    assert images.images[:, 0, 0, 0].tolist() == [100, 101, 102, 103, 104]
+
+
 def test_folder_drops_transparency_without_a_word(tmp_path):
     """A palette whose entries are each more or less opaque; warnings are errors in tests."""
     image = Image.new("P", (8, 8), 1)
@@ -549,7 +622,7 @@ def test_resize_commutes_with_mirroring(size, tmp_path):
 
 
 def test_resize_keeps_flat_images_and_crops_the_centre(tmp_path):
-    x = np.zeros((3, 1, 8, 24))
+    x = np.full((3, 1, 8, 24), -0.5)
     x[..., 8:16] = 0.25
     images = data.load(npz(tmp_path, x=x), size=8)
     assert torch.all(images.images == 0.25)

@@ -186,7 +186,7 @@ def write_cifar10(folder, records=4):
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
     """The folder in which CIFAR-10 is looked for; no package datasets."""
-    monkeypatch.setattr("zoo.data.named.user_cache_dir", lambda _: str(tmp_path / "user"))
+    monkeypatch.setattr("zoo.data.named.user_cache", lambda: tmp_path / "user")
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     monkeypatch.setitem(sys.modules, "datasets", None)
     return tmp_path / "cifar10"

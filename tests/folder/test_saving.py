@@ -107,7 +107,7 @@ def test_samples_become_the_cards_picture(tmp_path):
     card = (folder / "README.md").read_text()
     assert "![samples](samples.png)" in card
     assert "# gravity-x\n" in card
-    assert 'zoo.load("gravity-x")' in card
+    assert 'zoo.load(".")' in card
 
 
 def test_a_card_shows_no_picture_that_is_not_there(tmp_path):

@@ -32,6 +32,12 @@ from zoo.models.names import Hub, folder_hint, is_folder, parse_ref
         ("path:x", Path("x")),
         ("path:ada/tiny", Path("ada/tiny")),
         ("path:~/x", Path.home() / "x"),
+        (r"C:\Users\me\model", Path(r"C:\Users\me\model")),
+        ("C:/Users/me/model", Path("C:/Users/me/model")),
+        (r".\model", Path(r".\model")),
+        (r"..\model", Path(r"..\model")),
+        (r"runs\moons\model", Path(r"runs\moons\model")),
+        (r"\\server\share\model", Path(r"\\server\share\model")),
     ],
 )
 def test_each_spelling_has_one_meaning(ref, meaning):

@@ -363,7 +363,7 @@ def test_data_that_changed_under_its_name_is_told(tmp_path, what):
     start(make_plan(recipe(), f"npz:{data}"), tmp_path / "run")
     start(make_plan(recipe(), f"npz:{data}"), tmp_path / "run", resume=True)
     if what == "an image":
-        x[4, 0, 3, 3] = 0.5
+        x[4, 0, 3, 3] = -0.5
     elif what == "a label":
         y[4] = 1
     else:
@@ -471,9 +471,9 @@ class Evil:
         lambda path: path.write_bytes(b"no checkpoint"),
         lambda path: path.write_bytes(path.read_bytes()[:2000]),
         lambda path: torch.save([1, 2], path),
+        lambda path: torch.save({"format": 5}, path),
         lambda path: torch.save({"format": 4}, path),
-        lambda path: torch.save({"format": 3}, path),
-        lambda path: torch.save({"format": 3, "recipe": Evil()}, path),
+        lambda path: torch.save({"format": 4, "recipe": Evil()}, path),
     ],
     ids=["empty", "text", "cut", "list", "format", "keys", "code"],
 )
@@ -487,11 +487,11 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, write):
         assert len(str(error.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("before", [1, 2, 3])
 def test_a_checkpoint_of_a_format_before_is_told(tmp_path, before):
     begin(tmp_path)
     torch.save({"format": before, "step": 3}, tmp_path / CHECKPOINT)
-    message = rf"has format {before}, expected 3; finish it with the version that began it$"
+    message = rf"has format {before}, expected 4; finish it with the version that began it$"
     with pytest.raises(ZooError, match=message):
         begin(tmp_path, resume=True)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
-from zoo.errors import ZooError, did_you_mean, one_line
+from zoo.cli import streams
+from zoo.errors import ZooError, ZooWarning, did_you_mean, one_line
 
 INTERRUPTED = 130  # exit status of a process that SIGINT ended
 
@@ -55,9 +59,11 @@ class LazyGroup(click.Group):
         """Run the command line and exit with its status; arguments as for click.Group.main."""
         given = options.get("args", args[0] if args else None)
         debug = "--debug" in (sys.argv[1:] if given is None else given)
+        streams.prepare()
         options = {"prog_name": "zoo", **options, "standalone_mode": False}
         try:
-            status = super().main(*args, **options)
+            with _warnings_in_one_line():
+                status = super().main(*args, **options)
         except click.Abort:
             sys.exit(INTERRUPTED)
         except click.ClickException as error:
@@ -69,13 +75,32 @@ class LazyGroup(click.Group):
         except Exception as error:
             if debug:
                 raise
+            if isinstance(error, OSError) and (reason := streams.reason_of_output(error)):
+                _stop(f"cannot write to standard output: {reason}", 1)
             text = f"internal error: {type(error).__name__}: {one_line(error)}"
             _stop(f"{text} (run again with --debug for the traceback)", 1)
         sys.exit(status if isinstance(status, int) else 0)
 
 
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show the zoo's own warnings as its errors, in the main one of several processes."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, ZooWarning):
+            before(message, category, *where, **more)
+        elif os.environ.get("RANK", "0") == "0":
+            click.echo(f"zoo: warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
 def _stop(message: str, status: int) -> NoReturn:
-    click.echo("zoo: " + " ".join(message.split()), err=True)
+    with suppress(OSError):  # a full disk may hold standard error too
+        click.echo("zoo: " + " ".join(message.split()), err=True)
     sys.exit(status)
 
 

@@ -31,6 +31,11 @@ def command(
     token: str | None,
 ) -> None:
     """Publish the model NAME (or ./folder) as the Hub repository REPO (owner/name)."""
+    from zoo.folder.card import UNKNOWN
+    from zoo.folder.card_edit import licence_of
+    from zoo.folder.read import CARD, read_card
+    from zoo.hub import Access
+    from zoo.models.locate import folder_of
     from zoo.models.push import push
 
     if create_pr and revision is not None:
@@ -38,8 +43,15 @@ def command(
             "a pull request goes to main; give --revision or --create-pr, not both"
         )
     for ref, target in _plan(name, repo, everything, namespace):
+        folder = folder_of(ref, access=Access(token))
+        if licence_of(read_card(folder)) in ("", UNKNOWN):
+            click.echo(
+                f"zoo: {ref} states no licence for its weights, and nobody may use them: write "
+                f"`license: ...` at the top of {folder / CARD}, and push again",
+                err=True,
+            )
         url = push(
-            ref, target, private=private, token=token, revision=revision, create_pr=create_pr
+            folder, target, private=private, token=token, revision=revision, create_pr=create_pr
         )
         click.echo(url)
 

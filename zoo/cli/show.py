@@ -12,7 +12,10 @@ from zoo.cli.output import echo_json, megabytes
 from zoo.config.model import Config, dump_config
 from zoo.config.part import Part
 from zoo.errors import ZooError
+from zoo.folder.card import standardised
+from zoo.folder.card_edit import loaded_as
 from zoo.folder.read import is_own, read_card, read_config
+from zoo.folder.run import refuse_run
 from zoo.host.requirements import missing_requirements
 from zoo.models.names import ModelEntry, find_model, parse_ref
 
@@ -24,6 +27,7 @@ def _entry(ref: str) -> ModelEntry:
     if isinstance(parsed, Path):
         folder = parsed.resolve()
         if folder.is_dir() and not is_own(folder):
+            refuse_run(parsed, ref)
             raise ZooError(
                 f"{ref} is not a model folder of the zoo; if it is in a format that is known here, "
                 f"`zoo pull {shlex.quote(ref)}` prints the one that is made of it"
@@ -65,6 +69,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("folder", str(entry.folder)),
         ("data", f"{data.name} {data.shape}{span}{labels}".strip()),
         ("classes", ", ".join(f"{number} {name}" for number, name in enumerate(data.classes))),
+        ("", standardised(data.standardise) if data.standardise else ""),
         ("kernel", _part(config.kernel)),
         ("lifted from", _part(config.lifted_from) if config.lifted_from else ""),
         ("prior", _part(config.prior)),
@@ -109,4 +114,4 @@ def command(ref: str, as_json: bool) -> None:
     width = max(len(key) for key, _ in rows)
     click.echo("\n".join(f"{key:<{width}}  {text}" for key, text in rows))
     if card:
-        click.echo("\n" + _without_front_matter(card).rstrip())
+        click.echo("\n" + _without_front_matter(loaded_as(card, ref)).rstrip())

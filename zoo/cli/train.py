@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 @option("-o", "--out", type=PATH, help="Folder of the run [runs/NAME].")
 @option("--data", help="Train on this data set instead: fashion-mnist, folder:PATH, ...")
 @option("--resume", is_flag=True, help="Go on from the run's last checkpoint, exactly.")
+@option("--stop", is_flag=True, help="With --resume: make a model of that checkpoint, and end.")
 @device_option
 @option("--dry-run", is_flag=True, help="Print the plan, time 20 steps, keep nothing.")
 def command(
-    recipe: str, out: Path | None, data: str | None, resume: bool, device: str, dry_run: bool
+    recipe: str,
+    out: Path | None,
+    data: str | None,
+    resume: bool,
+    stop: bool,
+    device: str,
+    dry_run: bool,
 ) -> None:
     """Train the model of RECIPE, a .toml file, a model's config.json or a bundled recipe's name.
 
@@ -32,6 +39,8 @@ def command(
     config.json and model.safetensors, ready for `zoo sample` and `zoo push`. Several processes
     train together under `torchrun --nproc-per-node K -m zoo train RECIPE`.
     """
+    if stop and (dry_run or not resume):
+        raise click.UsageError("--stop makes a model of a run's checkpoint: say --resume --stop")
     from zoo.sampling.distributed import connect
     from zoo.training.plan import make_plan
     from zoo.training.recipes import load_recipe
@@ -52,7 +61,7 @@ def command(
             if dry_run:
                 _estimate(plan, folder, context)
             else:
-                _run(plan, folder, context, resume=resume)
+                _run(plan, folder, context, resume=resume, stop=stop)
 
 
 def _estimate(plan: Plan, folder: Path, context: DistributedContext) -> None:
@@ -78,16 +87,22 @@ def _estimate(plan: Plan, folder: Path, context: DistributedContext) -> None:
         )
 
 
-def _run(plan: Plan, folder: Path, context: DistributedContext, *, resume: bool) -> None:
-    """Train to the end and write the model's folder."""
+def _run(
+    plan: Plan, folder: Path, context: DistributedContext, *, resume: bool, stop: bool
+) -> None:
+    """Train to the end, or no further, and write the model's folder."""
     from zoo.training.export import export
     from zoo.training.run import run_plan
 
     try:
-        trainer = run_plan(plan, folder, context, resume=resume)
-    except KeyboardInterrupt as stop:
-        if stop.args:
-            click.echo(f"zoo: {stop}; go on with --resume", err=True)
+        trainer = run_plan(plan, folder, context, resume=resume, stop=stop)
+    except KeyboardInterrupt as interrupt:
+        if interrupt.args:
+            click.echo(
+                f"zoo: {interrupt}; go on with --resume, or make a model of it with "
+                "--resume --stop",
+                err=True,
+            )
         raise
     if not context.is_main:
         return
@@ -96,6 +111,12 @@ def _run(plan: Plan, folder: Path, context: DistributedContext, *, resume: bool)
             f"zoo: {trainer.skipped:,} of {trainer.steps:,} steps were not finite and left out",
             err=True,
         )
+    if trainer.recipe.license is None:
+        click.echo(
+            'zoo: the recipe states no license for the weights; write one, such as license = "mit",'
+            " at its top before you publish them",
+            err=True,
+        )
     target = export(trainer)
-    ref = str(target) if target.is_absolute() else f"./{target}"
+    ref = target.as_posix() if target.is_absolute() else f"./{target.as_posix()}"
     click.echo(f"{target}: try `zoo sample {shlex.quote(ref)}`")

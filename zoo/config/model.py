@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 
 from zoo.config.decode import decode
 from zoo.config.part import Part, SolverPart
+from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError, one_line
 
@@ -27,13 +28,17 @@ Positive = Annotated[int, Meta(ge=1, le=2**31)]
 
 
 class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the model generates: shape (C, H, W) or (d,), range, number and names of classes."""
+    """What the model generates: shape (C, H, W) or (d,), range, number and names of classes.
+
+    `standardise` is the map to the coordinates that the parts work with; None for data units.
+    """
 
     shape: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=4)]
     range: tuple[float, float] | None = (-1.0, 1.0)
     labels: Annotated[int, Meta(ge=0, le=2**31)] = 0
     name: str = ""
     classes: Annotated[tuple[ClassName, ...], Meta(max_length=100_000)] = ()
+    standardise: Standardise | None = None
 
     @property
     def dim(self) -> int:
@@ -133,6 +138,11 @@ def parse_config(raw: bytes, where: str) -> Config:
         )
     if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
         raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
+    if config.data.standardise and not config.data.standardise.fits(config.data.shape):
+        raise ZooError(
+            f"{where}: data.standardise has {len(config.data.standardise.mean)} numbers; expected "
+            f"{config.data.shape[0]}, one per coordinate of vectors or channel of images"
+        )
     return config
 
 

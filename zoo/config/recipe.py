@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from zoo.config.decode import check_plain, decode
 from zoo.config.model import DEFAULT_STEPS, check_steps
@@ -53,12 +54,15 @@ class DataPlan(Struct, frozen=True, forbid_unknown_fields=True):
         augment: probability of each kind of geometric change, which the network is given, so that
             samples do not show it (zoo.data.augment.geometric); 0 for none; takes a network with
             augment = 9, such as ddpmpp.
+        standardise: train on (x - mean) / scale, per coordinate of vectors or channel of images,
+            such that all have mean 0 and the network's sigma_data; undone in samples.
     """
 
     use: Text
     size: Annotated[int, Meta(ge=1, le=4096)] | None = None
     flip: bool = False
     augment: Probability = 0.0
+    standardise: bool = False
 
 
 class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,7 +148,10 @@ class CardPlan(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole recipe; `license` is the SPDX id (lower case) under which the weights go out."""
+    """A whole recipe.
+
+    `license` is the SPDX id (lower case) under which the weights go out; None where nobody chose.
+    """
 
     name: Name
     data: DataPlan
@@ -154,7 +161,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     solver: SolverPart = field(default_factory=lambda: SolverPart("heun", steps=DEFAULT_STEPS))
     train: TrainPlan = TrainPlan()
     card: CardPlan = CardPlan()
-    license: Name = "apache-2.0"
+    license: Name | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe, defaults filled in, as what JSON holds; `from_dict` reads it."""
@@ -182,6 +189,16 @@ def from_dict(raw: dict[str, Any], where: str) -> Recipe:
             f"{where}: train.warmup = {plan.warmup} leaves nothing of train.images = {plan.images}"
         )
     return recipe
+
+
+# Of [train]: when to look at a run and to save it, which changes no number of it.
+_HABITS = ("checkpoint_every", "log_every", "validate_every", "samples_every", "tensorboard")
+
+
+def with_habits_of(recipe: Recipe, other: Recipe) -> Recipe:
+    """Return `recipe` with what changes no number of a run taken from `other`."""
+    train = replace(recipe.train, **{key: getattr(other.train, key) for key in _HABITS})
+    return replace(recipe, train=train, card=other.card, license=other.license)
 
 
 def differences(before: Recipe, after: Recipe) -> str:

@@ -84,7 +84,10 @@ def _rotation(angle: Tensor) -> Tensor:
 
 
 def geometric(
-    x: Tensor, probability: float, generator: Generator | None = None
+    x: Tensor,
+    probability: float,
+    generator: Generator | None = None,
+    ends: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mirror, flip, scale, rotate, stretch and shift images, and return augmentation labels.
 
@@ -92,8 +95,8 @@ def geometric(
     given `probability`: a flip upside down (in half of the cases), a scale by 2^(0.2 n), a rotation
     by any angle, a stretch by 2^(0.2 n) along any axis, a shift by n / 8 of the size; n ~ N(0, 1).
     Pixels outside the image are reflected. The labels are those of arXiv:2206.00364, table 6.
-    Images are (B, C, H, W) in [-1, 1], labels (B, 9), all zeros for an unchanged image. Changes are
-    drawn on the generator's device.
+    Images are (B, C, H, W) in [-1, 1], or between `ends`, to which interpolation is clamped; labels
+    (B, 9), all zeros for an unchanged image. Changes are drawn on the generator's device.
 
     Raises:
         ZooError: x holds no images.
@@ -116,7 +119,6 @@ def geometric(
     x = where(changes.x_flip > 0, x.flip(-1), x)
     x = where(changes.y_flip > 0, x.flip(-2), x)
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    warped = F.grid_sample(
-        x, grid, mode="bicubic", padding_mode="reflection", align_corners=False
-    ).clamp(-1, 1)
+    warped = F.grid_sample(x, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    warped = warped.clamp(-1, 1) if ends is None else warped.clamp(*ends)
     return where(moved, warped, x), labels.to(x)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 
 MAX_BYTE = 255
@@ -26,9 +27,10 @@ class Images:
         classes: number of classes, 0 for none.
         name: short name, e.g. for the model card.
         licence: the terms under which the data may be used, in words.
-        range: range of the batches, (-1, 1) for images; None for vectors.
+        range: of the data, (-1, 1) for images; None for vectors.
         class_names: of the classes by their numbers; () where they have none.
         top: the uint8 value that becomes 1 (0 becomes -1); float data is not scaled.
+        standardise: applied to batches; None for batches in `range`.
     """
 
     images: Tensor
@@ -39,6 +41,7 @@ class Images:
     range: tuple[float, float] | None = (-1.0, 1.0)
     top: int = MAX_BYTE
     class_names: tuple[str, ...] = ()
+    standardise: Standardise | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -58,10 +61,21 @@ class Images:
         return found.hexdigest()
 
     def batch(self, indices: Tensor) -> Tensor:
-        """Return a copy of the samples at `indices` (B,), float32, (B, *shape), in `range`."""
+        """Return a copy of the samples at `indices` (B,), float32, (B, *shape).
+
+        In `range`, or standardised.
+        """
         x = self.images[indices]
         # 255 / 127.5 is exactly 2, so that the ends of the range are exactly -1 and 1.
-        return x.float().div_(self.top / 2).sub_(1) if x.dtype == torch.uint8 else x.float()
+        x = x.float().div_(self.top / 2).sub_(1) if x.dtype == torch.uint8 else x.float()
+        return x if self.standardise is None else self.standardise.apply(x)
+
+    def ends(self, like: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return what -1 and 1 are in batches of images such as `like`; None for -1 and 1."""
+        if self.standardise is None:
+            return None
+        one = like.new_ones(1, *self.shape)
+        return self.standardise.apply(-one), self.standardise.apply(one)
 
 
 def check_finite(x: Tensor, where: str) -> None:

@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from platformdirs import user_cache_dir
 
 from zoo.data.hub import load_hub
 from zoo.data.idx import FILES, find, read_split
 from zoo.data.images import Images
 from zoo.data.request import Request
 from zoo.errors import ZooError
+from zoo.files import user_cache
 
 VARIABLE = "ZOO_DATA"
 DIGITS_LICENCE = "CC BY 4.0 (Alpaydin and Kaynak, UCI Machine Learning Repository)"
@@ -60,7 +60,7 @@ def _folders(name: str) -> list[Path]:
     """Return the folders in which the data set `name` may lie: in $ZOO_DATA, the user's cache."""
     chosen = os.environ.get(VARIABLE)
     found = [Path(chosen).expanduser()] if chosen else []
-    return [folder / name for folder in (*found, Path(user_cache_dir("zoo")) / "data")]
+    return [folder / name for folder in (*found, user_cache() / "data")]
 
 
 def _load_named(

@@ -12,6 +12,7 @@ from zoo.data.images import Images, resize
 from zoo.data.named import load_cifar10, load_digits, load_fashion_mnist
 from zoo.data.npz import load_npz
 from zoo.data.request import SPLITS, Request
+from zoo.data.size import warn_of_range
 from zoo.data.toy import load_toy
 from zoo.errors import ZooError, did_you_mean
 from zoo.files import as_path
@@ -42,7 +43,7 @@ def _unknown(ref: str, scheme: str) -> ZooError:
 
 
 def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
-    """Return the data set that `ref` names.
+    """Return the data set that `ref` names; warn of images that use a small part of their range.
 
     Args:
         ref: "cifar10", "digits", "fashion-mnist", "folder:PATH", "hf:OWNER/NAME", "idx:PATH",
@@ -66,4 +67,6 @@ def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
     if size is not None and not 1 <= size <= MAX_SIZE:
         raise ZooError(f"size = {size}: expected 1 to {MAX_SIZE} pixels")
     data = load_source(Request(ref, argument, split, size))
+    # Of a file of images only 0 and 1 are suspicious: the format says what 255 means.
+    warn_of_range(data, ref, *(() if scheme in ("idx", "npz") else (1,)))
     return data if size is None else resize(data, size)

@@ -15,7 +15,7 @@ from zoo.evaluation.intervals import Estimate
 from zoo.evaluation.report import Report
 from zoo.folder.atomic import NewFolder
 from zoo.folder.card import write_card
-from zoo.folder.card_edit import name_in, refresh
+from zoo.folder.card_edit import HERE, loaded_as, name_in, reference_in, refresh
 from zoo.folder.read import CARD, CONFIG, read_card, read_config
 from zoo.folder.weights import count_parameters
 from zoo.interfaces import Network
@@ -90,6 +90,7 @@ def write(folder: Path, report: Report, network: Network) -> None:
     config = msgspec.structs.replace(config, training=training)
     name = (name_in(card) if card else "") or folder.resolve().name
     written = write_card(name, config, parameters=count_parameters(network))
+    written = loaded_as(written, reference_in(card) or HERE)
     try:
         with NewFolder(folder) as temporary:
             (temporary / CARD).write_bytes((refresh(card, written) if card else written).encode())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
 from zoo.config.recipe import ARRAY, CardPlan, Recipe, bundled_recipe, from_dict
+from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingOutcome, TrainingRecord, facts
 from zoo.errors import ZooError
 from zoo.folder.results import TASK, eval_results, table
@@ -20,6 +21,9 @@ FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
 # How the Hub calls licences.
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+# The Hub's value for a licence that nobody stated.
+UNKNOWN = "unknown"
+_NOT_STATED = "Weights: not stated. Ask whoever published them before you use them."
 _NON_COMMERCIAL = (
     "For non-commercial use only; the authors' own terms apply. fieldzoo ships no such weights."
 )
@@ -78,21 +82,23 @@ def write_card(
 ) -> str:
     """Return the card's text: front matter and, between FACTS and END, the facts of `config`.
 
+    Its commands are right for a model of the zoo; others are `loaded_as` something else.
+
     Args:
         name: of the model.
         config: its config.json.
         parameters: of the network; 0 where they were not counted.
         picture: file name of a picture in the card's folder.
-        licence: of the weights; "" for the recipe's, "unknown" (a value of the Hub's) if none.
+        licence: of the weights; "" for the recipe's, UNKNOWN if none.
     """
     recipe = _recipe(config.training)
-    licence = licence or (recipe.license if recipe else "unknown")
+    licence = licence or (recipe and recipe.license) or UNKNOWN
     # A recipe's summary speaks of the kernel that the network was trained under.
     summary = _described(recipe).summary if config.lifted_from is None else ""
     shape = "x".join(map(str, config.data.shape))
     terms = config.training.data_licence
     rights = [
-        f"Weights: {licence}.",
+        _NOT_STATED if licence == UNKNOWN else f"Weights: {licence}.",
         _NON_COMMERCIAL if "-nc" in licence else "",
         f"Data: {terms}." if terms else "",
     ]
@@ -173,7 +179,21 @@ def _size(data: Data, parameters: int) -> str:
     text += f", {data.labels} classes" if data.labels else ""
     text += f" ({_cell(', '.join(data.classes))})" if data.classes else ""
     text += f" ({data.name})" if data.name else ""
-    return f"{text}."
+    known = f" {standardised(data.standardise)}." if data.standardise else ""
+    return f"{text}.{known}"
+
+
+def standardised(known: Standardise) -> str:
+    """Return the map of standardised data in words."""
+    mean, scale = (_ends(values) for values in (known.mean, known.scale))
+    return f"Standardised for the network: x = mean + scale z, mean {mean}, scale {scale}"
+
+
+def _ends(values: Sequence[float]) -> str:
+    """Return few numbers, or the range of many."""
+    if len(values) > 4:
+        return f"{min(values):.4g} to {max(values):.4g}"
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def _files(weights: Weights) -> str:

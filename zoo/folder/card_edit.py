@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from zoo.config.model import Config
-from zoo.folder.card import END, FACTS, LICENCE, write_card
+from zoo.files import is_path
+from zoo.folder.card import END, FACTS, LICENCE, UNKNOWN, write_card
 from zoo.folder.read import PICTURE
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
+# What a card calls the model in its own folder; whoever shows or publishes it knows a longer name.
+HERE = "."
+# Where a card's facts name its model in commands.
+_LOADED = re.compile(r'(?<=zoo\.load\(")[^"]*(?="\))')
+_SAMPLED = re.compile(r"(?<=`zoo sample )(?:'[^'\n]*'|\S+)")
+_REPEATED = re.compile(r"(?<=`zoo train )[^`\n]*config\.json\W?(?=`)")
 _KEPT_BY_HAND = {"tags", "language", "base_model", "thumbnail", "widget"}
 
 
@@ -32,7 +40,7 @@ def refresh(card: str, fresh: str, *, figures: bool = True) -> str:
             found.data["eval_results"] = None
         for key, value in vars(new.data).items():
             there = getattr(found.data, key, None) is not None
-            chosen = key in _KEPT_BY_HAND or (key, value) == ("license", "unknown")
+            chosen = key in _KEPT_BY_HAND or (key, value) == ("license", UNKNOWN)
             if value is not None and not (there and chosen):
                 found.data[key] = value
         matter = str(found)
@@ -49,13 +57,31 @@ def rewrite_facts(card: str, config: Config, parameters: int = 0) -> str:
     fresh = write_card(
         name_in(card) or "model", config, parameters=parameters, licence=licence_of(card)
     )
-    return refresh(card, fresh, figures=False)
+    return refresh(card, loaded_as(fresh, reference_in(card) or HERE), figures=False)
 
 
 def replace_facts(card: str, fresh: str) -> str:
     """Return `card` with the block of facts of `fresh`, and nothing else; as it is without one."""
     before, old, after = split_facts(card)
     return f"{before}{split_facts(fresh)[1]}{after}" if old else card
+
+
+def loaded_as(card: str, ref: str) -> str:
+    """Return the card with `ref` in the commands of its facts; those of its prose stay."""
+    before, facts, after = split_facts(card)
+    word = shlex.quote(ref)
+    local = is_path(ref) or ref.startswith("path:")
+    config = f"{ref.removeprefix('path:')}/config.json"
+    trained = shlex.quote(config) if local else f'"$(zoo pull {word})/config.json"'
+    facts = _LOADED.sub(lambda _: ref.replace("\\", "\\\\"), facts)
+    facts = _SAMPLED.sub(lambda _: word, facts)
+    return f"{before}{_REPEATED.sub(lambda _: trained, facts)}{after}"
+
+
+def reference_in(card: str) -> str:
+    """Return how a card's facts call the model in `zoo.load`, "" where they do not."""
+    found = _LOADED.search(split_facts(card)[1])
+    return found[0] if found else ""
 
 
 def split_facts(card: str) -> tuple[str, str, str]:

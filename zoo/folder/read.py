@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
 from zoo.errors import ZooError
-from zoo.files import reading, refuse_link, refuse_pointer
+from zoo.files import as_path, reading, refuse_link, refuse_pointer, user_cache
 
 CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
 PICTURE = "samples.png"
@@ -223,9 +223,8 @@ def _stamp(path: Path, stat: os.stat_result, expected: WeightFile) -> Path:
 
 def cache_folder() -> Path:
     """Return the folder for what zoo keeps between runs: $ZOO_CACHE or the user's cache folder."""
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("ZOO_CACHE") or user_cache_dir("zoo")).expanduser()
+    chosen = os.environ.get("ZOO_CACHE")
+    return as_path(chosen, "ZOO_CACHE") if chosen else user_cache()
 
 
 def check_weights(folder: Path, weights: Weights) -> list[Path]:

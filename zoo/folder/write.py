@@ -14,7 +14,7 @@ from zoo.config.model import Config, Weights, dump_config
 from zoo.errors import ZooError, one_line
 from zoo.folder.atomic import NewFolder
 from zoo.folder.card import write_card
-from zoo.folder.card_edit import with_picture, without_picture
+from zoo.folder.card_edit import HERE, loaded_as, with_picture, without_picture
 from zoo.folder.picture import write_samples
 from zoo.folder.read import CARD, CONFIG, PICTURE, WEIGHTS, describe
 from zoo.folder.weights import count_parameters, save_weights
@@ -38,7 +38,8 @@ def write_folder(
         folder: where to.
         config: of the model; size and hash of the weights are filled in here.
         weights: the network whose state they are, or the tensors by name.
-        card: the model card; "" to write one from the config.
+        card: the model card, whose commands become those of this folder; "" to write one from the
+            config.
         name: what a new card calls the model; the folder's name by default.
         licence: of the weights, for a new card; as for `write_card`.
         dtype: of the weights on disk; None as they are.
@@ -70,6 +71,7 @@ def write_folder(
                 licence=licence,
             )
             card = card if samples is None else with_picture(card, caption)
+            card = loaded_as(card, HERE)
             (beside / CARD).write_text(card, encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise ZooError(f"cannot write {folder}: {one_line(error)}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
 from zoo.errors import ZooError, one_line, shown
 from zoo.folder.card import write_card
-from zoo.folder.card_edit import licence_of, refresh, replace_facts, split_facts
+from zoo.folder.card_edit import licence_of, loaded_as, refresh, replace_facts, split_facts
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -208,7 +207,7 @@ def _card_for(remote: RemoteModel, folder: Path) -> str:
     """Return the folder's card, or the one of the repository with its facts refreshed from it."""
     owner, _, name = remote.repo.partition("/")
     card = _own(folder, name, licence_of(remote.card))
-    card = _loaded_as(card, name if owner == namespace() else remote.repo)
+    card = loaded_as(card, name if owner == namespace() else remote.repo)
     return refresh(remote.card, card) if remote.card else card
 
 
@@ -228,11 +227,3 @@ def _own(folder: Path, name: str, licence: str) -> str:
     if not split_facts(card)[1]:
         return refresh(card, fresh) if card else fresh
     return replace_facts(card, fresh) if counted else card
-
-
-def _loaded_as(card: str, ref: str) -> str:
-    """Return the card with `ref` in the load lines of its facts; those of its prose stay."""
-    before, facts, after = split_facts(card)
-    facts = re.sub(r'zoo\.load\("[^"]*"\)', lambda _: f'zoo.load("{ref}")', facts)
-    facts = re.sub(r"`zoo sample \S+", lambda _: f"`zoo sample {ref}", facts)
-    return f"{before}{facts}{after}"

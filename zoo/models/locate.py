@@ -10,6 +10,7 @@ from zoo.config.model import Config, WeightFile, Weights
 from zoo.errors import ZooError
 from zoo.files import is_folder
 from zoo.folder.read import check_weights, is_own, read_config, refuse_links, verify_file
+from zoo.folder.run import refuse_run
 from zoo.hub import Access
 from zoo.models.names import Hub, UnknownModel, find_model, folder_hint, parse_ref
 
@@ -64,6 +65,7 @@ def _local(ref: str, path: Path) -> Path:
     refuse_links(path)
     if is_own(path):
         return path
+    refuse_run(path, ref)
     from zoo.folder.formats import adopt_folder
 
     return adopt_folder(path)
@@ -99,6 +101,7 @@ def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple
     trained = there.lifted_from or there.kernel
     whole = msgspec.structs.replace(
         config,
+        data=msgspec.structs.replace(config.data, standardise=there.data.standardise),
         network=there.network,
         weights=there.weights,
         lifted_from=None if config.kernel == trained else trained,

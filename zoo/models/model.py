@@ -122,7 +122,7 @@ class FieldModel(ModelParts):
         """Draw n samples and keep their states x_t after every step of the solver.
 
         The samples are those of `sample`, to the last bit; arguments and errors are the same too.
-        With keep = False no states are kept.
+        With keep = False no states are kept. States are in data units, see `standardise`.
         """
         solver = self._solver(solver)
         n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
@@ -146,7 +146,7 @@ class FieldModel(ModelParts):
                 states: list[tuple[float, Tensor]] = []
 
                 def keep_state(t: float, state: Tensor) -> None:
-                    x = self._samples_in(state)
+                    x = self._to_data(self._samples_in(state))
                     states.append((t, x.to("cpu", torch.float64, copy=True)))
 
                 def after_step(_: int, t: float, state: Tensor) -> None:
@@ -158,7 +158,8 @@ class FieldModel(ModelParts):
                     keep_state(self.kernel.t_max, state)
                 observed = after_step if progress or keep else None
                 end = integrate_to_data(solver, flow, state, steps, observed)
-                return Batch(states, self._samples_in(end).float().cpu(), flow.nfe)
+                end = self._to_data(self._samples_in(end))
+                return Batch(states, end.float().cpu(), flow.nfe)
 
             batches = [*in_batches(draw, low, high, *sizes)]
         rows = slice(before, before + n)
@@ -168,7 +169,7 @@ class FieldModel(ModelParts):
 
     @arguments_of(trajectory, without="keep")
     def sample(self, *args: Any, **options: Any) -> Tensor:  # noqa: D417
-        """Draw n samples, shape (n, *shape), float32, images in [-1, 1].
+        """Draw n samples, shape (n, *shape), float32, in data units; images in [-1, 1].
 
         Sample i depends on (seed, i) alone, and on its own label: on the CPU to the last bit, on
         an accelerator to rounding. (Under a solver with one step size for all, it depends on the
@@ -239,7 +240,7 @@ class FieldModel(ModelParts):
     def field(
         self, x: Numbers, t: Numbers, *, labels: Numbers | None = None, guidance: float = 1.0
     ) -> Tensor:
-        """Return dx/dt at (x, t), shape (B, *).
+        """Return dx/dt at (x, t), shape (B, *), x in data units as in `trajectory`.
 
         Args:
             x: states (B, *shape), a tensor or what becomes one.
@@ -251,7 +252,8 @@ class FieldModel(ModelParts):
             ZooError: x of another shape or not finite; t out of range; no such class.
         """
         x, t, flow = self._at(x, t, labels, guidance)
-        return flow.field(x, t)
+        slope = flow.field(x, t)
+        return slope if self.standardise is None else self.standardise.stretch(slope)
 
     @evaluating
     def denoise(
@@ -263,12 +265,12 @@ class FieldModel(ModelParts):
             ZooError: the kernel's velocity is not affine in x_0; or as for `field`.
         """
         x, t, flow = self._at(x, t, labels, guidance)
-        return flow.denoise(x, t).to(x.dtype)
+        return self._to_data(flow.denoise(x, t).to(x.dtype))
 
     def _at(
         self, x: Numbers, t: Numbers, labels: Numbers | None, guidance: float
     ) -> tuple[Tensor, Tensor | float, Flow]:
-        x = as_points("x", x, self.shape).to(self.device)
+        x = self._to_parts(as_points("x", x, self.shape).to(self.device))
         return x, as_times(t, len(x)), self._flow_of(len(x), labels, guidance)
 
     def _flow_of(self, n: int, labels: Numbers | None, guidance: float = 1.0) -> Flow:
@@ -318,6 +320,7 @@ class FieldModel(ModelParts):
             solver=self._solver(solver),
             steps=step_count(steps, self.steps),
             value_range=self.range,
+            standardise=self.standardise,
             exact=exact,
             probes=probes,
             seed=seed,
@@ -352,6 +355,8 @@ class FieldModel(ModelParts):
     ) -> Tensor:
         """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max.
 
+        x_0 is in data units; x_T is as the model's prior draws it, see `standardise`.
+
         Args:
             x_0: data (n, *shape).
             steps: of the solver; a hint to an adaptive one.
@@ -363,7 +368,7 @@ class FieldModel(ModelParts):
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        x = as_points("x_0", x_0, self.shape)
+        x = self._to_parts(as_points("x_0", x_0, self.shape).double())
         times = self.kernel.t_min, self.kernel.t_max
         return self._integrate(x, times, self._flow_of(len(x), labels, guidance), steps, solver)
 
@@ -380,7 +385,8 @@ class FieldModel(ModelParts):
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
         x = as_points("x_T", x_T, self.shape)
         times = self.kernel.t_max, self.kernel.t_min
-        return self._integrate(x, times, self._flow_of(len(x), labels, guidance), steps, solver)
+        flow = self._flow_of(len(x), labels, guidance)
+        return self._to_data(self._integrate(x, times, flow, steps, solver))
 
     def _integrate(
         self,

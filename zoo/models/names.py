@@ -16,7 +16,7 @@ from pathlib import Path
 from zoo.config.model import Config
 from zoo.config.part import NAME
 from zoo.errors import ZooError, brief, did_you_mean
-from zoo.files import is_folder
+from zoo.files import is_folder, is_path
 from zoo.folder.read import CONFIG, read_config
 from zoo.host.plugins import PluginRecord
 from zoo.host.requirements import missing_requirements
@@ -169,10 +169,10 @@ def name_of(ref: str | Path) -> str:
 
 
 def parse_ref(ref: str) -> str | Path | Hub:
-    """Return what `ref` means: a zoo name (str), a folder (Path), or a repository (Hub).
+    r"""Return what `ref` means: a zoo name (str), a folder (Path), or a repository (Hub).
 
-    A name is short or "plugin:name", a repository "owner/name[@revision]", a folder "./x", "/x" or
-    "~/x". `hub:` and `path:` in front say it outright.
+    A name is short or "plugin:name", a repository "owner/name[@revision]", a folder "./x", "/x",
+    "~/x" or, as Windows writes it, "C:\x" or "x\y". `hub:` and `path:` in front say it outright.
 
     Raises:
         ZooError: malformed, or a Hub id that is also a folder here: the error has both spellings.
@@ -186,7 +186,7 @@ def parse_ref(ref: str) -> str | Path | Hub:
         if not hub:
             raise ZooError(f"{ref!r} is not a Hub reference; write hub:owner/name[@revision]")
         return Hub(hub["repo"], hub["revision"])
-    if ref in (".", "..") or ref.startswith(("./", "../", "/", "~")):
+    if is_path(ref):
         return _local(ref, ref)
     there = is_folder(Path(ref))
     if hub:

@@ -8,10 +8,11 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.config.model import DEFAULT_STEPS, Config, Data
 from zoo.config.part import Part, SolverPart
+from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError, brief
 from zoo.files import as_path
@@ -91,6 +92,22 @@ class ModelParts(nn.Module):
         return (-1.0, 1.0) if len(self.shape) == 3 else None
 
     @property
+    def standardise(self) -> Standardise | None:
+        """The map x = mean + scale z between data x and the z of the parts; None for x = z.
+
+        Kernel, prior, network and solver, `flow`, and x_T of `encode` and `decode`, know z alone.
+        """
+        return None if self.config is None else self.config.data.standardise
+
+    def _to_parts(self, x: Tensor) -> Tensor:
+        """Return z of data or states x, (B, *shape)."""
+        return x if self.standardise is None else self.standardise.apply(x)
+
+    def _to_data(self, z: Tensor) -> Tensor:
+        """Return data or states x of z, (B, *shape)."""
+        return z if self.standardise is None else self.standardise.undo(z)
+
+    @property
     def steps(self) -> int:
         """Default number of solver steps."""
         return DEFAULT_STEPS if self.config is None else self.config.steps
@@ -141,7 +158,12 @@ class ModelParts(nn.Module):
         if self.config is None:
             known = Config(
                 format=1,
-                data=Data(self.shape, range=self.range, labels=unwrapped(self.network).labels),
+                data=Data(
+                    self.shape,
+                    range=self.range,
+                    labels=unwrapped(self.network).labels,
+                    standardise=self.standardise,
+                ),
                 kernel=self._part("kernel"),
                 prior=self._part("prior"),
                 network=self._part("network"),

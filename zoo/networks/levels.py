@@ -188,8 +188,8 @@ class LevelTable(nn.Module):
         first = open_table(1 if self.of_images else 3)
         self.values, self.ends = nn.Buffer(first["values"]), nn.Buffer(first["ends"])
         self._assumed = None if self.of_images else (shape, sigma_data)
-        self.register_state_dict_pre_hook(lambda table, *_: table.settle())
-        self.register_load_state_dict_pre_hook(LevelTable._loaded)
+        self.register_state_dict_pre_hook(LevelTable.settle)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(LevelTable._loaded)  # type: ignore[no-untyped-call]
 
     def reading(self, x: Tensor) -> Tensor:
         """Return h, shape (B,)."""
@@ -198,7 +198,7 @@ class LevelTable(nn.Module):
     def _loaded(self, *_: object) -> None:
         self._assumed = None
 
-    def settle(self) -> None:
+    def settle(self, *_: object) -> None:
         """Fill a table that has seen no data; not before it is needed, since that takes a second.
 
         (Of a kernel whose radial CDF is a quadrature.)
@@ -280,8 +280,7 @@ def table_axes(kernel: IsotropicKernel) -> tuple[Tensor, Tensor]:
     at = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
     levels = kernel.radial_icdf(ends, at) / math.sqrt(kernel.dim)
     edges, times = (
-        _log_spaced(pair, count)
-        for pair, count in ((levels, _LEVELS + 1), (at, TIMES))
+        _log_spaced(pair, count) for pair, count in ((levels, _LEVELS + 1), (at, TIMES))
     )
     times[0], times[-1] = at
     return edges, times

@@ -9,7 +9,6 @@ from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from zoo.folder.picture import grid
-from zoo.interfaces import FieldKernel
 from zoo.models.model import FieldModel
 from zoo.models.trajectory import Trajectory
 from zoo.plotting.style import FAINT, INK, PALETTE, QUIET, TIMES, tidy
@@ -52,9 +51,8 @@ def denoise_along(model: FieldModel, drawn: Trajectory) -> Tensor:
     Raises:
         ZooError: the kernel's velocity is not affine in x_0.
     """
-    flow = model.flow()
     pairs = zip(drawn.x[:-1].to(model.device), drawn.t[:-1].tolist(), strict=True)
-    return torch.stack([flow.denoise(x, t) for x, t in pairs]).cpu()
+    return torch.stack([model.denoise(x, t) for x, t in pairs]).cpu()
 
 
 def draw_film(axes: Axes, drawn: Trajectory, denoised: Tensor | None, title: str) -> None:
@@ -79,21 +77,28 @@ def draw_film(axes: Axes, drawn: Trajectory, denoised: Tensor | None, title: str
         label.set_color(PALETTE[row // len(kinds) % len(PALETTE)])
 
 
-def draw_size(axes: Axes, drawn: Trajectory, kernel: FieldKernel) -> None:
-    """Draw the root mean square of each sample's x_t over t; dotted, the kernel's typical one."""
-    t = drawn.t[:-1]
-    alpha, sigma = kernel.marginal(t)
-    data = drawn.samples.double().square().mean().sqrt()
+def draw_size(axes: Axes, drawn: Trajectory, model: FieldModel) -> None:
+    """Draw the root mean square of each sample's x_t over t; dotted, the kernel's typical one.
+
+    Of a model with `standardise` in the coordinates of its kernel.
+    """
+    t, states, unit = drawn.t[:-1], drawn.x, "data units"
+    if model.standardise is not None:
+        states = torch.stack([model.standardise.apply(x) for x in states])
+        unit = "standardised"
+    rms = states.flatten(2).square().mean(dim=2).sqrt()
+    alpha, sigma = model.kernel.marginal(t)
+    data = rms[-1].square().mean().sqrt()
     typical = ((alpha * data).square() + sigma.square()).sqrt()
     axes.plot(t, typical, color=QUIET, lw=1.2, ls=":", label="typical of the kernel")
-    for i, one in enumerate(drawn.rms[:-1].T):
+    for i, one in enumerate(rms[:-1].T):
         axes.plot(t, one, color=PALETTE[i % len(PALETTE)], lw=1.2)
     axes.legend(loc="upper right", frameon=False, fontsize=8)
     axes.set_xscale("log")
     axes.set_yscale("log")
     if len(t) > 1:
         axes.set_xlim(float(t.max()), float(t.min()))
-    tidy(axes, "", "time $t$", r"$|x_t| / \sqrt{d}$ (data units)")
+    tidy(axes, "", "time $t$", rf"$|x_t| / \sqrt{{d}}$ ({unit})")
 
 
 def draw_trajectories(

@@ -185,7 +185,7 @@ def trajectories(
     figure = new_figure(8.0, 0.6 + 0.66 * rows + 2.0)
     strips, size = figure.subplots(2, 1, height_ratios=(0.6 + 0.66 * rows, 2.0))
     draw_film(strips, drawn, denoised, title)
-    draw_size(size, drawn, model.kernel)
+    draw_size(size, drawn, model)
     return figure
 
 

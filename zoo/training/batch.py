@@ -166,7 +166,7 @@ class BatchSampler:
         images, indices = self.images()
         x_0, labels = images[: plan.batch], self.labels(indices[: plan.batch])
         if self.recipe.data.augment:
-            x_0, augment = geometric(x_0, self.recipe.data.augment)
+            x_0, augment = geometric(x_0, self.recipe.data.augment, ends=self.data.ends(x_0))
         x_t, t = self.noise.draw(self.kernel, x_0)
         x_0, x_t, t = x_0[shard], x_t[shard], t[shard]
         if plan.reference_batch is None:

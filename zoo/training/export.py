@@ -13,6 +13,7 @@ from zoo.config.training import TrainingOutcome, TrainingRecord
 from zoo.data import Images
 from zoo.errors import ZooError
 from zoo.folder.picture import default_suffix, drawable, write_samples
+from zoo.folder.run import MODEL
 from zoo.host.requirements import requirements
 from zoo.models.load import assemble
 from zoo.models.model import FieldModel
@@ -23,7 +24,6 @@ from zoo.training.log import hours, last_loss
 from zoo.training.objective import Objective
 from zoo.training.trainer import Trainer
 
-MODEL = "model"
 _SHOWN = 64
 BEST = "model-best"
 SAMPLES = "samples"
@@ -53,6 +53,7 @@ def model_of(trainer: Trainer) -> FieldModel:
             labels=network.labels,
             name=data.name,
             classes=data.class_names if network.labels else (),
+            standardise=data.standardise,
         ),
         kernel=recipe.kernel,
         prior=recipe.prior,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.files import replacing
+from zoo.files import refuse_special, replacing
 
 LOG = "log.jsonl"
 BOARD = "tensorboard"
@@ -22,8 +22,9 @@ def append(folder: Path, line: dict[str, Any]) -> None:
     Raises:
         ZooError: the disk is full or not writable.
     """
+    refuse_special(folder / LOG)
     try:
-        with (folder / LOG).open("a") as file:
+        with (folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     except OSError as error:
         raise ZooError(f"cannot write {folder / LOG}: {error.strerror}") from error
@@ -36,11 +37,12 @@ def lines(folder: Path) -> list[dict[str, Any]]:
         ZooError: the log cannot be read, or another line of it is not one of a run.
     """
     log = folder / LOG
+    refuse_special(log)
     try:
-        text = log.read_text(errors="replace").splitlines() if log.exists() else []
+        raw = log.read_bytes() if log.exists() else b""
     except OSError as error:
         raise ZooError(f"cannot read {log}: {error.strerror}") from error
-    found = [_line(each) for each in text]
+    found = [_line(each) for each in raw.decode(errors="replace").splitlines()]
     if found and found[-1] is None:
         found.pop()
     if None in found:
@@ -54,7 +56,10 @@ def _line(text: str) -> dict[str, Any] | None:
         line = json.loads(text)
     except ValueError:
         return None
-    return line if isinstance(line, dict) and {"step", "images"} <= line.keys() else None
+    if not isinstance(line, dict) or not {"step", "images"} <= line.keys():
+        return None
+    numbers = (line["step"], line["images"], line.get("images_per_s") or 0, line.get("loss") or 0)
+    return line if all(isinstance(n, int | float) for n in numbers) else None
 
 
 def cut(folder: Path, step: int) -> None:
@@ -65,7 +70,7 @@ def cut(folder: Path, step: int) -> None:
     """
     kept = [line for line in lines(folder) if line["step"] <= step]
     with replacing(folder / LOG) as beside:
-        beside.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
 def mean(losses: Sequence[float]) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import torch
@@ -11,6 +11,7 @@ import torch
 from zoo.config.recipe import DataPlan, Recipe, TrainPlan
 from zoo.data import Images, load
 from zoo.data.augment import LABELS
+from zoo.data.size import standardise, warn_of_size
 from zoo.errors import ZooError
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.interfaces import FieldKernel, Network
@@ -35,6 +36,8 @@ class Plan:
 
 def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: int = 1) -> Plan:
     """Build everything that `recipe` names, so that a mistake shows before the first step.
+
+    Warns of data whose size is not that which the network expects.
 
     Args:
         recipe: the recipe.
@@ -68,6 +71,12 @@ def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: in
         )
     _check_augmentation(recipe.data, images, network)
     _check_reference(recipe, images, network)
+    size = network.sigma_data or 1.0
+    if recipe.data.standardise:
+        images = replace(images, standardise=standardise(images, size))
+        held_out = held_out and replace(held_out, standardise=images.standardise)
+    else:
+        warn_of_size(images, size)
     return Plan(recipe, images, held_out, kernel, network)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,11 +19,14 @@ from zoo.config.model import unit_of
 from zoo.config.recipe import ARRAY, Recipe, from_dict
 from zoo.data import Images
 from zoo.data.npz import from_arrays
+from zoo.data.size import warn_of_range
 from zoo.errors import ZooError, brief, one_line
+from zoo.folder.run import MODEL
 from zoo.models.load import load
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, connect
-from zoo.training.export import MODEL, export
+from zoo.training.export import export
+from zoo.training.lock import locked
 from zoo.training.plan import Plan, make_plan
 from zoo.training.recipes import load_recipe
 from zoo.training.start import start
@@ -38,6 +41,7 @@ def train(
     folder: str | Path | None = None,
     data: str | Arrays | tuple[Arrays, Arrays] | None = None,
     resume: bool = False,
+    stop: bool = False,
     progress: bool = True,
     device: str = "cpu",
 ) -> FieldModel:
@@ -57,6 +61,7 @@ def train(
             [-1, 1]; or (array, labels), labels (N,) class numbers from 0. A dict may then leave
             out [data].
         resume: go on from the last checkpoint in `folder`, exactly.
+        stop: with `resume`: make no further step, and return the model of that checkpoint.
         progress: show a progress bar, where standard error is a terminal.
         device: "cpu", "cuda", "cuda:1", ...
 
@@ -67,6 +72,8 @@ def train(
     """
     if folder is None and resume:
         raise ZooError("resume = True goes on with the run in a folder; name it with folder=")
+    if stop and not resume:
+        raise ZooError("stop = True makes a model of a checkpoint; it goes with resume = True")
     with connect(device) as context, context.errors_from_main():
         if folder is None and context.size > 1:
             raise ZooError("processes that train together share a folder; name it with folder=")
@@ -75,7 +82,9 @@ def train(
         )
         with TemporaryDirectory() if folder is None else nullcontext(folder) as place:
             try:
-                trainer = run_plan(plan, Path(place), context, resume=resume, progress=progress)
+                trainer = run_plan(
+                    plan, Path(place), context, resume=resume, stop=stop, progress=progress
+                )
             except KeyboardInterrupt as stop:
                 if folder is not None:
                     raise
@@ -118,7 +127,9 @@ def data_of(data: str | Arrays | tuple[Arrays, Arrays] | None) -> str | Images |
         items = "1 item" if len(pair) == 1 else f"{len(pair)} items"
         raise ZooError(f"data is a tuple of {items}; expected an array or (array, labels)")
     x, labels = pair
-    return from_arrays(_numpy(x), None if labels is None else _numpy(labels), name=ARRAY)
+    found = from_arrays(_numpy(x), None if labels is None else _numpy(labels), name=ARRAY)
+    warn_of_range(found, "data")
+    return found
 
 
 def _numpy(array: Arrays) -> np.ndarray[Any, Any]:
@@ -137,22 +148,47 @@ def run_plan(
     context: DistributedContext,
     *,
     resume: bool = False,
+    stop: bool = False,
     progress: bool = True,
 ) -> Trainer:
-    """Train to the end of the budget in `folder`; return the trainer.
+    """Train to the end of the budget in `folder`, or with `stop` no further; return the trainer.
 
     Raises:
-        ZooError: as `start` and `Trainer.run`.
+        ZooError: as `start` and `Trainer.run`; another process trains there; `stop` before the
+            first step.
         KeyboardInterrupt: after Ctrl-C; its message says at which step.
     """
-    trainer = start(plan, folder, resume=resume, context=context)
-    batch = plan.recipe.train.batch
+    with ExitStack() as held:
+        context.main_process_first(lambda: held.enter_context(_run_folder(folder, resume, context)))
+        trainer = start(plan, folder, resume=resume, context=context)
+        if not stop:
+            _train(trainer, progress=progress)
+        elif not trainer.step:
+            raise ZooError(f"{folder} holds a run that has made no step; there is no model of it")
+    return trainer
+
+
+@contextmanager
+def _run_folder(folder: Path, resume: bool, context: DistributedContext) -> Iterator[bool]:
+    """Make the folder of a new run, and hold its lock in the main process."""
+    if not resume:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ZooError(f"cannot write into {folder}: {error.strerror}") from error
+    with locked(folder) if context.is_main and folder.is_dir() else nullcontext():
+        yield True
+
+
+def _train(trainer: Trainer, *, progress: bool) -> None:
+    """Train to the end of the budget, with a bar in the main process."""
+    batch = trainer.recipe.train.batch
     with tqdm(
         total=trainer.steps * batch,
         initial=trainer.step * batch,
-        unit=f" {unit_of(plan.data.shape)}",
+        unit=f" {unit_of(trainer.data.shape)}",
         unit_scale=True,
-        disable=None if progress and context.is_main else True,
+        disable=None if progress and trainer.context.is_main else True,
     ) as bar:
 
         def show(step: int, loss: float) -> None:
@@ -161,7 +197,6 @@ def run_plan(
 
         with _interrupt_after_step(trainer):
             trainer.run(show)
-    return trainer
 
 
 @contextmanager

@@ -12,14 +12,15 @@ import torch
 from zoo.data import Images
 from zoo.errors import ZooError, did_you_mean
 from zoo.folder.atomic import check_new
+from zoo.folder.run import CHECKPOINT, MODEL
 from zoo.interfaces import Network
 from zoo.models.load import load
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 from zoo.training import log
-from zoo.training.checkpoint import read
-from zoo.training.export import BEST, MODEL, SampleGrids, Validation
+from zoo.training.checkpoint import read, remove_leftovers
+from zoo.training.export import BEST, SampleGrids, Validation
 from zoo.training.plan import Plan
-from zoo.training.trainer import CHECKPOINT, Callback, Trainer
+from zoo.training.trainer import Callback, Trainer
 
 # Enough for what a network fits by itself, such as the principal components of images.
 _MOST = 100_000
@@ -65,6 +66,8 @@ def _open(plan: Plan, folder: Path, resume: bool, context: DistributedContext) -
         raise ZooError(f"cannot write into {folder}: {error.strerror}") from error
     for name in (MODEL, BEST) if plan.held_out is not None else (MODEL,):
         check_new(folder / name)
+    if context.is_main:
+        remove_leftovers(folder / CHECKPOINT)
     found = (folder / CHECKPOINT).exists()
     if found and not resume and context.is_main:
         at = read(folder / CHECKPOINT)["step"]

@@ -16,8 +16,9 @@ import torch
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor
 
-from zoo.config.recipe import differences, from_dict
+from zoo.config.recipe import differences, from_dict, with_habits_of
 from zoo.errors import ZooError, one_line
+from zoo.folder.run import CHECKPOINT
 from zoo.interfaces import Network
 from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
@@ -27,15 +28,19 @@ from zoo.training.batch import Batch, BatchSampler
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
 from zoo.training.plan import Plan
 
-CHECKPOINT = "checkpoint.pt"
 # A run whose steps are all non-finite is lost: stop instead of burning its budget.
 _MAX_SKIPPED_IN_A_ROW = 50
 TIMED_STEPS = 20
+_LONGEST_REASON = 250
 # The first ones also allocate, compile and fill caches.
 _WARMUP_STEPS = 5
 # Attributes that a checkpoint holds.
 _SAVED = ("step", "skipped", "skipped_in_a_row", "validation_loss", "best_loss", "best_step")
 Progress = Callable[[int, float], None]
+_TRAIN_LONGER = (
+    ", from the weights of this one: --resume --stop makes a model of them, and train.start = "
+    "'./RUN/model' begins with it"
+)
 
 
 class Callback(Protocol):
@@ -191,11 +196,13 @@ class Trainer:
         """
         path = self.folder / CHECKPOINT
         state = checkpoint.read(path)
-        before = from_dict(state["recipe"], str(path))
+        checkpoint.check_counts(path, state, self.steps)
+        before = with_habits_of(from_dict(state["recipe"], str(path)), self.recipe)
         if before != self.recipe:
+            longer = before.train.images < self.recipe.train.images
             raise ZooError(
                 f"{path} belongs to another recipe ({differences(before, self.recipe)}); "
-                "train into another folder"
+                f"train into another folder{_TRAIN_LONGER if longer else ''}"
             )
         if state["data"] != self.data.digest:
             raise ZooError(
@@ -203,12 +210,13 @@ class Trainer:
                 f"({len(self.data):,} of them); give back the old data or train into another folder"
             )
         try:
+            checkpoint.check_tensors(state, self.optimizer.param_groups)
             self.parallel.load_state_dict(state)
-            for name in _SAVED:
-                setattr(self, name, state[name])
-        except (KeyError, RuntimeError, ValueError) as error:
-            reason = one_line(error)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = one_line(error)[:_LONGEST_REASON]
             raise ZooError(f"{path} does not fit what its recipe builds now: {reason}") from error
+        for name in _SAVED:
+            setattr(self, name, state[name])
         if self.context.is_main:
             log.cut(self.folder, self.step)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from zoo.config.model import Config
 from zoo.config.part import SolverPart
+from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import prior as build_prior
@@ -58,6 +59,7 @@ class LiftedModel(FieldModel):
         network = LiftedNetwork(denoiser, kernel, source.shape)
         super().__init__(kernel, prior, network, solver, source.shape, name=source.name)
         self._range, self._steps = source.range, source.steps
+        self._standardise = source.standardise
         if source.config is not None:
             self.config = self._described(source.config)
 
@@ -76,6 +78,11 @@ class LiftedModel(FieldModel):
     def range(self) -> tuple[float, float] | None:
         """Range of the data, that of the model that was lifted."""
         return self._range
+
+    @property
+    def standardise(self) -> Standardise | None:
+        """The map to the coordinates of the network, that of the model that was lifted."""
+        return self._standardise
 
     @property
     def steps(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
@@ -90,6 +91,7 @@ def log_likelihood(
     solver: Solver,
     steps: int,
     value_range: tuple[float, float] | None = None,
+    standardise: Standardise | None = None,
     exact: bool | None = None,
     probes: int = DEFAULT_PROBES,
     seed: int = 0,
@@ -99,8 +101,8 @@ def log_likelihood(
     """Return the log likelihood of data under an ODE and a prior; see `FieldModel.log_likelihood`.
 
     The solver steps by the field alone; the flow's labels are those of all data. The integers 0 and
-    255 become the ends of `value_range`, None where data are no images. `device` is the flow's, by
-    default that of x_0.
+    255 become the ends of `value_range`, None where data are no images. Data are in data units, the
+    flow in those of `standardise`. `device` is the flow's, by default that of x_0.
 
     Raises:
         ZooError: data that are not finite, or an option out of range.
@@ -112,6 +114,9 @@ def log_likelihood(
     size = max(1, _BATCH_COORDINATES // dim)
     size = size if batch_size is None else check_integer("batch_size", batch_size, 1)
     x_0, volume, note = _densities_of(x_0, value_range, seed)
+    if standardise is not None:
+        x_0 = standardise.apply(x_0.double())
+        volume -= standardise.log_volume(x_0.shape[1:])
     exact = dim <= EXACT_UP_TO if exact is None else exact
     signs = None if exact else random_signs(len(x_0), probes, dim, seed_for(seed, PROBES))
     estimates = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)]
