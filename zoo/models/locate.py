@@ -48,7 +48,7 @@ def folder_of(
 
 
 def _pulled(ref: str, hub: Hub, revision: str | None, access: Access) -> Path:
-    from zoo.hub.client import NotOnHub, Unreachable
+    from zoo.hub.errors import NotOnHub, Unreachable
     from zoo.hub.fetch import pull_repository
 
     try:
