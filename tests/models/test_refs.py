@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zoo.errors import ZooError
 from zoo.hub import fetch
-from zoo.hub.client import NotOnHub, Unreachable
+from zoo.hub.errors import NotOnHub, Unreachable
 from zoo.models.locate import folder_of
 from zoo.models.names import Hub, folder_hint, is_folder, parse_ref
 
