@@ -77,9 +77,9 @@ def export(net: GarmentNet, test: Images, folder: Path, minutes: float) -> None:
         "size": file.size,
         "parameters": sum(p.numel() for p in net.parameters()),
         "test_accuracy": round(accuracy(net, test), 4),
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "data": test.name,
-        "data_licence": test.licence,
+        "data_license": test.license,
         "training": {
             "epochs": EPOCHS,
             "batch": BATCH,

@@ -22,7 +22,7 @@ from zoo_songunet.checkpoint import averaged, is_checkpoint, renamed, trained_as
 # EDM's settings (arXiv:2206.00364, table 1), PFGM++'s too at t = sigma sqrt D.
 _SIGMA_MIN, _SIGMA_MAX, _SIGMA_DATA = 0.002, 80.0, 0.5
 _STEPS_SMALL, _STEPS_LARGE, _SMALL_SIDE = 18, 40, 32
-_REFERENCE_LICENCE = "cc-by-nc-sa-4.0"
+_REFERENCE_LICENSE = "cc-by-nc-sa-4.0"
 _PRECONDITIONED = "EDMPrecond"
 _LARGEST_SIDE = 2**14
 # Classes that carry their own source, and the dictionary that they keep their options in.
@@ -96,7 +96,7 @@ class SongUNetFormat(Format):
             )
         state = unwrapped(state_dict(network, where), "model.")
         sigma_data = _number(values, "sigma_data") or _SIGMA_DATA
-        return self._of(state, where, _degrees(values), sigma_data, _REFERENCE_LICENCE)
+        return self._of(state, where, _degrees(values), sigma_data, _REFERENCE_LICENSE)
 
     def _of(
         self,
@@ -104,7 +104,7 @@ class SongUNetFormat(Format):
         where: str,
         degrees: float | None = None,
         sigma_data: float = _SIGMA_DATA,
-        licence: str = "unknown",
+        license: str = "unknown",
     ) -> Checkpoint:
         """Return the model of a network of EDM, or of PFGM++ where D is known."""
         network, shape = architecture(state, where)
@@ -114,7 +114,7 @@ class SongUNetFormat(Format):
         root = math.sqrt(degrees or 1)
         times = {"t_min": _SIGMA_MIN * root, "t_max": _SIGMA_MAX * root}
         noise = Part("pfgmpp", {"D": degrees, **times}) if degrees else Part("gaussian", times)
-        return _model(state, shape, network, noise, Part(noise.use), licence)
+        return _model(state, shape, network, noise, Part(noise.use), license)
 
 
 def _has_layers(state: object) -> bool:
@@ -129,7 +129,7 @@ def _model(
     network: Part,
     kernel: Part,
     prior: Part,
-    licence: str = "unknown",
+    license: str = "unknown",
 ) -> Checkpoint:
     steps = _STEPS_SMALL if shape[1] <= _SMALL_SIDE else _STEPS_LARGE
     config = Config(
@@ -140,7 +140,7 @@ def _model(
         network=network,
         solver=SolverPart("heun", steps=steps),
     )
-    return Checkpoint(config, {f"backbone.{n}": value for n, value in state.items()}, licence)
+    return Checkpoint(config, {f"backbone.{n}": value for n, value in state.items()}, license)
 
 
 def _number(state: Mapping[str, Any], name: str) -> float | None:

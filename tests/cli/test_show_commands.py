@@ -22,7 +22,7 @@ def command(capsys, *args):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a run "my run" of a recipe called as a model of the zoo, without a licence."""
+    """A folder with a run "my run" of a recipe called as a model of the zoo, without a license."""
     place = tmp_path_factory.mktemp("place")
     text = RECIPE.replace('license = "cc0-1.0"\n', "").replace('"tiny"', '"gravity-digits"')
     (place / "other.toml").write_text(text)
@@ -71,7 +71,7 @@ def test_the_recipe_in_a_model_by_name_is_had_by_a_command_too(place):
     assert loaded_as(loaded_as(card, "./a b"), "ada/tiny") == card
 
 
-def test_a_licence_that_nobody_chose_is_not_stated(place, capsys):
+def test_a_license_that_nobody_chose_is_not_stated(place, capsys):
     card = read_card(place / "my run" / "model")
     assert card.startswith("---\nlicense: unknown\n")
     assert "Weights: not stated. Ask " in card
@@ -81,12 +81,12 @@ def test_a_licence_that_nobody_chose_is_not_stated(place, capsys):
     assert b"zoo: the recipe states no license for the weights; write one, such as" in done.stderr
 
 
-def test_who_publishes_without_a_licence_is_asked(place, capsys, monkeypatch):
+def test_who_publishes_without_a_license_is_asked(place, capsys, monkeypatch):
     pushed = []
     monkeypatch.setattr("zoo.models.push.push", lambda *args, **_: pushed.append(args) or "url")
     folder = place / "my run" / "model"
     status, out, err = command(capsys, "push", str(folder), "ada/tiny")
     assert (status, out, len(pushed)) == (0, "url\n", 1)
-    assert "states no licence for its weights" in err
+    assert "states no license for its weights" in err
     assert f"write `license: ...` at the top of {folder / 'README.md'}" in err
     assert command(capsys, "push", "gravity-digits", "ada/tiny")[2] == ""

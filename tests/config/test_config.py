@@ -72,21 +72,21 @@ def test_the_record_of_a_training_is_typed_and_loses_nothing():
     }
     known = {
         "recipe": {"name": "n"},
-        "data_licence": "MIT",
+        "data_license": "MIT",
         "outcome": {"steps": 3, "hours": 0.5},
         "evaluation": [entry],
     }
     record = parse(changed("training", known | {"trained_elsewhere": "ada/x"})).training
     assert record.recipe == {"name": "n"}
-    assert record.data_licence == "MIT"
+    assert record.data_license == "MIT"
     assert record.outcome == TrainingOutcome(steps=3, hours=0.5)
     assert record.evaluation[0].metrics == {"m": (1.0, 0.0, 2.0)}
     assert record.other == {"trained_elsewhere": "ada/x"}
     assert record == TrainingRecord.decode(known | {"trained_elsewhere": "ada/x"})
-    assert record.replace(data_licence="").encode() == {
-        k: v for k, v in record.encode().items() if k != "data_licence"
+    assert record.replace(data_license="").encode() == {
+        k: v for k, v in record.encode().items() if k != "data_license"
     }
-    odd = {"recipe": "by hand", "data_licence": 3, "outcome": [1], "evaluation": {"a": 1}}
+    odd = {"recipe": "by hand", "data_license": 3, "outcome": [1], "evaluation": {"a": 1}}
     assert parse(changed("training", odd)).training.encode() == odd
 
 

@@ -74,7 +74,7 @@ def test_the_shipped_classifier_is_the_one_described_and_small():
     assert len(raw) == about["size"] < 500_000
     assert sum(p.numel() for p in net.parameters()) == about["parameters"] <= 150_000
     assert about["test_accuracy"] >= 0.92
-    assert about["licence"]
+    assert about["license"]
 
 
 def test_a_damaged_classifier_is_refused(monkeypatch):

@@ -42,7 +42,7 @@ def config(shape=(1, 8, 8), **training):
 
 
 def trained(**recipe):
-    return config(recipe=RECIPE | recipe, outcome=OUTCOME, data_licence="CC BY 4.0")
+    return config(recipe=RECIPE | recipe, outcome=OUTCOME, data_license="CC BY 4.0")
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_every_table_row_has_the_cells_of_its_head(text):
         assert len({len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
 
 
-def test_a_model_put_together_by_hand_claims_no_licence_and_no_training(tmp_path):
+def test_a_model_put_together_by_hand_claims_no_license_and_no_training(tmp_path):
     folder = points().save_pretrained(tmp_path / "two-moons")
     text = (folder / "README.md").read_text()
     assert ModelCard(text).data.license == "unknown"

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCardData
 from zoo.config.model import Config, Data, WeightFile, Weights
 from zoo.config.part import Part
 from zoo.folder.card import END, FACTS, write_card
-from zoo.folder.card_edit import licence_of, refresh, replace_facts
+from zoo.folder.card_edit import license_of, refresh, replace_facts
 
 
 def config():
@@ -65,7 +65,7 @@ def test_a_front_matter_that_cannot_be_read_stays_as_it_is(matter):
     fresh = write_card("m", config())
     found = refresh(f"---\n{matter}\n---\nMine.\n", fresh)
     assert found.startswith(f"---\n{matter}\n---\nMine.\n\n{FACTS}")
-    assert licence_of(found) == ""
+    assert license_of(found) == ""
 
 
 def test_a_fresh_card_that_cannot_be_read_brings_its_facts_alone():
@@ -87,7 +87,7 @@ def test_keys_of_ones_own_stay_in_their_order():
 
 
 @pytest.mark.parametrize(
-    ("card", "licence"),
+    ("card", "license"),
     [
         ("---\nlicense: mit\n---\n", "mit"),
         ("---\ntags: [x]\nlicense:  cc-by-4.0 \n---\n", "cc-by-4.0"),
@@ -97,5 +97,5 @@ def test_keys_of_ones_own_stay_in_their_order():
         ("", ""),
     ],
 )
-def test_the_licence_that_a_card_names(card, licence):
-    assert licence_of(card) == licence
+def test_the_license_that_a_card_names(card, license):
+    assert license_of(card) == license

@@ -81,7 +81,7 @@ def test_a_third_partys_format_is_read(npz, tmp_path):
     trained = points(width=16, blocks=3)
     file = tmp_path / "weights.npz"
     np.savez(file, **{n: v.numpy() for n, v in trained.state_dict().items()})
-    folder = convert(file, tmp_path / "out", licence="mit")
+    folder = convert(file, tmp_path / "out", license="mit")
     model = zoo.load(folder)
     x, t = torch.randn(5, 2), torch.tensor(0.7)
     assert torch.equal(model.network(x, t), trained(x, t))

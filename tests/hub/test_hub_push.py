@@ -316,7 +316,7 @@ def test_a_card_that_was_there_before_is_kept(hub, saved, by_hand):
     assert zoo.load(REPO).card == text
 
 
-def test_a_licence_given_by_hand_is_not_taken_back(hub, saved):
+def test_a_license_given_by_hand_is_not_taken_back(hub, saved):
     zoo.push(saved, REPO, **ADA)
     edit(hub, ("license: unknown", "license: mit"))
     zoo.push(saved, REPO, **ADA)

@@ -86,7 +86,7 @@ def test_classes_and_the_spread_of_the_data_are_kept(file):
     assert model.sample(2, seed=0, steps=2, labels=1).shape == (2, *SHAPE)
 
 
-def test_the_card_keeps_the_licence_and_says_whose_it_is(file):
+def test_the_card_keeps_the_license_and_says_whose_it_is(file):
     file.write_bytes(snapshot(network().backbone))
     folder = convert(file, file.parent / "mine")
     card = (folder / "README.md").read_text()
@@ -110,7 +110,7 @@ def test_a_state_alone_is_enough(tmp_path, kind, prefix):
         path.write_bytes(pickle.dumps(dict(state)))
     else:
         torch.save(state, path, _use_new_zipfile_serialization=kind == "zip")
-    folder = convert(path, tmp_path / "out", licence="mit")
+    folder = convert(path, tmp_path / "out", license="mit")
     x = torch.randn(2, *SHAPE)
     t = torch.tensor(0.5)
     assert torch.equal(zoo.load(folder).network(x, t), trained(x, t))
@@ -355,9 +355,9 @@ def test_a_file_that_is_not_there_and_an_impossible_d(file):
     for side in (0, -1, 10**6, "large"):
         with pytest.raises(ZooError, match=f"side = {side}; expected a number of pixels"):
             convert(file, "out", side=side)
-    for licence in ("", "cc by", "mit\nlibrary_name: other", "a: b"):
-        with pytest.raises(ZooError, match=r"licence = .*one word"):
-            convert(file, "out", licence=licence)
+    for license in ("", "cc by", "mit\nlibrary_name: other", "a: b"):
+        with pytest.raises(ZooError, match=r"license = .*one word"):
+            convert(file, "out", license=license)
     assert [*file.parent.iterdir()] == [file]
 
 

@@ -70,20 +70,20 @@ def test_only_what_was_asked_for_is_written(tmp_path, brings):
 
 
 def test_what_pyproject_says(tmp_path):
-    folder = write_plugin("sea-wave", licence="mit", author="Ada L.", folder=tmp_path)
+    folder = write_plugin("sea-wave", license="mit", author="Ada L.", folder=tmp_path)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["name"] == "zoo-sea-wave"
     assert project["entry-points"]["zoo"] == {"sea-wave": "zoo_sea_wave"}
     assert project["license"] == "MIT"
     assert project["authors"] == [{"name": "Ada L."}]
     assert project["dependencies"][0].startswith("fieldzoo>=0.")
-    licence = (folder / "LICENSE").read_text()
-    assert "MIT License" in licence
-    assert "Ada L." in licence
+    license = (folder / "LICENSE").read_text()
+    assert "MIT License" in license
+    assert "Ada L." in license
     assert "dist/" in (folder / ".gitignore").read_text()
 
 
-def test_the_apache_licence_is_whole(tmp_path):
+def test_the_apache_license_is_whole(tmp_path):
     folder = write_plugin("sea-wave", folder=tmp_path)
     text = (folder / "LICENSE").read_text()
     assert "Apache License" in text
@@ -122,7 +122,7 @@ def test_names_that_are_refused(tmp_path, name, said):
     [
         ({"brings": ["kernal"]}, "no 'kernal'; did you mean 'kernel'?"),
         ({"brings": []}, "has to bring something: kernel, prior, network, solver"),
-        ({"licence": "gpl"}, "no licence 'gpl'; there are apache-2.0 and mit"),
+        ({"license": "gpl"}, "no license 'gpl'; there are apache-2.0 and mit"),
         ({"author": 'A "quoted" name'}, "without quotes"),
         ({"author": "two\nlines"}, "without quotes"),
     ],

@@ -112,7 +112,7 @@ def test_keys_that_change_no_number_may_change(tmp_path, free):
     assert begin(tmp_path, resume=True).step == 1
 
 
-def test_a_licence_may_be_added_later(stopped):
+def test_a_license_may_be_added_later(stopped):
     text = RECIPE.replace("cc0-1.0", "mit") + '[card]\nsummary = "Ten steps."\n'
     Path("tiny.toml").write_text(text)
     model = train("tiny.toml", folder="run", resume=True, stop=True)

@@ -546,7 +546,7 @@ def test_what_is_exported_is_the_averaged_network_and_says_how_it_was_made(tmp_p
     assert training.recipe == recipe().to_dict()
     assert training.outcome.images_seen == 80
     assert training.outcome.steps == 10
-    assert "CC BY 4.0" in training.data_licence
+    assert "CC BY 4.0" in training.data_license
     assert model.config.requires == (f"fieldzoo>={zoo.__version__}",)
     assert model.config.data.name == "digits"
     assert "# tiny\n" in model.card

@@ -15,9 +15,9 @@ from zoo.cli.options import PATH, key_value, option
 @click.argument("out", type=PATH)
 @option("--set", "options", multiple=True, help="KEY=VALUE, an option of the format.")
 @option("--format", help="Name of the format, where two know the file.")
-@option("--licence", help="Licence of the weights, where the file does not tell it.")
+@option("--license", help="License of the weights, where the file does not tell it.")
 def command(
-    file: Path, out: Path, options: tuple[str, ...], format: str | None, licence: str | None
+    file: Path, out: Path, options: tuple[str, ...], format: str | None, license: str | None
 ) -> None:
     """Write the model in FILE, a checkpoint of another library, as the model folder OUT.
 
@@ -28,7 +28,7 @@ def command(
     from zoo.models.convert import convert
 
     given = dict(map(key_value, options))
-    folder = convert(file, out, format=format, licence=licence, **given)
+    folder = convert(file, out, format=format, license=license, **given)
     kernel = read_config(folder).kernel
     shown = "".join(f", {k} = {v}" for k, v in kernel.options.items() if k in given)
     ref = str(folder) if folder.is_absolute() else f"./{folder}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.options import option
-from zoo.scaffold import LICENCES, PARTS, write_plugin
+from zoo.scaffold import LICENSES, PARTS, write_plugin
 
 
 @click.command()
@@ -21,20 +21,20 @@ from zoo.scaffold import LICENCES, PARTS, write_plugin
 )
 @option(
     "--license",
-    "licence",
-    type=click.Choice([*LICENCES]),
+    "license",
+    type=click.Choice([*LICENSES]),
     default="apache-2.0",
-    help="Licence of the package.",
+    help="License of the package.",
 )
-@click.option("--author", default="", help="Your name, for pyproject.toml and the licence.")
+@click.option("--author", default="", help="Your name, for pyproject.toml and the license.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=Path(),
     help="Folder to write it into [this one].",
 )
-def command(name: str, brings: tuple[str, ...], licence: str, author: str, folder: Path) -> None:
+def command(name: str, brings: tuple[str, ...], license: str, author: str, folder: Path) -> None:
     """Write the package zoo-NAME, a plugin that works and passes its tests as it is."""
-    target = write_plugin(name, brings=brings, licence=licence, author=author, folder=folder)
+    target = write_plugin(name, brings=brings, license=license, author=author, folder=folder)
     where = target if target.is_absolute() else f"./{target}"
     click.echo(f"wrote {target}; next: pip install -e '{where}[test]', then zoo check {name}")

@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Publish the model NAME (or ./folder) as the Hub repository REPO (owner/name)."""
     from zoo.folder.card import UNKNOWN
-    from zoo.folder.card_edit import licence_of
+    from zoo.folder.card_edit import license_of
     from zoo.folder.read import CARD, read_card
     from zoo.hub import Access
     from zoo.models.locate import folder_of
@@ -44,9 +44,9 @@ def command(
         )
     for ref, target in _plan(name, repo, everything, namespace):
         folder = folder_of(ref, access=Access(token))
-        if licence_of(read_card(folder)) in ("", UNKNOWN):
+        if license_of(read_card(folder)) in ("", UNKNOWN):
             click.echo(
-                f"zoo: {ref} states no licence for its weights, and nobody may use them: write "
+                f"zoo: {ref} states no license for its weights, and nobody may use them: write "
                 f"`license: ...` at the top of {folder / CARD}, and push again",
                 err=True,
             )

@@ -70,7 +70,7 @@ class Evaluation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TrainingRecord:
-    """Recipe, outcome, evaluations and data licence of a trained model.
+    """Recipe, outcome, evaluations and data license of a trained model.
 
     A record is published with its model: of an absolute path in it the last component is kept,
     "folder:photos" of "folder:/home/ada/photos", and "./base" of "/home/ada/base".
@@ -79,18 +79,18 @@ class TrainingRecord:
         recipe: a recipe's tables, as `Recipe.to_dict` gives them; None if there is none.
         outcome: what the run came to, or None.
         evaluation: the figures of the model.
-        data_licence: the terms under which the data may be used, in words.
+        data_license: the terms under which the data may be used, in words.
         other: facts under keys of their own, such as `trained_elsewhere`; those of a known key
             that are of another form are kept here too.
     """
 
-    __slots__ = ("data_licence", "evaluation", "other", "outcome", "recipe")
+    __slots__ = ("data_license", "evaluation", "other", "outcome", "recipe")
 
     def __init__(
         self,
         *,
         recipe: dict[str, Any] | None = None,
-        data_licence: str = "",
+        data_license: str = "",
         outcome: TrainingOutcome | None = None,
         evaluation: tuple[Evaluation, ...] = (),
         other: dict[str, Any] | None = None,
@@ -101,7 +101,7 @@ class TrainingRecord:
         self.evaluation = tuple(
             msgspec.structs.replace(entry, data=_public(entry.data)) for entry in evaluation
         )
-        self.data_licence = data_licence
+        self.data_license = data_license
         self.other: dict[str, Any] = _public(dict(other or {}))
 
     @classmethod
@@ -116,8 +116,9 @@ class TrainingRecord:
         record = cls(other=other)
         if isinstance(value.get("recipe"), dict):
             record.recipe = record.other.pop("recipe")
-        if isinstance(value.get("data_licence"), str):
-            record.data_licence = record.other.pop("data_licence")
+        for key in ("data_license", "data_licence"):  # the latter in files of before
+            if isinstance(value.get(key), str):
+                record.data_license = record.other.pop(key)
         if isinstance(value.get("outcome"), dict):
             record.outcome = lenient(record.other.pop("outcome"), TrainingOutcome)
         if isinstance(value.get("evaluation"), list):
@@ -129,7 +130,7 @@ class TrainingRecord:
         """Return the mapping that `decode` reads."""
         known = {
             "recipe": self.recipe,
-            "data_licence": self.data_licence,
+            "data_license": self.data_license,
             "outcome": self.outcome and facts(self.outcome),
             "evaluation": [facts(entry) for entry in self.evaluation],
         }

@@ -135,6 +135,6 @@ def load_folder(request: Request) -> Images:
         torch.tensor(labels) if found else None,
         len(names) if found else 0,
         name=root.resolve().name,
-        licence="not stated by the files",
+        license="not stated by the files",
         class_names=tuple(names) if found else (),
     )

@@ -139,13 +139,13 @@ def _images(request: Request, table: Any, options: dict[str, str], name: str) ->
         label = _column(request, table, "label", options.get("label"), classes)
         labels, count = _labels(request, table, label)
         known = tuple(getattr(table.features[label], "names", None) or ())
-    licence = str(getattr(table.info, "license", "") or "") or "not stated by the data set"
+    license = str(getattr(table.info, "license", "") or "") or "not stated by the data set"
     return Images(
         decode_all(files, request.size),
         labels,
         count,
         name,
-        licence,
+        license,
         class_names=known if len(known) == count and all(map(str.isprintable, known)) else (),
     )
 

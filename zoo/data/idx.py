@@ -89,7 +89,7 @@ def find(folder: Path, name: str) -> Path | None:
     return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
 
 
-def read_pair(images: Path, labels: Path | None, *, name: str, licence: str) -> Images:
+def read_pair(images: Path, labels: Path | None, *, name: str, license: str) -> Images:
     """Return the images (N, H, W) or (N, C, H, W) of one idx file with the labels of another.
 
     Raises:
@@ -100,16 +100,16 @@ def read_pair(images: Path, labels: Path | None, *, name: str, licence: str) -> 
         raise ZooError(f"{images}: shape {tuple(x.shape)}; expected (N, H, W) or (N, C, H, W)")
     y = None if labels is None else read_idx(labels).long()
     classes = 0 if y is None else check_labels(y, len(x), str(labels))
-    return Images(x.unsqueeze(1) if x.ndim == 3 else x, y, classes, name, licence)
+    return Images(x.unsqueeze(1) if x.ndim == 3 else x, y, classes, name, license)
 
 
-def read_split(folder: Path, split: str, *, name: str, licence: str) -> Images:
+def read_split(folder: Path, split: str, *, name: str, license: str) -> Images:
     """Return a split of the four files of FILES in `folder`; errors as in `read_pair`."""
     image_name, label_name = FILES[split]
     images = find(folder, image_name)
     if images is None:
         raise ZooError(f"{folder}: no {image_name} or {image_name}.gz in this folder")
-    return read_pair(images, find(folder, label_name), name=name, licence=licence)
+    return read_pair(images, find(folder, label_name), name=name, license=license)
 
 
 def load_idx(request: Request) -> Images:
@@ -122,13 +122,13 @@ def load_idx(request: Request) -> Images:
         ZooError: as in `read_pair`, or no such path, or FILE and a split other than "train".
     """
     path = request.path
-    licence = "not stated by the files"
+    license = "not stated by the files"
     if path.is_dir():
-        return read_split(path, request.split, name=path.resolve().name, licence=licence)
+        return read_split(path, request.split, name=path.resolve().name, license=license)
     if not path.exists():
         raise request.missing("file or folder")
     request.only_train()
     name = path.name.removesuffix(".gz")
     sibling = name.replace("images-idx3", "labels-idx1")
     labels = find(path.parent, sibling) if sibling != name else None
-    return read_pair(path, labels, name=path.name.split(".")[0], licence=licence)
+    return read_pair(path, labels, name=path.name.split(".")[0], license=license)

@@ -26,7 +26,7 @@ class Images:
         labels: class numbers (N,), int64, or None.
         classes: number of classes, 0 for none.
         name: short name, e.g. for the model card.
-        licence: the terms under which the data may be used, in words.
+        license: the terms under which the data may be used, in words.
         range: of the data, (-1, 1) for images; None for vectors.
         class_names: of the classes by their numbers; () where they have none.
         top: the uint8 value that becomes 1 (0 becomes -1); float data is not scaled.
@@ -37,7 +37,7 @@ class Images:
     labels: Tensor | None
     classes: int
     name: str
-    licence: str
+    license: str
     range: tuple[float, float] | None = (-1.0, 1.0)
     top: int = MAX_BYTE
     class_names: tuple[str, ...] = ()

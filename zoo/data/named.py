@@ -31,7 +31,7 @@ from zoo.errors import ZooError
 from zoo.files import user_cache
 
 VARIABLE = "ZOO_DATA"
-DIGITS_LICENCE = "CC BY 4.0 (Alpaydin and Kaynak, UCI Machine Learning Repository)"
+DIGITS_LICENSE = "CC BY 4.0 (Alpaydin and Kaynak, UCI Machine Learning Repository)"
 HOLD_OUT = 6
 CIFAR_FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
 # The folder inside the archive; the files may be in it, or directly in the folder cifar10.
@@ -53,7 +53,7 @@ def load_digits(request: Request) -> Images:
     y = torch.from_numpy(bunch.target).long()
     held_out = torch.arange(len(x)) % HOLD_OUT == HOLD_OUT - 1
     keep = held_out if request.split == "test" else ~held_out
-    return Images(x[keep], y[keep], 10, "digits", DIGITS_LICENCE, top=16)
+    return Images(x[keep], y[keep], 10, "digits", DIGITS_LICENSE, top=16)
 
 
 def _folders(name: str) -> list[Path]:
@@ -69,7 +69,7 @@ def _load_named(
     read: Callable[[Path, str], Images | None],
     files: str,
     hub: str,
-    licence: str,
+    license: str,
 ) -> Images:
     """Return a split of the data set `name`: read from a folder, else from the Hub.
 
@@ -82,7 +82,7 @@ def _load_named(
     folders = _folders(name)
     for folder in folders:
         if (found := read(folder, request.split)) is not None:
-            return replace(found, name=name, licence=licence)
+            return replace(found, name=name, license=license)
     try:
         found = load_hub(Request(f"hf:{hub}", hub, request.split, request.size))
     except ZooError as error:
@@ -90,12 +90,12 @@ def _load_named(
             f"{name}: not found in {' or '.join(map(str, folders))}; put {files} there, or set "
             f"{VARIABLE} to the folder that holds {name}/; or let it come from the Hub: {error}"
         ) from error
-    return replace(found, name=name, licence=licence)
+    return replace(found, name=name, license=license)
 
 
 def _read_fashion_mnist(folder: Path, split: str) -> Images | None:
     there = all(find(folder, file) for file in FILES[split])
-    return read_split(folder, split, name="", licence="") if there else None
+    return read_split(folder, split, name="", license="") if there else None
 
 
 def _records(path: Path) -> torch.Tensor:
@@ -118,7 +118,7 @@ def _read_cifar10(folder: Path, split: str) -> Images | None:
         if all(file.is_file() for file in files):
             records = torch.cat([_records(file) for file in files])
             images = records[:, 1:].reshape(-1, 3, 32, 32).clone()
-            return Images(images, records[:, 0].long(), CLASSES, name="", licence="")
+            return Images(images, records[:, 0].long(), CLASSES, name="", license="")
     return None
 
 
@@ -130,7 +130,7 @@ load_fashion_mnist = partial(
     read=_read_fashion_mnist,
     files=f"{_IDX} (with or without .gz)",
     hub="zalando-datasets/fashion_mnist?image=image&label=label",
-    licence="MIT (Zalando SE, Fashion-MNIST)",
+    license="MIT (Zalando SE, Fashion-MNIST)",
 )
 # Images (3, 32, 32).
 load_cifar10 = partial(
@@ -139,5 +139,5 @@ load_cifar10 = partial(
     read=_read_cifar10,
     files="data_batch_1.bin, test_batch.bin and the other .bin files of cifar-10-binary.tar.gz",
     hub="uoft-cs/cifar10?image=img&label=label",
-    licence="not stated by its authors (A. Krizhevsky, V. Nair, G. Hinton)",
+    license="not stated by its authors (A. Krizhevsky, V. Nair, G. Hinton)",
 )

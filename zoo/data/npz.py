@@ -96,7 +96,7 @@ def from_arrays(
     *,
     name: str,
     where: str = "data",
-    licence: str = "not stated",
+    license: str = "not stated",
 ) -> Images:
     """Return samples x, (N, d), (N, H, W), (N, C, H, W) or (N, H, W, C), as a data set.
 
@@ -115,7 +115,7 @@ def from_arrays(
         classes,
         classes=0 if classes is None else check_labels(classes, len(data), where),
         name=name,
-        licence=licence,
+        license=license,
         range=None if data.ndim == 2 else (-1.0, 1.0),
     )
 
@@ -136,4 +136,4 @@ def load_npz(request: Request) -> Images:
     if not path.is_file():
         raise request.missing("file")
     x, y = _read(path, request)
-    return from_arrays(x, y, name=path.stem, where=str(path), licence="not stated by the file")
+    return from_arrays(x, y, name=path.stem, where=str(path), license="not stated by the file")

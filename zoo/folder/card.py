@@ -19,9 +19,9 @@ from zoo.host.registry import find
 # What lies between these is written anew whenever the model is published; the rest is prose.
 FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
-# How the Hub calls licences.
-LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
-# The Hub's value for a licence that nobody stated.
+# How the Hub calls licenses.
+LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+# The Hub's value for a license that nobody stated.
 UNKNOWN = "unknown"
 _NOT_STATED = "Weights: not stated. Ask whoever published them before you use them."
 _NON_COMMERCIAL = (
@@ -40,13 +40,13 @@ or `zoo sample {name} -n 64 -o grid.png`."""
 _ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_name"]
 
 
-def _front_matter(name: str, config: Config, recipe: Recipe | None, licence: str) -> str:
+def _front_matter(name: str, config: Config, recipe: Recipe | None, license: str) -> str:
     from huggingface_hub import ModelCardData  # slow to import, and reading a card needs none
 
     card = _described(recipe)
     dataset = next(iter(card.datasets), "")
     data = ModelCardData(
-        license=licence,
+        license=license,
         library_name="fieldzoo",
         pipeline_tag=TASK if len(config.data.shape) == 3 else None,
         tags=["field-diffusion", "ode", config.kernel.use, *card.tags],
@@ -78,7 +78,7 @@ def _described(recipe: Recipe | None) -> CardPlan:
 
 
 def write_card(
-    name: str, config: Config, *, parameters: int = 0, picture: str = "", licence: str = ""
+    name: str, config: Config, *, parameters: int = 0, picture: str = "", license: str = ""
 ) -> str:
     """Return the card's text: front matter and, between FACTS and END, the facts of `config`.
 
@@ -89,21 +89,21 @@ def write_card(
         config: its config.json.
         parameters: of the network; 0 where they were not counted.
         picture: file name of a picture in the card's folder.
-        licence: of the weights; "" for the recipe's, UNKNOWN if none.
+        license: of the weights; "" for the recipe's, UNKNOWN if none.
     """
     recipe = _recipe(config.training)
-    licence = licence or (recipe and recipe.license) or UNKNOWN
+    license = license or (recipe and recipe.license) or UNKNOWN
     # A recipe's summary speaks of the kernel that the network was trained under.
     summary = _described(recipe).summary if config.lifted_from is None else ""
     shape = "x".join(map(str, config.data.shape))
-    terms = config.training.data_licence
+    terms = config.training.data_license
     rights = [
-        _NOT_STATED if licence == UNKNOWN else f"Weights: {licence}.",
-        _NON_COMMERCIAL if "-nc" in licence else "",
+        _NOT_STATED if license == UNKNOWN else f"Weights: {license}.",
+        _NON_COMMERCIAL if "-nc" in license else "",
         f"Data: {terms}." if terms else "",
     ]
     paragraphs = [
-        _front_matter(name, config, recipe, licence),
+        _front_matter(name, config, recipe, license),
         f"# {name}",
         summary or f"A field diffusion model of data of shape {shape}.",
         f"![samples]({picture})" if picture else "",
@@ -116,7 +116,7 @@ def write_card(
         *_training(recipe, config.training.outcome, config.data.unit),
         _origin(config.training.other.get("converted_from")),
         "\n".join(table(config.training)).rstrip("\n"),
-        "## Licence",
+        "## License",
         "\n".join(filter(None, rights)),
         END,
     ]

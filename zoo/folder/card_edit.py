@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.config.model import Config
 from zoo.files import is_path
-from zoo.folder.card import END, FACTS, LICENCE, UNKNOWN, write_card
+from zoo.folder.card import END, FACTS, LICENSE, UNKNOWN, write_card
 from zoo.folder.read import PICTURE
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def rewrite_facts(card: str, config: Config, parameters: int = 0) -> str:
     Prose and the model's name stay; arguments are as for `write_card`.
     """
     fresh = write_card(
-        name_in(card) or "model", config, parameters=parameters, licence=licence_of(card)
+        name_in(card) or "model", config, parameters=parameters, license=license_of(card)
     )
     return refresh(card, loaded_as(fresh, reference_in(card) or HERE), figures=False)
 
@@ -114,10 +114,10 @@ def name_in(card: str) -> str:
     return _text(card, "model_name")
 
 
-def licence_of(card: str) -> str:
-    """Return the licence that a card's front matter names in one word, "" if it does not."""
-    licence = _text(card, "license")
-    return licence if LICENCE.fullmatch(licence) else ""
+def license_of(card: str) -> str:
+    """Return the license that a card's front matter names in one word, "" if it does not."""
+    license = _text(card, "license")
+    return license if LICENSE.fullmatch(license) else ""
 
 
 def _text(card: str, key: str) -> str:

@@ -210,7 +210,7 @@ def write_checkpoint(
     checkpoint: Checkpoint,
     folder: Path,
     *,
-    licence: str | None = None,
+    license: str | None = None,
     otherwise: str = "",
 ) -> Path:
     """Write a model folder, all or nothing, and return it.
@@ -219,7 +219,7 @@ def write_checkpoint(
         files: what the checkpoint was read from; its card is kept.
         checkpoint: as `read_checkpoint` returns it.
         folder: where to.
-        licence: of the weights; None for what the checkpoint says.
+        license: of the weights; None for what the checkpoint says.
         otherwise: what to do where the folder cannot be written, for the error.
 
     Raises:
@@ -230,10 +230,10 @@ def write_checkpoint(
     record = record.replace(other=record.other | _source(files))
     config = msgspec.structs.replace(checkpoint.config, training=record)
     name = folder.resolve().name if files.file else Path(files.where).name.partition("@")[0]
-    card = "" if licence else _card(files)
+    card = "" if license else _card(files)
     try:
-        licence = licence or checkpoint.licence
-        return write_folder(folder, config, tensors, card, name=name, licence=licence)
+        license = license or checkpoint.license
+        return write_folder(folder, config, tensors, card, name=name, license=license)
     except ZooError as error:
         raise ZooError(f"{error}{otherwise}") from error
 

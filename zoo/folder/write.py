@@ -27,7 +27,7 @@ def write_folder(
     card: str = "",
     *,
     name: str = "",
-    licence: str = "",
+    license: str = "",
     dtype: torch.dtype | None = None,
     samples: Tensor | None = None,
     caption: str = "samples",
@@ -41,7 +41,7 @@ def write_folder(
         card: the model card, whose commands become those of this folder; "" to write one from the
             config.
         name: what a new card calls the model; the folder's name by default.
-        licence: of the weights, for a new card; as for `write_card`.
+        license: of the weights, for a new card; as for `write_card`.
         dtype: of the weights on disk; None as they are.
         samples: some of the model's samples, for the card's picture.
         caption: of that picture.
@@ -68,7 +68,7 @@ def write_folder(
                 config,
                 parameters=count_parameters(network) if network else 0,
                 picture=PICTURE if samples is not None else "",
-                licence=licence,
+                license=license,
             )
             card = card if samples is None else with_picture(card, caption)
             card = loaded_as(card, HERE)

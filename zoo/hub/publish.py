@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
 from zoo.errors import ZooError, one_line, shown
 from zoo.folder.card import write_card
-from zoo.folder.card_edit import licence_of, loaded_as, refresh, replace_facts, split_facts
+from zoo.folder.card_edit import license_of, loaded_as, refresh, replace_facts, split_facts
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -206,24 +206,24 @@ class RemoteModel(Snapshot):
 def _card_for(remote: RemoteModel, folder: Path) -> str:
     """Return the folder's card, or the one of the repository with its facts refreshed from it."""
     owner, _, name = remote.repo.partition("/")
-    card = _own(folder, name, licence_of(remote.card))
+    card = _own(folder, name, license_of(remote.card))
     card = loaded_as(card, name if owner == namespace() else remote.repo)
     return refresh(remote.card, card) if remote.card else card
 
 
-def _own(folder: Path, name: str, licence: str) -> str:
+def _own(folder: Path, name: str, license: str) -> str:
     """Return the folder's card, its block of facts written anew from config.json and weights.
 
-    `licence` is the one of the repository's card; the folder's own goes before it.
+    `license` is the one of the repository's card; the folder's own goes before it.
     """
     config = read_config(folder)
     card = read_card(folder)
     picture = PICTURE if (folder / PICTURE).is_file() else ""
-    own = licence_of(card)
-    licence = licence if own in ("", "unknown") else own
+    own = license_of(card)
+    license = license if own in ("", "unknown") else own
     # Another repository's weights are counted by whoever pushes that one.
     counted = 0 if config.weights.repo else untrained_parameters(config, str(folder))
-    fresh = write_card(name, config, parameters=counted, picture=picture, licence=licence)
+    fresh = write_card(name, config, parameters=counted, picture=picture, license=license)
     if not split_facts(card)[1]:
         return refresh(card, fresh) if card else fresh
     return replace_facts(card, fresh) if counted else card

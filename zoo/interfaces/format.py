@@ -65,12 +65,12 @@ class Checkpoint:
             installed beside the plugins of these parts. The zoo itself fills in `weights`.
         tensors: the state of that network by name, or a function that reads it. The function is
             called when all that `config` requires has been found installed.
-        licence: of the weights, an identifier of the Hub; "unknown" where the files do not say.
+        license: of the weights, an identifier of the Hub; "unknown" where the files do not say.
     """
 
     config: Config
     tensors: Mapping[str, Tensor] | Callable[[], Mapping[str, Tensor]]
-    licence: str = "unknown"
+    license: str = "unknown"
 
     def load(self) -> Mapping[str, Tensor]:
         """Return the tensors, read where they are not at hand yet."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.folder.card import LICENCE
+from zoo.folder.card import LICENSE
 from zoo.folder.formats import read_checkpoint, write_checkpoint
 from zoo.folder.weights import network_with
 from zoo.formats.files import LocalFiles
@@ -21,7 +21,7 @@ def convert(
     out: str | Path,
     *,
     format: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     **options: Any,
 ) -> Path:
     """Write the model in a checkpoint of another library as a model folder, and return its path.
@@ -33,7 +33,7 @@ def convert(
         file: a file, or a folder of files that belong together.
         out: the folder to write.
         format: the name of the format, needed only where two know the file.
-        licence: of the weights, an identifier of the Hub; None for what the checkpoint says.
+        license: of the weights, an identifier of the Hub; None for what the checkpoint says.
         options: of the format, such as D=128: `zoo components formats NAME` explains them.
 
     Raises:
@@ -41,8 +41,8 @@ def convert(
             the folder cannot be written.
     """
     source, folder = Path(file).expanduser(), Path(out).expanduser()
-    if licence is not None and not LICENCE.fullmatch(licence):
-        raise ZooError(f"licence = {licence!r}; expected one word of the Hub's, such as cc-by-4.0")
+    if license is not None and not LICENSE.fullmatch(license):
+        raise ZooError(f"license = {license!r}; expected one word of the Hub's, such as cc-by-4.0")
     files = LocalFiles(source)
     checkpoint = read_checkpoint(files, options, format=format)
     config, tensors = checkpoint.config, checkpoint.load()
@@ -55,4 +55,4 @@ def convert(
 
     assemble(config, network)  # the parts can be built, and the tensors are the network's
     checkpoint = replace(checkpoint, tensors=tensors)
-    return write_checkpoint(files, checkpoint, folder, licence=licence)
+    return write_checkpoint(files, checkpoint, folder, license=license)

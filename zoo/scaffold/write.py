@@ -19,7 +19,7 @@ from zoo.host.registry import components
 # What a plugin can bring -> its kind; each is a hook and a file of the template.
 PARTS = {kind.removesuffix("s"): kind for kind in KINDS}
 # Name on the command line -> SPDX id.
-LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT"}
+LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT"}
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 24  # lines of the template stay within 100 signs
@@ -30,7 +30,7 @@ def write_plugin(
     name: str,
     *,
     brings: Collection[str] = ("kernel",),
-    licence: str = "apache-2.0",
+    license: str = "apache-2.0",
     author: str = "",
     folder: Path | None = None,
 ) -> Path:
@@ -39,18 +39,18 @@ def write_plugin(
     Args:
         name: of the plugin and of each part: lower case, digits, "-".
         brings: any of PARTS; a kernel comes with its prior, which a model needs.
-        licence: one of LICENCES.
+        license: one of LICENSES.
         author: "" for "The zoo-NAME developers".
         folder: to write it in; None for the one at hand.
 
     Raises:
-        ZooError: a name that is none or taken, an unknown part or licence, a folder that is there
+        ZooError: a name that is none or taken, an unknown part or license, a folder that is there
             already, a disk that refuses.
     """
     parts = _check_parts(brings)
     _check_name(name, parts)
-    if licence not in LICENCES:
-        raise ZooError(f"no licence {licence!r}; {did_you_mean(licence, LICENCES)}")
+    if license not in LICENSES:
+        raise ZooError(f"no license {license!r}; {did_you_mean(license, LICENSES)}")
     author = author or f"The zoo-{name} developers"
     if not author.isprintable() or set(author) & set('"\\'):
         raise ZooError(f"author = {author!r}; expected a name without quotes and backslashes")
@@ -62,14 +62,14 @@ def write_plugin(
         "zoo-changeme": f"zoo-{name}",
         "Changeme": "".join(word.capitalize() for word in name.split("-")),
         "changeme": name,
-        "SPDX-ID": LICENCES[licence],
+        "SPDX-ID": LICENSES[license],
         "AUTHOR": author,
         "YEAR": str(date.today().year),
         "fieldzoo>=0.0": f"fieldzoo>={'.'.join(__version__.split('.')[:2])}",
     }
     here = files("zoo.scaffold")
     texts = {path: _less(path, text, parts) for path, text in _texts(here / "template", "")}
-    texts["LICENSE"] = (here / "licences" / f"{licence}.txt").read_text(encoding="utf-8")
+    texts["LICENSE"] = (here / "licenses" / f"{license}.txt").read_text(encoding="utf-8")
     _write(target, {_named(p, words): _named(t, words) for p, t in texts.items() if t})
     return target
 

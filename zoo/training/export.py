@@ -61,7 +61,7 @@ def model_of(trainer: Trainer) -> FieldModel:
         solver=recipe.solver,
         requires=requirements(recipe),
         training=TrainingRecord(
-            recipe=recipe.to_dict(), data_licence=data.licence, outcome=outcome
+            recipe=recipe.to_dict(), data_license=data.license, outcome=outcome
         ),
     )
     return assemble(config, network, kernel=trainer.kernel)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from fake_hub.replies import failure, no_revision
 from fake_hub.store import LARGE, MAIN, File, Repository
 
-LICENCES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-nc-sa-4.0", "unknown", "other"}
+LICENSES = {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-nc-sa-4.0", "unknown", "other"}
 
 
 async def validate_yaml(request):
@@ -22,8 +22,8 @@ async def validate_yaml(request):
             matter = yaml.safe_load(content.split("\n---", 1)[0][4:])
             if not isinstance(matter, dict):
                 errors.append({"message": "the metadata is not a mapping"})
-            elif matter.get("license", "unknown") not in LICENCES:
-                errors.append({"message": f'"license" must be one of {sorted(LICENCES)}'})
+            elif matter.get("license", "unknown") not in LICENSES:
+                errors.append({"message": f'"license" must be one of {sorted(LICENSES)}'})
         except yaml.YAMLError as error:
             errors.append({"message": f"not YAML: {error}"})
     return JSONResponse({"errors": errors, "warnings": []}, 400 if errors else 200)

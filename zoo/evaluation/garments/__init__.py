@@ -54,7 +54,7 @@ class GarmentNet(nn.Module):
 
 @cache
 def about() -> dict[str, Any]:
-    """Return the content of garments.json: sha256, accuracy, parameters, licence, training."""
+    """Return the content of garments.json: sha256, accuracy, parameters, license, training."""
     text = (files(__package__) / ABOUT).read_text(encoding="utf-8")
     facts: dict[str, Any] = json.loads(text)
     return facts
