@@ -13,7 +13,8 @@ from zoo.data.toy import two_moons
 from zoo.errors import ZooError
 from zoo.interfaces import SelfSimilarKernel
 from zoo.networks import Preconditioned
-from zoo.networks.levels import LevelTable, haar_level, open_table, rms, spread_nodes
+from zoo.networks.level_fit import spread_nodes
+from zoo.networks.levels import LevelTable, haar_level, open_table, rms
 from zoo.training.batch import LogNormalLevels
 
 RANDOM = [case for case in CASES if build(case, 2).random_level]
@@ -120,9 +121,12 @@ def test_beyond_the_data_a_pareto_tail_goes_on():
     assert weights[far].sum() < 1e-3
 
 
+@pytest.mark.parametrize("name", ["gravity", "pfgmpp"])
 @pytest.mark.parametrize("x", [torch.zeros(50, 3), torch.ones(1, 2), 1e6 + torch.rand(9, 2)])
-def test_odd_data_give_a_finite_table(x):
-    table = fitted(zoo.kernel("gravity", dim=x.shape[1]), x)
+def test_odd_data_give_a_finite_table(x, name):
+    table = fitted(zoo.kernel(name, dim=x.shape[1]), x)
+    far = rms(x).max().clamp(min=1e-3).reshape(1)
+    assert table(far, torch.tensor([0.01]))[0, 2].sigmoid() > 0.5 or far < 0.01
     assert table.values.isfinite().all()
     found = table(torch.tensor([1e-30, 1.0, 1e12]), torch.tensor([0.01, 1.0, 50.0]))
     assert found.isfinite().all()

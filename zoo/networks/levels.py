@@ -12,28 +12,23 @@ K is counted once, over data and levels; the law of the level is exact, however 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from zoo.interfaces import IsotropicKernel, over
-from zoo.interfaces.isotropic import LEAST_QUANTILE
-from zoo.interfaces.radial import directions
+from zoo.interfaces import IsotropicKernel
+from zoo.networks.level_fit import (
+    NUMBERS,
+    READINGS,
+    TIMES,
+    Observations,
+    level_probabilities,
+    spread_nodes,
+    student_vectors,
+    table_axes,
+)
 
-TIMES, READINGS, _LEVELS = 64, 256, 256
-# Only one sample in a million has a level above the last of the table.
-_MOST_QUANTILE = 1 - 1e-6
-_NUMBERS = 2**22
-# A probability that is none.
-_NEVER = 1e-30
-# How much skip is drawn to that of white data, and the least part of that it is.
-_RIDGE, _LEAST_LOST = 0.05, 0.01
 # log of a level that bounds nothing.
 _OPEN = 64.0
-Reading = Callable[[Tensor], Tensor]
 
 
 def shows_level(shape: tuple[int, ...]) -> bool:
@@ -57,100 +52,6 @@ def haar_level(x: Tensor) -> Tensor:
 def rms(x: Tensor) -> Tensor:
     """Return |x| / sqrt(d), shape (B,)."""
     return x.flatten(1).square().mean(dim=1).sqrt()
-
-
-class Means(NamedTuple):
-    """Means of products of y = x_t / sqrt(d), y_0 = x_0 / sqrt(d) and the noise y - y_0."""
-
-    noise: Tensor
-    along: Tensor
-    product: Tensor
-    data: Tensor
-    energy: Tensor
-
-    def best_skip(self, typical: float) -> tuple[Tensor, Tensor]:
-        """Return the logit of the best skip and E[(y_0 - skip y)^2]; data have a `typical` size."""
-        # Near the origin skip is of no weight, and what is counted of it is noise.
-        white = self.noise / (self.noise + typical**2)
-        ridge = _RIDGE * self.noise
-        lost = (self.along + ridge * white) / (self.energy + ridge)  # 1 - skip
-        lost = lost.maximum(_LEAST_LOST * white)
-        skip = (self.product + ridge * (1 - white)) / (self.energy + ridge)
-        skip = skip.maximum(_LEAST_LOST * (1 - white))
-        near = self.noise - 2 * lost * self.along + lost.square() * self.energy
-        far = self.data - 2 * skip * self.product + skip.square() * self.energy
-        # Each way where it is no difference of large numbers.
-        small = lost < 0.5
-        logit = torch.where(small, lost.clamp(max=0.5).logit().neg(), skip.clamp(max=0.5).logit())
-        return logit, torch.where(small, near, far).maximum(1e-4 * self.noise.clamp(max=typical**2))
-
-
-class Observations:
-    """Data with noise of each level, and how they are read.
-
-    Args:
-        x: data (I, *).
-        weights: probability of each, (I,), float64.
-        edges: of the ranges of levels, (J + 1,), increasing and evenly spaced in their logarithm.
-        reading: what is read of a batch of x_t: (B,), positive.
-        low: least reading of the table; the largest is the largest level.
-    """
-
-    def __init__(
-        self, x: Tensor, weights: Tensor, edges: Tensor, reading: Reading, low: float
-    ) -> None:
-        count = len(edges) - 1
-        self.low, self.step = math.log(low), (math.log(edges[-1]) - math.log(low)) / (READINGS - 1)
-        self.sums = torch.zeros(1 + len(Means._fields), READINGS * count, dtype=torch.float64)
-        generator = torch.Generator().manual_seed(0)
-        size = max(1, _NUMBERS // (2 * x.numel()))
-        for first in range(0, count, size):
-            column = torch.arange(first, min(first + size, count)).repeat_interleave(len(x))
-            clean = x.repeat(len(column) // len(x), *([1] * (x.ndim - 1)))
-            within = torch.rand(len(column), generator=generator, dtype=torch.float64)
-            levels = edges[column] * (edges[1] / edges[0]) ** within
-            noise = directions(clean, generator) * over(levels * math.sqrt(x[0].numel()), clean)
-            mass = weights.repeat(len(column) // len(x))
-            for signed in (noise, -noise):  # what is of first order in the noise cancels
-                noisy = clean + signed
-                pairs = ((signed, signed), (noisy, signed), (clean, noisy), (clean, clean))
-                products = [(a * b).flatten(1).mean(dim=1) for a, b in (*pairs, (noisy, noisy))]
-                seen = mass * torch.stack([torch.ones_like(levels), *products])
-                self._add(reading(noisy), column, count, seen)
-
-    def _add(self, readings: Tensor, column: Tensor, count: int, seen: Tensor) -> None:
-        """Add what was seen (6, B) to the two nearest rows of the readings (B,), in proportion."""
-        position = (readings.clamp(min=1e-300).log() - self.low) / self.step
-        position = position.clamp(0, READINGS - 1)
-        row = position.floor().clamp(max=READINGS - 2)
-        for shift, part in ((0, row + 1 - position), (1, position - row)):
-            index = (row.long() + shift) * count + column
-            self.sums.index_add_(1, index, seen * part)
-
-    def means(self, probabilities: Tensor) -> Means:
-        """Return means given the reading and the time, each (T, READINGS).
-
-        Rows that no data reach are those of the nearest that some do. `probabilities` are of each
-        range of levels at each time, (T, J).
-        """
-        total, *sums = probabilities @ self.sums.reshape(len(self.sums), READINGS, -1).mT
-        nearest = _nearest(total > _NEVER)
-        return Means(*(s.gather(1, nearest) / total.gather(1, nearest) for s in sums))
-
-
-def _nearest(there: Tensor) -> Tensor:
-    """Return for each entry (T, N) the index of the nearest in its row that is there."""
-    index = torch.arange(there.shape[1])
-    distance = (index[:, None] - index).abs()  # (N, N)
-    far = torch.where(there[:, None, :], distance, there.shape[1] + 1)
-    return far.argmin(dim=2)
-
-
-def level_probabilities(kernel: IsotropicKernel, edges: Tensor, times: Tensor) -> Tensor:
-    """Return the probability of a level between two edges (J + 1,), at times (T,): (T, J)."""
-    radii = (edges * math.sqrt(kernel.dim)).expand(len(times), -1)
-    cdf = kernel.radial_cdf(radii.flatten(), times[:, None].expand_as(radii).flatten())
-    return cdf.reshape(radii.shape).diff(dim=1).clamp(min=0)
 
 
 def open_table(columns: int = 1) -> dict[str, Tensor]:
@@ -204,7 +105,7 @@ class LevelTable(nn.Module):
         (Of a kernel whose radial CDF is a quadrature.)
         """
         if self._assumed is not None and not self.values.is_meta:
-            self.fit(_student(*self._assumed))
+            self.fit(student_vectors(*self._assumed))
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -213,15 +114,15 @@ class LevelTable(nn.Module):
         self._assumed = None
         edges, times = table_axes(self.kernel)
         if self.of_images:
-            count = max(16, min(256, len(x), _NUMBERS // (4 * x[0].numel())))
+            count = max(16, min(256, len(x), NUMBERS // (4 * x[0].numel())))
             nodes = x[torch.linspace(0, len(x) - 1, count).long()]
             weights = torch.full((count,), 1 / count, dtype=torch.float64)
-            low = float(edges[0])
+            ends = float(edges[0]), float(edges[-1])
         else:
             nodes, weights = spread_nodes(x.flatten(1))
             typical = max(float(rms(x).median()), 1e-18)
-            low = 1e-2 * typical
-        seen = Observations(nodes.double(), weights, edges, self.reading, low)
+            ends = 1e-2 * typical, 2 * max(float(edges[-1]), float(rms(nodes).max()))
+        seen = Observations(nodes.double(), weights, edges, self.reading, ends)
         means = seen.means(level_probabilities(self.kernel, edges, times))
         columns = [means.noise.log() / 2]
         if not self.of_images:
@@ -244,17 +145,6 @@ class LevelTable(nn.Module):
         return (weights.flatten(1)[..., None] * found).sum(dim=1)
 
 
-def _student(shape: tuple[int, ...], sigma_data: float) -> Tensor:
-    """Return vectors (n, *shape) of a Student law with 4 degrees of freedom."""
-    dim = math.prod(shape)
-    count = max(16, min(256, 2**13 // dim))
-    generator = torch.Generator(device="cpu").manual_seed(0)
-    x = torch.randn(16 * count, dim, generator=generator, dtype=torch.float64)
-    chi = torch.randn(16 * count, 4, generator=generator, dtype=torch.float64).square().sum(dim=1)
-    scale = sigma_data * (2 / chi).sqrt()  # E[2 / chi^2_4] = 1
-    return (x * scale[:, None]).reshape(-1, *shape)
-
-
 def _cubic(position: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return indices and weights (B, 4) of Catmull and Rom's spline through `count` knots.
 
@@ -269,67 +159,3 @@ def _cubic(position: Tensor, count: int) -> tuple[Tensor, Tensor]:
     )
     steps = torch.arange(-1, 3, device=position.device)
     return (left.long()[:, None] + steps).clamp(0, count - 1), weights
-
-
-def table_axes(kernel: IsotropicKernel) -> tuple[Tensor, Tensor]:
-    """Return the edges of the ranges of levels of a kernel's table, and its times (TIMES,).
-
-    Both float64, evenly spaced in their logarithms.
-    """
-    ends = torch.tensor([LEAST_QUANTILE, _MOST_QUANTILE], dtype=torch.float64)
-    at = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
-    levels = kernel.radial_icdf(ends, at) / math.sqrt(kernel.dim)
-    edges, times = (
-        _log_spaced(pair, count) for pair, count in ((levels, _LEVELS + 1), (at, TIMES))
-    )
-    times[0], times[-1] = at
-    return edges, times
-
-
-def _log_spaced(ends: Tensor, count: int) -> Tensor:
-    """Return `count` numbers between two (2,), evenly spaced in their logarithms."""
-    low, high = ends.log().tolist()
-    return torch.linspace(low, high, count, dtype=torch.float64).exp()
-
-
-def spread_nodes(x: Tensor, per_cell: int = 8, cells: int = 256) -> tuple[Tensor, Tensor]:
-    """Return data for a table and the probability of each: few of many where these are alike.
-
-    Some of each range of radii, however rare, and beyond the largest those that the tail goes on
-    with: a Pareto law whose index is Hill's estimate (Annals of Statistics 3, 1975, eq. 2.3), from
-    the largest sqrt(n) radii.
-
-    Args:
-        x: data (n, d).
-        per_cell: how many data at most stand for a range of radii.
-        cells: number of ranges.
-    """
-    radii, order = x.double().square().mean(dim=1).sqrt().clamp(min=1e-30).sort()
-    x = x[order]
-    n, top = len(x), math.isqrt(len(x))
-    logs = radii.log()
-    cell = ((logs - logs[0]) / (logs[-1] - logs[0]).clamp(min=1e-12) * (cells - 1)).long()
-    counts = cell.bincount(minlength=cells)
-    starts = counts.cumsum(0) - counts
-    chosen, weights = [], []
-    for c in counts.nonzero().flatten().tolist():
-        count = int(counts[c])
-        kept = min(count, per_cell)
-        places = (torch.arange(kept) + 0.5) * count / kept
-        chosen.append(int(starts[c]) + places.long())
-        weights.append(torch.full((kept,), count / kept / n, dtype=torch.float64))
-    index, weight = torch.cat(chosen), torch.cat(weights)
-    if top < 4 or logs[-1] == logs[0]:
-        return x[index], weight
-    # The tail: log radius above the threshold is exponential.
-    threshold = logs[n - top - 1]
-    mean = float((logs[n - top :] - threshold).mean())
-    body = index < n - top
-    heights = torch.linspace(0, 16 * mean, 129, dtype=torch.float64)
-    mass = (top / n) * -(-heights / mean).exp().diff()
-    middle = (heights[1:] + heights[:-1]) / 2
-    far = x[n - top :]
-    some = far[torch.arange(len(middle)) * 7919 % top]
-    scale = (threshold + middle).exp() / some.double().square().mean(dim=1).sqrt()
-    tail = some * scale[:, None].to(some)
-    return torch.cat([x[index[body]], tail]), torch.cat([weight[body], mass])
