@@ -22,6 +22,7 @@ NUMBERS = 2**22
 _NEVER = 1e-30
 # How much skip is drawn to that of white data, and the least part of that it is.
 _RIDGE, _LEAST_LOST = 0.05, 0.01
+_TINY = 1e-16
 
 
 class Means(NamedTuple):
@@ -46,7 +47,8 @@ class Means(NamedTuple):
         far = self.data - 2 * skip * self.product + skip.square() * self.energy
         # Each way where it is no difference of large numbers.
         small = lost < 0.5
-        logit = torch.where(small, lost.clamp(max=0.5).logit().neg(), skip.clamp(max=0.5).logit())
+        lost, skip = lost.clamp(_TINY, 0.5), skip.clamp(_TINY, 0.5)
+        logit = torch.where(small, lost.logit().neg(), skip.logit())
         return logit, torch.where(small, near, far).maximum(1e-4 * self.noise.clamp(max=typical**2))
 
 
