@@ -221,7 +221,7 @@ def test_a_network_in_single_precision_encodes_and_decodes(name):
         (torch.tensor([[0.0, math.nan]]), {}, "x_0 is not finite"),
         (torch.zeros(2, 2), {"exact": False, "probes": 1}, "probes = 1; expected .* at least 2"),
         (torch.zeros(2, 2), {"exact": False, "probes": 2.5}, r"probes = 2\.5"),
-        (torch.full((2, 2), 300), {}, r"values outside 0\.\.255"),
+        (torch.full((2, 2), 3), {}, "integers, but the model's data are not images with a range"),
         (torch.zeros(2, 2), {"solver": "heum"}, "no solver 'heum'; did you mean"),
         (torch.zeros(2, 2), {"batch_size": 0}, "batch_size = 0"),
         (torch.zeros(2, 2), {"steps": -1}, "steps = -1"),
@@ -250,6 +250,8 @@ def test_images_are_integers():
         dequantise(torch.zeros(2, 3))
     with pytest.raises(ZooError, match="images are bool; expected integers"):
         dequantise(torch.zeros(2, 3, dtype=torch.bool))
+    with pytest.raises(ZooError, match=r"values outside 0\.\.255"):
+        dequantise(torch.full((2, 2), 300))
 
 
 def test_no_data_have_no_likelihood():

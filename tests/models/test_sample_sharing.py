@@ -282,9 +282,9 @@ def test_a_lifted_model_in_half_precision(tmp_path):
 
 
 def test_the_page_on_sampling_says_what_is_so():
-    """Its block runs, and what its comment says of the numbers holds."""
+    """Its blocks run, and what a comment says of the numbers holds."""
     text = (ROOT / "docs" / "sampling.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S)
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S))
     names = {}
     exec(compile(code, "docs/sampling.md", "exec"), names)
     assert names["images"].shape == (20, 1, 8, 8)

@@ -27,7 +27,7 @@ from zoo.data.hub import load_hub
 from zoo.data.idx import FILES, find, read_split
 from zoo.data.images import Images
 from zoo.data.request import Request
-from zoo.errors import ZooError
+from zoo.errors import ZooError, shown
 from zoo.files import user_cache
 
 VARIABLE = "ZOO_DATA"
@@ -86,9 +86,11 @@ def _load_named(
     try:
         found = load_hub(Request(f"hf:{hub}", hub, request.split, request.size))
     except ZooError as error:
+        # An error has room for 500 characters: the folders may be deep.
+        places = shown(" or ".join(map(str, folders)), 150)
         raise ZooError(
-            f"{name}: not found in {' or '.join(map(str, folders))}; put {files} there, or set "
-            f"{VARIABLE} to the folder that holds {name}/; or let it come from the Hub: {error}"
+            f"{name}: not found in {places}; put {files} there, or set {VARIABLE} to the folder "
+            f"that holds {name}/; or let it come from the Hub: {shown(error, 120)}"
         ) from error
     return replace(found, name=name, license=license)
 

@@ -106,7 +106,8 @@ class Preconditioned(Network):
         Raises:
             ZooError: a vector model of before it, which is wrong below the data's own spread.
         """
-        if self.table is None or any(name.startswith("table.") for name in tensors):
+        known = not tensors or any(name.startswith("table.") for name in tensors)
+        if self.table is None or known:
             return tensors
         if not self.table.of_images:
             raise ZooError(
