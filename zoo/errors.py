@@ -64,13 +64,18 @@ def _bounded(text: str, most: int) -> str:
     """Return text in one line of at most `most` characters, control characters shown."""
     if len(text) > 20 * most:  # of which no more is looked at
         text = f"{text[: 10 * most]} {text[-10 * most :]}"
-    text = " ".join(text.split())
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = _printable(" ".join(text.split()))
     if len(text) <= most:
         return text
     end = most // 3
     return f"{text[: most - end - 5]} ... {text[-end:]}"
+
+
+def _printable(text: str) -> str:
+    """Return text with control characters as their escapes in Python."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shown(text: object, limit: int = 200, secrets: Iterable[str | None] = ()) -> str:
@@ -83,7 +88,7 @@ def shown(text: object, limit: int = 200, secrets: Iterable[str | None] = ()) ->
     for secret in filter(None, secrets):
         found = found.replace(secret, "...")
     found = _CREDENTIALS.sub("...", found)
-    found = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in found)
+    found = _printable(found)
     return found if len(found) <= limit else f"{found[: limit - 3]}..."
 
 

@@ -122,8 +122,12 @@ def test_beyond_the_data_a_pareto_tail_goes_on():
     assert weights[far].sum() < 1e-3
 
 
+# Many of the farthest are equally far.
+BITS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 1.0]]).repeat(100, 1)
+
+
 @pytest.mark.parametrize("name", ["gravity", "pfgmpp"])
-@pytest.mark.parametrize("x", [torch.zeros(50, 3), torch.ones(1, 2), 1e6 + torch.rand(9, 2)])
+@pytest.mark.parametrize("x", [torch.zeros(50, 3), torch.ones(1, 2), 1e6 + torch.rand(9, 2), BITS])
 def test_odd_data_give_a_finite_table(x, name):
     table = fitted(zoo.kernel(name, dim=x.shape[1]), x)
     far = rms(x).max().clamp(min=1e-3).reshape(1)
@@ -195,7 +199,7 @@ def test_images_of_before_the_table_are_bounded_by_nothing():
 def test_vectors_of_before_the_table_are_refused():
     network = Preconditioned(Silent(), (2,), zoo.kernel("tanh", dim=2))
     with pytest.raises(ZooError, match="train it anew"):
-        network.state_of({})
+        network.state_of({"backbone.weight": torch.zeros(1)})
     gaussian = Preconditioned(Silent(), (2,), zoo.kernel("gaussian", dim=2))
     assert gaussian.state_of({}) == {}
 

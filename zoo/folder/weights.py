@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from zoo.config.model import Config
 from zoo.config.part import Part
-from zoo.errors import PluginError, ZooError, did_you_mean
+from zoo.errors import PluginError, ZooError, did_you_mean, error_context
 from zoo.host.build import kernel_of, network_of
 
 if TYPE_CHECKING:
@@ -61,10 +61,8 @@ def _state_of(network: Network, tensors: Mapping[str, Tensor], where: str) -> Ma
     Raises:
         ZooError: the first difference in names, shapes or kinds of number.
     """
-    try:
+    with error_context(where):
         tensors = network.state_of(tensors)
-    except ZooError as error:
-        raise ZooError(f"{where}: {error}") from error
     expected = network.state_dict()
     for name, needed in expected.items():
         shape = tuple(needed.shape)

@@ -185,11 +185,11 @@ def spread_nodes(x: Tensor, per_cell: int = 8, cells: int = 256) -> tuple[Tensor
         chosen.append(int(starts[c]) + places.long())
         weights.append(torch.full((kept,), count / kept / n, dtype=torch.float64))
     index, weight = torch.cat(chosen), torch.cat(weights)
-    if top < 4 or logs[-1] == logs[0]:
-        return x[index], weight
     # The tail: log radius above the threshold is exponential.
-    threshold = logs[n - top - 1]
+    threshold = logs[max(n - top - 1, 0)]
     mean = float((logs[n - top :] - threshold).mean())
+    if top < 4 or mean == 0:  # too few, or the farthest are all equally far
+        return x[index], weight
     body = index < n - top
     heights = torch.linspace(0, 16 * mean, 129, dtype=torch.float64)
     mass = (top / n) * -(-heights / mean).exp().diff()
