@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import FieldKernel, Network, over
-from zoo.networks import Preconditioned
+from zoo.networks import Evaluation, Preconditioned
 from zoo_songunet.network import DDPMPP, NCSNPP, Design, SongUNet
 
 
@@ -38,13 +38,13 @@ class AlignedDenoiser(Preconditioned):
 
     def _evaluate(
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
+    ) -> Evaluation:
         sigma = (t / self.per_level).to(x).expand(len(x))
         scale = (sigma.square() + self.sigma_data**2).sqrt()
         raw: Tensor = self.backbone(x / over(scale, x), sigma.log()[:, None], labels, augment)
         skip = (self.sigma_data / scale).square()
-        return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
+        error = over(sigma * self.sigma_data / scale, x)
+        return Evaluation(raw, over(skip, x) * x, error, error)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from kernel_cases import CASES, build
-from sklearn.datasets import load_sample_images
+from sklearn.datasets import load_digits, load_sample_images
 from torch import nn
 
 import zoo
@@ -15,7 +15,7 @@ from zoo.interfaces import SelfSimilarKernel
 from zoo.networks import Preconditioned
 from zoo.networks.level_fit import spread_nodes
 from zoo.networks.levels import LevelTable, haar_level, open_table, rms
-from zoo.training.batch import LogNormalLevels
+from zoo.training.batch import LogNormalLevels, single_target
 
 # A phi draws by root finding, some thousand points a second.
 RANDOM = [c for c in CASES if build(c, 2).random_level and not c.startswith("phi")]
@@ -167,6 +167,10 @@ def photographs():
     return patches[torch.randperm(len(patches), generator=generator())]
 
 
+def digits():
+    return torch.from_numpy(load_digits().images).float()[:, None] / 8 - 1
+
+
 @pytest.mark.parametrize("images", [lambda: textures(2_000, 0.2), photographs])
 @pytest.mark.parametrize("name", ["gravity", "pfgmpp", "tanh", "exp"])
 def test_detail_of_images_is_not_taken_for_noise_where_there_is_none(name, images):
@@ -183,8 +187,24 @@ def test_detail_of_images_is_not_taken_for_noise_where_there_is_none(name, image
     noisy = kernel.sample(x, float(kernel.time_at(1.0)), generator(3))
     noisy = noisy[haar_level(noisy) > 0.7]
     assert len(noisy) > 50
-    _, sigma, _ = network._levels(noisy, kernel.time_at(1.0), None)
-    assert (sigma / haar_level(noisy)).median() == pytest.approx(1, abs=0.05)
+    found = network._levels(noisy, kernel.time_at(1.0), None)
+    assert (found.sigma / haar_level(noisy)).median() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("images", [lambda: textures(2_000, 0.2), photographs, digits])
+@pytest.mark.parametrize("name", ["gravity", "pfgmpp", "tanh", "exp"])
+def test_no_draw_outweighs_the_others_in_the_loss(name, images):
+    """Training draws levels that are rare given t; the squares of the target were up to 120."""
+    x = images()
+    kernel = zoo.kernel(name, dim=x[0].numel())
+    network = Preconditioned(Silent(), tuple(x.shape[1:]), kernel)
+    network.fit(x)
+    x_0 = x[torch.randint(len(x), (2_000,), generator=generator())]
+    x_t, t = LogNormalLevels().draw(kernel, x_0, generator(1))
+    target = single_target(kernel, network.predicts, x_t, t, x_0)
+    loss = network.loss(x_t, t, target)
+    assert 0.5 < loss.mean() < 1.5
+    assert loss.max() < 10
 
 
 def test_images_of_before_the_table_are_bounded_by_nothing():

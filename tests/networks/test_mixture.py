@@ -281,7 +281,9 @@ def test_what_is_left_is_of_order_one_at_every_level(name, level):
     network.fit(data)
     law = LogNormalLevels(math.log(level), 0.01)
     x_t, t = law.draw(kernel, data, generator)
-    assert 0.4 < network.loss(x_t, t, data).mean() < 4.0
+    # Where the level is read off images it weighs less below their own detail.
+    least = 0.4 if level >= 0.1 or not kernel.random_level else 0.05
+    assert least < network.loss(x_t, t, data).mean() < 4.0
 
 
 class Says1(torch.nn.Module):

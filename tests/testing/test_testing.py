@@ -165,7 +165,10 @@ WRONG = {
         Spreading,
         {"concentration", "levels", "mass", "quantiles", "sampling", "shares", "transport"},
     ),
-    "samples from the global generator": (Wild, {"determinism", "sampling", "shapes", "times"}),
+    "samples from the global generator": (
+        Wild,
+        {"determinism", "pickling", "sampling", "shapes", "times"},
+    ),
     "float32 only": (Single, {"dtypes", "divergence"}),
     "one time for all": (FirstTime, {"divergence", "times", "velocity"}),
     "flat vectors only": (FlatOnly, {"shapes"}),
@@ -287,7 +290,7 @@ class WildPrior(KernelPrior):
         (EarlyPrior, {"law"}),
         (HeavyPrior, {"normalisation"}),
         (LatePrior, {"agreement"}),
-        (WildPrior, {"calls"}),
+        (WildPrior, {"calls", "pickling"}),
     ],
 )
 def test_a_wrong_prior_fails_the_right_check(prior, expected):
@@ -547,7 +550,8 @@ def model_checks():
 
 def test_a_sound_model_passes(brought):
     found = model_checks()
-    assert [*found] == ["gravity-wind-model-files", "gravity-wind-model-samples"]
+    laws = ["files", "samples", "identity"]
+    assert [*found] == [f"gravity-wind-model-{law}" for law in laws]
     for check in found.values():
         check()
 

@@ -8,10 +8,11 @@ that was trained elsewhere, under Gaussian noise, becomes a GaussianDenoiser.
 from zoo.networks.gaussian import GaussianDenoiser, refuse_random_level
 from zoo.networks.mixture import Mixture
 from zoo.networks.mixture_skip import MixtureSkip
-from zoo.networks.precondition import FEATURES, Preconditioned
+from zoo.networks.precondition import FEATURES, Evaluation, Preconditioned
 
 __all__ = [
     "FEATURES",
+    "Evaluation",
     "GaussianDenoiser",
     "Mixture",
     "MixtureSkip",

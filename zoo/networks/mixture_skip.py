@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zoo.interfaces import FieldKernel, over
 from zoo.networks.mixture import Mixture
 from zoo.networks.mixture_fit import fit
-from zoo.networks.precondition import Preconditioned
+from zoo.networks.precondition import Evaluation, Levels, Preconditioned
 
 # In units of sd: half of the network's part is left at this level.
 _FADE = 12.0
@@ -66,23 +66,30 @@ class MixtureSkip(Preconditioned):
         super().fit(x, labels)
         fit(self.mixture, x.flatten(1), labels if self.labels else None)
 
-    def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        alpha, sigma, typical = super()._levels(x, t, labels)
+    def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Levels:
+        found = super()._levels(x, t, labels)
         if self.table is not None and self.table.of_images:
-            # So well that t has nothing to add: what is learned holds for any kernel.
-            sigma = typical = self.mixture.level(x.flatten(1), alpha, sigma, labels).to(x)
-        return alpha, sigma, typical
+            # So well read that t has nothing to add: what is learned holds for any kernel.
+            return found._replace(typical=found.sigma)
+        return found
+
+    def _shown(self, x: Tensor, t: Tensor, alpha: Tensor, labels: Tensor | None) -> Tensor:
+        rough = super()._shown(x, t, alpha, labels)
+        return self.mixture.level(x.flatten(1), alpha, rough, labels).to(x)
+
+    def _error(self, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+        return self.mixture.error(sigma / alpha.clamp(min=1e-6), labels).to(sigma)
 
     def _evaluate(
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (fade F, M(x), error), the latter shaped to broadcast."""
-        levels = alpha, sigma, _ = self._levels(x, t, labels)
+    ) -> Evaluation:
+        """Ask the backbone, whose output fades, for what the mixture leaves."""
+        levels = alpha, sigma, _, shown = self._levels(x, t, labels)
         mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
         seen = x / over(self._scale(alpha, sigma), x)
         inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
         raw = self._ask(inputs, x, levels, labels, augment)
         level = sigma / alpha.clamp(min=1e-6)
         fade = 1 / (1 + (level / (_FADE * self.sigma_data)) ** 4)
-        error = self.mixture.error(level, labels).to(x.dtype)
-        return over(fade.to(x.dtype), x) * raw, mixed, over(error, x)
+        errors = (over(self._error(alpha, s, labels), x) for s in (sigma, shown))
+        return Evaluation(over(fade.to(x.dtype), x) * raw, mixed, *errors)

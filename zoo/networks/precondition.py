@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,34 @@ FEATURES = 3
 _NUDGE = 5e-7
 # log-level features outside this range say nothing that the ends do not say.
 _LOG_LOW, _LOG_HIGH = math.log(1e-3), math.log(300.0)
+
+
+class Levels(NamedTuple):
+    """What is known of the noise of samples: alpha, and levels in units of alpha_t x_0, each (B,).
+
+    Attributes:
+        alpha: the kernel's.
+        sigma: the level of a sample, estimated where t leaves it open.
+        typical: the level that the kernel expects at t, or a better guess.
+        shown: the level that x alone shows.
+    """
+
+    alpha: Tensor
+    sigma: Tensor
+    typical: Tensor
+    shown: Tensor
+
+
+class Evaluation(NamedTuple):
+    """D = skip + scale raw, and what D errs by, as far as x alone tells; raw is the backbone's F.
+
+    All but raw are shaped to broadcast.
+    """
+
+    raw: Tensor
+    skip: Tensor
+    scale: Tensor
+    error: Tensor
 
 
 class Preconditioned(Network):
@@ -116,36 +144,39 @@ class Preconditioned(Network):
             )
         return {**tensors, **{f"table.{k}": v for k, v in open_table().items()}}
 
-    def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (alpha, sigma, typical), (B,): sigma per sample, estimated where t leaves it open.
-
-        `typical` is the level that the kernel expects at t, or a better guess.
-        """
-        del labels
+    def _levels(self, x: Tensor, t: Tensor, labels: Tensor | None) -> Levels:
         alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
         if self.table is None:
-            return alpha, typical, typical
-        reading = self.table.reading(x)
-        sigma = self.table(reading, t.expand(len(x)))[:, 0].exp()
-        if self.table.of_images:
-            shown = torch.maximum(reading, self.kernel.least_level(t).to(x))
-            sigma = torch.minimum(shown, sigma)
-        return alpha, sigma, typical
+            return Levels(alpha, typical, typical, typical)
+        bound = self.table(self.table.reading(x), t.expand(len(x)))[:, 0].exp()
+        shown = self._shown(x, t, alpha, labels) if self.table.of_images else bound
+        return Levels(alpha, torch.minimum(shown, bound), typical, shown)
+
+    def _shown(self, x: Tensor, t: Tensor, alpha: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the level that images show, (B,)."""
+        del alpha, labels
+        assert self.table is not None
+        return self.table.shown(x, t)
 
     def _scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return 1 / c_in, (B,)."""
         return (sigma.square() + (alpha * self.sigma_data).square()).sqrt()
 
+    def _error(self, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+        """Return c_out, what D errs by at a level, (B,)."""
+        del labels
+        return sigma * self.sigma_data / self._scale(alpha, sigma)
+
     def _ask(
         self,
         inputs: Tensor,
         x: Tensor,
-        levels: tuple[Tensor, Tensor, Tensor],
+        levels: Levels,
         labels: Tensor | None,
         augment: Tensor | None,
     ) -> Tensor:
         """Return the output of the backbone for `inputs`, with the features of x and its levels."""
-        alpha, sigma, typical = levels
+        alpha, sigma, typical, _ = levels
         rms = x.flatten(1).square().mean(dim=1).sqrt()
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         features = features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
@@ -155,15 +186,15 @@ class Preconditioned(Network):
 
     def _evaluate(
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (F, c_skip x, c_out), the latter shaped to broadcast."""
+    ) -> Evaluation:
         if self.table is not None and not self.table.of_images:
             return self._evaluate_vectors(self.table, x, t, labels, augment)
-        levels = alpha, sigma, _ = self._levels(x, t, labels)
+        levels = alpha, sigma, _, shown = self._levels(x, t, labels)
         scale = self._scale(alpha, sigma)
         raw = self._ask(x / over(scale, x), x, levels, labels, augment)
         skip = alpha * self.sigma_data**2 / scale.square()
-        return raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x)
+        errors = (over(self._error(alpha, s, labels), x) for s in (sigma, shown))
+        return Evaluation(raw, over(skip, x) * x, *errors)
 
     def _evaluate_vectors(
         self,
@@ -172,15 +203,16 @@ class Preconditioned(Network):
         t: Tensor,
         labels: Tensor | None,
         augment: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (F, c_skip x, c_out) where |x| and t alone say how far x_t is from x_0."""
+    ) -> Evaluation:
+        """Ask the backbone where |x| and t alone say how far x_t is from x_0."""
         alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
         radius = table.reading(x)
         _, log_error, logit = table(radius, t.expand(len(x))).unbind(dim=1)
         error = log_error.exp()
         scale = (radius.square() + self.sigma_data**2).sqrt()
-        raw = self._ask(x / over(scale, x), x, (alpha, error, typical), labels, augment)
-        return raw, over(logit.sigmoid(), x) * x, over(error, x)
+        levels = Levels(alpha, error, typical, error)
+        raw = self._ask(x / over(scale, x), x, levels, labels, augment)
+        return Evaluation(raw, over(logit.sigmoid(), x) * x, over(error, x), over(error, x))
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (a, b) of f = a x + b d: the field of the Gaussian path of equal marginal.
@@ -200,7 +232,7 @@ class Preconditioned(Network):
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
-        raw, skip, scale = self._evaluate(x_t, t, labels)
+        raw, skip, scale, _ = self._evaluate(x_t, t, labels)
         out = skip + scale * raw
         if self.predicts == "denoised":
             return out
@@ -216,9 +248,13 @@ class Preconditioned(Network):
         *,
         augment: Tensor | None = None,
     ) -> Tensor:
-        """Return mean |F - F_target|^2 per sample, shape (B,): EDM's weight 1 / c_out^2."""
-        raw, skip, scale = self._evaluate(x_t, t, labels, augment)
+        """Return mean |D - target|^2 / c_out^2 per sample, shape (B,): EDM's weight.
+
+        c_out is that of the level which x alone shows: training draws levels evenly that are rare
+        given t, and by what is known from t their errors would outweigh all others.
+        """
+        raw, skip, scale, error = self._evaluate(x_t, t, labels, augment)
         if self.predicts == "field":
             a, b = self._rates(x_t, t)
             target = (target - a * x_t) / b
-        return (raw - (target - skip) / scale).square().flatten(1).mean(dim=1)
+        return ((scale * raw + skip - target) / error).square().flatten(1).mean(dim=1)

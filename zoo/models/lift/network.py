@@ -99,8 +99,7 @@ class LiftedNetwork(Network):
         """Return (alpha, sigma) of each sample, () or (B,), float64."""
         alpha, sigma = (c.to(x.device, torch.float64) for c in self.kernel.marginal(t.double()))
         if self.table is not None and self.table.of_images:
-            least = self.kernel.least_level(t.double()).to(x.device)
-            sigma = torch.maximum(self.table.reading(x).double(), least)
+            sigma = self.table.shown(x, t.double()).double()
         elif self.table is not None:
             times = t.to(x.device).expand(len(x))
             sigma = self.table(self.table.reading(x), times)[:, 0].double().exp()
