@@ -61,20 +61,22 @@ def copy(state):
 # The law of noise levels
 
 
-def draw(name, dim, n=20_000, law=EDM):
+def draw(name, dim, n=20_000, law=EDM, shape=None):
+    """Noise of vectors, or of images of a shape; flat."""
     kernel = zoo.kernel(name, dim=dim)
-    x_0 = torch.zeros(n, dim, dtype=torch.float64)
+    x_0 = torch.zeros(n, *(shape or (dim,)), dtype=torch.float64)
     x_t, t = law.draw(kernel, x_0, torch.Generator().manual_seed(0))
-    return kernel, x_t, t
+    return kernel, x_t.flatten(1), t
 
 
 def uniform(q):
     return stats.kstest(q.numpy(), "uniform").pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("name", "dim"), [("gravity", 64), ("gravity", 784), ("tanh", 64)])
-def test_visible_levels_follow_edms_law_whatever_the_kernels_tail(name, dim):
-    kernel, x_t, t = draw(name, dim, 4000)
+@pytest.mark.parametrize(("name", "side"), [("gravity", 8), ("gravity", 28), ("tanh", 8)])
+def test_levels_of_images_follow_edms_law_whatever_the_kernels_tail(name, side):
+    dim = side**2
+    kernel, x_t, t = draw(name, dim, 4000, shape=(1, side, side))
     free = (t > kernel.t_min) & (t < kernel.t_max)
     assert free.float().mean() > 0.97
     levels = (x_t.norm(dim=1) / math.sqrt(dim)).log()
@@ -90,15 +92,30 @@ def test_gaussian_levels_follow_edms_law():
     assert uniform(torch.special.ndtr((other.log() + 0.3) / 0.9))
 
 
-def test_where_levels_do_not_show_times_follow_it_by_radius():
-    kernel, x_t, t = draw("gravity", 2)
-    assert uniform(torch.special.ndtr((kernel.level(t).log() + 1.2) / 1.2))
+@pytest.mark.parametrize("dim", [2, 64])
+def test_times_of_vectors_follow_it_by_radius_but_for_a_quarter_that_are_anywhere(dim):
+    kernel, x_t, t = draw("gravity", dim)
+    by_radius = torch.special.ndtr((kernel.level(t).log() + 1.2) / 1.2)
+    anywhere = (t / kernel.t_min).log() / math.log(kernel.t_max / kernel.t_min)
+    assert not uniform(by_radius)
+    assert stats.kstest(t, Mixture(by_radius, anywhere, t)).pvalue > 1e-3
     assert uniform(kernel.radial_cdf(x_t.norm(dim=1), t))
+
+
+class Mixture:
+    """The CDF of a mixture of two laws, three quarters of the first, at known times."""
+
+    def __init__(self, first, second, t):
+        order = t.argsort()
+        self.t, self.cdf = t[order].numpy(), (0.75 * first + 0.25 * second)[order].numpy()
+
+    def __call__(self, t):
+        return np.interp(t, self.t, self.cdf)
 
 
 def test_drawn_by_level_the_noise_is_the_kernels_and_independent_of_the_level():
     """So given the level, (x_t, t) is what log-uniform t would give: the minimiser is the same."""
-    kernel, x_t, t = draw("gravity", 64)
+    kernel, x_t, t = draw("gravity", 64, shape=(1, 8, 8))
     free = (t > kernel.t_min) & (t < kernel.t_max)
     z = (x_t / t[:, None])[free]
     q = kernel.unit_cdf(z.norm(dim=1))
@@ -113,8 +130,9 @@ def test_drawn_by_level_the_noise_is_the_kernels_and_independent_of_the_level():
 
 
 def test_times_stay_inside_the_kernels():
-    for name, dim in (("gravity", 64), ("gravity", 2), ("gaussian", 4)):
-        kernel, x_t, t = draw(name, dim, law=LogNormalLevels(0.0, 30.0))
+    cases = ("gravity", 64, (1, 8, 8)), ("gravity", 2, None), ("gaussian", 4, None)
+    for name, dim, shape in cases:
+        kernel, x_t, t = draw(name, dim, law=LogNormalLevels(0.0, 30.0), shape=shape)
         assert kernel.t_min * (1 - 1e-6) <= t.min()
         assert t.max() <= kernel.t_max * (1 + 1e-6)
         assert x_t.isfinite().all()
@@ -140,7 +158,7 @@ def test_training_learns(tmp_path, options):
     trainer = begin(tmp_path, images=16_000, batch=64, lr=3e-3, log_every=25, **options)
     trainer.run()
     losses = [line["loss"] for line in log.lines(tmp_path)]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert trainer.skipped == 0
 
 
