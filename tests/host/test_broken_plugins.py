@@ -41,6 +41,7 @@ def site(tmp_path_factory):
         install(folder, f"zoo-{name}", f"0.{number}", source=source)
     for number in (1, 2):
         install(folder, f"zoo-claim{number}", f"{number}.0", entry="claimed")
+    install(folder, "zoo-thief", "5.0", entry="solvers")
     install(folder, "zoo-target", "7.0", source=brings("zoo_solvers", "lost", "zoo_target.no:No"))
     install(
         folder, "zoo-good", source=brings("zoo_solvers", "walk", "zoo_solvers.runge_kutta:Euler")
@@ -69,6 +70,7 @@ def test_zoo_plugins_names_each_with_distribution_version_and_cause(site):
         claim = rows[f"zoo-claim{number}"]
         assert claim.split()[:3] == ["claimed", f"zoo-claim{number}", f"{number}.0"]
         assert "claimed by zoo-claim1 1.0 and zoo-claim2 2.0" in claim
+    assert "broken: the name 'solvers' is that of a plugin of fieldzoo" in rows["zoo-thief"]
     assert rows["zoo-target"].split()[:3] == ["target", "zoo-target", "7.0"]
     assert "broken: solver 'lost' is zoo_target.no:No, but there is no module" in rows["zoo-target"]
     assert "broken" not in rows["zoo-good"]
@@ -78,6 +80,7 @@ def test_zoo_plugins_names_each_with_distribution_version_and_cause(site):
 def test_the_good_ones_list(site):
     solvers = json.loads(run(site, "components", "solvers", "--json").stdout)
     names = {solver["name"] for solver in solvers}
+    assert {"heun", "exp-abm3"} <= names  # of the plugin whose name another one claims
     assert {"walk", "heun", "lost"} <= names
     assert "first" not in {c["name"] for c in json.loads(run(site, "components", "--json").stdout)}
     done = run(site, "list")

@@ -27,6 +27,8 @@ FORMS = {
     "rows": [np.array(row) for row in X],
     "tensor": torch.tensor(X),
     "strided": np.array(X).T.copy().T,
+    "other byte order": np.array(X).astype(">f8"),
+    "long double": np.array(X).astype(np.longdouble),
 }
 QUICK = {"solver": "heun", "steps": 3}
 CALLS = {
@@ -144,6 +146,7 @@ def test_classes_have_names(named):
         (torch.zeros(1, 2).to_sparse(), "is torch.sparse_coo .*; expected a dense tensor"),
         ([0.5, 0.5], r"has shape \(2,\); expected \(n, \*\(2,\)\); one sample is x"),
         ([[float("nan"), 0.0]], "is not finite"),
+        (np.ma.array([[0.5, 0.5]], mask=[[True, False]]), "is a masked array"),
     ],
 )
 def test_what_are_no_numbers_is_told(model, call, value, message):

@@ -62,6 +62,10 @@ class PluginRecord:
         return f"{self.distribution} {self.version}".strip()
 
 
+# What the zoo's own plugins come with.
+_DISTRIBUTION = "fieldzoo"
+
+
 def describe_error(error: BaseException) -> str:
     """Return an exception in one line: "ModuleNotFoundError: No module named 'x'"."""
     name, text = type(error).__name__, one_line(error)
@@ -126,13 +130,22 @@ def _absent(name: str, known: Iterable[str]) -> PluginRecord:
 
 
 def _load_name(entries: Sequence[EntryPoint]) -> list[PluginRecord]:
-    """Return the records of all entry points that claim one name."""
+    """Return the records of all entry points that claim one name.
+
+    Nobody takes a name from the zoo itself: its own is loaded whoever else claims it.
+    """
     records = [PluginRecord(e.name, *_origin(e.dist), e.value) for e in entries]
-    if len(records) == 1:
-        return [_load(records[0], entries[0])]
+    own = [record.distribution == _DISTRIBUTION for record in records]
     claims = " and ".join(record.origin for record in records)
     text = f"the name {entries[0].name!r} is claimed by {claims}; uninstall all but one"
-    return [replace(record, error=PluginError(text)) for record in records]
+    if any(own):
+        text = f"the name {entries[0].name!r} is that of a plugin of {_DISTRIBUTION}; take another"
+    return [
+        _load(record, entry)
+        if len(records) == 1 or (mine and sum(own) == 1)
+        else replace(record, error=PluginError(text))
+        for record, entry, mine in zip(records, entries, own, strict=True)
+    ]
 
 
 def _load(record: PluginRecord, entry: EntryPoint) -> PluginRecord:

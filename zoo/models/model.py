@@ -308,9 +308,10 @@ class FieldModel(ModelParts):
             probes: random vectors per sample, at least 2 so that the error can be stated.
             steps: of the solver; a hint to an adaptive one.
             solver: a solver or the name of one. By default, where the divergence is estimated and
-                the network float32, 64 steps of exp-abm3 with a spline through the divergences:
-                its error is well below the standard error. Else dopri5, at a tolerance of 1e-7
-                for a float64 field and 1e-5 for a float32 network.
+                the network float32, exp-abm3 in 24, 48 and if need be more steps, with a spline
+                through the divergences, until the result moves by less than a third of its
+                standard error. Else dopri5, at a tolerance of 1e-7 for a float64 field and 1e-5
+                for a float32 network.
             seed: of probes and dequantisation; sample i depends on (seed, i) alone.
             batch_size: samples at a time.
             labels: as for `sample`: log p_0(x_0 | class).
@@ -319,7 +320,8 @@ class FieldModel(ModelParts):
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        x_0 = as_samples("x_0", x_0, self.shape)
+        read = as_points if self.range is None else as_samples
+        x_0 = read("x_0", x_0, self.shape)
         exact = self.kernel.dim <= EXACT_UP_TO if exact is None else exact
         method = None if solver is None else self._solver(solver)
         if solver is None and (exact or self.dtype == torch.float64):

@@ -62,6 +62,9 @@ def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     return found
 
 
+_REALS = (np.float16, np.float32, np.float64)
+
+
 def as_tensor(name: str, value: Numbers) -> Tensor:
     """Return a tensor as it is; of an array or nested lists a copy with all digits.
 
@@ -70,8 +73,13 @@ def as_tensor(name: str, value: Numbers) -> Tensor:
     """
     found: object = value
     if not isinstance(value, Tensor):
+        if isinstance(value, np.ma.MaskedArray):
+            raise ZooError(f"{name} is a masked array; fill in what is missing")
         try:
-            found = torch.from_numpy(np.array(value))
+            array = np.array(value)
+            if array.dtype.kind == "f" and array.dtype.newbyteorder("=") not in _REALS:
+                array = array.astype(np.float64)
+            found = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
         except Exception as error:  # arrays of objects, of text; rows of different lengths
             raise ZooError(
                 f"{name} is {describe_value(value)}; expected a tensor, an array or lists of "

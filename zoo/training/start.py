@@ -12,6 +12,7 @@ import torch
 from zoo.data import Images
 from zoo.errors import ZooError, did_you_mean
 from zoo.folder.atomic import check_new
+from zoo.folder.read import CONFIG
 from zoo.folder.run import CHECKPOINT, MODEL
 from zoo.interfaces import Network
 from zoo.models.load import load
@@ -72,6 +73,8 @@ def _open(plan: Plan, folder: Path, resume: bool, context: DistributedContext) -
     if found and not resume and context.is_main:
         at = read(folder / CHECKPOINT)["step"]
         raise ZooError(f"{folder} holds a run at step {at}; go on with --resume or name another")
+    if not found and (folder / CONFIG).exists():
+        raise ZooError(f"{folder} is the folder of a model; name another for the run")
     if not found:
         _initialise(plan.network, plan.data, plan.recipe.train.start)
     return found

@@ -22,8 +22,6 @@ from zoo.models.likelihood.flow import Ask, Divergence
 
 # The error allowed, in standard errors of the estimate, and in nats where that has none.
 _PART, _LEAST = 1 / 3, 1e-3
-# What is left by a spline through all ends of steps, of what one through every other leaves out.
-_KEPT = 0.5
 MOST_STEPS = 3072
 
 
@@ -68,16 +66,16 @@ class NotedFlow(Flow):
 
     def integrate(
         self, solver: Solver, x: Tensor, steps: int, callback: StepCallback
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return x at t_max, (B, *), and two integrals of the divergence, (B, columns) each.
+    ) -> tuple[Tensor, Tensor]:
+        """Return x at t_max, (B, *), and the integrals of the divergence, (B, columns).
 
-        Of cubic splines of t div f in log t, through the ends of all steps and of every other one:
-        t div f goes smoothly from 0 to about d, under every kernel.
+        Of cubic splines of t div f in log t through the ends of steps: t div f goes smoothly from 0
+        to about d, under every kernel.
 
         Args:
             solver: of one evaluation a step, that lets no sample go.
             x: the state at t_min, (B, *).
-            steps: number of steps, even.
+            steps: number of steps.
             callback: of the solver.
         """
         self._notes.clear()
@@ -85,16 +83,10 @@ class NotedFlow(Flow):
         end = solver.integrate(self, x, *ends, steps=steps, callback=callback)
         self.field(end, ends[1])
         times, values = (torch.stack(column).numpy() for column in zip(*self._notes, strict=True))
-        fine, coarse = (_integrals(times[::every], values[::every]) for every in (1, 2))
-        return end, fine.to(end), coarse.to(end)
-
-
-def _integrals(times: np.ndarray, values: np.ndarray) -> Tensor:
-    """Return the integrals (B, K) of values (steps + 1, B, K) at times (steps + 1, B)."""
-    logs, values = np.log(times), times[..., None] * values
-    splines = (CubicSpline(logs[:, i], values[:, i]) for i in range(logs.shape[1]))
-    found = [spline.integrate(*logs[[0, -1], i]) for i, spline in enumerate(splines)]
-    return torch.from_numpy(np.stack(found))
+        logs, values = np.log(times), times[..., None] * values
+        splines = (CubicSpline(logs[:, i], values[:, i]) for i in range(len(x)))
+        found = [spline.integrate(*logs[[0, -1], i]) for i, spline in enumerate(splines)]
+        return end, torch.from_numpy(np.stack(found)).to(end)
 
 
 def estimated_densities(
@@ -113,24 +105,24 @@ def estimated_densities(
         divergence: of that flow.
         prior: of x_T.
         x: states at t_min, (B, *).
-        steps: the least number of steps; doubled for samples whose estimate then moves by more
-            than a third of its standard error, up to `MOST_STEPS`.
-        callback: of the first steps.
+        steps: number of steps, after a first estimate in half as many. They are doubled for
+            samples whose estimate moves by more than a third of its standard error, up to
+            `MOST_STEPS`.
+        callback: of the first estimate.
     """
     solver = build_solver("exp-abm3", grid="log")
     found = x.new_zeros(len(x), divergence.columns, dtype=torch.float64)
-    todo, steps = torch.arange(len(x), device=x.device), steps + steps % 2
-    first = True
+    todo, steps, known = torch.arange(len(x), device=x.device), max(1, steps // 2), False
     while len(todo):
         noted = NotedFlow(flow, divergence, todo)
-        end, fine, coarse = noted.integrate(solver, x[todo], steps, callback)
-        log_prior = prior.log_density(end)[:, None]
-        before, now = coarse + log_prior if first else found[todo], fine + log_prior
-        moved = (now - before).mean(dim=1).abs() * (1 / _KEPT if first else 1)
-        allowed = (now.std(dim=1) * (_PART / math.sqrt(now.shape[1]))).clamp(min=_LEAST)
+        end, integral = noted.integrate(solver, x[todo], steps, callback)
+        now = integral + prior.log_density(end)[:, None]
+        moved = (now - found[todo]).mean(dim=1).abs()
+        allowed = now.std(dim=1) * (_PART / math.sqrt(now.shape[1]))
         found[todo] = now
-        steps, first, callback = 2 * steps, False, _silent
-        todo = todo[moved > allowed] if steps <= MOST_STEPS else todo[:0]
+        if known:
+            todo = todo[moved > allowed.clamp(min=_LEAST)] if steps < MOST_STEPS else todo[:0]
+        steps, known, callback = 2 * steps, True, _silent
     return found
 
 
