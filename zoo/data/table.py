@@ -51,18 +51,16 @@ class Table:
     whole: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     frame: Literal["pandas", "polars"] = "pandas"
 
+    def __len__(self) -> int:
+        return len(self.values)
+
     def called(self, i: int) -> str:
         """Return what errors call column i."""
         return f"column {shown(repr(self.columns[i].name), 80) if self.columns else i}"
 
 
-def is_frame(x: object) -> bool:
-    """Return whether x is a DataFrame of pandas or polars, neither of which is imported for it."""
-    return library_of(x) is not None
-
-
 def library_of(x: object) -> Literal["pandas", "polars"] | None:
-    """Return whose DataFrame x is, None if it is none."""
+    """Return whose DataFrame x is, None if it is none; neither library is imported for it."""
     names: tuple[Literal["pandas", "polars"], ...] = ("pandas", "polars")
     for name in names:
         kind = getattr(sys.modules.get(name), "DataFrame", None)
@@ -99,11 +97,13 @@ def array_of(x: Any, where: str = "X") -> NDArray[Any]:
 
 
 def table_of(x: Any, where: str = "X") -> Table:
-    """Return a data frame, or an array (n, d), as a checked table.
+    """Return a data frame, or an array (n, d), as a checked table; a Table as it is.
 
     Raises:
         ZooError: columns that hold no numbers, or missing, infinite or constant values.
     """
+    if isinstance(x, Table):
+        return x
     library = library_of(x)
     if library is None:
         array = array_of(x, where)

@@ -159,7 +159,7 @@ class FieldModel(ModelParts):
                     keep_state(self.kernel.t_max, state)
                 observed = after_step if progress or keep else None
                 end = integrate_to_data(solver, flow, state, steps, observed)
-                end = self._to_data(self._samples_in(end))
+                end = self._to_data(self._samples_in(end).double())
                 return Batch(states, end.to(self._rounding).cpu(), flow.nfe)
 
             batches = [*in_batches(draw, low, high, *sizes)]
@@ -217,7 +217,7 @@ class FieldModel(ModelParts):
             ZooError: the model is not of rows, or pandas or polars is not installed; or as
                 `sample`.
         """
-        return frame_of(self.sample(*args, **options), self._data())
+        return frame_of(self.sample(*args, **options), self.data)
 
     def _labels(self, labels: Numbers | None, guidance: float, n: int) -> Tensor | None:
         """Return class numbers () or (n,), None for none."""

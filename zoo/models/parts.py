@@ -114,7 +114,7 @@ class ModelParts(nn.Module):
         """What samples are rounded to: float32, unless that takes digits that data have."""
         known = self.standardise
         far = () if known is None else zip(known.mean, known.scale, strict=True)
-        fine = self._data().columns or any(abs(mean) > _COARSE * scale for mean, scale in far)
+        fine = self.data.columns or any(abs(mean) > _COARSE * scale for mean, scale in far)
         return torch.float64 if fine else torch.float32
 
     @property
@@ -168,7 +168,7 @@ class ModelParts(nn.Module):
         if self.config is None:
             known = Config(
                 format=1,
-                data=self._data(),
+                data=self.data,
                 kernel=self._part("kernel"),
                 prior=self._part("prior"),
                 network=self._part("network"),
@@ -188,8 +188,9 @@ class ModelParts(nn.Module):
         known = msgspec.structs.replace(known, **changed)
         return msgspec.structs.replace(known, requires=requirements(known))
 
-    def _data(self) -> Data:
-        """Return what the model generates."""
+    @property
+    def data(self) -> Data:
+        """What the model generates: shape, range, classes, columns."""
         if self.config is not None:
             return self.config.data
         return Data(self.shape, range=self.range, labels=unwrapped(self.network).labels)

@@ -173,12 +173,11 @@ def _chosen(plan: Plan, ready: Prepared) -> str:
     """Return what was chosen, in one line."""
     train, recipe, data, kernel = plan.recipe.train, plan.recipe, plan.data, plan.kernel
     unit = "images" if len(data.shape) == 3 else "rows"
-    held = 0 if ready.held_out is None else f"{ready.rows - len(data):,}"
     low, high = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
     whole = 0 if ready.table is None else int(ready.table.whole.sum())
     parts = [
         f"{len(data):,} {unit} of shape {data.shape}",
-        f"{held} held out, until whose loss stops to fall" if held else "",
+        f"{ready.held:,} held out, until whose loss stops to fall" if ready.held else "",
         "standardised" if data.standardise else "not standardised",
         f"{ready.heavy} columns with heavy tails" if ready.heavy else "",
         f"{whole} columns of whole numbers" if whole else "",

@@ -20,8 +20,8 @@ from zoo.data.table import (
     array_of,
     class_numbers,
     dequantised,
-    is_frame,
     largest_radius,
+    library_of,
     robust_standardise,
     table_of,
 )
@@ -41,7 +41,7 @@ class Prepared:
     Attributes:
         data: to train on; rows with the map that standardises them.
         held_out: not used in training, few of them repeated; or None.
-        rows: number of all samples given to train on or hold out.
+        held: number of samples held out.
         table: where the data are rows; without its values.
         standardise: whether images are to be standardised.
         heavy: number of columns with heavy tails.
@@ -50,7 +50,7 @@ class Prepared:
 
     data: Images
     held_out: Images | None
-    rows: int
+    held: int
     table: Table | None = None
     standardise: bool = False
     heavy: int = 0
@@ -67,10 +67,11 @@ def prepare(
     """
     samples, table = _samples(X, labels, seed, "X")
     data, held_out = _split(samples, table, validation, seed)
-    if held_out is not None and len(held_out) < _LEAST_DRAWS:
-        held_out = _repeated(held_out, -(-_LEAST_DRAWS // len(held_out)))
+    held = 0 if held_out is None else len(held_out)
+    if held_out is not None and held < _LEAST_DRAWS:
+        held_out = _repeated(held_out, -(-_LEAST_DRAWS // held))
     if table is None:
-        return Prepared(data, held_out, len(samples), standardise=bool(standardise))
+        return Prepared(data, held_out, held, standardise=bool(standardise))
     if len(samples) < samples.shape[0]:
         warnings.warn(
             f"X has {len(samples):,} rows of {samples.shape[0]:,} columns: with fewer rows than "
@@ -83,12 +84,13 @@ def prepare(
         known, heavy = robust_standardise(values, size)
     radius = largest_radius(values, known)
     data = replace(data, standardise=known)
-    return Prepared(data, held_out, len(samples), table, False, heavy, radius)
+    return Prepared(data, held_out, held, table, False, heavy, radius)
 
 
 def _samples(X: Any, labels: Any, seed: int, where: str) -> tuple[Images, Table | None]:
     """Return X as a data set, and as a table without values where it is rows."""
-    array = None if is_frame(X) else array_of(X, where)
+    named = isinstance(X, Table) or library_of(X) is not None
+    array = None if named else array_of(X, where)
     n = len(X) if array is None else len(array)
     if n < LEAST_ROWS and where == "X":
         raise ZooError(
