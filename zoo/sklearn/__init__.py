@@ -1,10 +1,4 @@
-"""Models as estimators of scikit-learn: `FieldDensity` fits, samples and scores rows.
-
-from zoo.sklearn import FieldDensity
-
-density = FieldDensity(kernel="gravity", minutes=1).fit(X)
-density.score_samples(X_test)  # log p(x) in nats
-"""
+"""Models as estimators of scikit-learn: `FieldDensity(kernel="gravity").fit(X)`."""
 
 from zoo.sklearn.density import FieldDensity
 
