@@ -22,7 +22,7 @@ _PRIOR_WIDTH = 10.0
 _SEEN = 2.5
 FIGURES = 25
 # Rows and images to train on where neither `images` nor `minutes` says how many.
-_ROWS, _IMAGES = 1_500_000, 200_000
+_ROWS, _IMAGES = 600_000, 200_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _network(shape: tuple[int, ...]) -> dict[str, Any]:
     """Return the network for data of a shape."""
     if len(shape) == 3 and min(shape[1:]) >= 4:
         return {"use": "unet", "width": 32, "multipliers": [1, 2]}
-    return {"use": "mlp", "width": 128 if math.prod(shape) <= 20 else 256, "blocks": 3}
+    return {"use": "mlp", "width": 64 if math.prod(shape) <= 20 else 128, "blocks": 3}
 
 
 def _time_of_prior(kernel: dict[str, Any], dim: int, radius: float) -> dict[str, Any]:

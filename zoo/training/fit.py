@@ -24,7 +24,7 @@ from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, parse_device
 from zoo.training.choices import FIGURES, SIGMA_DATA, Asked, tables_of
 from zoo.training.early_stop import EarlyStop
-from zoo.training.export import model_of
+from zoo.training.export import MOST, model_of
 from zoo.training.fit_data import Prepared, prepare
 from zoo.training.plan import Plan, make_plan
 from zoo.training.run import train_to_end
@@ -33,8 +33,8 @@ from zoo.training.trainer import Trainer, seconds_per_step
 
 # Figures of the held-out loss without a new least one, after which training ends.
 _PATIENCE = 6
-# What one figure costs, in steps.
-_COST_OF_FIGURE = 4
+# What a step costs, in evaluations of its loss.
+_BACKWARD = 3
 # A run of so many minutes ends at the latest when this has passed.
 _SLACK = 1.2
 
@@ -155,9 +155,10 @@ def _timed(
     """
     with TemporaryDirectory() as folder:
         each = seconds_per_step(trainer_of(plan, Path(folder), context))
-    validations = FIGURES * _COST_OF_FIGURE if ready.held_out is not None else 0
-    steps = (end - time.monotonic()) / each - validations
     batch = plan.recipe.train.batch
+    held_out = 0 if ready.held_out is None else min(len(ready.held_out), MOST)
+    figures = FIGURES * held_out / (_BACKWARD * batch)
+    steps = (end - time.monotonic()) / each - figures
     return _plan(ready, replace(asked, batch=batch, images=batch * max(1, int(steps))))
 
 

@@ -68,10 +68,10 @@ def prepare(
     samples, table = _samples(X, labels, seed, "X")
     data, held_out = _split(samples, table, validation, seed)
     held = 0 if held_out is None else len(held_out)
-    if held_out is not None and held < _LEAST_DRAWS:
-        held_out = _repeated(held_out, -(-_LEAST_DRAWS // held))
     if table is None:
         return Prepared(data, held_out, held, standardise=bool(standardise))
+    if held_out is not None and held < _LEAST_DRAWS:
+        held_out = _repeated(held_out, -(-_LEAST_DRAWS // held))
     if len(samples) < samples.shape[0]:
         warnings.warn(
             f"X has {len(samples):,} rows of {samples.shape[0]:,} columns: with fewer rows than "
@@ -79,10 +79,10 @@ def prepare(
             ZooWarning,
             stacklevel=3,
         )
-    known, heavy, values = None, 0, data.images.numpy()
+    known, heavy = None, 0
     if standardise is not False:
-        known, heavy = robust_standardise(values, size)
-    radius = largest_radius(values, known)
+        known, heavy = robust_standardise(data.images.numpy(), size)
+    radius = largest_radius(samples.images.numpy(), known)
     data = replace(data, standardise=known)
     return Prepared(data, held_out, held, table, False, heavy, radius)
 
