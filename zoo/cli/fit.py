@@ -45,6 +45,7 @@ def command(
     """
     if minutes is not None and rows is not None:
         raise click.UsageError("--minutes and --rows both say how long to train; leave one out")
+    field = {"use": kernel, **dict(map(key_value, settings))}
     from zoo.folder.atomic import check_new
     from zoo.training.fit import fit
 
@@ -52,7 +53,7 @@ def command(
     data, classes = _read(table, labels)
     model = fit(
         data,
-        kernel={"use": kernel, **dict(map(key_value, settings))},
+        kernel=field,
         labels=classes,
         minutes=minutes,
         images=rows,
