@@ -12,10 +12,11 @@ from zoo.errors import ZooError
 from zoo.host.registry import catalogue
 from zoo.interfaces import KernelPrior, Network, Solver, over
 from zoo.models.exact import ExactPrior, GaussianMixture, flow_map
-from zoo.models.likelihood import dequantise
+from zoo.models.likelihood import LIKELIHOOD_STEPS, dequantise, log_likelihood
 
 DOUBLE = torch.float64
 KERNELS = {found.component.name: found.component.example for found in catalogue("kernels").values()}
+FINE = zoo.solver("dopri5", rtol=1e-7, atol=1e-7)
 SLOW = ("phi", "map")  # solve an equation for every pair
 
 
@@ -94,6 +95,44 @@ def test_hutchinsons_estimate_agrees_within_the_error_it_states():
     ratio = float(few.standard_error.mean() / many.standard_error.mean())
     assert ratio == pytest.approx(math.sqrt(8), rel=0.4)
     assert "Hutchinson's estimate, 32 probes" in many.note
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=pytest.mark.slow if k in SLOW else ()) for k in KERNELS]
+)
+def test_few_steps_and_a_spline_err_by_less_than_a_third_of_the_standard_error(name):
+    data = 0.6 * normal(4, 24)
+    model = exact_model(name, data)
+    x = data.repeat(2, 1) + 0.2 * normal(8, 24, seed=1)
+    accurate = model.log_likelihood(x, exact=False, solver=FINE)
+    few = log_likelihood(
+        model.flow(), model.prior, x, solver=None, steps=LIKELIHOOD_STEPS, exact=False, rows=16
+    )
+    error = (few.nats - accurate.nats).abs()
+    assert (error < (accurate.standard_error / 3).clamp(min=5e-3)).all()
+    torch.testing.assert_close(few.standard_error, accurate.standard_error, rtol=0.2, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gravity-digits", "gaussian-fashion-mnist"])
+def test_the_default_of_image_models_errs_by_less_than_a_third_of_the_standard_error(name):
+    model = zoo.load(name)
+    x = model.sample(2, seed=3)
+    accurate = model.log_likelihood(x, solver=FINE)
+    few = model.log_likelihood(x)
+    assert few.nfe < 4 * LIKELIHOOD_STEPS
+    assert ((few.nats - accurate.nats).abs() < accurate.standard_error / 3).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 64])
+def test_probes_in_copies_are_the_same_probes(rows):
+    data = 0.6 * normal(4, 20)
+    model, x = exact_model("gravity", data, level=0.5), 0.8 * normal(3, 20, seed=1)
+    options = {"solver": None, "steps": 6, "exact": False, "probes": 5}
+    alone = log_likelihood(model.flow(), model.prior, x, **options)
+    together = log_likelihood(model.flow(), model.prior, x, rows=rows, **options)
+    torch.testing.assert_close(together.nats, alone.nats, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(together.standard_error, alone.standard_error)
 
 
 def test_high_dimension_takes_the_estimate_unless_told():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import threading
@@ -59,6 +58,8 @@ def _by_signal(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _by_thread(seconds: float) -> Iterator[None]:
+    import ctypes  # takes milliseconds, and few commands load plugins in a thread
+
     ident, done = ctypes.c_ulong(threading.get_ident()), threading.Event()
     interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
 

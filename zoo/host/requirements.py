@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -43,13 +44,18 @@ def requirements(parts: Config | Recipe) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def missing_requirements(config: Config) -> tuple[str, ...]:
+def missing_requirements(
+    config: Config, is_met: Callable[[str], bool] | None = None
+) -> tuple[str, ...]:
     """Return the entries of `requires` that the environment does not meet.
+
+    `is_met` answers for one entry, as `requirement_is_met` does; a cached one for many configs.
 
     Raises:
         ZooError: an entry is not a requirement such as "zoo-yukawa>=0.2".
     """
-    return tuple(r for r in config.requires if not _met(r))
+    met = is_met or requirement_is_met
+    return tuple(r for r in config.requires if not met(r))
 
 
 def check_requirements(config: Config, name: str) -> None:
@@ -59,7 +65,12 @@ def check_requirements(config: Config, name: str) -> None:
         raise ZooError(f"{name} needs {', '.join(needs)}: pip install {wanted}")
 
 
-def _met(text: str) -> bool:
+def requirement_is_met(text: str) -> bool:
+    """Return whether the environment has what an entry of `requires` asks for.
+
+    Raises:
+        ZooError: it is not a requirement such as "zoo-yukawa>=0.2".
+    """
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:

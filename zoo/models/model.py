@@ -15,10 +15,16 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import check_integer
 from zoo.interfaces.flow import StepNoise
-from zoo.models.likelihood import LogLikelihood, log_likelihood
+from zoo.models.likelihood import (
+    EXACT_UP_TO,
+    LIKELIHOOD_STEPS,
+    LogLikelihood,
+    log_likelihood,
+)
 from zoo.models.parts import ModelParts, check_part
 from zoo.models.trajectory import (
     Batch,
+    IntegrationBar,
     Trajectory,
     accurate_solver,
     arguments_of,
@@ -310,6 +316,7 @@ class FieldModel(ModelParts):
         seed: int = 0,
         batch_size: int | None = None,
         labels: Numbers | None = None,
+        progress: bool = False,
     ) -> LogLikelihood:
         """Return log p_0(x_0) by the ODE's change of variables, with its error and bits per dim.
 
@@ -319,26 +326,31 @@ class FieldModel(ModelParts):
             exact: the divergence exactly, or by Hutchinson's estimate; None for exact up to 16
                 coordinates.
             probes: random vectors per sample, at least 2 so that the error can be stated.
-            steps: of the solver; a hint to the default one, which is adaptive.
-            solver: a solver or the name of one; by default dopri5, at a tolerance of 1e-7 for a
-                float64 field and 1e-5 for a float32 network.
+            steps: of the solver; a hint to an adaptive one.
+            solver: a solver or the name of one. By default, where the divergence is estimated and
+                the network float32, 64 steps of exp-abm3 with a spline through the divergences:
+                its error is well below the standard error. Else dopri5, at a tolerance of 1e-7
+                for a float64 field and 1e-5 for a float32 network.
             seed: of probes and dequantisation; sample i depends on (seed, i) alone.
             batch_size: samples at a time.
             labels: as for `sample`: log p_0(x_0 | class).
+            progress: show a progress bar.
 
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
         x_0 = as_samples("x_0", x_0, self.shape)
-        if solver is None:
+        exact = self.kernel.dim <= EXACT_UP_TO if exact is None else exact
+        method = None if solver is None else self._solver(solver)
+        if solver is None and (exact or self.dtype == torch.float64):
             tolerance = _FINE if self.dtype == torch.float64 else _COARSE
-            solver = accurate_solver(self.dtype, tolerance)
+            method = accurate_solver(self.dtype, tolerance)
         return log_likelihood(
             self._flow_of(len(x_0), labels),
             self.prior,
             x_0,
-            solver=self._solver(solver),
-            steps=step_count(steps, self.steps),
+            solver=method,
+            steps=step_count(steps, LIKELIHOOD_STEPS if method is None else self.steps),
             value_range=self.range,
             standardise=self.standardise,
             exact=exact,
@@ -346,6 +358,8 @@ class FieldModel(ModelParts):
             seed=seed,
             batch_size=batch_size,
             device=self.device,
+            rows=fixed_batch_size(self.kernel.dim),
+            progress=progress,
         )
 
     def log_prob(
@@ -357,10 +371,17 @@ class FieldModel(ModelParts):
         steps: int | None = None,
         seed: int = 0,
         labels: Numbers | None = None,
+        progress: bool = False,
     ) -> Tensor:
         """Return log p_0(x_0) in nats, shape (n,), float64; see `log_likelihood`."""
         return self.log_likelihood(
-            x_0, exact=exact, probes=probes, steps=steps, seed=seed, labels=labels
+            x_0,
+            exact=exact,
+            probes=probes,
+            steps=steps,
+            seed=seed,
+            labels=labels,
+            progress=progress,
         ).nats
 
     @evaluating
@@ -372,6 +393,7 @@ class FieldModel(ModelParts):
         solver: Solver | str | None = None,
         labels: Numbers | None = None,
         guidance: float = 1.0,
+        progress: bool = False,
     ) -> Tensor:
         """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max.
 
@@ -384,13 +406,15 @@ class FieldModel(ModelParts):
                 adaptive one, dopri5, so accurate that `decode` returns to x_0.
             labels: as for `sample`.
             guidance: as for `sample`.
+            progress: show a progress bar.
 
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
         x = self._to_parts(as_points("x_0", x_0, self.shape).double())
         times = self.kernel.t_min, self.kernel.t_max
-        return self._integrate(x, times, self._flow_of(len(x), labels, guidance), steps, solver)
+        flow = self._flow_of(len(x), labels, guidance)
+        return self._integrate(x, times, flow, steps, solver, progress)
 
     @evaluating
     def decode(
@@ -401,12 +425,13 @@ class FieldModel(ModelParts):
         solver: Solver | str | None = None,
         labels: Numbers | None = None,
         guidance: float = 1.0,
+        progress: bool = False,
     ) -> Tensor:
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
         x = as_points("x_T", x_T, self.shape)
         times = self.kernel.t_max, self.kernel.t_min
         flow = self._flow_of(len(x), labels, guidance)
-        return self._to_data(self._integrate(x, times, flow, steps, solver))
+        return self._to_data(self._integrate(x, times, flow, steps, solver, progress))
 
     def _integrate(
         self,
@@ -415,11 +440,13 @@ class FieldModel(ModelParts):
         flow: Flow,
         steps: int | None,
         solver: Solver | str | None,
+        progress: bool,
     ) -> Tensor:
         steps = step_count(steps, self.steps)
         method = accurate_solver(self.dtype) if solver is None else self._solver(solver)
-        with torch.inference_mode():
-            end = method.integrate(flow, x.to(self.device, torch.float64), *times, steps=steps)
+        with torch.inference_mode(), IntegrationBar(len(x), times, progress) as bar:
+            start = x.to(self.device, torch.float64)
+            end = method.integrate(flow, start, *times, steps=steps, callback=bar.after_step)
         return end.clone()
 
     def push_to_hub(

@@ -7,10 +7,12 @@ plugins. A short name brought twice is an error that names both; "plugin:name" a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 from zoo.config.model import Config
@@ -19,7 +21,7 @@ from zoo.errors import ZooError, brief, did_you_mean
 from zoo.files import is_folder, is_path
 from zoo.folder.read import CONFIG, read_config
 from zoo.host.plugins import PluginRecord
-from zoo.host.requirements import missing_requirements
+from zoo.host.requirements import missing_requirements, requirement_is_met
 from zoo.hub import REPOSITORY
 
 OWN = "fieldzoo"
@@ -57,10 +59,10 @@ def own_folders() -> Path:
     return inside if inside.is_dir() else package.parent / "model_cards"
 
 
-def _entry(folder: Path, source: str) -> ModelEntry:
+def _entry(folder: Path, source: str, is_met: Callable[[str], bool]) -> ModelEntry:
     try:
         config = read_config(folder)
-        needs = missing_requirements(config)
+        needs = missing_requirements(config, is_met)
     except ZooError as error:
         return ModelEntry(folder.name, folder, source, None, str(error))
     return ModelEntry(folder.name, folder, source, config, needs=needs)
@@ -74,12 +76,14 @@ def entries() -> list[ModelEntry]:
     inside = own.iterdir() if own.is_dir() else ()
     found = [(p, OWN) for p in inside if (p / CONFIG).is_file() and not p.name.startswith(".")]
     found += [(Path(str(folder)), plugin.name) for plugin, folder in model_folders()]
-    return sorted((_entry(*f) for f in found), key=lambda e: (e.name, e.source))
+    is_met = cache(requirement_is_met)
+    return sorted((_entry(*f, is_met) for f in found), key=lambda e: (e.name, e.source))
 
 
 def broken_models(record: PluginRecord) -> list[str]:
     """Return a line for each model folder of a plugin whose config.json cannot be read."""
-    found = [_entry(Path(str(folder)), record.name) for folder in record.models]
+    folders = [Path(str(folder)) for folder in record.models]
+    found = [_entry(folder, record.name, requirement_is_met) for folder in folders]
     return [f"model {e.name}: {e.error}" for e in found if e.error is not None]
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
@@ -137,6 +138,41 @@ def integrate_to_data(
 def progress_bar(n: int, steps: int, shown: bool) -> tqdm[Any]:
     """Return a bar of n samples' steps, quiet unless shown on a terminal."""
     return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if shown else True)
+
+
+class IntegrationBar:
+    """A bar of samples that are integrated from one time to another, whatever steps they take.
+
+    `after_step` is the callback of `Solver.integrate`. A sample counts by the part of the
+    interval of log t that is behind it.
+
+    Args:
+        n: number of samples.
+        ends: first time and last.
+        shown: whether it is shown, on a terminal.
+    """
+
+    def __init__(self, n: int, ends: tuple[float, float], shown: bool) -> None:
+        self._bar = tqdm(total=n, unit="sample", unit_scale=True, disable=None if shown else True)
+        self._from, self._whole = ends[0], math.log(ends[1] / ends[0])
+        self._done, self._size = 0.0, n
+
+    def __enter__(self) -> IntegrationBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def batch(self, size: int) -> None:
+        """Begin with so many of the samples, the next ones."""
+        self._done, self._size = 0.0, size
+
+    def after_step(self, step: int, t: float, x: Tensor) -> None:
+        """Move to the time t of the batch."""
+        del step, x
+        done = math.log(t / self._from) / self._whole
+        self._bar.update(self._size * (done - self._done))
+        self._done = done
 
 
 # Each step is right to this, relative and absolute.

@@ -1,4 +1,4 @@
-"""The ODE of a state together with the integral of its divergence."""
+"""The divergence of a flow's field, and the ODE of the state together with its integral."""
 
 from __future__ import annotations
 
@@ -13,8 +13,75 @@ from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Flow
 from zoo.sampling.rng import GROUP, by_group
 
-# v -> v . (df/dx), both (B, d)
-Product = Callable[[Tensor], Tensor]
+# (x, t) -> what the caller wants to know, and the field dx/dt, both (B, *).
+Ask = Callable[[Tensor, Tensor | float], tuple[Tensor, Tensor]]
+
+
+class Divergence:
+    """The divergence of the field, exact or along random directions.
+
+    Args:
+        flow: the ODE of x.
+        shape: of one sample.
+        signs: e_k of Hutchinson's estimates, (samples, columns, d); None for the exact
+            divergence, one column.
+        rows: so many samples cost as much as one: a few samples are evaluated in as many copies,
+            each for other directions.
+    """
+
+    def __init__(
+        self, flow: Flow, shape: tuple[int, ...], signs: Tensor | None, rows: int = 1
+    ) -> None:
+        self._flow, self._shape, self._signs, self._rows = flow, shape, signs, rows
+        self.columns = 1 if signs is None else signs.shape[1]
+
+    def __call__(
+        self, ask: Ask, x: Tensor, t: Tensor | float, who: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `ask` says at states x (B, *), and the divergence there, (B, columns).
+
+        Args:
+            ask: evaluates the flow once.
+            x: states (B, *shape), or flat.
+            t: their time, () or (B,).
+            who: which of the samples they are, (B,); None for all.
+        """
+        n = len(x)
+        who = torch.arange(n, device=x.device) if who is None else who
+        point = x.detach().flatten(1)
+        along = self._directions(who, point)
+        passes = -(-len(along) // max(1, self._rows // n))
+        copies = -(-len(along) // passes)
+        self._flow.rows = who.repeat(copies)
+        at = t.repeat(copies) if isinstance(t, Tensor) and t.ndim else t
+        with torch.enable_grad():
+            points = point.repeat(copies, 1).requires_grad_()
+            found, field = ask(points.reshape(-1, *self._shape), at)
+            slope = field.flatten(1)
+            curved = [
+                self._curvature(slope, points, along[k : k + copies])
+                for k in range(0, len(along), copies)
+            ]
+        curvature = torch.cat(curved)  # (directions, B)
+        total = curvature.sum(dim=0)[:, None] if self._signs is None else curvature.T
+        return found[:n].detach(), total
+
+    def _directions(self, who: Tensor, like: Tensor) -> Tensor:
+        """Return the directions e in which e . (df/dx) e is asked for, (directions, B, d)."""
+        if self._signs is None:
+            units = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
+            return units[:, None].expand(-1, *like.shape)
+        return self._signs[who].to(like).transpose(0, 1)
+
+    def _curvature(self, slope: Tensor, points: Tensor, e: Tensor) -> Tensor:
+        """Return e . (df/dx) e, (K, B), for directions (K, B, d); no more than there are copies."""
+        if not slope.requires_grad:
+            return e.new_zeros(e.shape[:2])
+        v = e.reshape(-1, e.shape[2])
+        none = v.new_zeros(len(slope) - len(v), v.shape[1])
+        asked = torch.cat([v, none]).to(slope)
+        (product,) = torch.autograd.grad(slope, points, asked, retain_graph=True)
+        return (product[: len(v)] * v).sum(dim=1).reshape(e.shape[:2])
 
 
 class AugmentedKernel(FieldKernel):
@@ -45,24 +112,22 @@ class AugmentedKernel(FieldKernel):
 
 
 class FlowWithDivergence(Flow):
-    """The ODE of (x, integrals of div f), flat: (B, d + columns).
+    """The ODE of (x, integrals of div f), flat: (B, d + columns), for any solver and error control.
 
     Args:
         flow: the ODE of x.
         shape: of one sample.
-        signs: e_k of Hutchinson's estimates, (samples, columns, d); None for the exact
-            divergence, one column.
+        divergence: of that flow.
     """
 
-    def __init__(self, flow: Flow, shape: tuple[int, ...], signs: Tensor | None) -> None:
+    def __init__(self, flow: Flow, shape: tuple[int, ...], divergence: Divergence) -> None:
         kernel = AugmentedKernel(flow.kernel)
         super().__init__(kernel, flow.predict, "field", sigma_data=flow.sigma_data)
-        self._flow, self._shape, self._signs = flow, shape, signs
+        self._flow, self._shape, self._divergence = flow, shape, divergence
 
     def pack(self, x: Tensor) -> Tensor:
         """Return the state that starts at x, shape (B, *shape)."""
-        columns = 1 if self._signs is None else self._signs.shape[1]
-        return torch.cat([x.flatten(1), x.new_zeros(len(x), columns)], dim=1)
+        return torch.cat([x.flatten(1), x.new_zeros(len(x), self._divergence.columns)], dim=1)
 
     def unpack(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return x, shape (B, *shape), and the integrals, (B, columns)."""
@@ -71,31 +136,14 @@ class FlowWithDivergence(Flow):
 
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return the time derivative of the state x, shape (B, d + columns)."""
-        flow = self._flow
-        flow.guard, flow.rows = self.guard, self.rows
-        rows = torch.arange(len(x), device=x.device) if self.rows is None else self.rows
-        with torch.enable_grad():
-            point = self.unpack(x)[0].detach().flatten(1).requires_grad_()
-            slope = flow.field(point.reshape(-1, *self._shape), t).flatten(1)
-            self.nfe = flow.nfe
+        self._flow.guard = self.guard
+        slope, divergence = self._divergence(self._ask, self.unpack(x)[0], t, self.rows)
+        self.nfe = self._flow.nfe
+        return torch.cat([slope.flatten(1), divergence], dim=1)
 
-            def product_with(v: Tensor) -> Tensor:
-                if not slope.requires_grad:
-                    return torch.zeros_like(point)
-                (product,) = torch.autograd.grad(slope, point, v, retain_graph=True)
-                return product
-
-            divergence = self._divergence(product_with, point, rows)
-        return torch.cat([slope.detach(), divergence.detach()], dim=1)
-
-    def _divergence(self, product: Product, like: Tensor, rows: Tensor) -> Tensor:
-        """Return the trace sum_i e_i . J e_i, (B, 1), or each e_k . J e_k, (B, columns)."""
-        if self._signs is None:
-            units = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
-            diagonal = (product(unit.expand_as(like))[:, i] for i, unit in enumerate(units))
-            return torch.stack([*diagonal], dim=1).sum(dim=1, keepdim=True)
-        signs = self._signs[rows].to(like)
-        return torch.stack([(product(s) * s).sum(dim=1) for s in signs.unbind(1)], dim=1)
+    def _ask(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        field = self._flow.field(x, t)
+        return field, field
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Refuse: a solver has no business with it, since the kernel is not affine."""
