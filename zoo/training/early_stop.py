@@ -1,4 +1,4 @@
-"""Ends a run when the loss on held-out data has stopped to fall, and keeps its best weights."""
+"""Ends a run when held-out data say that it is enough, keeping the best weights; or at a time."""
 
 from __future__ import annotations
 
@@ -19,25 +19,16 @@ class EarlyStop(Validation):
         data: held-out samples, as for `Validation`.
         every: samples of training between two figures.
         patience: so many figures in a row without a new least one end the run.
-        end: of time.monotonic(), at the first figure after which the run ends; None for never.
     """
 
-    def __init__(
-        self, data: Images | None, every: int, *, patience: int, end: float | None = None
-    ) -> None:
-        self.every, self.patience = every, patience
-        self.held_out, self.waited = data, 0
-        self.end = math.inf if end is None else end
+    def __init__(self, data: Images, every: int, *, patience: int) -> None:
+        super().__init__(data, every)
+        self.patience, self.waited, self.measured = patience, 0, 0
         self.best: dict[str, Tensor] = {}
-        if data is not None:
-            super().__init__(data, every)
 
     def on_step(self, trainer: Trainer) -> None:
         """Compare the loss with the least so far; tell the trainer when it is enough."""
-        trainer.enough = time.monotonic() > self.end
-        if self.held_out is None:
-            return
-        loss = self.loss(trainer)
+        loss, self.measured = self.loss(trainer), trainer.step
         if math.isfinite(loss) and (trainer.best_loss is None or loss < trainer.best_loss):
             trainer.best_loss, trainer.best_step = loss, trainer.step
             state = trainer.averaged.state_dict()
@@ -49,7 +40,22 @@ class EarlyStop(Validation):
         trainer.log(validation_loss=loss if math.isfinite(loss) else None)
 
     def restore(self, trainer: Trainer) -> None:
-        """Give the averaged network the best weights, if any were measured."""
+        """Give the averaged network the best weights that were measured, the last ones included."""
+        if self.measured != trainer.step:
+            self.on_step(trainer)
         if self.best:
             trainer.averaged.load_state_dict(self.best)
             trainer.validation_loss = trainer.best_loss
+
+
+class Deadline:
+    """Ends a run after the step in which time.monotonic() passes `end`."""
+
+    every = 1
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+
+    def on_step(self, trainer: Trainer) -> None:
+        """Tell the trainer when it is enough."""
+        trainer.enough |= time.monotonic() > self.end

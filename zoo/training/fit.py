@@ -23,7 +23,7 @@ from zoo.interfaces.checks import check_integer, check_positive
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, parse_device
 from zoo.training.choices import FIGURES, SIGMA_DATA, Asked, tables_of
-from zoo.training.early_stop import EarlyStop
+from zoo.training.early_stop import Deadline, EarlyStop
 from zoo.training.export import MOST, model_of
 from zoo.training.fit_data import Prepared, prepare
 from zoo.training.plan import Plan, make_plan
@@ -128,13 +128,14 @@ def fit(
         if progress:
             print(f"zoo.fit: {_chosen(plan, ready)}", file=sys.stderr)
         trainer = start(plan, Path(folder), context=context)
-        stop = _early_stop(plan, ready, end)
-        trainer.callbacks = [stop]
+        stops = _early_stop(plan, ready)
+        trainer.callbacks = [*stops, *([] if end is None else [Deadline(end)])]
         try:
             train_to_end(trainer, progress=progress)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"{error}; nothing was kept") from error
-        stop.restore(trainer)
+        for stop in stops:
+            stop.restore(trainer)
         return _finished(trainer, ready)
 
 
@@ -162,12 +163,13 @@ def _timed(
     return _plan(ready, replace(asked, batch=batch, images=batch * max(1, int(steps))))
 
 
-def _early_stop(plan: Plan, ready: Prepared, end: float | None) -> EarlyStop:
-    held_out = ready.held_out
-    if held_out is not None:
-        held_out = replace(held_out, standardise=plan.data.standardise)
+def _early_stop(plan: Plan, ready: Prepared) -> list[EarlyStop]:
+    """Return what ends the run by the held-out loss, if any data are held out."""
+    if ready.held_out is None:
+        return []
+    held_out = replace(ready.held_out, standardise=plan.data.standardise)
     every = max(1, plan.recipe.train.images // FIGURES)
-    return EarlyStop(held_out, every, patience=_PATIENCE, end=end)
+    return [EarlyStop(held_out, every, patience=_PATIENCE)]
 
 
 def _chosen(plan: Plan, ready: Prepared) -> str:
