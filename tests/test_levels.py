@@ -25,7 +25,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("zoo.hub",),
     ("zoo.models", "zoo.data"),
     ("zoo.training", "zoo.evaluation", "zoo.plotting", "zoo.testing"),
-    ("zoo.cli",),
+    ("zoo.cli", "zoo.sklearn"),
     ("zoo.__main__",),
 )
 LEVEL = {package: i for i, packages in enumerate(LEVELS, 1) for package in packages}

@@ -23,6 +23,7 @@ _LAZY = {
     "FieldModel": "zoo.models.model",
     "components": "zoo.host.registry",
     "exact": "zoo.models.exact",
+    "fit": "zoo.training.fit",
     "kernel": "zoo.host.build",
     "lift": "zoo.models.lift",
     "list_models": "zoo.models.names",

@@ -16,4 +16,5 @@ from zoo.models.locate import pull as pull
 from zoo.models.model import FieldModel as FieldModel
 from zoo.models.names import list_models as list_models
 from zoo.models.push import push as push
+from zoo.training.fit import fit as fit
 from zoo.training.run import train as train

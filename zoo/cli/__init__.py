@@ -14,6 +14,7 @@ COMMANDS = {
     "plugins": "List the installed plugins; of broken ones, the cause.",
     "components": "List kernels, priors, networks, solvers and formats.",
     "sample": "Draw samples from a model into an image.",
+    "fit": "Fit a model to a table of numbers.",
     "train": "Train a model from a recipe.",
     "eval": "Measure how close a model's samples are to held-out data.",
     "tune": "Find the time grid that suits a model.",

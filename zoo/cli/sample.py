@@ -19,7 +19,7 @@ DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 @click.command()
 @click.argument("ref", metavar="NAME")
 @option("-n", "count", type=COUNT, default=64, help="Number of samples.")
-@option("-o", "--out", type=PATH, help="FILE.png or FILE.npz [NAME.png].")
+@option("-o", "--out", type=PATH, help="FILE.png, FILE.npz or FILE.csv [NAME.png].")
 @option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
 @option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @option("--solver", help="Another solver, see `zoo components solvers`.")
@@ -66,7 +66,8 @@ def command(
         model = context.main_process_first(
             lambda: load(ref, kernel=kernel, device=context.device, dtype=precision)
         )
-        target = out or Path(stem(ref) + default_suffix(model.shape))
+        suffix = default_suffix(model.shape, table=bool(model.data.columns))
+        target = out or Path(stem(ref) + suffix)
         check_target(target, model.shape)
         samples = sample_sharded(
             model,
@@ -81,7 +82,7 @@ def command(
             progress=context.is_main,
         )
         if samples is not None:
-            write_samples(target, samples)
+            write_samples(target, samples, model.data)
             under = f" under the kernel {kernel}" if kernel else ""
             click.echo(f"{target}: {count} samples of {ref}{under}, seed {seed}")
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
+from zoo.config.columns import MOST_COLUMNS, Column, check_columns
 from zoo.config.decode import decode
 from zoo.config.part import Part, SolverPart
 from zoo.config.standardise import Standardise
@@ -31,6 +32,7 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the model generates: shape (C, H, W) or (d,), range, number and names of classes.
 
     `standardise` is the map to the coordinates that the parts work with; None for data units.
+    `columns` are those of the table that the model was fitted on, `frame` the table's library.
     """
 
     shape: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=4)]
@@ -39,6 +41,8 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     name: str = ""
     classes: Annotated[tuple[ClassName, ...], Meta(max_length=100_000)] = ()
     standardise: Standardise | None = None
+    columns: Annotated[tuple[Column, ...], Meta(max_length=MOST_COLUMNS)] = ()
+    frame: Literal["pandas", "polars"] = "pandas"
 
     @property
     def dim(self) -> int:
@@ -143,6 +147,12 @@ def parse_config(raw: bytes, where: str) -> Config:
             f"{where}: data.standardise has {len(config.data.standardise.mean)} numbers; expected "
             f"{config.data.shape[0]}, one per coordinate of vectors or channel of images"
         )
+    if config.data.columns and config.data.shape != (len(config.data.columns),):
+        raise ZooError(
+            f"{where}: data.columns names {len(config.data.columns)} columns of data of shape "
+            f"{list(config.data.shape)}"
+        )
+    check_columns(config.data.columns, where)
     return config
 
 

@@ -22,7 +22,8 @@ class Images:
     """N samples of one shape: images (C, H, W), or vectors (d,).
 
     Attributes:
-        images: (N, C, H, W) or (N, d); uint8, or float32, which is not scaled.
+        images: (N, C, H, W) or (N, d); uint8, or float32, which is not scaled; float64 where
+            data have to be standardised before they are rounded.
         labels: class numbers (N,), int64, or None.
         classes: number of classes, 0 for none.
         name: short name, e.g. for the model card.
@@ -66,9 +67,10 @@ class Images:
         In `range`, or standardised.
         """
         x = self.images[indices]
-        # 255 / 127.5 is exactly 2, so that the ends of the range are exactly -1 and 1.
-        x = x.float().div_(self.top / 2).sub_(1) if x.dtype == torch.uint8 else x.float()
-        return x if self.standardise is None else self.standardise.apply(x)
+        if x.dtype == torch.uint8:
+            # 255 / 127.5 is exactly 2, so that the ends of the range are exactly -1 and 1.
+            x = x.float().div_(self.top / 2).sub_(1)
+        return (x if self.standardise is None else self.standardise.apply(x)).float()
 
     def ends(self, like: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return what -1 and 1 are in batches of images such as `like`; None for -1 and 1."""

@@ -23,7 +23,11 @@ LABEL_KEYS = ("y", "labels")
 CHANNELS = (1, 3, 4)
 
 
-def _read(path: Path, request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+def read_arrays(request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    """Return data and labels of an archive as they are; names and errors as for `load_npz`."""
+    path = request.path
+    if not path.is_file():
+        raise request.missing("file")
     try:
         refuse_pointer(path)
         # Opened here, because numpy leaves a broken archive open.
@@ -132,8 +136,6 @@ def load_npz(request: Request) -> Images:
         ZooError: unreadable (pickled objects are never loaded), no such array, an unusable
             shape or type, NaN or infinity, wrong labels.
     """
+    x, y = read_arrays(request)
     path = request.path
-    if not path.is_file():
-        raise request.missing("file")
-    x, y = _read(path, request)
     return from_arrays(x, y, name=path.stem, where=str(path), license="not stated by the file")

@@ -27,6 +27,8 @@ _NOT_STATED = "Weights: not stated. Ask whoever published them before you use th
 _NON_COMMERCIAL = (
     "For non-commercial use only; the authors' own terms apply. fieldzoo ships no such weights."
 )
+# Columns that are listed.
+_MOST_ROWS = 100
 _OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
 
 _USE = """```python
@@ -35,7 +37,7 @@ import zoo
 samples = zoo.load("{name}").sample(16, seed=0)  # ({shape})
 ```
 
-or `zoo sample {name} -n 64 -o grid.png`."""
+or `zoo sample {name} -n 64 -o {file}`."""
 # The order of the front matter; results come last.
 _ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_name"]
 
@@ -108,10 +110,15 @@ def write_card(
         summary or f"A field diffusion model of data of shape {shape}.",
         f"![samples]({picture})" if picture else "",
         FACTS,
-        _USE.format(name=name, shape=", ".join(map(str, (16, *config.data.shape)))),
+        _USE.format(
+            name=name,
+            shape=", ".join(map(str, (16, *config.data.shape))),
+            file="rows.csv" if config.data.columns else "grid.png",
+        ),
         _parts(config),
         _formula(config.kernel),
         _size(config.data, parameters),
+        _columns(config.data),
         _files(config.weights),
         *_training(recipe, config.training.outcome, config.data.unit),
         _origin(config.training.other.get("converted_from")),
@@ -181,6 +188,21 @@ def _size(data: Data, parameters: int) -> str:
     text += f" ({data.name})" if data.name else ""
     known = f" {standardised(data.standardise)}." if data.standardise else ""
     return f"{text}.{known}"
+
+
+def _columns(data: Data) -> str:
+    """Return the table of the columns with their types and, where known, means and scales."""
+    if not data.columns:
+        return ""
+    known = data.standardise
+    rows = []
+    for i, column in enumerate(data.columns[:_MOST_ROWS]):
+        name = _cell(str(column.name)).replace("`", "'") or " "
+        facts = ("", "") if known is None else (f"{known.mean[i]:.6g}", f"{known.scale[i]:.4g}")
+        rows.append((f"`{name}`", column.dtype, *facts))
+    left = len(data.columns) - len(rows)
+    more = f"\n\nAnd {left:,} more columns, in `config.json`." if left else ""
+    return _table("| column | type | mean | scale |", rows) + more
 
 
 def standardised(known: Standardise) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from zoo.config.model import Data
 from zoo.errors import ZooError
 from zoo.files import check_place, replacing
+from zoo.folder.columns import write_csv
 
 _SMALLEST_TILE = 56
 
@@ -41,32 +44,41 @@ def drawable(shape: tuple[int, ...]) -> bool:
     return shape == (2,) or (len(shape) == 3 and shape[0] in (1, 3))
 
 
-def default_suffix(shape: tuple[int, ...]) -> str:
-    """Return ".png" for what can be shown, ".npz" for the rest."""
-    return ".png" if drawable(shape) else ".npz"
+def default_suffix(shape: tuple[int, ...], *, table: bool = False) -> str:
+    """Return ".csv" for rows of a table, ".png" for what can be shown, ".npz" for the rest."""
+    return ".csv" if table else ".png" if drawable(shape) else ".npz"
 
 
 def check_target(path: Path, shape: tuple[int, ...]) -> None:
     """Raise ZooError unless samples of this shape can be written to `path`; before drawing any."""
-    draws = {".npz": True, ".png": drawable(shape)}
+    draws = {".npz": True, ".png": drawable(shape), ".csv": len(shape) == 1}
     if not draws.get(path.suffix, False):
         fits = " or ".join(suffix for suffix, possible in draws.items() if possible)
         raise ZooError(f"{path}: samples of shape {shape} are written to a file ending in {fits}")
     check_place(path)
 
 
-def write_samples(path: Path, samples: Tensor) -> None:
-    """Write samples (n, *shape) as .png (images, points of the plane) or .npz ("samples").
+def write_samples(path: Path, samples: Tensor, data: Data | None = None) -> None:
+    """Write samples (n, *shape) as .png (images, points of the plane), .csv or .npz ("samples").
+
+    `data` says which columns rows have: an .npz gets their names as "columns".
 
     Raises:
         ZooError: another ending, data that has no picture, or a disk that refuses.
     """
     shape = tuple(samples.shape[1:])
     check_target(path, shape)
+    data = data or Data(shape)
+    if path.suffix == ".csv":
+        write_csv(path, samples, data)
+        return
     with replacing(path) as beside:
         if path.suffix == ".npz":
+            arrays: dict[str, Any] = {"samples": samples.numpy()}
+            if data.columns:
+                arrays["columns"] = np.array([str(c.name) for c in data.columns])
             with beside.open("wb") as file:
-                np.savez_compressed(file, samples=samples.numpy())
+                np.savez_compressed(file, **arrays)
         elif len(shape) == 3:
             from PIL import Image
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.folder.columns import frame_of
 from zoo.folder.picture import drawable
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
@@ -164,8 +165,8 @@ class FieldModel(ModelParts):
                     keep_state(self.kernel.t_max, state)
                 observed = after_step if progress or keep else None
                 end = integrate_to_data(solver, flow, state, steps, observed)
-                end = self._to_data(self._samples_in(end))
-                return Batch(states, end.float().cpu(), flow.nfe)
+                end = self._to_data(self._samples_in(end).double())
+                return Batch(states, end.to(self._rounding).cpu(), flow.nfe)
 
             batches = [*in_batches(draw, low, high, *sizes)]
         rows = slice(before, before + n)
@@ -176,6 +177,8 @@ class FieldModel(ModelParts):
     @arguments_of(trajectory, without="keep")
     def sample(self, *args: Any, **options: Any) -> Tensor:  # noqa: D417
         """Draw n samples, shape (n, *shape), float32, in data units; images in [-1, 1].
+
+        (float64 for a model of a table, or of data whose mean float32 would round.)
 
         Sample i depends on (seed, i) alone, and on its own label: on the CPU to the last bit, on
         an accelerator to rounding. (Under a solver with one step size for all, it depends on the
@@ -204,6 +207,23 @@ class FieldModel(ModelParts):
             ZooError: a value out of range, or a state that became non-finite; names t.
         """
         return self.trajectory(*args, keep=False, **options).samples
+
+    @arguments_of(trajectory, without="keep")
+    def sample_frame(self, *args: Any, **options: Any) -> Any:  # noqa: D417
+        """Draw n samples as a DataFrame with the columns of the table that was fitted.
+
+        Names, order and types are those of `zoo.fit`'s data frame, of pandas or polars; whole
+        numbers are rounded. Rows of an array have the columns "x0", "x1", ...
+
+        Args:
+            n: number of rows, at least 1.
+            options: as for `sample`.
+
+        Raises:
+            ZooError: the model is not of rows, or pandas or polars is not installed; or as
+                `sample`.
+        """
+        return frame_of(self.sample(*args, **options), self.data)
 
     def _labels(self, labels: Numbers | None, guidance: float, n: int) -> Tensor | None:
         """Return class numbers () or (n,), None for none."""

@@ -26,6 +26,8 @@ from zoo.sampling.predict import unwrapped
 
 PARTS = {"kernel": FieldKernel, "prior": PriorSampler, "network": Network, "solver": Solver}
 P = TypeVar("P")
+# Data whose mean is so many times their deviation lose digits in float32 that count.
+_COARSE = 1e4
 
 
 def check_part(kind: str, part: P) -> P:
@@ -108,6 +110,14 @@ class ModelParts(nn.Module):
         return z if self.standardise is None else self.standardise.undo(z)
 
     @property
+    def _rounding(self) -> torch.dtype:
+        """What samples are rounded to: float32, unless that takes digits that data have."""
+        known = self.standardise
+        far = () if known is None else zip(known.mean, known.scale, strict=True)
+        fine = self.data.columns or any(abs(mean) > _COARSE * scale for mean, scale in far)
+        return torch.float64 if fine else torch.float32
+
+    @property
     def steps(self) -> int:
         """Default number of solver steps."""
         return DEFAULT_STEPS if self.config is None else self.config.steps
@@ -158,12 +168,7 @@ class ModelParts(nn.Module):
         if self.config is None:
             known = Config(
                 format=1,
-                data=Data(
-                    self.shape,
-                    range=self.range,
-                    labels=unwrapped(self.network).labels,
-                    standardise=self.standardise,
-                ),
+                data=self.data,
                 kernel=self._part("kernel"),
                 prior=self._part("prior"),
                 network=self._part("network"),
@@ -182,6 +187,13 @@ class ModelParts(nn.Module):
             known = msgspec.structs.replace(known, training=TrainingRecord())
         known = msgspec.structs.replace(known, **changed)
         return msgspec.structs.replace(known, requires=requirements(known))
+
+    @property
+    def data(self) -> Data:
+        """What the model generates: shape, range, classes, columns."""
+        if self.config is not None:
+            return self.config.data
+        return Data(self.shape, range=self.range, labels=unwrapped(self.network).labels)
 
     def _named(self, kind: str) -> Part | None:
         """Return name and options of the model's part of one kind, None where it has no name."""

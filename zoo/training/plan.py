@@ -73,7 +73,8 @@ def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: in
     _check_reference(recipe, images, network)
     size = network.sigma_data or 1.0
     if recipe.data.standardise:
-        images = replace(images, standardise=standardise(images, size))
+        known = images.standardise or standardise(images, size)
+        images = replace(images, standardise=known)
         held_out = held_out and replace(held_out, standardise=images.standardise)
     else:
         warn_of_size(images, size)

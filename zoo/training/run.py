@@ -162,7 +162,7 @@ def run_plan(
         context.main_process_first(lambda: held.enter_context(_run_folder(folder, resume, context)))
         trainer = start(plan, folder, resume=resume, context=context)
         if not stop:
-            _train(trainer, progress=progress)
+            train_to_end(trainer, progress=progress)
         elif not trainer.step:
             raise ZooError(f"{folder} holds a run that has made no step; there is no model of it")
     return trainer
@@ -180,7 +180,7 @@ def _run_folder(folder: Path, resume: bool, context: DistributedContext) -> Iter
         yield True
 
 
-def _train(trainer: Trainer, *, progress: bool) -> None:
+def train_to_end(trainer: Trainer, *, progress: bool) -> None:
     """Train to the end of the budget, with a bar in the main process."""
     batch = trainer.recipe.train.batch
     with tqdm(

@@ -44,7 +44,9 @@ _TRAIN_LONGER = (
 
 
 class Callback(Protocol):
-    """Reads the averaged weights now and then, in the main process; it changes nothing of a run.
+    """Reads the averaged weights now and then, in the main process.
+
+    It changes nothing of a run but `enough`, which ends it; one of several processes may not.
 
     Attributes:
         every: images between two calls; there is one more at the end.
@@ -95,6 +97,7 @@ class Trainer:
         self.steps = math.ceil(train.images / train.batch)
         self.step, self.skipped, self.skipped_in_a_row = 0, 0, 0
         self.stopping = False  # set from outside: end after the step under way
+        self.enough = False  # set by a callback: what is trained is trained
         self.validation_loss: float | None = None
         self.best_loss: float | None = None
         self.best_step = 0
@@ -229,7 +232,7 @@ class Trainer:
         plan = self.recipe.train
         losses: list[float] = []
         since = time.perf_counter()
-        while self.step < self.steps:
+        while self.step < self.steps and not self.enough:
             losses.append(self.advance())
             if progress:
                 progress(self.step, losses[-1])
@@ -244,9 +247,9 @@ class Trainer:
                 )
                 losses, since = [], time.perf_counter()
             self._call_back()
-            if last or self.stopping or self.step % plan.checkpoint_every == 0:
+            if last or self.enough or self.stopping or self.step % plan.checkpoint_every == 0:
                 self.save()
-            if self.stopping and not last:
+            if self.stopping and not (last or self.enough):
                 raise KeyboardInterrupt(f"stopped after step {self.step:,}")
 
     def _call_back(self) -> None:

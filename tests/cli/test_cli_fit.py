@@ -1,0 +1,98 @@
+"""`zoo fit` and tables out of `zoo sample`: a file of columns in, a folder and a file out."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import zoo
+
+QUICK = ("--kernel", "gaussian", "--rows", 128, "--validation", 0)
+
+
+@pytest.fixture
+def table(command):
+    """A file of 60 rows and 3 columns, one of whole numbers and one of names."""
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    frame = pd.DataFrame(
+        {"size, m": x[:, 0], "n": np.rint(9 * x[:, 1]).astype(int), "kind": ["a", "b"] * 30}
+    )
+    frame.to_csv("table.csv", index=False)
+    return frame
+
+
+def test_from_a_file_to_a_file_with_the_same_columns(command, table):
+    status, out, err = command("fit", "table.csv", "--labels", "kind", "-o", "model", *QUICK)
+    assert status == 0
+    assert out == "model: try `zoo sample ./model -n 1000 -o rows.csv`\n"
+    assert err.startswith(
+        "zoo.fit: 60 rows of shape (2,); standardised; 1 columns of whole numbers;"
+    )
+    assert err.count("\n") == 1
+    status, out, err = command("sample", "./model", "-n", 5, "--label", "b", "-o", "rows.csv")
+    assert (status, err) == (0, "")
+    assert out == "rows.csv: 5 samples of ./model, seed 0\n"
+    with Path("rows.csv").open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    assert names == ["size, m", "n"]
+    drawn = zoo.load("./model").sample(5, seed=0, labels="b").numpy()
+    assert [float(row[0]) for row in rows] == drawn[:, 0].tolist()
+    assert [row[1] for row in rows] == [str(int(n)) for n in np.rint(drawn[:, 1])]
+    assert command("sample", "./model", "-n", 2)[1].startswith("model.csv: 2 samples")
+    assert command("sample", "./model", "-n", 2, "-o", "x.npz")[0] == 0
+    with np.load("x.npz") as archive:
+        assert archive["columns"].tolist() == names
+        assert archive["samples"].shape == (2, 2)
+
+
+def test_json_and_options_of_the_kernel(command, table):
+    table[["n", "size, m"]].to_parquet("table.parquet")
+    options = ("--rows", 64, "--set", "D=7", "--seed", 3, "--json")
+    status, out, _ = command("fit", "table.parquet", "-o", "model", *options)
+    assert status == 0
+    told = json.loads(out)
+    assert told["columns"] == ["n", "size, m"]
+    assert (told["folder"], told["shape"], told["images_seen"]) == ("model", [2], 64)
+    assert told["recipe"]["kernel"] == {"use": "pfgmpp", "D": 7}
+    assert told["recipe"]["train"]["seed"] == 3
+
+
+def test_an_archive_of_rows_with_labels(command):
+    x = np.random.default_rng(0).normal(1e6, 1e-3, size=(50, 2))
+    np.savez("rows.npz", x=x, y=np.arange(50) % 2)
+    assert command("fit", "rows.npz", "-o", "model", *QUICK)[0] == 0
+    model = zoo.load("./model")
+    assert model.network.labels == 2
+    drawn = model.sample(9, seed=0, labels=1).numpy()
+    assert len(np.unique(drawn)) == 18
+    assert np.abs(drawn - 1e6).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (("no.csv", "-o", "m"), 1, "no.csv: there is no such file"),
+        (("table.csv", "-o", "m"), 1, "table.csv: column 'kind' holds 'a' in row 0"),
+        (("table.csv", "-o", "m", "--labels", "sort"), 1, "there is no column 'sort'"),
+        (("table.csv", "-o", "table.csv"), 1, "table.csv is a file; name a folder"),
+        (("table.csv",), 2, "Missing option '-o'"),
+        (("table.csv", "-o", "m", "--rows", 9, "--minutes", 1), 2, "leave one out"),
+        (("table.csv", "-o", "m", "--set", "D"), 2, "expected KEY=VALUE"),
+        (("rows.npz", "-o", "m", "--labels", "kind"), 2, "has labels as its array y"),
+        (("rows.npz", "-o", "m"), 1, "rows.npz: no such file"),
+    ],
+)
+def test_what_is_refused_is_one_line(command, table, arguments, status, told):
+    code, out, err = command("fit", *arguments)
+    assert (code, out) == (status, "")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_images_are_no_rows(command, saved_images):
+    status, _, err = command("sample", str(saved_images), "-n", 1, "-o", "x.csv")
+    assert status == 1
+    assert "are written to a file ending in .npz or .png" in err

@@ -1,0 +1,281 @@
+"""zoo.fit: an array or a data frame in, a model out; what it chooses, keeps and refuses."""
+
+import pickle
+import subprocess
+import sys
+import time
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import zoo
+from zoo.errors import ZooError, ZooWarning
+from zoo.training.early_stop import EarlyStop
+
+TINY = {
+    "kernel": "gaussian",  # needs no table of levels, which takes a second to fit
+    "network": {"use": "mlp", "width": 8, "blocks": 1},
+    "images": 256,
+    "batch": 64,
+}
+MEAN, SIZE = np.array([1e6, -3.0, 0.0]), np.array([1e-3, 1e4, 1.0])
+
+
+def fit(x, **options):
+    return zoo.fit(x, **{**TINY, "progress": False, **options})
+
+
+def rows(n=200, d=3, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def frame(n=200):
+    x = rows(n)
+    return pd.DataFrame(
+        {
+            "age": np.rint(10 * x[:, 0]).astype("int16"),
+            "size": MEAN[0] + SIZE[0] * x[:, 1],
+            "ill": x[:, 2] > 0,
+            7: pd.array(x[:, 2], dtype="Float32"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def table_model():
+    return fit(frame())
+
+
+def test_a_data_frame_comes_back_with_names_order_and_types(table_model):
+    drawn = table_model.sample_frame(50, seed=0)
+    assert list(drawn.columns) == ["age", "size", "ill", 7]
+    assert drawn.dtypes.equals(frame().dtypes)
+    assert np.abs((drawn["size"] - MEAN[0]) / SIZE[0]).max() < 10
+    assert drawn["size"].nunique() == 50  # float32 has steps of 0.06 there
+    x = table_model.sample(50, seed=0)
+    assert np.array_equal(drawn["age"], x[:, 0].round().numpy())
+    assert table_model.data.frame == "pandas"
+
+
+def test_polars_gets_its_own_data_frame(table_model, monkeypatch):
+    class Polars:
+        Int16, Float64, Boolean, Float32 = "Int16", "Float64", "Boolean", "Float32"
+
+        class DataFrame(dict):
+            def cast(self, kinds):
+                return self, kinds
+
+    names = ["Int16", "Float64", "Boolean", "Float32"]
+    known = zip(table_model.data.columns, names, strict=True)
+    columns = tuple(msgspec.structs.replace(c, dtype=name) for c, name in known)
+    data = msgspec.structs.replace(table_model.data, columns=columns, frame="polars")
+    config = msgspec.structs.replace(table_model.config, data=data)
+    model = zoo.FieldModel(
+        *(getattr(table_model, p) for p in ("kernel", "prior", "network")),
+        table_model.solver,
+        table_model.shape,
+        config=config,
+    )
+    monkeypatch.setitem(sys.modules, "polars", Polars)
+    drawn, kinds = model.sample_frame(5, seed=0)
+    assert [*drawn] == [*kinds] == ["age", "size", "ill", 7]
+    assert [*kinds.values()] == names
+    assert drawn["ill"].dtype == bool
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(ZooError, match="needs polars, which cannot be imported"):
+        model.sample_frame(1)
+
+
+def test_arrays_tensors_and_lists_give_the_same_model():
+    x = rows(64).round(3)
+    models = [fit(given, images=128) for given in (x, torch.from_numpy(x), x.tolist())]
+    first, *others = (model.sample(4, seed=0) for model in models)
+    assert all(torch.equal(first, other) for other in others)
+    assert list(models[0].sample_frame(1, seed=0).columns) == ["x0", "x1", "x2"]
+    assert not torch.equal(first, fit(x, images=128, seed=1).sample(4, seed=0))
+
+
+def test_fitting_leaves_the_global_random_numbers_as_they_were():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    fit(rows(64), images=128)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_saved_model_does_the_same_in_another_process(table_model, tmp_path):
+    folder = table_model.save_pretrained(tmp_path / "table")
+    points = frame(2).to_numpy(dtype=float)
+    np.save(tmp_path / "points.npy", points)
+    code = (
+        "import sys, numpy as np, zoo\n"
+        "model = zoo.load(sys.argv[1])\n"
+        "np.save('drawn.npy', model.sample(8, seed=1).numpy())\n"
+        "np.save('scores.npy', model.log_prob(np.load('points.npy')).numpy())\n"
+        "model.sample_frame(8, seed=1).to_pickle('frame.pkl')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=tmp_path, check=True)
+    assert np.array_equal(np.load(tmp_path / "drawn.npy"), table_model.sample(8, seed=1).numpy())
+    assert np.array_equal(np.load(tmp_path / "scores.npy"), table_model.log_prob(points).numpy())
+    there = pd.read_pickle(tmp_path / "frame.pkl")
+    pd.testing.assert_frame_equal(there, table_model.sample_frame(8, seed=1))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| `size` | float64 | 1e+06 | 0.00" in card
+    assert "-n 64 -o rows.csv" in card
+
+
+def test_pickled_models_keep_their_columns(table_model):
+    again = pickle.loads(pickle.dumps(table_model))
+    pd.testing.assert_frame_equal(
+        again.sample_frame(3, seed=0), table_model.sample_frame(3, seed=0)
+    )
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "gravity", "pfgmpp", "tanh", "exp", "flow", "vp"])
+def test_every_kernel_fits_data_of_any_size(kernel):
+    x = MEAN + SIZE * np.random.default_rng(0).standard_t(3, size=(400, 3))
+    model = fit(x, kernel=kernel, images=2_000, lr=1e-2, validation=0)
+    drawn = (model.sample(200, seed=0).double().numpy() - MEAN) / SIZE
+    assert np.isfinite(drawn).all()
+    assert np.abs(np.median(drawn, axis=0)).max() < 0.5
+    middle = np.diff(np.quantile(drawn, [0.25, 0.75], axis=0), axis=0) / 1.53  # of nu = 3
+    assert middle.min() > 0.5
+    assert middle.max() < 2
+    if kernel in ("gaussian", "vp"):  # the others take many seconds
+        assert torch.isfinite(model.log_prob(x[:1])).all()
+
+
+def test_levels_reach_as_far_as_the_data(capsys):
+    x = np.random.default_rng(0).standard_cauchy((500, 2))
+    model = zoo.fit(x, **{**TINY, "kernel": "pfgmpp"})
+    known = model.config.training.recipe
+    z = (x - model.standardise.mean) / model.standardise.scale
+    far = np.sqrt((z**2).mean(axis=1).max())
+    assert float(model.kernel.level(model.kernel.t_max)) == pytest.approx(10 * far, rel=1e-3)
+    assert known["train"]["level_std"] > 1.2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "2 columns with heavy tails" in line
+    assert "50 held out" in line
+    light = fit(rows(), kernel="pfgmpp")
+    assert light.kernel.part.options == {}
+    assert light.config.training.recipe["train"]["level_std"] == 1.2
+    assert capsys.readouterr().err == ""
+
+
+def test_choices_can_be_overridden():
+    model = fit(
+        rows(),
+        kernel={"use": "pfgmpp", "t_max": 500.0},
+        D=5,
+        solver={"use": "euler", "steps": 7},
+        lr=3e-4,
+        standardise=False,
+        train={"ema_halflife": 77, "level_std": 2.0},
+    )
+    recipe = model.config.training.recipe
+    assert recipe["kernel"] == {"use": "pfgmpp", "t_max": 500.0, "D": 5}
+    assert recipe["solver"] == {"use": "euler", "steps": 7}
+    assert (model.steps, model.standardise) == (7, None)
+    train = recipe["train"]
+    assert (train["lr"], train["batch"], train["images"]) == (3e-4, 64, 256)
+    assert (train["ema_halflife"], train["level_std"]) == (77, 2.0)
+    assert recipe["network"] == TINY["network"]
+
+
+def test_minutes_choose_the_budget_and_bound_the_time(monkeypatch):
+    since = time.monotonic()
+    monkeypatch.setattr("zoo.training.fit.seconds_per_step", lambda trainer: 1e-4)
+    model = fit(rows(), images=None, minutes=0.04, validation=0)
+    assert time.monotonic() - since < 20
+    planned = model.config.training.recipe["train"]["images"] / TINY["batch"]
+    assert 1_000 < planned <= 24_000
+    assert 1 < model.config.training.outcome.steps < planned / 2
+
+
+def test_classes_by_number_and_by_name():
+    x = rows(300)
+    kind = np.array(["cat", "dog"])[(x[:, 0] > 0).astype(int)]
+    model = fit(x, labels=kind, images=10_000, lr=1e-2, validation=0)
+    assert model.classes == ("cat", "dog")
+    sign = [
+        np.sign(model.sample(100, seed=0, labels=k)[:, 0].numpy()).mean() for k in model.classes
+    ]
+    assert sign[0] < -0.5
+    assert sign[1] > 0.5
+    assert fit(x, labels=(x[:, 0] > 0).astype(int)).network.labels == 2
+
+
+def test_images_get_a_unet_and_stay_in_range():
+    x = np.random.default_rng(0).integers(0, 256, (64, 1, 8, 8), dtype=np.uint8)
+    small = {"use": "unet", "width": 8, "blocks": 1}
+    model = fit(x, network=small, images=32, batch=16)
+    assert model.sample(2, seed=0, steps=2).shape == (2, 1, 8, 8)
+    assert (model.range, model.standardise) == ((-1.0, 1.0), None)
+    whole = fit(x, network=small, images=32, batch=16, standardise=True)
+    assert len(whole.standardise.mean) == 1
+    with pytest.raises(ZooError, match="no rows of a table"):
+        model.sample_frame(1)
+
+
+def test_held_out_data_of_ones_own():
+    x, held_out = rows(), rows(40, seed=1)
+    model = fit(x, validation=held_out)
+    assert model.config.training.outcome.validation_loss > 0
+    without = fit(x, validation=0)
+    assert without.config.training.outcome.validation_loss is None
+    with pytest.raises(ZooError, match=r"validation has shape \(2,\) per sample, X has \(3,\)"):
+        fit(x, validation=rows(40, 2))
+    with pytest.raises(ZooError, match=r"validation = 1\.5; expected a fraction"):
+        fit(x, validation=1.5)
+
+
+def test_training_stops_early_and_keeps_the_best_weights(monkeypatch):
+    losses = iter([3.0, 2.0, 1.0, *[5.0] * 30])
+    states = []
+
+    def loss(self, trainer):
+        states.append({k: v.clone() for k, v in trainer.averaged.state_dict().items()})
+        return next(losses)
+
+    monkeypatch.setattr(EarlyStop, "loss", loss)
+    model = fit(rows(), images=64 * 100)
+    outcome = model.config.training.outcome
+    assert outcome.validation_loss == 1.0
+    assert outcome.steps == 36  # the ninth figure of 25 in 100 steps, six after the best
+    kept = model.network.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in states[2].items())
+    assert any(not torch.equal(kept[name], value) for name, value in states[8].items())
+
+
+def test_few_rows_for_many_columns_are_warned_of():
+    with pytest.warns(ZooWarning, match="20 rows of 30 columns: with fewer rows than columns"):
+        model = fit(rows(20, 30), images=128)
+    assert model.sample(2, seed=0).shape == (2, 30)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "told"),
+    [
+        (rows(3), {}, "X has 3 rows; a density takes at least 8"),
+        (np.full((20, 2), np.nan), {}, "column 0 has 20 missing (NaN)"),
+        (np.ones((20, 2)), {}, "column 0 is 1 in all 20 rows, which has no density"),
+        (np.array([["a"]] * 20), {}, "X holds text"),
+        (rows(), {"condition": rows()}, "condition = ... is not supported yet"),
+        (rows(), {"minutes": 1, "images": 5}, "minutes and images both say how long"),
+        (rows(), {"kernel": "gravty"}, "did you mean 'gravity'"),
+        (rows(), {"DD": 5}, "no option 'DD'"),
+        (rows(), {"kernel": {"use": "pfgmpp", "D": 4}, "D": 5}, "the kernel's D is given twice"),
+        (rows(), {"network": 3}, "network = 3; expected a name"),
+        (rows(), {"train": {"lrr": 3}}, "unknown key 'train.lrr'"),
+        (rows(), {"minutes": -1, "images": None}, "minutes = -1"),
+        (rows(), {"labels": [0, 1]}, "labels have shape (2,); expected one per row, (200,)"),
+        (rows(), {"labels": np.full(200, 0.5)}, "labels are of float64; expected text"),
+    ],
+)
+def test_what_cannot_be_fitted_is_one_clear_line(x, options, told):
+    with pytest.raises(ZooError) as error:
+        fit(x, **options)
+    assert told in str(error.value)

@@ -1,0 +1,96 @@
+"""`zoo fit TABLE`: fit a model to a table in a file, write its folder."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.cli.options import COUNT, PATH, device_option, key_value, option
+from zoo.cli.output import echo_json
+
+
+@click.command()
+@click.argument("table", type=PATH)
+@option("-o", "--out", type=PATH, required=True, help="Folder of the model.")
+@option("--kernel", default="pfgmpp", help="Field kernel, see `zoo components kernels`.")
+@option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the kernel.")
+@option("--labels", metavar="COLUMN", help="Column of classes, to sample with --label.")
+@option("--minutes", type=float, help="About so long to train.")
+@option("--rows", type=COUNT, help="Rows to train on, repetitions counted, instead of --minutes.")
+@option("--validation", type=float, default=0.1, help="Fraction of the rows to hold out.")
+@option("--seed", type=int, default=0, help="Of the split, the weights and the noise.")
+@device_option
+@option("--json", "as_json", is_flag=True, help="Print what was fitted as JSON.")
+def command(
+    table: Path,
+    out: Path,
+    kernel: str,
+    settings: tuple[str, ...],
+    labels: str | None,
+    minutes: float | None,
+    rows: int | None,
+    validation: float,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Fit a model to TABLE, a .csv, .tsv, .parquet or .npz file of numbers.
+
+    Network, noise levels and budget are chosen for the data and printed in one line. The folder
+    gets card, config.json and model.safetensors: `zoo sample FOLDER -n 1000 -o out.csv` draws rows
+    with the same columns.
+    """
+    if minutes is not None and rows is not None:
+        raise click.UsageError("--minutes and --rows both say how long to train; leave one out")
+    field = {"use": kernel, **dict(map(key_value, settings))}
+    from zoo.folder.atomic import check_new
+    from zoo.training.fit import fit
+
+    check_new(out)
+    data, classes = _read(table, labels)
+    model = fit(
+        data,
+        kernel=field,
+        labels=classes,
+        minutes=minutes,
+        images=rows,
+        validation=validation,
+        seed=seed,
+        device=device,
+    )
+    target = model.save_pretrained(out)
+    if as_json:
+        echo_json(_facts(model, target))
+        return
+    ref = target.as_posix() if target.is_absolute() else f"./{target.as_posix()}"
+    click.echo(f"{target}: try `zoo sample {shlex.quote(ref)} -n 1000 -o rows.csv`")
+
+
+def _read(path: Path, labels: str | None) -> tuple[Any, Any]:
+    """Return the data in a file as `zoo.fit` takes them, and their classes."""
+    if path.suffix != ".npz":
+        from zoo.data.table_file import read_table
+
+        return read_table(path, labels)
+    from zoo.data.npz import read_arrays
+    from zoo.data.request import Request
+
+    if labels is not None:
+        raise click.UsageError("--labels names a column; an .npz file has labels as its array y")
+    return read_arrays(Request(str(path), str(path), "train"))
+
+
+def _facts(model: Any, folder: Path) -> dict[str, Any]:
+    from zoo.config.training import facts
+
+    outcome = model.config.training.outcome
+    return {
+        "folder": str(folder),
+        "columns": [column.name for column in model.data.columns],
+        "shape": [*model.shape],
+        "recipe": model.config.training.recipe,
+        **(facts(outcome) if outcome else {}),
+    }

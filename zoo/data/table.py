@@ -1,0 +1,240 @@
+"""Arrays and data frames as rows of numbers: which columns there are, and whether they can be used.
+
+A column of whole numbers becomes a density by uniform noise of width 1, which rounding takes away
+again: the density at a whole number is its probability (arXiv:1511.01844, section 3.1).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo.config.columns import DTYPE, Column, check_columns
+from zoo.config.standardise import MOST, Standardise
+from zoo.errors import ZooError, brief, one_line, shown
+
+Values = NDArray[np.float64]
+# Larger numbers have no square.
+_LARGEST = 1e100
+# Rows at a time, of a table with few columns.
+_CHUNK = 2**22
+# A spread below this part of the largest value is rounding.
+_ROUNDING = 1e-13
+# The width of the middle 90 % of a Gaussian, in standard deviations.
+_MIDDLE = 3.2897
+# A column whose deviation is so many times that of a Gaussian of the same middle has heavy tails.
+_HEAVY = 2.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of numbers, with the names of their columns where they have some.
+
+    Attributes:
+        values: (n, d), float64.
+        columns: names and types, () of an array.
+        whole: which columns hold whole numbers, (d,).
+        frame: library of the data frame.
+    """
+
+    values: Values
+    columns: tuple[Column, ...] = ()
+    whole: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    frame: Literal["pandas", "polars"] = "pandas"
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def called(self, i: int) -> str:
+        """Return what errors call column i."""
+        return f"column {shown(repr(self.columns[i].name), 80) if self.columns else i}"
+
+
+def library_of(x: object) -> Literal["pandas", "polars"] | None:
+    """Return whose DataFrame x is, None if it is none; neither library is imported for it."""
+    names: tuple[Literal["pandas", "polars"], ...] = ("pandas", "polars")
+    for name in names:
+        kind = getattr(sys.modules.get(name), "DataFrame", None)
+        if isinstance(kind, type) and isinstance(x, kind):
+            return name
+    return None
+
+
+def array_of(x: Any, where: str = "X") -> NDArray[Any]:
+    """Return an array, a tensor or nested lists as an array.
+
+    Raises:
+        ZooError: it holds no numbers, or rows of several lengths.
+    """
+    try:
+        array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ZooError(
+            f"{where} cannot be made an array ({one_line(error)}); expected numbers in rows of one "
+            "length"
+        ) from error
+    if array.dtype.kind not in "biuf":
+        kind = "text" if array.dtype.kind in "US" else f"{array.dtype}"
+        raise ZooError(
+            f"{where} holds {kind}, shape {array.shape}; expected real numbers: write categories "
+            "as numbers, or give them as labels="
+        )
+    if array.ndim < 2 or not array.size:
+        one = "; for one column give X[:, None]" if array.ndim == 1 and array.size else ""
+        raise ZooError(
+            f"{where} has shape {array.shape}; expected vectors (n, d) or images (n, C, H, W){one}"
+        )
+    return array
+
+
+def table_of(x: Any, where: str = "X") -> Table:
+    """Return a data frame, or an array (n, d), as a checked table; a Table as it is.
+
+    Raises:
+        ZooError: columns that hold no numbers, or missing, infinite or constant values.
+    """
+    if isinstance(x, Table):
+        return x
+    library = library_of(x)
+    if library is None:
+        array = array_of(x, where)
+        whole = np.full(array.shape[1], array.dtype.kind in "biu")
+        table = Table(array.astype(np.float64), (), whole)
+    else:
+        names = list(x.columns)
+        dtypes = [str(dtype) for dtype in x.dtypes]
+        columns = tuple(
+            _column(name, dtype, where) for name, dtype in zip(names, dtypes, strict=True)
+        )
+        check_columns(columns, where)
+        if not len(x) or not columns:
+            raise ZooError(f"{where} has {len(x):,} rows and {len(columns)} columns; both need one")
+        values = np.empty((len(x), len(columns)))
+        for i in range(len(columns)):
+            values[:, i] = _values(x, i, library)
+        table = Table(values, columns, np.array([c.whole for c in columns]), library)
+    check_values(table, where)
+    return table
+
+
+def _column(name: Any, dtype: str, where: str) -> Column:
+    if isinstance(name, np.integer):
+        name = int(name)
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise ZooError(f"{where}: a column is called {brief(name)}; expected text or whole numbers")
+    if isinstance(name, str) and not name.isprintable():
+        raise ZooError(f"{where}: the name {shown(repr(name), 80)} has control characters")
+    if not re.match(DTYPE, dtype):
+        raise ZooError(
+            f"{where}: column {shown(repr(name), 80)} is of type {shown(dtype, 60)}; expected "
+            "numbers: write categories as numbers, give them as labels=, or leave the column out"
+        )
+    return Column(name, dtype)
+
+
+def _values(x: Any, i: int, library: str) -> Values:
+    """Return the numbers of one column, NaN where some are missing."""
+    if library == "polars":
+        series = x.get_columns()[i]
+        return np.asarray(series.cast(sys.modules["polars"].Float64).to_numpy(), dtype=np.float64)
+    return np.asarray(x.iloc[:, i].to_numpy(dtype="float64", na_value=np.nan))
+
+
+def check_values(table: Table, where: str) -> None:
+    """Raise ZooError for a column with missing, infinite or too large values, or only one value."""
+    for i in range(table.values.shape[1]):
+        column = table.values[:, i]
+        low, high = column.min(), column.max()
+        if not (math.isfinite(low) and math.isfinite(high)):
+            missing, infinite = int(np.isnan(column).sum()), int(np.isinf(column).sum())
+            first = int(np.flatnonzero(~np.isfinite(column))[0])
+            raise ZooError(
+                f"{where}: {table.called(i)} has {missing:,} missing (NaN) and {infinite:,} "
+                f"infinite values of {len(column):,}, the first in row {first}; fill them in, or "
+                "leave these rows out"
+            )
+        if max(-low, high) > _LARGEST:
+            raise ZooError(
+                f"{where}: {table.called(i)} goes from {low:.3g} to {high:.3g}; scale it to less "
+                f"than {_LARGEST:g}"
+            )
+        if len(column) > 1 and high - low <= _ROUNDING * max(abs(low), abs(high)):
+            raise ZooError(
+                f"{where}: {table.called(i)} is {column[0]:g} in all {len(column):,} rows, which "
+                "has no density; leave the column out"
+            )
+
+
+def dequantised(table: Table, seed: int) -> Tensor:
+    """Return the values (n, d), float64, uniform noise of width 1 added to whole numbers."""
+    values = table.values
+    chance = np.random.default_rng(seed)
+    for i in np.flatnonzero(table.whole):
+        values[:, i] += chance.random(len(values)) - 0.5
+    return torch.from_numpy(values)
+
+
+def robust_standardise(values: Values, size: float) -> tuple[Standardise, int]:
+    """Return the map after which columns have mean 0 and the deviation `size`, and how many cannot.
+
+    A column whose deviation is more than twice that of a Gaussian with the same middle 90 % has
+    heavy tails: then the median becomes 0, and that deviation `size`.
+
+    Raises:
+        ZooError: more columns than a config.json can hold.
+    """
+    if values.shape[1] > MOST:
+        raise ZooError(
+            f"X has {values.shape[1]:,} columns; standardise = True takes at most {MOST:,}: scale "
+            "them yourself and say standardise=False"
+        )
+    centres, scales, heavy = [], [], 0
+    for i in range(values.shape[1]):
+        column = values[:, i]
+        centre = column.mean()
+        most = np.abs(column - centre).max()
+        deviation = most * math.sqrt((((column - centre) / most) ** 2).mean())
+        low, median, high = np.quantile(column, [0.05, 0.5, 0.95])
+        middle = (high - low) / _MIDDLE
+        if 0 < _HEAVY * middle < deviation:
+            centre, deviation, heavy = median, middle, heavy + 1
+        centres.append(float(centre))
+        scales.append(float(deviation) / size)
+    return Standardise(tuple(centres), tuple(scales)), heavy
+
+
+def largest_radius(values: Values, known: Standardise | None) -> float:
+    """Return the largest |z| / sqrt(d) of the data z that the network sees."""
+    rows, largest = max(1, _CHUNK // values.shape[1]), 0.0
+    for first in range(0, len(values), rows):
+        x = torch.from_numpy(values[first : first + rows])
+        z = x if known is None else known.apply(x)
+        largest = max(largest, float(z.square().mean(dim=1).max()))
+    return math.sqrt(largest)
+
+
+def class_numbers(labels: Any, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return class numbers (n,) of labels, and names of the classes where the labels are text.
+
+    Raises:
+        ZooError: not one label per row, or neither text nor whole numbers from 0.
+    """
+    found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if found.shape != (n,):
+        raise ZooError(f"labels have shape {found.shape}; expected one per row, ({n},)")
+    if found.dtype.kind in "biu":
+        return found.astype(np.int64), ()
+    texts: Sequence[Any] = found.tolist()
+    if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
+        raise ZooError(f"labels are of {found.dtype}; expected text, or whole numbers from 0")
+    names, numbers = np.unique(np.asarray(texts, dtype=str), return_inverse=True)
+    return numbers.astype(np.int64), tuple(names.tolist())

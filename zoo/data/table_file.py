@@ -1,0 +1,150 @@
+"""Tables in files: TABLE.csv, TABLE.tsv, TABLE.parquet."""
+
+from __future__ import annotations
+
+import csv
+import re
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from zoo.config.columns import Column, check_columns
+from zoo.data.table import Table, Values, check_values, table_of
+from zoo.errors import ZooError, error_context, one_line, shown
+from zoo.files import refuse_pointer
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+_LONGEST_LINE = 1_000_000
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+
+
+def read_table(path: Path, leave_out: str | None = None) -> tuple[Table, Any]:
+    """Return the table in a file, and the values of the column `leave_out`; None if none is named.
+
+    Raises:
+        ZooError: no such file, another ending, no such column, a value that is no number; or as
+            `table_of`.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ZooError(f"{path}: expected a file ending in {', '.join(SUFFIXES)} or .npz")
+    if not path.is_file():
+        raise ZooError(f"{path}: there is no such file")
+    refuse_pointer(path)
+    return _parquet(path, leave_out) if path.suffix == ".parquet" else _csv(path, leave_out)
+
+
+def _parquet(path: Path, leave_out: str | None) -> tuple[Table, Any]:
+    """Return the table of a parquet file, read by pandas or polars."""
+    name = next((name for name in ("pandas", "polars") if find_spec(name)), None)
+    if name is None:
+        raise ZooError(
+            f"{path}: reading parquet needs pandas and pyarrow, or polars: "
+            "pip install pandas pyarrow"
+        )
+    try:
+        frame = import_module(name).read_parquet(path)
+    except Exception as error:  # pandas' and Arrow's own
+        raise ZooError(f"{path}: cannot be read as parquet: {one_line(error)[:200]}") from error
+    labels = None
+    if leave_out is not None:
+        with error_context(path):
+            _place(leave_out, [str(name) for name in frame.columns])
+        labels = frame[leave_out].to_numpy()
+        frame = frame.drop(columns=[leave_out]) if name == "pandas" else frame.drop(leave_out)
+    return table_of(frame, str(path)), labels
+
+
+def _place(name: str, names: list[str]) -> int:
+    """Return the number of the column of that name."""
+    if name not in names:
+        known = ", ".join(shown(each, 40) for each in names[:10])
+        raise ZooError(f"there is no column {shown(name, 60)!r}; the first are {known}")
+    return names.index(name)
+
+
+def _csv(path: Path, leave_out: str | None) -> tuple[Table, Any]:
+    """Return the table of a file of separated values; its first line may name the columns."""
+    try:
+        with error_context(path), path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [file.readline(_LONGEST_LINE) for _ in range(2)]
+            delimiter = "\t" if path.suffix == ".tsv" else max(",;\t", key=lines[0].count)
+            first, second = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
+            named = not all(map(_is_number, first))
+            row = second if named else first
+            if len(row) != len(first) or not row:
+                raise ZooError(f"the first line has {len(first)} columns, the second {len(second)}")
+            label = None if leave_out is None else _place(leave_out, first if named else [])
+            used = [i for i in range(len(first)) if i != label]
+            file.seek(0)
+            values = _numbers(file, delimiter, used, first if named else None)
+            file.seek(0)
+            labels = None if label is None else _texts(file, delimiter, label)
+    except (OSError, UnicodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise ZooError(f"{path}: cannot be read as a table: {reason}") from error
+    whole = np.array([_is_whole(row[i], values[:, k]) for k, i in enumerate(used)])
+    columns = tuple(
+        Column(first[i].strip(), "int64" if flag else "float64")
+        for i, flag in zip(used, whole, strict=True)
+        if named
+    )
+    check_columns(columns, str(path))
+    table = Table(values, columns, whole)
+    check_values(table, str(path))
+    return table, labels
+
+
+def _numbers(file: TextIO, delimiter: str, used: list[int], names: list[str] | None) -> Values:
+    """Return the columns numbered `used`, (n, d), float64.
+
+    Raises:
+        ZooError: what is no number, or rows of several lengths.
+    """
+    try:
+        return np.loadtxt(
+            file,
+            delimiter=delimiter,
+            quotechar='"',
+            comments=None,
+            skiprows=int(names is not None),
+            usecols=used,
+            ndmin=2,
+        )
+    except ValueError as error:
+        text = one_line(error)
+    found = re.search(r"string '(.*)' to float64 at row (\d+), column (\d+)", text)
+    if found is None:
+        raise ZooError(f"cannot be read as a table: {text[:200]}")
+    place = int(found[3]) - 1
+    called = repr(shown(names[place], 60)) if names else str(place)
+    what = repr(shown(found[1], 60)) if found[1].strip() else "nothing"
+    raise ZooError(
+        f"column {called} holds {what} in row {found[2]}, which is no number; fill it in, leave "
+        "the column out, or make it the labels"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_whole(text: str, values: Any) -> bool:
+    """Return whether a column is of whole numbers, written as such."""
+    return bool(_WHOLE.fullmatch(text)) and bool((values == np.rint(values)).all())
+
+
+def _texts(file: Any, delimiter: str, column: int) -> Any:
+    """Return a column below the first line: whole numbers, or text."""
+    rows = csv.reader(file, delimiter=delimiter)
+    next(rows)
+    found = [row[column] for row in rows if row]
+    if all(_WHOLE.fullmatch(text) for text in found):
+        return np.array([int(text) for text in found])
+    return np.array(found)

@@ -1,0 +1,156 @@
+"""What `zoo.fit` chooses for an array: kernel times, network, noise levels, budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.config.part import Part
+from zoo.config.recipe import ARRAY
+from zoo.errors import ZooError, brief
+from zoo.host.build import kernel_of
+from zoo.interfaces import FieldKernel
+
+# The standard deviation that networks expect of data.
+SIGMA_DATA = 0.5
+# EDM's noise levels, ln sigma ~ N(-1.2, 1.2^2), and its largest one.
+_MEAN, _STD, _LARGEST_LEVEL = -1.2, 1.2, 80.0
+# The prior is so many times as wide as the farthest of the data ...
+_PRIOR_WIDTH = 10.0
+# ... and training sees noise as large as twice that distance, in so many standard deviations.
+_SEEN = 2.5
+FIGURES = 25
+# Rows and images to train on where neither `images` nor `minutes` says how many.
+_ROWS, _IMAGES = 600_000, 200_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the caller of `zoo.fit` asked for; None where it is left to `zoo.fit`.
+
+    Attributes:
+        kernel: name, or table of name and options.
+        kernel_options: of the kernel.
+        network: name, or table of name and options.
+        solver: name, or table of name, steps and options.
+        batch: samples per step.
+        lr: peak learning rate.
+        images: samples to train on, repetitions counted.
+        train: other keys of a recipe's [train].
+        seed: of the run.
+    """
+
+    kernel: str | dict[str, Any]
+    kernel_options: dict[str, Any]
+    network: str | dict[str, Any] | None
+    solver: str | dict[str, Any] | None
+    batch: int | None
+    lr: float | None
+    images: int | None
+    train: dict[str, Any]
+    seed: int
+
+
+def part_of(kind: str, value: str | dict[str, Any]) -> dict[str, Any]:
+    """Return a part as a recipe has it: {"use": name, **options}.
+
+    Raises:
+        ZooError: neither a name nor such a table.
+    """
+    if isinstance(value, str):
+        return {"use": value}
+    if isinstance(value, dict) and isinstance(value.get("use"), str):
+        return dict(value)
+    raise ZooError(
+        f'{kind} = {brief(value)}; expected a name, or {{"use": "name", ...}} with options'
+    )
+
+
+def tables_of(
+    asked: Asked, shape: tuple[int, ...], classes: int, radius: float, standardised: bool
+) -> dict[str, Any]:
+    """Return the recipe's tables for data of a shape, |z| / sqrt(d) at most `radius`.
+
+    Raises:
+        ZooError: what was asked for names no part, or is refused by it.
+    """
+    kernel = part_of("kernel", asked.kernel)
+    if twice := sorted(kernel.keys() & asked.kernel_options.keys()):
+        raise ZooError(f"the kernel's {twice[0]} is given twice; leave one out")
+    kernel |= asked.kernel_options
+    kernel |= _time_of_prior(kernel, math.prod(shape), radius)
+    image = len(shape) == 3
+    samples = asked.images or (_IMAGES if image else _ROWS)
+    batch = asked.batch or min(128 if image else 512, samples)
+    lr = asked.lr or (1e-3 if image else 2e-3)
+    spread = (math.log(max(2 * radius, 1e-9)) - _MEAN) / _SEEN
+    train = {
+        "images": samples,
+        "batch": batch,
+        "lr": lr,
+        "lr_min": min(1e-6, lr),
+        "warmup": min(20_000, samples // 20),
+        "ema_halflife": max(1.0, samples / 40),
+        "betas": [0.9, 0.99],
+        "level_std": round(max(_STD, spread), 3),
+        "seed": asked.seed,
+        "log_every": max(1, samples // batch // FIGURES),
+        "checkpoint_every": 10**9,
+        **asked.train,
+    }
+    network = part_of("network", asked.network or _network(shape))
+    if classes:
+        network.setdefault("labels", classes)
+    return {
+        "name": "fit",
+        "data": {"use": ARRAY, "standardise": standardised},
+        "kernel": kernel,
+        "network": network,
+        "solver": part_of("solver", asked.solver or _solver(kernel, shape)),
+        "train": train,
+    }
+
+
+def _solver(kernel: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return Heun's, three steps for each factor of e between the first noise level and the last.
+
+    32 where a level is 0 or infinite.
+    """
+    built = built_kernel(kernel, math.prod(shape))
+    factor = _last_level(built) / float(built.level(built.t_min))
+    steps = math.ceil(3 * math.log(factor)) if 1 < factor < math.inf else 32
+    return {"use": "heun", "steps": steps}
+
+
+def _network(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the network for data of a shape."""
+    if len(shape) == 3 and min(shape[1:]) >= 4:
+        return {"use": "unet", "width": 32, "multipliers": [1, 2]}
+    return {"use": "mlp", "width": 64 if math.prod(shape) <= 20 else 128, "blocks": 3}
+
+
+def _time_of_prior(kernel: dict[str, Any], dim: int, radius: float) -> dict[str, Any]:
+    """Return {"t_max": t} where the kernel's own prior is too narrow for data so far out.
+
+    Nothing where t_max is asked for, or where the kernel's level ends by itself (vp, flow).
+    """
+    wanted = _PRIOR_WIDTH * radius
+    built = built_kernel(kernel, dim)
+    if wanted <= _LARGEST_LEVEL or "t_max" in kernel or _last_level(built) >= wanted:
+        return {}
+    t_max = built.t_max * wanted / _last_level(built)
+    try:
+        wider = built_kernel({**kernel, "t_max": t_max}, dim)
+    except ZooError:
+        return {}
+    return {"t_max": t_max} if _last_level(wider) > _last_level(built) else {}
+
+
+def built_kernel(kernel: dict[str, Any], dim: int) -> FieldKernel:
+    """Return the kernel of a recipe's table."""
+    return kernel_of(Part.decode(kernel), dim)
+
+
+def _last_level(kernel: FieldKernel) -> float:
+    return float(kernel.level(kernel.t_max))
