@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -124,6 +125,21 @@ def test_moments_are_those_of_all_samples(shape):
     dims = (0, 2, 3) if len(shape) == 3 else (0,)
     assert torch.allclose(mean, x.double().mean(dim=dims))
     assert torch.allclose(std, x.double().std(dim=dims, correction=0))
+
+
+@pytest.mark.parametrize("offset", [1.7e9, 1e12, -3e7])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_column_far_from_zero_keeps_its_digits(offset, whole):
+    """Such as times in seconds: rounded to float32 they are all alike, or differ by 128."""
+    chance = np.random.default_rng(0)
+    x = np.c_[offset + 30 * chance.normal(size=500), chance.normal(size=500)]
+    data = data_of(x.round().astype(np.int64) if whole else x)
+    found = standardise(data, 0.5)
+    assert found.scale[0] == pytest.approx(60, rel=0.1)
+    z = replace(data, standardise=found).batch(torch.arange(500))
+    assert z.dtype == torch.float32
+    expected = (x[:, 0] - offset) / 60
+    np.testing.assert_allclose(z[:, 0].numpy(), expected, atol=0.15 + 0.02 * whole)
 
 
 def test_a_constant_coordinate_becomes_zero():

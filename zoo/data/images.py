@@ -72,6 +72,12 @@ class Images:
             x = x.float().div_(self.top / 2).sub_(1)
         return (x if self.standardise is None else self.standardise.apply(x)).float()
 
+    def exact(self, indices: Tensor) -> Tensor:
+        """Return the samples at `indices` (B,), float64, neither rounded nor standardised."""
+        if self.images.dtype != torch.uint8:
+            return self.images[indices].double()
+        return replace(self, standardise=None).batch(indices).double()
+
     def ends(self, like: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return what -1 and 1 are in batches of images such as `like`; None for -1 and 1."""
         if self.standardise is None:

@@ -78,20 +78,34 @@ def _pixels(x: NDArray[np.generic], where: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.uint8 if whole else np.float32))
 
 
+# A column that varies by less, of its size or in all, is kept in float64 until it is standardised.
+_ROUNDED, _TINY = 1e-3, 1e-30
+
+
 def _data(x: NDArray[np.generic], where: str) -> Tensor:
-    """Return the array as (N, d), float32, or (N, C, H, W), uint8 or float32; checked."""
+    """Return the array as (N, d), or (N, C, H, W), uint8 or float32; checked."""
     if x.dtype.kind not in "uif" or x.ndim not in (2, 3, 4) or x.size == 0:
         raise ZooError(
             f"{where}: data of {x.dtype}, shape {x.shape}; expected numbers, as vectors (N, d) or "
             "images (N, H, W), (N, C, H, W) or (N, H, W, C)"
         )
+    if x.ndim == 2 and x.dtype != np.float32:
+        return _vectors(x.astype(np.float64), where)
     if x.dtype.kind == "f":
         with np.errstate(over="ignore"):
             x = x.astype(np.float32)
         check_finite(torch.from_numpy(x), where)
-    if x.ndim == 2:
-        return torch.from_numpy(x.astype(np.float32))
-    return _pixels(_channels_first(x), where)
+    return torch.from_numpy(x) if x.ndim == 2 else _pixels(_channels_first(x), where)
+
+
+def _vectors(x: NDArray[np.float64], where: str) -> Tensor:
+    """Return vectors (N, d) as float32, or as they are where that would round their differences."""
+    with np.errstate(over="ignore"):
+        found = torch.from_numpy(x.astype(np.float32))
+    check_finite(found, where)
+    spread, size = np.ptp(x, axis=0), np.abs(x).max(axis=0)
+    lost = (spread > 0) & ((spread < _ROUNDED * size) | (spread < _TINY))
+    return torch.from_numpy(x) if lost.any() else found
 
 
 def from_arrays(

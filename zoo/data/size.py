@@ -20,8 +20,8 @@ _DARK, _LEAST_SPAN = 31, 0.25
 # In units of the network's sigma_data: a coordinate that is larger, or one that is smaller, or
 # data that are smaller altogether, are learned badly.
 _LARGE, _SMALL, _ALL_SMALL = 8.0, 1 / 50, 1 / 8
-# Below this, relative to the mean, a standard deviation is rounding of float32.
-_ROUNDING = 1e-6
+# Below this, relative to the mean, a standard deviation is rounding, of float32 and of float64.
+_ROUNDING, _FINER = 1e-6, 1e-13
 
 
 def moments(data: Images) -> tuple[Tensor, Tensor]:
@@ -39,7 +39,7 @@ def _chunks(data: Images) -> Iterator[Tensor]:
     """Yield the samples as rows of one number per coordinate or channel, float64."""
     size = max(1, _CHUNK // math.prod(data.shape))
     for first in range(0, len(data), size):
-        x = data.batch(torch.arange(first, min(first + size, len(data)))).double()
+        x = data.exact(torch.arange(first, min(first + size, len(data))))
         yield x.flatten(2).transpose(1, 2).flatten(0, 1) if x.ndim > 2 else x
 
 
@@ -57,7 +57,8 @@ def standardise(data: Images, size: float) -> Standardise:
             f"{data.shape[0]:,}; scale the data itself"
         )
     mean, std = moments(data)
-    scale = torch.where(std > _ROUNDING * mean.abs(), std / size, 1.0)
+    rounding = _FINER if data.images.dtype == torch.float64 else _ROUNDING
+    scale = torch.where(std > rounding * mean.abs(), std / size, 1.0)
     return Standardise(tuple(mean.tolist()), tuple(scale.tolist()))
 
 
