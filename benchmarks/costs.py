@@ -101,7 +101,7 @@ def whole_path(rounds: int) -> Part:
     kernel = zoo.kernel("gaussian", dim=math.prod(SHAPE))
     solver = zoo.solver("heun")
     prior = zoo.prior("gaussian", kernel)
-    model = zoo.FieldModel(kernel, prior, Null(), solver, SHAPE, steps=STEPS)
+    model = zoo.FieldModel(kernel, prior, Null(), solver, SHAPE)
     times = solver.times(kernel, kernel.t_max, kernel.t_min, STEPS - 1).tolist()
 
     def bare() -> int:
@@ -109,7 +109,7 @@ def whole_path(rounds: int) -> Part:
         return bare_heun(80 * torch.randn(16, *SHAPE, generator=generator), times)
 
     def whole() -> int:
-        return model.trajectory(16, seed=0, keep=False).nfe
+        return model.trajectory(16, steps=STEPS, seed=0, keep=False).nfe
 
     with torch.inference_mode():
         rows = side_by_side({"bare Heun loop": bare, "sample": whole}, 20 * rounds, 1e6, twice=True)
