@@ -37,6 +37,7 @@ PARTS = {
     "loading": ("load_folder.py",),
     "start-up": ("start_up.py",),
     "training": ("train_overhead.py",),
+    "costs": ("costs.py",),
 }
 
 
