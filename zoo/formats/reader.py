@@ -77,7 +77,8 @@ def _told(where: Path | str) -> Iterator[None]:
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        reason = one_line(error)[:200]
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        reason = kind + one_line(error)[:200]
         raise ZooError(
             f"{where} is neither a pickle nor a file of torch that can be read: {reason}"
         ) from error

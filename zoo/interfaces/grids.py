@@ -282,6 +282,10 @@ def build_grid(given: GridSpec | Grid) -> Grid:
             raise ZooError(message) from None
     options = {**given}
     name = options.pop("use", None)
+    if name is None:
+        raise ZooError(
+            f'a grid with options is written {{"use": "edm", ...}}; {did_you_mean("", GRIDS)}'
+        )
     if not isinstance(name, str) or name not in GRIDS:
         raise ZooError(f"no grid {name!r}: {did_you_mean(str(name), GRIDS)}")
     known = inspect.signature(GRIDS[name]).parameters
