@@ -43,8 +43,7 @@ class AlignedDenoiser(Preconditioned):
         scale = (sigma.square() + self.sigma_data**2).sqrt()
         raw: Tensor = self.backbone(x / over(scale, x), sigma.log()[:, None], labels, augment)
         skip = (self.sigma_data / scale).square()
-        error = over(sigma * self.sigma_data / scale, x)
-        return Evaluation(raw, over(skip, x) * x, error, error)
+        return Evaluation(raw, over(skip, x) * x, over(sigma * self.sigma_data / scale, x))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import click
 
 from zoo.cli.options import option
 from zoo.errors import ZooError
-from zoo.models.names import OWN, entries
+from zoo.host.plugins import OWN
+from zoo.models.names import entries
 
 
 @click.command()

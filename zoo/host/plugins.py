@@ -62,8 +62,8 @@ class PluginRecord:
         return f"{self.distribution} {self.version}".strip()
 
 
-# What the zoo's own plugins come with.
-_DISTRIBUTION = "fieldzoo"
+# The distribution that the zoo's own plugins come with.
+OWN = "fieldzoo"
 
 
 def describe_error(error: BaseException) -> str:
@@ -135,16 +135,15 @@ def _load_name(entries: Sequence[EntryPoint]) -> list[PluginRecord]:
     Nobody takes a name from the zoo itself: its own is loaded whoever else claims it.
     """
     records = [PluginRecord(e.name, *_origin(e.dist), e.value) for e in entries]
-    own = [record.distribution == _DISTRIBUTION for record in records]
-    claims = " and ".join(record.origin for record in records)
-    text = f"the name {entries[0].name!r} is claimed by {claims}; uninstall all but one"
-    if any(own):
-        text = f"the name {entries[0].name!r} is that of a plugin of {_DISTRIBUTION}; take another"
+    own = [record for record in records if record.distribution == OWN]
+    rightful = own if len(own) == 1 else records
+    name, claims = entries[0].name, " and ".join(record.origin for record in records)
+    text = f"the name {name!r} is claimed by {claims}; uninstall all but one"
+    if len(rightful) == 1:
+        text = f"the name {name!r} is that of a plugin of {OWN}; take another"
     return [
-        _load(record, entry)
-        if len(records) == 1 or (mine and sum(own) == 1)
-        else replace(record, error=PluginError(text))
-        for record, entry, mine in zip(records, entries, own, strict=True)
+        _load(record, entry) if rightful == [record] else replace(record, error=PluginError(text))
+        for record, entry in zip(records, entries, strict=True)
     ]
 
 

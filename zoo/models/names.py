@@ -20,11 +20,9 @@ from zoo.config.part import NAME
 from zoo.errors import ZooError, brief, did_you_mean
 from zoo.files import is_folder, is_path
 from zoo.folder.read import CONFIG, read_config
-from zoo.host.plugins import PluginRecord
+from zoo.host.plugins import OWN, PluginRecord
 from zoo.host.requirements import missing_requirements, requirement_is_met
 from zoo.hub import REPOSITORY
-
-OWN = "fieldzoo"
 
 
 class UnknownModel(ZooError):

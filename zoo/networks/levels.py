@@ -96,9 +96,9 @@ class LevelTable(nn.Module):
         """Return h, shape (B,)."""
         return haar_level(x) if self.of_images else rms(x)
 
-    def shown(self, x: Tensor, t: Tensor) -> Tensor:
+    def shown(self, reading: Tensor, t: Tensor) -> Tensor:
         """Return the level that images show: h, and no less than the least that t allows, (B,)."""
-        return torch.maximum(self.reading(x), self.kernel.least_level(t).to(x))
+        return torch.maximum(reading, self.kernel.least_level(t).to(reading))
 
     def _loaded(self, *_: object) -> None:
         self._assumed = None

@@ -73,8 +73,7 @@ class MixtureSkip(Preconditioned):
             return found._replace(typical=found.sigma)
         return found
 
-    def _shown(self, x: Tensor, t: Tensor, alpha: Tensor, labels: Tensor | None) -> Tensor:
-        rough = super()._shown(x, t, alpha, labels)
+    def _shown(self, x: Tensor, alpha: Tensor, rough: Tensor, labels: Tensor | None) -> Tensor:
         return self.mixture.level(x.flatten(1), alpha, rough, labels).to(x)
 
     def _error(self, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
@@ -84,12 +83,13 @@ class MixtureSkip(Preconditioned):
         self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
     ) -> Evaluation:
         """Ask the backbone, whose output fades, for what the mixture leaves."""
-        levels = alpha, sigma, _, shown = self._levels(x, t, labels)
+        levels = self._levels(x, t, labels)
+        alpha, sigma, *_ = levels
         mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
         seen = x / over(self._scale(alpha, sigma), x)
         inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
         raw = self._ask(inputs, x, levels, labels, augment)
         level = sigma / alpha.clamp(min=1e-6)
         fade = 1 / (1 + (level / (_FADE * self.sigma_data)) ** 4)
-        errors = (over(self._error(alpha, s, labels), x) for s in (sigma, shown))
-        return Evaluation(over(fade.to(x.dtype), x) * raw, mixed, *errors)
+        error = over(self._error(alpha, sigma, labels), x)
+        return Evaluation(over(fade.to(x.dtype), x) * raw, mixed, error, levels)

@@ -57,15 +57,15 @@ class Levels(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """D = skip + scale raw, and what D errs by, as far as x alone tells; raw is the backbone's F.
+    """D = skip + scale raw, raw being the backbone's F; skip and scale are shaped to broadcast.
 
-    All but raw are shaped to broadcast.
+    `levels` are those by which it was asked, None where the loss weighs by scale itself.
     """
 
     raw: Tensor
     skip: Tensor
     scale: Tensor
-    error: Tensor
+    levels: Levels | None = None
 
 
 class Preconditioned(Network):
@@ -148,15 +148,17 @@ class Preconditioned(Network):
         alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
         if self.table is None:
             return Levels(alpha, typical, typical, typical)
-        bound = self.table(self.table.reading(x), t.expand(len(x)))[:, 0].exp()
-        shown = self._shown(x, t, alpha, labels) if self.table.of_images else bound
+        reading = self.table.reading(x)
+        bound = self.table(reading, t.expand(len(x)))[:, 0].exp()
+        shown = bound
+        if self.table.of_images:
+            shown = self._shown(x, alpha, self.table.shown(reading, t), labels)
         return Levels(alpha, torch.minimum(shown, bound), typical, shown)
 
-    def _shown(self, x: Tensor, t: Tensor, alpha: Tensor, labels: Tensor | None) -> Tensor:
-        """Return the level that images show, (B,)."""
-        del alpha, labels
-        assert self.table is not None
-        return self.table.shown(x, t)
+    def _shown(self, x: Tensor, alpha: Tensor, rough: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the level that images show, (B,), from a rough estimate of it."""
+        del x, alpha, labels
+        return rough
 
     def _scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return 1 / c_in, (B,)."""
@@ -189,12 +191,13 @@ class Preconditioned(Network):
     ) -> Evaluation:
         if self.table is not None and not self.table.of_images:
             return self._evaluate_vectors(self.table, x, t, labels, augment)
-        levels = alpha, sigma, _, shown = self._levels(x, t, labels)
+        levels = self._levels(x, t, labels)
+        alpha, sigma, *_ = levels
         scale = self._scale(alpha, sigma)
         raw = self._ask(x / over(scale, x), x, levels, labels, augment)
         skip = alpha * self.sigma_data**2 / scale.square()
-        errors = (over(self._error(alpha, s, labels), x) for s in (sigma, shown))
-        return Evaluation(raw, over(skip, x) * x, *errors)
+        error = over(self._error(alpha, sigma, labels), x)
+        return Evaluation(raw, over(skip, x) * x, error, levels)
 
     def _evaluate_vectors(
         self,
@@ -212,7 +215,7 @@ class Preconditioned(Network):
         scale = (radius.square() + self.sigma_data**2).sqrt()
         levels = Levels(alpha, error, typical, error)
         raw = self._ask(x / over(scale, x), x, levels, labels, augment)
-        return Evaluation(raw, over(logit.sigmoid(), x) * x, over(error, x), over(error, x))
+        return Evaluation(raw, over(logit.sigmoid(), x) * x, over(error, x))
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return (a, b) of f = a x + b d: the field of the Gaussian path of equal marginal.
@@ -253,7 +256,10 @@ class Preconditioned(Network):
         c_out is that of the level which x alone shows: training draws levels evenly that are rare
         given t, and by what is known from t their errors would outweigh all others.
         """
-        raw, skip, scale, error = self._evaluate(x_t, t, labels, augment)
+        raw, skip, scale, levels = self._evaluate(x_t, t, labels, augment)
+        error = scale
+        if levels is not None:
+            error = over(self._error(levels.alpha, levels.shown, labels), x_t)
         if self.predicts == "field":
             a, b = self._rates(x_t, t)
             target = (target - a * x_t) / b

@@ -77,9 +77,10 @@ def as_tensor(name: str, value: Numbers) -> Tensor:
             raise ZooError(f"{name} is a masked array; fill in what is missing")
         try:
             array = np.array(value)
-            if array.dtype.kind == "f" and array.dtype.newbyteorder("=") not in _REALS:
-                array = array.astype(np.float64)
-            found = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+            native = array.dtype.newbyteorder("=")
+            if native.kind == "f" and native not in _REALS:
+                native = np.dtype(np.float64)
+            found = torch.from_numpy(array.astype(native, copy=False))
         except Exception as error:  # arrays of objects, of text; rows of different lengths
             raise ZooError(
                 f"{name} is {describe_value(value)}; expected a tensor, an array or lists of "

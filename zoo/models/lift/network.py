@@ -99,7 +99,7 @@ class LiftedNetwork(Network):
         """Return (alpha, sigma) of each sample, () or (B,), float64."""
         alpha, sigma = (c.to(x.device, torch.float64) for c in self.kernel.marginal(t.double()))
         if self.table is not None and self.table.of_images:
-            sigma = self.table.shown(x, t.double()).double()
+            sigma = self.table.shown(self.table.reading(x), t.double()).double()
         elif self.table is not None:
             times = t.to(x.device).expand(len(x))
             sigma = self.table(self.table.reading(x), times)[:, 0].double().exp()

@@ -12,6 +12,7 @@ from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import all_finite, check_integer
+from zoo.interfaces.solver import StepCallback
 from zoo.models.likelihood.flow import Divergence, FlowWithDivergence, random_signs
 from zoo.models.likelihood.noted import estimated_densities
 from zoo.models.trajectory import IntegrationBar
@@ -140,17 +141,11 @@ def log_likelihood(
             start = alpha * x_0[part].to(device, torch.float64)
             bar.batch(len(start))
             divergence = Divergence(flow, tuple(x_0.shape[1:]), own, rows)
+            given, after_step = (flow, divergence, prior, start), bar.after_step
             if solver is None:
-                found = estimated_densities(
-                    flow, divergence, prior, start, steps=steps, callback=bar.after_step
-                )
+                found = estimated_densities(*given, steps=steps, callback=after_step)
             else:
-                both = FlowWithDivergence(flow, tuple(x_0.shape[1:]), divergence)
-                end = solver.integrate(
-                    both, both.pack(start), *times, steps=steps, callback=bar.after_step
-                )
-                x_T, integral = both.unpack(end)
-                found = integral + prior.log_density(x_T)[:, None]
+                found = _integrated_densities(solver, *given, steps=steps, callback=after_step)
             estimates.append((found + volume).cpu())
     columns = torch.cat(estimates)
     if exact or not len(columns):
@@ -159,6 +154,24 @@ def log_likelihood(
         error = columns.std(dim=1) / math.sqrt(probes)
         how = f"Hutchinson's estimate, {probes} probes"
     return LogLikelihood(columns.mean(dim=1), error, dim, flow.nfe, f"{note}; {how}")
+
+
+def _integrated_densities(
+    solver: Solver,
+    flow: Flow,
+    divergence: Divergence,
+    prior: PriorSampler,
+    x: Tensor,
+    *,
+    steps: int,
+    callback: StepCallback,
+) -> Tensor:
+    """Return log p(x) by each column of the divergence, (B, columns), from one ODE of both."""
+    both, kernel = FlowWithDivergence(flow, tuple(x.shape[1:]), divergence), flow.kernel
+    times = kernel.t_min, kernel.t_max
+    end = solver.integrate(both, both.pack(x), *times, steps=steps, callback=callback)
+    x_T, integrals = both.unpack(end)
+    return integrals + prior.log_density(x_T)[:, None]
 
 
 def _densities_of(

@@ -36,16 +36,17 @@ class Divergence:
         self.columns = 1 if signs is None else signs.shape[1]
 
     def __call__(
-        self, ask: Ask, x: Tensor, t: Tensor | float, who: Tensor | None
+        self, x: Tensor, t: Tensor | float, who: Tensor | None, ask: Ask | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return what `ask` says at states x (B, *), and the divergence there, (B, columns).
 
         Args:
-            ask: evaluates the flow once.
             x: states (B, *shape), or flat.
             t: their time, () or (B,).
             who: which of the samples they are, (B,); None for all.
+            ask: evaluates the flow once; None asks for the field.
         """
+        ask = ask or self._field
         n = len(x)
         who = torch.arange(n, device=x.device) if who is None else who
         point = x.detach().flatten(1)
@@ -65,6 +66,10 @@ class Divergence:
         curvature = torch.cat(curved)  # (directions, B)
         total = curvature.sum(dim=0)[:, None] if self._signs is None else curvature.T
         return found[:n].detach(), total
+
+    def _field(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        field = self._flow.field(x, t)
+        return field, field
 
     def _directions(self, who: Tensor, like: Tensor) -> Tensor:
         """Return the directions e in which e . (df/dx) e is asked for, (directions, B, d)."""
@@ -137,13 +142,9 @@ class FlowWithDivergence(Flow):
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return the time derivative of the state x, shape (B, d + columns)."""
         self._flow.guard = self.guard
-        slope, divergence = self._divergence(self._ask, self.unpack(x)[0], t, self.rows)
+        slope, divergence = self._divergence(self.unpack(x)[0], t, self.rows)
         self.nfe = self._flow.nfe
         return torch.cat([slope.flatten(1), divergence], dim=1)
-
-    def _ask(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        field = self._flow.field(x, t)
-        return field, field
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Refuse: a solver has no business with it, since the kernel is not affine."""

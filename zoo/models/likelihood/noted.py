@@ -42,23 +42,19 @@ class NotedFlow(Flow):
 
     def denoise(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t = x], shape (B, *), and note the divergence."""
-        return self._noted(self._denoised, x, t)
+        return self._noted(x, t, self._denoised)
 
     def field(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Return dx/dt at (x, t), shape (B, *), and note the divergence."""
-        return self._noted(self._field, x, t)
+        return self._noted(x, t)
 
     def _denoised(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
         d = self._flow.denoise(x, t)
         return d, self.kernel.velocity(x, d.to(x.dtype), t)
 
-    def _field(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        field = self._flow.field(x, t)
-        return field, field
-
-    def _noted(self, ask: Ask, x: Tensor, t: Tensor | float) -> Tensor:
+    def _noted(self, x: Tensor, t: Tensor | float, ask: Ask | None = None) -> Tensor:
         self._flow.guard = self.guard
-        found, divergence = self._divergence(ask, x, t, self.rows)
+        found, divergence = self._divergence(x, t, self.rows, ask)
         self.nfe = self._flow.nfe
         at = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         self._notes.append((at.cpu(), divergence.double().cpu()))
