@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import zoo
@@ -34,20 +34,37 @@ def test_the_listing_that_it_shows_is_the_listing():
     assert shown[2] == repr(zoo.list_models(shown[1]))
 
 
-def test_every_command_it_names_exists_and_every_command_is_named():
-    named = set(re.findall(r"^    zoo ([a-z-]+)", README, flags=re.M))
-    assert named == set(COMMANDS)
+def test_every_command_has_a_line_on_the_page_of_commands_and_no_other():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^    zoo ([a-z-]+)", page, flags=re.M)) == set(COMMANDS)
 
 
-def test_toml_blocks_parse():
-    for text in blocks("toml"):
-        assert "zoo" in tomllib.loads(text)["project"]["entry-points"]
-
-
-def test_links_lead_somewhere():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert len(links) > 10
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_chinese_page_has_the_same_code():
+    """But for comments, and the marks by which the tests find the commands."""
+    chinese = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    for language in ("python", "sh"):
+        found = re.findall(rf"^```{language}\n(.*?)^```$", chinese, flags=re.M | re.S)
+        assert [without_comments(c) for c in found] == [
+            without_comments(c) for c in blocks(language)
+        ]
+
+
+def without_comments(code: str) -> str:
+    return re.sub(r"  # .*", "", code)
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == zoo.__version__
+    assert cited["license"] == "Apache-2.0"
 
 
 def test_the_picture_is_what_the_command_draws():

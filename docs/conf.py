@@ -1,0 +1,34 @@
+"""Sphinx: how `python -m sphinx -W docs build/site` makes the site of these pages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "tests" / "helpers")]
+
+project = "fieldzoo"
+author = "The fieldzoo developers"
+project_copyright = "The fieldzoo developers, Apache-2.0"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings", "made_pages"]
+exclude_patterns = ["example-*", "_build", "live/**"]
+
+html_theme = "furo"
+html_title = "fieldzoo"
+html_static_path: list[str] = []
+html_theme_options = {"navigation_with_keys": True}
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+# Links of the pages to files of the repository, which are read on its own pages too.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
