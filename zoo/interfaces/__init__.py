@@ -21,12 +21,13 @@ from zoo.interfaces.checks import (
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
 from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
-from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel, SelfSimilarKernel, floating
+from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.network import Network
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.prior import KernelPrior, PriorSampler
 from zoo.interfaces.radial import directions, log_shell, log_sphere_area, uniform_open
+from zoo.interfaces.self_similar import SelfSimilarKernel, floating
 from zoo.interfaces.solver import FEW_STEPS, GridSolver, Solver, StepCallback
 
 __all__ = [
