@@ -15,7 +15,7 @@ from zoo.interfaces import check_integer, check_real
 from zoo.networks import FEATURES, check_condition
 
 _FREQUENCIES = 8
-Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def zeroed(layer: Layer) -> Layer:

@@ -70,13 +70,11 @@ def evaluate_setting(
     with conditions given those of the data that samples are compared with, in turn.
     """
     started = time.monotonic()
-    given = {
-        "labels": balanced_classes(model.network.labels, measurement.samples),
-        "condition": reference.conditions(measurement.samples),
-    }
+    labels = balanced_classes(model.network.labels, measurement.samples)
+    given = reference.conditions(measurement.samples)
     drawn = [
         with_features(x, reference)
-        for x in draw_samples(model, setting, measurement, context, **given)
+        for x in draw_samples(model, setting, measurement, context, labels=labels, condition=given)
     ]
     figures: dict[str, Estimate] = {}
     for name in measurement.metrics:

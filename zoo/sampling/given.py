@@ -44,11 +44,11 @@ class Given:
 
     def part(self, first: int, last: int, device: torch.device) -> Given:
         """Return rows first..last-1 on a device."""
-        found = (None if g is None else g[first:last].to(device) for g in self._both())
-        return Given(*found, self.one)
 
-    def _both(self) -> tuple[Tensor | None, Tensor | None]:
-        return self.labels, self.condition
+        def part(given: Tensor | None) -> Tensor | None:
+            return None if given is None else given[first:last].to(device)
+
+        return Given(part(self.labels), part(self.condition), self.one)
 
 
 def hidden(given: Tensor) -> float:

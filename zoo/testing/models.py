@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ def samples(folder: Path) -> None:
     try:
         model = load_folder(folder)
         labels = classes_in_turn(model.network.labels, _SAMPLES)
-        given = {"labels": labels, "condition": conditions_of(model, _SAMPLES)}
+        given: dict[str, Any] = {"labels": labels, "condition": conditions_of(model, _SAMPLES)}
         draws = [
             model.sample(_SAMPLES, seed=0, steps=_STEPS, batch_size=size, **given)
             for size in (_SAMPLES, 1)
@@ -72,9 +73,10 @@ def identity(folder: Path) -> None:
         if not model.kernel.affine:
             return  # a field that determines no denoiser
         labels = classes_in_turn(model.network.labels, _SAMPLES)
-        given = {"condition": conditions_of(model, _SAMPLES)}
-        x = model.sample(_SAMPLES, seed=0, labels=labels, **given).to(model.device)
-        moved = float((model.denoise(x, model.kernel.t_min, **given) - x).square().mean().sqrt())
+        given = conditions_of(model, _SAMPLES)
+        x = model.sample(_SAMPLES, seed=0, labels=labels, condition=given).to(model.device)
+        kept = model.denoise(x, model.kernel.t_min, condition=given)
+        moved = float((kept - x).square().mean().sqrt())
     except ZooError as error:
         raise CheckFailure(str(error)) from error
     spread = float(x.std())

@@ -177,7 +177,8 @@ def _split(
             raise ZooError("validation is a tuple; expected (X, labels) or (X, labels, condition)")
         if samples.given is not None and samples.given.values is None:
             given = (*given[:2], samples.given.known.source)
-        held_out, other = _samples(*(*given, None)[:3], seed, "validation")
+        x, labels, condition = (*given, None)[:3]
+        held_out, other = _samples(x, labels, condition, seed, "validation")
         _check_same_condition(held_out.given, samples.given)
         if held_out.shape != samples.shape:
             raise ZooError(
