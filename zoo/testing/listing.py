@@ -41,7 +41,7 @@ KERNEL_LAWS = {
     "pickling": "calls",
 }
 PRIOR_LAWS = ("law", "normalisation", "agreement", "far", "calls", "pickling")
-NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "pickling")
+NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "condition", "pickling")
 SOLVER_LAWS = ("order", "interval", "trivial", "pickling")
 FORMAT_LAWS = ("refusals", "inert")
 MODEL_LAWS = ("files", "samples", "identity")
