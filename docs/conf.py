@@ -12,7 +12,7 @@ project = "fieldzoo"
 author = "The fieldzoo developers"
 project_copyright = "The fieldzoo developers, Apache-2.0"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings", "made_pages"]
-exclude_patterns = ["example-*", "_build", "live/**"]
+exclude_patterns = ["example-*", "_build", "live"]
 
 html_theme = "furo"
 html_title = "fieldzoo"
