@@ -15,6 +15,7 @@ from tiny_models import images, points, stir
 
 import zoo
 from zoo.cli import main
+from zoo.exporting.graphs import denoiser, sampler
 from zoo.exporting.record import Input, record
 from zoo.exporting.torch_file import pickles_in
 from zoo.interfaces import KernelPrior
@@ -55,7 +56,11 @@ def difference(found, expected):
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+def slow(*cases):
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize("name", ["gravity-digits", *slow(*SHIPPED[:-1])])
 def test_the_denoiser_of_a_shipped_model_is_torchs(name, tmp_path):
     model = zoo.load(name)
     folder = zoo.export(model, tmp_path / "out")
@@ -70,32 +75,71 @@ def test_the_denoiser_of_a_shipped_model_is_torchs(name, tmp_path):
         assert difference(found, model.denoise(x, t, **options)) < 1e-4
 
 
-@pytest.mark.parametrize("case", CASES)
+def model_of(case, dim=6):
+    kernel = build_kernel(case, dim)
+    torch.manual_seed(0)
+    network = stir(zoo.network("mlp", shape=(dim,), kernel=kernel, width=16, blocks=1))
+    return zoo.FieldModel(kernel, KernelPrior(kernel), network, zoo.solver("heun"), (dim,))
+
+
+QUICK = ["gravity", "psi-warped", "vp-cosine"]
+
+
+@pytest.mark.parametrize(
+    "case", [*QUICK[:2], *slow(*(case for case in CASES if case not in QUICK[:2]))]
+)
 def test_every_kernel_is_exported(case, tmp_path):
     """With a network, of points; where there is no denoiser, the field."""
-    kernel = build_kernel(case, 6)
-    torch.manual_seed(0)
-    network = stir(zoo.network("mlp", shape=(6,), kernel=kernel, width=16, blocks=1))
-    model = zoo.FieldModel(kernel, KernelPrior(kernel), network, zoo.solver("heun"), (6,))
+    model = model_of(case)
     folder = zoo.export(model, tmp_path / "out")
     x, t = states(model, 7)
     found, _ = run(folder, x, t)
     output = next(iter(json.loads((folder / "manifest.json").read_text())["outputs"]))
-    assert output == ("denoised" if kernel.affine else "field")
-    evaluate = model.denoise if kernel.affine else model.field
+    assert output == ("denoised" if model.kernel.affine else "field")
+    evaluate = model.denoise if model.kernel.affine else model.field
     assert difference(found, evaluate(x, t)) < 1e-4
 
 
-@pytest.mark.parametrize("kernel", ["gravity", "gaussian", "flow", "pfgmpp", "tanh", "exp"])
-def test_the_exact_field_of_a_few_points_is_exported(kernel, tmp_path):
+@pytest.mark.parametrize("case", [c for c in CASES if c != "phi-warped"])
+def test_the_record_of_every_kernel_says_what_the_model_says(case):
+    model = model_of(case)
+    x, t = states(model, 7)
+    evaluate = model.denoise if model.kernel.affine else model.field
+    assert difference(denoiser(model).graph(x, t), evaluate(x, t)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c not in ("map", "phi-laplace", "phi-warped")]
+)
+def test_the_record_of_exact_fields_says_what_they_say(case):
     data = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
-    model = zoo.exact(kernel, data)
+    model = zoo.exact(build_kernel(case, 3), data)
+    x, t = states(model, 4)
+    evaluate = model.denoise if model.kernel.affine else model.field
+    assert difference(denoiser(model).graph(x, t), evaluate(x, t)) < 1e-12
+
+
+def test_an_exact_field_whose_law_is_a_quadrature_is_refused():
+    model = zoo.exact(build_kernel("phi-laplace", 3), torch.randn(5, 3).double())
+    with pytest.raises(zoo.ZooError, match="does what no graph can"):
+        denoiser(model)
+
+
+@pytest.mark.slow
+def test_the_exact_field_of_a_few_points_is_exported(tmp_path):
+    data = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
+    model = zoo.exact("gravity", data)
     found, _ = run(zoo.export(model, tmp_path / "out"), *states(model, 4))
     assert difference(found, model.denoise(*states(model, 4))) < 1e-6
 
 
+def starts(model):
+    """Starting points, a whole group of 16, as the model's prior draws them."""
+    return model.prior.sample(16, model.shape, torch.Generator().manual_seed(3)).to(model.dtype)
+
+
 def same_samples(model, folder, n, tolerance, **options):
-    noise = model.prior.sample(n, model.shape, torch.Generator().manual_seed(3)).to(model.dtype)
+    noise = starts(model)
     conditions = ()
     if "labels" in options:
         conditions = (torch.full((n,), options["labels"]), np.float32(options["guidance"]))
@@ -109,43 +153,59 @@ def walked(model, noise, **options):
 
     class Given(KernelPrior):
         def sample(self, n, shape, generator=None):
-            return noise[:1].expand(n, *shape).double() if n != len(noise) else noise.double()
+            return noise.double()
 
-    # Groups of 16 are drawn at once: so the noise is given for a whole group.
-    assert len(noise) == 16
     return model.sample(16, seed=0, prior=Given(model.kernel), **options)
 
 
-SAMPLERS = [
-    (lambda: zoo.load("gravity-digits"), {}),
-    (lambda: zoo.load("gravity-digits", solver="heun"), {}),
-    (lambda: zoo.lift(zoo.load("gaussian-fashion-mnist"), "gravity"), {"steps": 6}),
-    (lambda: images("flow", solver="exp-abm4"), {}),
-    (lambda: images("gaussian", solver="rk4"), {}),
-    (lambda: points("pfgmpp", dim=5, solver="ab3"), {}),
-    (lambda: images("tanh", solver="exp-ab2", labels=3), {}),
-]
+SAMPLERS = {
+    "heun": (lambda: images(), {}),
+    "lift": (lambda: zoo.lift(zoo.load("gaussian-fashion-mnist"), "gravity"), {"steps": 5}),
+    "flow": (lambda: images("flow", solver="exp-abm4"), {}),
+    "rk4": (lambda: images("gaussian", solver="rk4"), {}),
+    "points": (lambda: points("pfgmpp", dim=5, solver="ab3"), {}),
+    "classes": (lambda: images("tanh", solver="exp-abm3", labels=3), {"steps": 8}),
+}
 
 
-@pytest.mark.parametrize("number", range(len(SAMPLERS)))
-def test_a_sampler_draws_what_the_model_draws(number, tmp_path):
-    build, options = SAMPLERS[number]
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_record_of_a_sampler_draws_what_the_model_draws(name):
+    build, options = SAMPLERS[name]
+    model = build()
+    graph = sampler(model, options.get("steps", model.steps)).graph
+    conditions = {"labels": 2, "guidance": 2.0} if model.data.labels else {}
+    noise = starts(model)
+    inputs = (torch.full((16,), 2), torch.tensor(2.0)) if conditions else ()
+    expected = walked(model, noise, **options, **conditions)
+    assert difference(graph(noise, *inputs), expected) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["classes", *slow("heun", "lift", "flow", "rk4", "points")])
+def test_a_sampler_draws_what_the_model_draws(name, tmp_path):
+    build, options = SAMPLERS[name]
     model = build()
     folder = zoo.export(model, tmp_path / "out", what="sampler", **options)
     if model.data.labels:
-        options = {"labels": 2, "guidance": 2.0}
+        options = {**options, "labels": 2, "guidance": 2.0}
     same_samples(model, folder, 16, 1e-3, **options)
 
 
-def test_a_model_of_standardised_columns_speaks_in_their_units(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_sampler_of_a_shipped_model_draws_its_images(name, tmp_path):
+    model = zoo.load(name)
+    options = {"labels": 2, "guidance": 1.0} if model.data.labels else {}
+    same_samples(model, zoo.export(model, tmp_path / "out", what="sampler"), 16, 1e-3, **options)
+
+
+def test_a_model_of_standardised_columns_speaks_in_their_units():
     rows = np.random.default_rng(0).normal([1000.0, -3.0], [50.0, 0.1], size=(80, 2))
     model = zoo.fit(rows, images=200, progress=False, network={"use": "mlp", "width": 16})
-    x = torch.tensor(rows[:4]).float()
-    t = torch.full((4,), 0.1)
-    found, _ = run(zoo.export(model, tmp_path / "a"), x, t)
-    assert difference(found, model.denoise(x, t)) < 1e-5
-    folder = zoo.export(model, tmp_path / "b", what="sampler", steps=8)
-    same_samples(model, folder, 16, 1e-4, steps=8)
+    x, t = torch.tensor(rows[:4]).float(), torch.full((4,), 0.1)
+    assert difference(denoiser(model).graph(x, t), model.denoise(x, t)) < 1e-5
+    noise = starts(model)
+    found = sampler(model, 8).graph(noise)
+    assert difference(found, walked(model, noise, steps=8)) < 1e-4
 
 
 @pytest.mark.parametrize("what", ["denoiser", "sampler"])

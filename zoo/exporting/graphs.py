@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +22,8 @@ from zoo.sampling.predict import HALVES, unwrapped
 
 # Numbers of a data set that become part of a graph: 64 MB.
 _MOST_NUMBERS = 2**24
+# Rows of the example that a graph is held to, and how far it may be from it.
+_ROWS, _ROUNDING = 2, 1e-3
 
 
 class Exported(NamedTuple):
@@ -85,8 +87,31 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
         with_class, without = out.chunk(2)
         return without + guidance.to(out) * (with_class - without)
 
+    inputs = (x, t, *_conditions(network))
+    example = [one.like(_ROWS) for one in inputs]
+    example[0] += torch.linspace(-1, 1, _ROWS * model.kernel.dim).reshape(example[0].shape)
+    example[1] += (model.kernel.t_min * model.kernel.t_max) ** 0.5
     with error_context("the network cannot be exported"):
-        return Opaque(record(predict, (x, t, *_conditions(network))))
+        with torch.no_grad():  # first, since tables are made when they are first needed
+            expected = predict(*example)
+        return Opaque(_checked(record(predict, inputs), example, expected))
+
+
+def _checked(graph: Graph, example: Sequence[Tensor], expected: Tensor) -> Graph:
+    """Return the graph.
+
+    Raises:
+        ZooError: it does not say what is expected.
+    """
+    try:
+        with torch.no_grad():
+            found = graph(*example)
+        right = bool((found - expected).abs().max() <= _ROUNDING * (1 + expected.abs().max()))
+    except RuntimeError:  # a size that is that of the batch, unseen
+        right = False
+    if not right:
+        raise ZooError("its graph does not say what it says: it does what no graph can")
+    return graph
 
 
 def _seen_by(predict: Opaque, guidance: tuple[Tensor, ...]) -> Callable[..., Tensor]:

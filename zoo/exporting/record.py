@@ -22,6 +22,15 @@ from zoo.interfaces.checks import unchecked, values_unknown
 
 # No size of a layer or a data set is a multiple of it, or `check` finds out.
 BATCH = 997
+# Functions of sizes, whose results may have a batch though no argument does.
+_SIZED = {torch.zeros, torch.ones, torch.full, torch.empty, torch.arange}
+_SIZED |= {Tensor.expand, Tensor.repeat, Tensor.broadcast_to, Tensor.new_zeros, Tensor.new_ones}
+_SIZED |= {Tensor.new_full, Tensor.new_empty, torch.broadcast_to}
+# Functions of two numbers, by their names without underscores.
+_ARITHMETIC = {"add", "sub", "mul", "div", "truediv", "pow", "radd", "rsub", "rmul", "rtruediv"}
+# Factors as close to 1 as this are left out by torch's exporter.
+_CLOSE = 1e-3
+_ARITHMETIC |= {"multiply", "subtract", "divide", "true_divide"}
 
 
 class Input(NamedTuple):
@@ -204,12 +213,15 @@ class _Recorder(TorchFunctionMode):
         return Constant(self._names[id(x)])
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        del types
         kwargs = kwargs or {}
+        for kind in types:
+            if not issubclass(kind, Tensor):  # a class of numbers: its rules are recorded
+                with self:
+                    return kind.__torch_function__(func, types, args, kwargs)
         if func is Tensor.__iter__:
             return iter(self._call(torch.unbind, args, kwargs))
         if self._depends((args, kwargs)):
-            func = EQUALS.get(func, func)
+            func = _near_one if _barely_scales(func, args) else EQUALS.get(func, func)
         if func is torch.equal:  # values are equal where they are the same
             return args[0] is args[1] if self._depends(args) else func(*args, **kwargs)
         return self._call(func, args, kwargs)
@@ -224,16 +236,42 @@ class _Recorder(TorchFunctionMode):
                 result = torch.empty_like(args[0])
         elif self._depends((args, kwargs)):
             result = func(*args, **kwargs)
-        elif any(map(_is_rows, _leaves((args, kwargs)))):
+        elif func in _SIZED and any(map(_is_rows, _leaves((args, kwargs)))):
             with self._fake:  # zeros(len(x)) and its like
                 result = func(*args, **kwargs)
         else:
             return func(*args, **kwargs)
         found = _tensors(result)
         if found or func is Tensor.__setitem__:
+            args = _exact(func, args)
             args, kwargs = _mapped(self._recorded, args), _mapped(self._recorded, kwargs)
             self.calls.append(Call(func, args, kwargs, [self._new_slot(x) for x in found]))
         return result
+
+
+def _exact(func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return arguments with numbers that meet float64 tensors as such: ONNX has them in float32."""
+    doubles = any(isinstance(x, Tensor) and x.dtype == torch.float64 for x in args)
+    if not doubles or getattr(func, "__name__", "").strip("_") not in _ARITHMETIC:
+        return args
+    return tuple(_double(x) if type(x) is float else x for x in args)
+
+
+def _barely_scales(func: Callable[..., Any], args: Any) -> bool:
+    name = getattr(func, "__name__", "").strip("_")
+    if name not in ("mul", "rmul", "multiply") or type(args[-1]) is not float:
+        return False
+    return 0 < abs(args[-1] - 1) < _CLOSE
+
+
+def _near_one(x: Tensor, factor: float) -> Tensor:
+    """Return factor x, which torch's exporter takes for x where the factor is close to 1."""
+    return x + x * torch.tensor(factor - 1, dtype=x.dtype)
+
+
+def _double(value: float) -> Tensor | float:
+    precise = torch.tensor(value, dtype=torch.float64)
+    return value if float(precise.float()) == value else precise
 
 
 def _is_rows(leaf: Any) -> bool:

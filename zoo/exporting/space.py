@@ -24,12 +24,15 @@ from zoo.models.model import FieldModel
 # ONNX Runtime for browsers, from npm: the version, and the hash of its package.
 RUNTIME = "onnxruntime-web"
 VERSION = "1.30.0"
-INTEGRITY = "sha512-"
+INTEGRITY = "sha512-" + (
+    "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+)
 _FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 # In an installed package, and in a checkout.
 _HERE = Path(__file__).parents[1]
 _PAGES = (_HERE / "live", _HERE.parent / "docs" / "live")
 _PAGE_FILES = ("index.html", "style.css", "js")
+_LICENSE = "onnxruntime-LICENSE"  # which the package names and lacks
 
 MODELS = (
     "gravity-fashion-mnist",
@@ -102,10 +105,15 @@ def space(out: str | Path, models: Sequence[str | Path | FieldModel] = MODELS) -
     return folder
 
 
-def _copy_page(folder: Path) -> None:
+def _page() -> Path:
     page = next((page for page in _PAGES if (page / "index.html").is_file()), None)
     if page is None:
         raise ZooError("the live page is not part of this installation; install fieldzoo again")
+    return page
+
+
+def _copy_page(folder: Path) -> None:
+    page = _page()
     for name in _PAGE_FILES:
         source = page / name
         copy = shutil.copytree if source.is_dir() else shutil.copyfile
@@ -131,18 +139,12 @@ def _fetch_runtime(folder: Path) -> None:
         if f"sha512-{digest}" != INTEGRITY:
             raise ZooError(f"what npm fetched is not {RUNTIME} {VERSION}: its hash is another")
         folder.mkdir()
-        _unpack(package, folder)
-
-
-def _unpack(package: Path, folder: Path) -> None:
-    with tarfile.open(package) as archive:
-        for name in (*(f"dist/{file}" for file in _FILES), "LICENSE"):
-            try:
-                file = archive.extractfile(f"package/{name}")
-            except KeyError:
-                file = None
-            if file is not None:
-                (folder / Path(name).name).write_bytes(file.read())
+        with tarfile.open(package) as archive:
+            for name in _FILES:
+                file = archive.extractfile(f"package/dist/{name}")
+                assert file is not None, "the hash is right"
+                (folder / name).write_bytes(file.read())
+    shutil.copyfile(_page() / _LICENSE, folder / "LICENSE")
 
 
 def _add_model(folder: Path, model: FieldModel | str | Path) -> dict[str, Any]:

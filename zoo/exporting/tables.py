@@ -20,31 +20,44 @@ from zoo.models.model import FieldModel
 # Knots: a cubic through them is right to some 1e-11 over eight decades.
 _KNOTS = 4096
 _TINY, _LARGEST = 1e-300, 1e300
+# As far as a relative difference of 5e-7 goes beyond the ends, and more.
+_BEYOND = 1e-5
 
 
 class Table:
-    """A positive function f of a positive number u, cubic in log u between values of log f."""
+    """A function f of a positive number u, cubic in log u between values of f or of log f.
 
-    def __init__(self, function: Callable[[Tensor], Tensor], low: float, high: float) -> None:
-        self._first, last = math.log(low), math.log(high)
+    Args:
+        function: f.
+        low: the least u; the table goes on a little beyond both, where rates are differences.
+        high: the largest u.
+        log: whether log f is interpolated, f being positive.
+    """
+
+    def __init__(
+        self, function: Callable[[Tensor], Tensor], low: float, high: float, *, log: bool = True
+    ) -> None:
+        self._log = log
+        self._first, last = math.log(low) - _BEYOND, math.log(high) + _BEYOND
         self._step = (last - self._first) / (_KNOTS - 1)
-        u = torch.linspace(self._first, last, _KNOTS, dtype=torch.float64).exp().clamp(low, high)
-        self._logs = function(u).double().clamp(min=_TINY).log().expand(_KNOTS).contiguous()
+        u = torch.linspace(self._first, last, _KNOTS, dtype=torch.float64).exp()
+        values = function(u).double()
+        self._values = (values.clamp(min=_TINY).log() if log else values).expand(_KNOTS).clone()
 
     def __call__(self, u: Tensor) -> Tensor:
         """Return f(u), shape of u, float64; beyond the ends it goes on as at them."""
         place = ((u.double().log() - self._first) / self._step).clamp(0, _KNOTS - 1)
         left = place.floor().clamp(1, _KNOTS - 3)
         f, i = place - left, left.long()
-        a, b, c, d = (self._logs[i + k] for k in (-1, 0, 1, 2))
+        a, b, c, d = (self._values[i + k] for k in (-1, 0, 1, 2))
         # Lagrange's polynomial through four knots.
-        log = (
+        value = (
             -f * (f - 1) * (f - 2) / 6 * a
             + (f + 1) * (f - 1) * (f - 2) / 2 * b
             - (f + 1) * f * (f - 2) / 2 * c
             + (f + 1) * f * (f - 1) / 6 * d
         )
-        return log.exp()
+        return value.exp() if self._log else value
 
 
 def with_tables(model: FieldModel) -> FieldModel:
@@ -62,7 +75,7 @@ def _tabulate(kernel: FieldKernel) -> None:
     times = kernel.t_min, kernel.t_max
     if not _records(lambda t: sum(kernel.marginal(t))):
         exact = kernel.marginal
-        parts = [Table(lambda t, i=i: exact(t)[i], *times) for i in (0, 1)]
+        parts = [Table(lambda t, i=i: exact(t)[i], *times, log=i == 1) for i in (0, 1)]
         _use(kernel, "marginal", lambda t: tuple(part(t) for part in parts))
     if not _records(kernel.least_level):
         _use(kernel, "least_level", Table(kernel.least_level, *times))

@@ -12,6 +12,7 @@ import { evenStarts, randomStarts } from "./starts.js";
 const LAST_LEVEL = 0.002; // noise level of the last time, as in the zoo
 const NODES = 90; // times of a walk
 const PLAY_SECONDS = 5;
+const CLOSE = 2; // half the width of the plane: walkers come in from outside
 const PAUSE = 12; // milliseconds of work before the page may do something else
 
 const $ = (id) => document.getElementById(id);
@@ -97,7 +98,7 @@ export function startFieldTab() {
     if (!state.times || $("field-panel").hidden) return;
     const scene = { ...state, points: Float64Array.from(state.points) };
     space.draw(scene);
-    plane.draw(scene);
+    plane.draw({ ...scene, half: Math.min(scene.half, CLOSE) });
     const t = Math.max(timeAt(state.times, state.at), state.times[NODES - 1]);
     drawRadial($("radial"), { kernel: state.kernel, t, half: state.half });
     $("time").value = state.at;

@@ -4,7 +4,7 @@ import { fitted, theme } from "./colours.js";
 import { logDensity } from "./field.js";
 import { stateAt, timeAt } from "./space.js";
 
-const CELLS = 96;
+const CELLS = 96, CELLS_OF_MANY = 48, MANY = 200;
 const GRAB = 14; // pixels
 
 // edit: { add(x, y), move(index, x, y), remove(index), say(text) }
@@ -96,8 +96,8 @@ function draw(canvas, state) {
   for (let i = 0; i < points.length / 2; i++) {
     c.fillStyle = colours[i];
     c.strokeStyle = look.paper;
-    c.lineWidth = 2;
-    circle(c, place(points[2 * i], points[2 * i + 1]), 5.5);
+    c.lineWidth = points.length > 40 ? 1.2 : 2;
+    circle(c, place(points[2 * i], points[2 * i + 1]), points.length > 40 ? 4 : 5.5);
     c.fill();
     c.stroke();
   }
@@ -106,19 +106,20 @@ function draw(canvas, state) {
 
 // p_t relative to its largest value in the window, a square root so that thin tails show.
 function density(sheet, kernel, points, t, halfX, halfY, look) {
-  const rows = Math.max(8, Math.round((CELLS * halfY) / halfX));
-  Object.assign(sheet, { width: CELLS, height: rows });
-  const logs = new Float64Array(CELLS * rows);
+  const columns = points.length > MANY ? CELLS_OF_MANY : CELLS;
+  const rows = Math.max(8, Math.round((columns * halfY) / halfX));
+  Object.assign(sheet, { width: columns, height: rows });
+  const logs = new Float64Array(columns * rows);
   let top = -Infinity;
   for (let j = 0; j < rows; j++) {
-    for (let i = 0; i < CELLS; i++) {
-      const x = ((i + 0.5) / CELLS) * 2 * halfX - halfX, y = halfY - ((j + 0.5) / rows) * 2 * halfY;
+    for (let i = 0; i < columns; i++) {
+      const x = ((i + 0.5) / columns) * 2 * halfX - halfX, y = halfY - ((j + 0.5) / rows) * 2 * halfY;
       const log = logDensity(kernel, points, x, y, t);
-      logs[j * CELLS + i] = log;
+      logs[j * columns + i] = log;
       if (log > top) top = log;
     }
   }
-  const context = sheet.getContext("2d"), image = context.createImageData(CELLS, rows);
+  const context = sheet.getContext("2d"), image = context.createImageData(columns, rows);
   const [r, g, b] = look.dark ? [126, 146, 255] : [74, 92, 220];
   for (let k = 0; k < logs.length; k++) {
     image.data.set([r, g, b, 255 * (look.dark ? 0.62 : 0.5) * Math.exp((logs[k] - top) / 2)], 4 * k);

@@ -54,7 +54,7 @@ export function drawRadial(canvas, { kernel, t, half }) {
   c.textAlign = "right";
   c.fillText(`r = ${short(most)}`, width - pad.right, height - 10);
   c.textAlign = "center";
-  c.fillText(`${(100 * outside).toFixed(outside < 0.001 ? 3 : 1)} % lies beyond`, width / 2, height - 10);
+  c.fillText(`${outside < 1e-5 ? "less than 0.001" : (100 * outside).toPrecision(2)} % lies beyond`, width / 2, height - 10);
   c.textAlign = "left";
   return { median, outside };
 }

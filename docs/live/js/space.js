@@ -57,8 +57,8 @@ function draw(canvas, view, { points, colours, lines, times, at, half }) {
   for (let i = 0; i < points.length / 2; i++) {
     c.fillStyle = colours[i];
     c.strokeStyle = look.paper;
-    c.lineWidth = 1.5;
-    dot(c, place(points[2 * i], points[2 * i + 1], 0), 4.5, true);
+    c.lineWidth = points.length > 40 ? 0.8 : 1.5;
+    dot(c, place(points[2 * i], points[2 * i + 1], 0), points.length > 40 ? 3 : 4.5, true);
   }
   c.globalAlpha = 1;
   c.fillStyle = look.quiet;
