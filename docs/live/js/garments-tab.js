@@ -118,7 +118,7 @@ function picture(values, [channels, rows, columns]) {
   const context = tile.getContext("2d"), image = context.createImageData(columns, rows);
   let squares = 0;
   for (const v of values) squares += v * v;
-  const size = Math.max(1, Math.sqrt(squares / values.length) / 0.7), plane = rows * columns;
+  const size = Math.max(1, Math.sqrt(squares / values.length)), plane = rows * columns;
   for (let k = 0; k < plane; k++) {
     for (let c = 0; c < 3; c++) {
       const v = values[k + plane * (channels === 3 ? c : 0)] / size;
