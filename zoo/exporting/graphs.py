@@ -62,6 +62,11 @@ def plain(model: FieldModel) -> FieldModel:
             f"numbers; a graph holds at most {_MOST_NUMBERS:,}: export a trained network, or the "
             "exact field of fewer sources"
         )
+    if network.condition is not None:
+        raise ZooError(
+            "the network takes a condition, which an exported graph does not know yet: models "
+            "without one, or with classes, can be exported"
+        )
     copied = copy.deepcopy(model).to("cpu").eval()
     copied.network = unwrapped(copied.network)
     return copied.float() if model.dtype in HALVES else copied

@@ -37,24 +37,35 @@ class LevelDenoiser(Network):
         super().__init__()
         check_gaussian(kernel, NEED)
         self.network, self.source, self.labels = network, kernel, network.labels
+        self.condition = network.condition
         self.tile, self.sigma_data = network.tile, network.sigma_data
         ends = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
         self.low, self.high = kernel.level(ends).tolist()
 
-    def at(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return E[x_0 | alpha x_0 + sigma n = x], shape of x; alpha >= 0 and sigma () or (B,)."""
+    def at(self, x: Tensor, alpha: Tensor, sigma: Tensor, *given: Tensor | None) -> Tensor:
+        """Return E[x_0 | alpha x_0 + sigma n = x], shape of x; alpha >= 0 and sigma () or (B,).
+
+        What is `given` are labels and condition, as the network takes them.
+        """
         level = (sigma / alpha).clamp(self.low, self.high)
         time = self.source.time_at(level)
         shown = self.source.marginal(time)[1].to(sigma)
         # In terms of sigma, not of alpha: alpha is 0 where flow matching begins.
         seen = over(shown / torch.maximum(sigma, self.low * alpha), x) * x
-        out: Tensor = self.network(seen, time.to(x), labels)
+        out: Tensor = self.network(seen, time.to(x), *given)
         return self.source.denoised(out, seen, time) if self.network.predicts == "field" else out
 
-    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
         """Return D(x_t; t), shape of x_t (B, *); t is the level, scalar or (B,)."""
         level = t.double()
-        return self.at(x_t, torch.ones_like(level), level, labels)
+        more = () if condition is None else (condition,)
+        return self.at(x_t, torch.ones_like(level), level, labels, *more)
 
 
 class LiftedNetwork(Network):
@@ -84,7 +95,7 @@ class LiftedNetwork(Network):
         if not isinstance(kernel, IsotropicKernel):
             check_gaussian(kernel, NEED)
         self.denoiser, self.kernel, self.labels = denoiser, kernel, denoiser.labels
-        self.tile = denoiser.tile
+        self.condition, self.tile = denoiser.condition, denoiser.tile
         # The kernel whose field is not affine in x_0: Gaussian ones are.
         self._radial = kernel if isinstance(kernel, IsotropicKernel) and not kernel.affine else None
         self.predicts: Literal["denoised", "field"] = (
@@ -105,10 +116,17 @@ class LiftedNetwork(Network):
             sigma = self.table(self.table.reading(x), times)[:, 0].double().exp()
         return alpha, sigma
 
-    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
         alpha, sigma = self.levels(x_t, t)
-        d = self.denoiser.at(x_t, alpha, sigma, labels)
+        more = () if condition is None else (condition,)
+        d = self.denoiser.at(x_t, alpha, sigma, labels, *more)
         if self._radial is None:
             return d
         return over(level_rate(self._radial, sigma, t), x_t) * (x_t - d)
