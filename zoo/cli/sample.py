@@ -85,7 +85,7 @@ def command(
         target = out or Path(stem(ref) + suffix)
         check_target(target, model.shape)
         given = None if condition is None else read_condition(condition, model.condition)
-        options = {
+        options: dict[str, Any] = {
             "steps": steps,
             "solver": solver,
             "seed": seed,
@@ -95,6 +95,7 @@ def command(
             "guidance": guidance,
             "progress": context.is_main,
         }
+        samples: Tensor | None
         if film is not None:
             samples = _sample_film(model, film, count, context.size, options)
         else:

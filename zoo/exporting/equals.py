@@ -12,10 +12,10 @@ from torch import Tensor
 def median(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """Return the median (the lower of two) and no indices, as torch.median along a dimension."""
     smallest = torch.topk(x, (x.shape[dim] + 1) // 2, dim=dim, largest=False)
-    last = (found.narrow(dim, found.shape[dim] - 1, 1) for found in smallest)
-    return torch.return_types.median(
-        tuple(found if keepdim else found.squeeze(dim) for found in last)
-    )
+    values, indices = (found.narrow(dim, found.shape[dim] - 1, 1) for found in smallest)
+    if not keepdim:
+        values, indices = values.squeeze(dim), indices.squeeze(dim)
+    return torch.return_types.median((values, indices))
 
 
 def searchsorted(table: Tensor, values: Tensor, *, right: bool = False) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.errors import ZooError, error_context
 from zoo.exporting.record import Graph, Input, Opaque, record
 from zoo.exporting.tables import with_tables
-from zoo.interfaces import Flow, Network, Solver
+from zoo.interfaces import Flow, IsotropicKernel, Network, Solver
 from zoo.models.exact.network import SourceSum
 from zoo.models.lift.flow import AugmentedFlow
 from zoo.models.lift.model import LiftedModel
@@ -177,7 +177,7 @@ class _Quiet(Flow):
 class _QuietAugmented(AugmentedFlow):
     """The same of a lifted model."""
 
-    noise = _Quiet.noise  # type: ignore[assignment]
+    noise = _Quiet.noise
 
 
 def sampler(model: FieldModel, steps: int) -> Exported:
@@ -194,16 +194,18 @@ def sampler(model: FieldModel, steps: int) -> Exported:
     solver = copy.copy(model.solver)
     times, evaluations = _plan(solver, model, steps)
     model = with_tables(plain(model))
-    carries_level = isinstance(model, LiftedModel) and model.kernel.random_level
-    network: Network = model.network.denoiser if carries_level else unwrapped(model.network)
+    lifted = model if isinstance(model, LiftedModel) and model.kernel.random_level else None
+    network = unwrapped(model.network) if lifted is None else lifted.network.denoiser
     predict = _predictor(model, network)
 
     def function(noise: Tensor, *conditions: Tensor) -> Tensor:
         seen, options = _seen_by(predict, conditions[1:]), _options(model, conditions)
-        flow: Flow
-        if carries_level:
-            flow = _QuietAugmented(model.kernel, seen, network.high, model.shape, **options)
-            end = flow.unpack(integrate_to_data(solver, flow, flow.start(noise.double()), steps))[0]
+        if lifted is not None:
+            high = lifted.network.denoiser.high
+            kernel = cast(IsotropicKernel, model.kernel)
+            carrying = _QuietAugmented(kernel, seen, high, model.shape, **options)
+            start = carrying.start(noise.double())
+            end = carrying.unpack(integrate_to_data(solver, carrying, start, steps))[0]
         else:
             flow = _Quiet(model.kernel, seen, network.predicts, **options)
             end = integrate_to_data(solver, flow, noise, steps)

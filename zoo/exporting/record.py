@@ -46,9 +46,9 @@ class Input(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """The value number `index` of a run."""
+    """The value of a run with this number."""
 
-    index: int
+    number: int
 
 
 class Constant(NamedTuple):
@@ -101,7 +101,7 @@ class Graph(nn.Module):
 
         def given(leaf: Any) -> Any:
             if isinstance(leaf, Slot):
-                return values[leaf.index]
+                return values[leaf.number]
             if isinstance(leaf, Constant):
                 return self.get_buffer(leaf.name)
             return rows * leaf.times if isinstance(leaf, Rows) else leaf
@@ -111,7 +111,7 @@ class Graph(nn.Module):
             found = _tensors(call.function(*args, **kwargs))
             values.update(zip(call.out, found, strict=True))
         # An input that is handed on, or a constant, is no result that a graph may have.
-        return values[self.result.index].clone()
+        return values[self.result.number].clone()
 
 
 class Opaque:

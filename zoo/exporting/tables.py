@@ -73,10 +73,11 @@ def with_tables(model: FieldModel) -> FieldModel:
 def _tabulate(kernel: FieldKernel) -> None:
     """Replace the functions of one number of a kernel that cannot be recorded."""
     times = kernel.t_min, kernel.t_max
-    if not _records(lambda t: sum(kernel.marginal(t))):
+    if not _records(lambda t: torch.stack(kernel.marginal(t))):
         exact = kernel.marginal
-        parts = [Table(lambda t, i=i: exact(t)[i], *times, log=i == 1) for i in (0, 1)]
-        _use(kernel, "marginal", lambda t: tuple(part(t) for part in parts))
+        alpha = Table(lambda t: exact(t)[0], *times, log=False)
+        sigma = Table(lambda t: exact(t)[1], *times)
+        _use(kernel, "marginal", lambda t: (alpha(t), sigma(t)))
     if not _records(kernel.least_level):
         _use(kernel, "least_level", Table(kernel.least_level, *times))
     if not _records(kernel.time_at):
