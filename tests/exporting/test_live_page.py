@@ -98,7 +98,7 @@ def test_every_walk_ends_on_a_data_point(open_page, kernel):
           const { PRESETS } = await import("./js/points.js");
           const kernel = makeKernel(document.getElementById("kernel").value, { D: 32 });
           const points = Float64Array.from(PRESETS["Two moons"]().flat());
-          const T = Math.min(kernel.timeAt(3), 1e3), times = walkTimes(T, kernel.timeAt(0.002), 60);
+          const T = Math.min(kernel.timeAt(3), 1e3), times = walkTimes(T, kernel.timeAt(1e-6), 60);
           return Math.max(...randomStarts(kernel, T, 12, 1).map(([x, y]) => {
             const [ex, ey] = walk(kernel, points, x, y, times).slice(-2);
             let least = Infinity;

@@ -9,8 +9,9 @@ import { drawRadial, short } from "./radial.js";
 import { makeSpace, timeAt } from "./space.js";
 import { evenStarts, randomStarts } from "./starts.js";
 
-const LAST_LEVEL = 0.002; // noise level of the last time, as in the zoo
 const NODES = 90; // times of a walk
+// Noise levels: of most of a walk, and of its last nodes, down to where heavy tails show none either.
+const SEEN_LEVEL = 0.01, LAST_LEVEL = 1e-6, LAST_NODES = 10;
 const PLAY_SECONDS = 5;
 const CLOSE = 2; // half the width of the plane: walkers come in from outside
 const PAUSE = 12; // milliseconds of work before the page may do something else
@@ -22,7 +23,7 @@ export function startFieldTab() {
   fill($("kernel"), Object.entries(KERNELS).map(([name, { title }]) => [name, title]));
   fill($("preset"), Object.keys(PRESETS).map((name) => [name, name]));
   const space = makeSpace($("space"), () => draw());
-  const plane = makePlane($("plane"), { add, move, remove, say: (text) => say(text) });
+  const plane = makePlane($("plane"), { points: () => state.points, add, move, remove, say: (text) => say(text) });
 
   const recompute = () => compute(state).then((done) => done && draw());
   for (const id of ["kernel", "D", "level", "count", "starts", "seed"]) $(id).addEventListener("input", recompute);
@@ -119,7 +120,11 @@ async function compute(state) {
   const D = Math.round(2 ** Number($("D").value)), level = 10 ** Number($("level").value);
   const kernel = makeKernel(name, { D }), { formula, about, longest } = KERNELS[name];
   const T = Math.min(kernel.timeAt(level), longest ?? Infinity);
-  const times = walkTimes(T, kernel.timeAt(LAST_LEVEL), NODES);
+  const seen = kernel.timeAt(SEEN_LEVEL);
+  const times = [
+    ...walkTimes(T, seen, NODES - LAST_NODES),
+    ...walkTimes(seen, kernel.timeAt(LAST_LEVEL), LAST_NODES + 1).slice(1),
+  ];
   $("D-value").textContent = D;
   $("level-value").textContent = `${short(T)} (noise level ${short(level)})`;
   $("formula").textContent = formula;

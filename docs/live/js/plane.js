@@ -7,7 +7,7 @@ import { stateAt, timeAt } from "./space.js";
 const CELLS = 96, CELLS_OF_MANY = 48, MANY = 200;
 const GRAB = 14; // pixels
 
-// edit: { add(x, y), move(index, x, y), remove(index), say(text) }
+// edit: { points(), add(x, y), move(index, x, y), remove(index), say(text) }
 export function makePlane(canvas, edit) {
   const state = { cursor: null, held: -1, scene: null, sheet: document.createElement("canvas") };
   const toData = (event) => {
@@ -16,7 +16,7 @@ export function makePlane(canvas, edit) {
     return [(event.clientX - box.left) * unit - half, (box.top + box.height / 2 - event.clientY) * unit];
   };
   const nearest = ([x, y]) => {
-    const { points, half } = state.scene;
+    const { half } = state.scene, points = edit.points();
     const reach = (GRAB * 2 * half) / canvas.getBoundingClientRect().width;
     let best = -1, least = reach;
     for (let i = 0; i < points.length / 2; i++) {
