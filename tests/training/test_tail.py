@@ -1,5 +1,7 @@
 """D = "auto": by the tail of the data, in zoo.fit and in recipes; never a crash."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from zoo.config.recipe import from_dict
 from zoo.data import Images
 from zoo.data.toy import two_moons
 from zoo.errors import ZooError
+from zoo.training.choices import Asked, tables_of
 from zoo.training.plan import make_plan
 from zoo.training.tail import degrees_for
 
@@ -91,3 +94,25 @@ def test_other_kernels_have_no_d():
         fit(student(100, 2, 3), kernel="gaussian", D="auto")
     with pytest.raises(ZooError, match="D = 'atuo'"):
         fit(student(100, 2, 3), kernel="pfgmpp", D="atuo")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options", "known"),
+    [
+        ("gaussian", {}, True),
+        ("flow", {}, True),
+        ("vp", {}, True),
+        ("pfgmpp", {}, True),
+        ("pfgmpp", {"D": 3}, False),
+        ("gravity", {}, False),
+        ("tanh", {}, False),
+    ],
+)
+@pytest.mark.parametrize("d", [1, 2, 30])
+def test_columns_are_taken_one_by_one_where_t_tells_the_level(kernel, options, known, d):
+    data = vectors(np.random.default_rng(0).normal(size=(100, d)))
+    asked = Asked(kernel, options, None, None, None, None, 100, {}, 0)
+    network = tables_of(asked, data, 1.0, True)["network"]
+    assert network.get("columns", False) is known
+    given = tables_of(replace(asked, condition="array"), data, 1.0, True)["network"]
+    assert "columns" not in given
