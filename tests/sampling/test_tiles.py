@@ -111,7 +111,6 @@ def test_gradients_pass_through():
 def test_small_data_gets_large_tiles_and_large_images_go_alone():
     sizes = [fixed_batch_size(d) for d in (1, 2, 64, 784, 3072, 12_288, 200_000)]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] <= 512
-    assert sizes[3] == 16
+    assert sizes[:5] == [256, 256, 8, 8, 4]
     assert sizes[-1] == 1
     assert all(size & (size - 1) == 0 for size in sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from zoo.config.decode import decode
 from zoo.config.part import Part, SolverPart
 from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, brief, one_line
 
 MAX_CONFIG_BYTES = 1_000_000
 MAX_STEPS = 100_000
@@ -143,6 +144,8 @@ def parse_config(raw: bytes, where: str) -> Config:
             f"{where}: data.classes has {len(config.data.classes)} names for data.labels = "
             f"{config.data.labels}"
         )
+    if twice := [name for name, n in Counter(config.data.classes).items() if n > 1]:
+        raise ZooError(f"{where}: data.classes names {brief(twice[0])} twice")
     if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
         raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
     if config.data.standardise and not config.data.standardise.fits(config.data.shape):

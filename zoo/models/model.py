@@ -39,6 +39,7 @@ from zoo.sampling.arguments import (
     as_times,
     seed_from,
     step_count,
+    warn_outside,
 )
 from zoo.sampling.given import Given, given_of
 from zoo.sampling.modes import evaluating
@@ -59,8 +60,8 @@ _MOST_NUMBERS = 2**42
 _PICTURE_SEED = 0
 _PICTURE_IMAGES = 16
 _PICTURE_POINTS = 500
-# Each step of a likelihood is right to this, relative and absolute: by the field's dtype.
-_FINE, _COARSE = 1e-7, 1e-5
+# Each step of a likelihood in float64 is right to this, relative and absolute.
+_FINE = 1e-7
 
 
 class FieldModel(ModelParts):
@@ -368,11 +369,10 @@ class FieldModel(ModelParts):
                 coordinates.
             probes: random vectors per sample, at least 2 so that the error can be stated.
             steps: of the solver; a hint to an adaptive one.
-            solver: a solver or the name of one. By default, where the divergence is estimated and
-                the network float32, exp-abm3 in 24, 48 and if need be more steps, with a spline
-                through the divergences, until the result moves by less than a third of its
-                standard error. Else dopri5, at a tolerance of 1e-7 for a float64 field and 1e-5
-                for a float32 network.
+            solver: a solver or the name of one. By default, where the network is float32,
+                exp-abm3 in 24, 48 and if need be more steps, with a spline through the
+                divergences, until the result moves by less than a third of its standard error,
+                or than 0.001 nats. For a float64 field dopri5 at a tolerance of 1e-7.
             seed: of probes and dequantisation; sample i depends on (seed, i) alone.
             batch_size: samples at a time.
             labels: as for `sample`: log p_0(x_0 | class).
@@ -384,11 +384,11 @@ class FieldModel(ModelParts):
         """
         read = as_points if self.range is None else as_samples
         x_0 = read("x_0", x_0, self.shape)
+        warn_outside("x_0", x_0, self.range)
         exact = self.kernel.dim <= EXACT_UP_TO if exact is None else exact
         method = None if solver is None else self._solver(solver)
-        if solver is None and (exact or self.dtype == torch.float64):
-            tolerance = _FINE if self.dtype == torch.float64 else _COARSE
-            method = accurate_solver(self.dtype, tolerance)
+        if solver is None and self.dtype == torch.float64:
+            method = build_solver("dopri5", rtol=_FINE, atol=_FINE)
         return log_likelihood(
             self._flow_of(len(x_0), labels, condition),
             self.prior,
@@ -450,7 +450,7 @@ class FieldModel(ModelParts):
             x_0: data (n, *shape).
             steps: of the solver; a hint to an adaptive one.
             solver: a solver or the name of one; by default not the one that samples but an
-                adaptive one, dopri5, so accurate that `decode` returns to x_0.
+                adaptive one, exp-adaptive, so accurate that `decode` returns to x_0.
             labels: as for `sample`.
             condition: as for `sample`.
             guidance: as for `sample`.
@@ -459,7 +459,9 @@ class FieldModel(ModelParts):
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        x = self._to_parts(as_points("x_0", x_0, self.shape).double())
+        x = as_points("x_0", x_0, self.shape).double()
+        warn_outside("x_0", x, self.range)
+        x = self._to_parts(x)
         times = self.kernel.t_min, self.kernel.t_max
         flow = self._flow_of(len(x), labels, condition, guidance)
         return self._integrate(x, times, flow, steps, solver, progress)

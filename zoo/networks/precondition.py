@@ -28,7 +28,7 @@ from zoo.interfaces import (
     FieldKernel,
     IsotropicKernel,
     Network,
-    check_positive,
+    check_real,
     over,
 )
 from zoo.networks.condition import check_condition, seen_condition
@@ -107,7 +107,9 @@ class Preconditioned(Network):
         condition: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        check_positive("sigma_data", sigma_data, below=1e15)  # its square is a float32
+        check_real(  # its square is a float32
+            "sigma_data", sigma_data, "a number from 1e-15 to 1e15", least=1e-15, below=1e15
+        )
         if kernel.random_level and not isinstance(kernel, IsotropicKernel):
             raise ZooError(
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "

@@ -1,7 +1,7 @@
 """Numerics for kernels: logarithmic derivatives, special functions, roots, expressions."""
 
 from zoo.numerics import rules as _rules  # noqa: F401  registers the rules of LogJet
-from zoo.numerics.derivatives import broadcast, derivative, jet, log_value
+from zoo.numerics.derivatives import broadcast, derivative, finite_value, jet, log_value
 from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
 from zoo.numerics.logjet import LogJet
 from zoo.numerics.roots import solve_increasing
@@ -16,6 +16,7 @@ __all__ = [
     "betainc",
     "broadcast",
     "derivative",
+    "finite_value",
     "formula",
     "gammainc",
     "jet",

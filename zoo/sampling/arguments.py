@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from numbers import Real
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from zoo.config.model import MAX_STEPS
-from zoo.errors import ZooError, brief, did_you_mean
+from zoo.errors import ZooError, ZooWarning, brief, did_you_mean
 from zoo.interfaces.checks import all_finite, check_integer, check_real, describe_value
 
 Numbers = Tensor | ArrayLike
@@ -123,6 +124,20 @@ def as_points(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
         return x.double()
     scaled = ", images in [-1, 1]" if len(shape) == 3 else ""
     raise ZooError(f"{name} is of {x.dtype}; expected floating-point numbers{scaled}")
+
+
+def warn_outside(name: str, x: Tensor, span: tuple[float, float] | None) -> None:
+    """Warn of real numbers that lie outside twice the range of the data, as bytes do."""
+    if span is None or not x.is_floating_point() or not x.numel():
+        return
+    low, high = (float(end) for end in x.aminmax())
+    if max(-low, high) > 2 * max(-span[0], span[1]):
+        warnings.warn(
+            f"{name} has values from {low:.4g} to {high:.4g}; the model's data are images in "
+            f"[{span[0]:g}, {span[1]:g}]: scale them",
+            ZooWarning,
+            stacklevel=4,
+        )
 
 
 def as_times(t: Numbers, n: int) -> Tensor | float:

@@ -22,13 +22,14 @@ from zoo.numerics.memory import is_out_of_memory
 from zoo.sampling.given import hidden
 
 # Enough to keep a core busy, few enough that a single sample does not wait for company.
-_COORDINATES = 12_544  # 16 images of 28x28
-_OF_FEW = 512
+_COORDINATES = 12_544  # 4 images of 3x32x32
+_OF_FEW, _IMAGES, _MOST = 1000, 8, 256
 
 
 def fixed_batch_size(dim: int) -> int:
-    """Return the number of samples of `dim` coordinates in a tile: a power of 2 up to 512."""
-    return 1 << int(math.log2(max(1.0, min(_COORDINATES / dim, _OF_FEW / math.sqrt(dim)))))
+    """Return the number of samples of `dim` coordinates in a tile: a power of 2 up to 256."""
+    size = min(_COORDINATES / dim, max(_IMAGES, _OF_FEW / dim), _MOST)
+    return 1 << int(math.log2(max(1.0, size)))
 
 
 def fixed_size_batches(predict: Predict, size: int) -> Predict:
