@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zoo import ZooError
 from zoo.interfaces import FieldKernel
-from zoo.networks import Preconditioned
+from zoo.networks import ColumnSkip, Preconditioned
 from zoo_networks.common import Conditioning, check_options, placed, zeroed
 
 
@@ -38,11 +39,19 @@ class MLP(nn.Module):
     """The backbone F(x, features, labels, condition) on flattened data."""
 
     def __init__(
-        self, dim: int, width: int, blocks: int, labels: int, dropout: float, numbers: int = 0
+        self,
+        dim: int,
+        width: int,
+        blocks: int,
+        labels: int,
+        dropout: float,
+        numbers: int = 0,
+        views: int = 1,
     ) -> None:
         super().__init__()
         self.conditioning = Conditioning(width, labels, numbers)
-        self.stem = nn.Linear(dim + numbers, width)
+        self.views = views
+        self.stem = nn.Linear(views * dim + numbers, width)
         self.blocks = nn.ModuleList(Block(width, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.out = zeroed(nn.Linear(width, dim))
@@ -54,7 +63,7 @@ class MLP(nn.Module):
         labels: Tensor | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Return the shape of x, (B, *)."""
+        """Return the shape of x, (B, *); of one view of x, (B, views * d), where it has several."""
         embedding = self.conditioning(features, labels, condition)
         seen = x.flatten(1)
         if condition is not None:
@@ -63,7 +72,7 @@ class MLP(nn.Module):
         for block in self.blocks:
             h = block(h, embedding)
         out: Tensor = self.out(self.norm(h))
-        return out.reshape(x.shape)
+        return out if self.views > 1 else out.reshape(x.shape)
 
 
 def mlp(
@@ -76,6 +85,7 @@ def mlp(
     dropout: float = 0.0,
     sigma_data: float = 0.5,
     condition: Sequence[int] | None = None,
+    columns: bool = False,
 ) -> Preconditioned:
     """Build a preconditioned residual MLP for data of any shape, flattened.
 
@@ -88,13 +98,18 @@ def mlp(
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.
         condition: shape of one condition, flattened too; None for none.
+        columns: for vectors, begin with what each column says without the others.
 
     Raises:
         ZooError: an option out of range.
     """
     check_options("mlp", dropout=dropout, labels=labels, width=width, blocks=blocks)
+    if columns and len(shape) != 1:
+        raise ZooError(f"mlp: columns = true takes vectors (d,), not shape {tuple(shape)}")
     numbers = sum(placed(condition, (kernel.dim,)))
-    backbone = MLP(kernel.dim, width, blocks, labels, dropout, numbers)
-    return Preconditioned(
+    views = 2 if columns else 1
+    backbone = MLP(kernel.dim, width, blocks, labels, dropout, numbers, views)
+    wrapped = ColumnSkip if columns else Preconditioned
+    return wrapped(
         backbone, shape, kernel, labels=labels, sigma_data=sigma_data, condition=condition
     )

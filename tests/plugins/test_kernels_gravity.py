@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from kernel_cases import kolmogorov_smirnov
+from scipy import stats
 from zoo_gravity import draws
 from zoo_gravity.draws import PFGMRecipe
 from zoo_gravity.kernel import GravityKernel, PFGMppKernel
@@ -160,3 +161,23 @@ def test_bad_numbers_of_dimensions_are_told(degrees):
 def test_an_unknown_way_to_draw_is_told():
     with pytest.raises(ZooError, match="draw = 'ratios'; did you mean 'ratio'"):
         zoo.kernel("gravity", dim=4, draw="ratios")
+
+
+@pytest.mark.parametrize("nu", [1.0, 3.0, 7.5])
+@pytest.mark.parametrize("dim", [2, 20])
+def test_t_edm_with_nu_is_pfgmpp_of_as_many_dimensions(dim, nu):
+    """t = sigma sqrt(nu): density (r^2 + nu sigma^2)^(-(d+nu)/2), normalised (arXiv:2410.14171)."""
+    kernel = PFGMppKernel(dim=dim, D=nu)
+    x_0 = torch.randn(1, dim, generator=seeded(), dtype=DOUBLE)
+    for sigma in (0.01, 1.0, 50.0):
+        x = x_0 + sigma * torch.randn(64, dim, generator=seeded(1), dtype=DOUBLE) * 3
+        found = kernel.log_density(x, x_0, sigma * math.sqrt(nu))
+        r2 = (x - x_0).square().sum(dim=1)
+        formula = -(dim + nu) / 2 * (r2 + nu * sigma**2).log()
+        assert float((found - formula).std()) < 1e-9
+        law = stats.multivariate_t(x_0[0].numpy(), sigma**2 * torch.eye(dim).numpy(), df=nu)
+        assert torch.allclose(found, torch.from_numpy(law.logpdf(x.numpy())), atol=1e-8)
+        # Its noise is sigma z / sqrt(kappa), kappa ~ chi-square / nu: the same draw.
+        z = kernel.sample(x_0.expand(4_000, dim), sigma * math.sqrt(nu), seeded(2)) - x_0
+        squares = z.square().sum(dim=1) / dim / sigma**2
+        assert stats.kstest(squares.numpy(), stats.f(dim, nu).cdf).pvalue > 1e-3

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @option("-n", "count", type=COUNT, default=10_000, help="Samples per seed.")
 @option("--seeds", type=COUNT, default=1, help="How many seeds, a set of samples each.")
 @option("--seed", type=int, default=0, help="The first of them.")
-@option("--metrics", help="Some of frechet,kid,prdc,nearest,bits,classes [the first four].")
+@option("--metrics", help="Of frechet,kid,prdc,nearest,tails,bits,classes [by shape].")
 @option("--features", help="garments, pixels, inception or timm:MODEL [by shape].")
 @option("--data", help="Compare with the test split of this data [the model's own].")
 @option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
@@ -77,7 +77,7 @@ def command(
     if kernel and write_card:
         raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
     from zoo.evaluation import card, settings
-    from zoo.evaluation.metrics import DEFAULT, parse_metrics
+    from zoo.evaluation.metrics import default, parse_metrics
     from zoo.evaluation.report import write
     from zoo.evaluation.run import evaluate
     from zoo.files import check_place
@@ -89,9 +89,10 @@ def command(
         if out is not None:
             check_place(out)
         folder = card.folder_to_write(ref) if write_card else None
-        chosen = parse_metrics(metrics) if metrics else DEFAULT
+        named = parse_metrics(metrics) if metrics else None
         model = context.main_process_first(lambda: load(ref, kernel=kernel, device=context.device))
         reference = context.main_process_first(lambda: _reference(model, ref, data, features))
+        chosen = named or default(model.shape, min(count, len(reference.data)))
         measurement = settings.Measurement(chosen, count, tuple(range(seed, seed + seeds)))
         todo = settings.sweep(model, solvers, nfe)
         todo = todo or [settings.model_setting(model, solver, steps)]

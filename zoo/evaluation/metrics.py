@@ -20,6 +20,7 @@ from zoo.evaluation.distances import (
 )
 from zoo.evaluation.intervals import GROUPS, Estimate, from_seeds, jackknife
 from zoo.evaluation.reference import Reference, round_to_bytes
+from zoo.evaluation.tails import LEAST_ROWS, TAILS, tail_figures
 
 
 class Samples(NamedTuple):
@@ -78,6 +79,14 @@ def _distances(samples: Samples, reference: Reference) -> Tensor:
     return reference.distances_to_training(samples.images, samples.features)
 
 
+def _vectors(samples: Samples, _: Reference) -> Tensor:
+    return samples.images.flatten(1)
+
+
+def _tails(rows: Tensor, reference: Reference) -> Tensor:
+    return tail_figures(rows, reference.images.flatten(1))
+
+
 def _medians(rows: Tensor, _: Reference) -> Tensor:
     return rows.quantile(0.5, dim=0)
 
@@ -90,10 +99,16 @@ METRICS = {
     # smaller one than held-out data has. A model of smoother images has a smaller one too, so a
     # small distance alone does not prove copies.
     "nearest": Metric(("nearest_pixels", "nearest_features"), _medians, _distances, min_images=1),
+    "tails": Metric(TAILS, _tails, _vectors, min_images=LEAST_ROWS),
 }
 # Figures of the model itself, not of a set of samples: zoo.evaluation.run computes them.
 MODEL_METRICS = ("bits", "classes")
 DEFAULT = ("frechet", "kid", "prdc", "nearest")
+
+
+def default(shape: tuple[int, ...], rows: int) -> tuple[str, ...]:
+    """Return what is measured when nothing is named, of so many samples and data of a shape."""
+    return (*DEFAULT, "tails") if len(shape) == 1 and rows >= LEAST_ROWS else DEFAULT
 
 
 def parse_metrics(names: str) -> tuple[str, ...]:
@@ -126,4 +141,6 @@ def min_images(name: str) -> int:
 
 def min_samples(names: tuple[str, ...]) -> int:
     """Return the smallest number of samples for these metrics and their jackknife."""
+    if "tails" in names:
+        return LEAST_ROWS
     return 2 * GROUPS if set(names) & {*METRICS} else 2

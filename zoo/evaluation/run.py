@@ -53,6 +53,8 @@ def check_measurement(measurement: Measurement, model: FieldModel, reference: Re
         if not model.network.labels:
             raise ZooError("metric 'classes' needs a model with labels; this one has none")
         _classifier(reference.extractor)
+    if "tails" in measurement.metrics and len(model.shape) != 1:
+        raise ZooError("metric 'tails' is of vectors (d,); this model's data are images")
     if "bits" in measurement.metrics and len(model.shape) != 3:
         raise ZooError("metric 'bits' is of images of 8 bits; this model's data are vectors")
 
@@ -233,7 +235,7 @@ def training_scores(measurement: Measurement, reference: Reference) -> dict[str,
 
     A metric that needs more images than there are is left out.
     """
-    names = [name for name in measurement.metrics if name in ("frechet", "kid", "prdc")]
+    names = [name for name in measurement.metrics if name in ("frechet", "kid", "prdc", "tails")]
     if not names or reference.split == "train":
         return {}
     data = load(reference.ref, size=reference.size)

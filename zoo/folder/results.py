@@ -26,6 +26,18 @@ TITLES = {
     "nearest_pixels": "median distance to the nearest training image, pixels",
     "nearest_features": "median distance to the nearest training image, features",
     "bits_per_dim": "bits per dimension, at most",
+    **{
+        f"{what}_{name}": f"{title}, {of}"
+        for what, of in (("length", "of lengths"), ("column", "mean size over columns"))
+        for name, title in (
+            *((f"q{p}", f"relative error of the {p} % quantile") for p in (0.1, 1, 99, 99.9)),
+            ("cvar", "relative error of the mean of the largest 1 %"),
+            ("hill", "error of 1 / Hill's tail index"),
+            ("wasserstein", "Wasserstein-1 distance over the mean deviation"),
+            ("ks", "Kolmogorov-Smirnov statistic"),
+        )
+    },
+    "column_ks": "Kolmogorov-Smirnov statistic, the largest of all columns",
 }
 # The conditions under which figures hold.
 _CONDITIONS = ("features", "samples", "classes", "seeds", "solver", "steps", "nfe")

@@ -1,10 +1,12 @@
 """What authors of networks need: preconditioning, and a skip connection that knows the data.
 
-A backbone F(x, features, labels) becomes a zoo.interfaces.Network by Preconditioned, as in EDM, or
-by MixtureSkip, whose skip connection is the denoiser of a Mixture fitted to the data. A network
-that was trained elsewhere, under Gaussian noise, becomes a GaussianDenoiser.
+A backbone F(x, features, labels) becomes a zoo.interfaces.Network by Preconditioned, as in EDM,
+by MixtureSkip, whose skip connection is the denoiser of a Mixture fitted to the data, or for
+vectors by ColumnSkip, whose skip connection is made of denoisers of the columns. A network that was
+trained elsewhere, under Gaussian noise, becomes a GaussianDenoiser.
 """
 
+from zoo.networks.column_skip import ColumnSkip
 from zoo.networks.condition import check_condition, seen_condition
 from zoo.networks.gaussian import GaussianDenoiser, refuse_random_level
 from zoo.networks.mixture import Mixture
@@ -13,6 +15,7 @@ from zoo.networks.precondition import FEATURES, Evaluation, Preconditioned
 
 __all__ = [
     "FEATURES",
+    "ColumnSkip",
     "Evaluation",
     "GaussianDenoiser",
     "Mixture",

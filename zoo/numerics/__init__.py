@@ -7,6 +7,7 @@ from zoo.numerics.logjet import LogJet
 from zoo.numerics.roots import solve_increasing
 from zoo.numerics.scaled import Scaled
 from zoo.numerics.special import betainc, gammainc, log_gamma_ratio, on_cpu
+from zoo.numerics.tails import hill, tail_index
 
 __all__ = [
     "Expression",
@@ -19,10 +20,12 @@ __all__ = [
     "finite_value",
     "formula",
     "gammainc",
+    "hill",
     "jet",
     "log_gamma_ratio",
     "log_value",
     "occurring",
     "on_cpu",
     "solve_increasing",
+    "tail_index",
 ]

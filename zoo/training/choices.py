@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from zoo.config.part import Part
 from zoo.config.recipe import ARRAY
+from zoo.data import Images
 from zoo.errors import ZooError, brief
 from zoo.host.build import kernel_of
-from zoo.interfaces import FieldKernel
+from zoo.interfaces import FieldKernel, IsotropicKernel
+from zoo.training.tail import AUTO, degrees_for
 
 # The standard deviation that networks expect of data.
 SIGMA_DATA = 0.5
@@ -21,6 +25,7 @@ _PRIOR_WIDTH = 10.0
 # ... and training sees noise as large as twice that distance, in so many standard deviations.
 _SEEN = 2.5
 FIGURES = 25
+_RARE = 1e-6
 # A series of fewer times is a vector to the network.
 _SHORTEST = 8
 # Rows and images to train on where neither `images` nor `minutes` says how many.
@@ -55,6 +60,12 @@ class Asked:
     seed: int
     condition: str | None = None
 
+    @property
+    def degrees(self) -> bool:
+        """Whether D is to be chosen by the tail of the data."""
+        options = self.kernel if isinstance(self.kernel, dict) else {}
+        return bool({**options, **self.kernel_options}.get("D") == AUTO)
+
 
 def part_of(kind: str, value: str | dict[str, Any]) -> dict[str, Any]:
     """Return a part as a recipe has it: {"use": name, **options}.
@@ -71,10 +82,8 @@ def part_of(kind: str, value: str | dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def tables_of(
-    asked: Asked, shape: tuple[int, ...], classes: int, radius: float, standardised: bool
-) -> dict[str, Any]:
-    """Return the recipe's tables for data of a shape, |z| / sqrt(d) at most `radius`.
+def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> dict[str, Any]:
+    """Return the recipe's tables for data, |z| / sqrt(d) at most `radius`.
 
     Raises:
         ZooError: what was asked for names no part, or is refused by it.
@@ -83,6 +92,9 @@ def tables_of(
     if twice := sorted(kernel.keys() & asked.kernel_options.keys()):
         raise ZooError(f"the kernel's {twice[0]} is given twice; leave one out")
     kernel |= asked.kernel_options
+    shape, classes = data.shape, data.classes
+    if asked.degrees:
+        kernel["D"] = degrees_for(data)
     kernel |= _time_of_prior(kernel, math.prod(shape), radius)
     rows = len(shape) == 1
     samples = asked.images or (_ROWS if rows else _IMAGES)
@@ -103,7 +115,8 @@ def tables_of(
         "checkpoint_every": 10**9,
         **asked.train,
     }
-    network = part_of("network", asked.network or _network(shape))
+    chosen = asked.network or _network(kernel, shape, asked.condition is not None)
+    network = part_of("network", chosen)
     if classes:
         network.setdefault("labels", classes)
     return {
@@ -127,13 +140,27 @@ def _solver(kernel: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     return {"use": "heun", "steps": steps}
 
 
-def _network(shape: tuple[int, ...]) -> dict[str, Any]:
+def _network(kernel: dict[str, Any], shape: tuple[int, ...], conditioned: bool) -> dict[str, Any]:
     """Return the network for data of a shape."""
     if len(shape) == 3 and min(shape[1:]) >= 4:
         return {"use": "unet", "width": 32, "multipliers": [1, 2]}
     if len(shape) == 2 and shape[1] >= _SHORTEST:
         return {"use": "unet1d", "width": 32}
-    return {"use": "mlp", "width": 64 if math.prod(shape) <= 20 else 128, "blocks": 3}
+    mlp = {"use": "mlp", "width": 64 if math.prod(shape) <= 20 else 128, "blocks": 3}
+    known = len(shape) == 1 and _level_is_known(built_kernel(kernel, math.prod(shape)))
+    return {**mlp, "columns": True} if known and not conditioned else mlp
+
+
+def _level_is_known(kernel: FieldKernel) -> bool:
+    """Return whether t says about how much noise a row has: it is hardly ever ten times as much.
+
+    Else only the length of a row tells far data from noise, and no single column.
+    """
+    if not (kernel.random_level and isinstance(kernel, IsotropicKernel)):
+        return not kernel.random_level
+    half = torch.tensor([0.5], dtype=torch.float64)
+    far = 10 * kernel.radial_icdf(half, kernel.t_max)
+    return 1 - float(kernel.radial_cdf(far, kernel.t_max)) < _RARE
 
 
 def _time_of_prior(kernel: dict[str, Any], dim: int, radius: float) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def fit(
             plan = _timed(plan, ready, asked, since + seconds, context)
             end = since + _SLACK * seconds
         if progress:
-            print(f"zoo.fit: {_chosen(plan, ready)}", file=sys.stderr)
+            print(f"zoo.fit: {_chosen(plan, ready, asked)}", file=sys.stderr)
         trainer = start(plan, Path(folder), context=context)
         stops = _early_stop(plan, ready)
         trainer.callbacks = [*stops, *([] if end is None else [Deadline(end)])]
@@ -146,7 +146,7 @@ def _plan(ready: Prepared, asked: Asked) -> Plan:
     """Return the plan of a run on the data, what was not asked for chosen."""
     data = ready.data
     standardised = data.standardise is not None or bool(ready.standardise)
-    tables = tables_of(asked, data.shape, data.classes, ready.radius, standardised)
+    tables = tables_of(asked, data, ready.radius, standardised)
     return make_plan(from_dict(tables, "zoo.fit"), data)
 
 
@@ -178,11 +178,12 @@ def _early_stop(plan: Plan, ready: Prepared) -> list[EarlyStop]:
     return [EarlyStop(held_out, every, patience=_PATIENCE)]
 
 
-def _chosen(plan: Plan, ready: Prepared) -> str:
+def _chosen(plan: Plan, ready: Prepared, asked: Asked) -> str:
     """Return what was chosen, in one line."""
     train, recipe, data, kernel = plan.recipe.train, plan.recipe, plan.data, plan.kernel
     unit = unit_of(data.shape).replace("points", "rows")
     low, high = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
+    tail = " by the tail of the data" if asked.degrees else ""
     whole = 0 if ready.table is None else int(ready.table.whole.sum())
     parts = [
         f"{len(data):,} {unit} of shape {data.shape}",
@@ -191,7 +192,7 @@ def _chosen(plan: Plan, ready: Prepared) -> str:
         "standardised" if data.standardise else "not standardised",
         f"{ready.heavy} columns with heavy tails" if ready.heavy else "",
         f"{whole} columns of whole numbers" if whole else "",
-        f"{_in_words(recipe.kernel)}, noise from {low:.3g} to {high:.3g}",
+        f"{_in_words(recipe.kernel)}{tail}, noise from {low:.3g} to {high:.3g}",
         f"{_in_words(recipe.network)}, {plan.parameters:,} parameters",
         f"{train.images:,} {unit} in batches of {train.batch}, lr {train.lr:g}, seed {train.seed}",
         _in_words(recipe.solver),

@@ -18,6 +18,7 @@ from zoo.errors import ZooError, brief
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.interfaces import FieldKernel, Network
 from zoo.sampling.rng import step_seed
+from zoo.training.tail import chosen
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: in
     if images.given is not None:
         recipe, images = _conditioned(recipe, images)
     held_out = _held_out(recipe, data, images) if recipe.train.validate_every else None
+    field = chosen(recipe.kernel, images, standardised=recipe.data.standardise)
+    recipe = msgspec.structs.replace(recipe, kernel=field)
     kernel = kernel_of(recipe.kernel, math.prod(images.shape))
     prior_of(recipe.prior, kernel)
     solver_of(recipe.solver)
