@@ -24,7 +24,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("zoo.folder", "zoo.scaffold", *PLUGINS),
     ("zoo.hub",),
     ("zoo.models", "zoo.data"),
-    ("zoo.training", "zoo.evaluation", "zoo.plotting", "zoo.testing"),
+    ("zoo.training", "zoo.evaluation", "zoo.exporting", "zoo.plotting", "zoo.testing"),
     ("zoo.cli", "zoo.sklearn"),
     ("zoo.__main__",),
 )

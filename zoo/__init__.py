@@ -23,6 +23,7 @@ _LAZY = {
     "FieldModel": "zoo.models.model",
     "components": "zoo.host.registry",
     "exact": "zoo.models.exact",
+    "export": "zoo.exporting.export",
     "fit": "zoo.training.fit",
     "kernel": "zoo.host.build",
     "lift": "zoo.models.lift",
@@ -33,6 +34,7 @@ _LAZY = {
     "prior": "zoo.host.build",
     "pull": "zoo.models.locate",
     "push": "zoo.models.push",
+    "show": "zoo.plotting.show",
     "solver": "zoo.host.build",
     "train": "zoo.training.run",
 }

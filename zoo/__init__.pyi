@@ -2,6 +2,7 @@ from zoo.__about__ import __version__ as __version__
 from zoo.errors import PluginError as PluginError
 from zoo.errors import ZooError as ZooError
 from zoo.evaluation.tune import optimise_grid as optimise_grid
+from zoo.exporting.export import export as export
 from zoo.hookspecs import Component as Component
 from zoo.hookspecs import hookimpl as hookimpl
 from zoo.host.build import kernel as kernel
@@ -16,5 +17,6 @@ from zoo.models.locate import pull as pull
 from zoo.models.model import FieldModel as FieldModel
 from zoo.models.names import list_models as list_models
 from zoo.models.push import push as push
+from zoo.plotting.show import show as show
 from zoo.training.fit import fit as fit
 from zoo.training.run import train as train

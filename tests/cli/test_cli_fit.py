@@ -128,7 +128,7 @@ def test_conditions_come_from_files(command):
     np.savez("data.npz", x=chance.normal(size=(60, 2)), angle=chance.normal(size=(60, 1)))
     assert command("fit", "data.npz", "-o", "given", "--condition", "angle", *QUICK)[0] == 0
     given = np.array([[0.5], [0.5], [-1.0]])
-    pd.DataFrame(given).to_csv("c.csv", index=False)
+    pd.DataFrame(given, columns=["angle"]).to_csv("c.csv", index=False)
     np.save("c.npy", given)
     np.savez("c.npz", condition=given, other=given[:1])
     np.save("one.npy", given[0])
@@ -143,6 +143,9 @@ def test_conditions_come_from_files(command):
     assert not found[3][2:].equals(found[0][2:])
     assert command(*words, "--guidance", 2)[0] == 0
     assert not pd.read_csv("rows.csv").equals(found[3])
+    status, _, err = command("sample", "./given", "-n", 2, "--condition", "c.csv")
+    assert status == 1
+    assert "condition has shape (3, 1); the model takes vectors of 1 number" in err
     np.savez("two.npz", a=given, b=given)
     status, _, err = command("sample", "./given", "--condition", "two.npz")
     assert status == 1

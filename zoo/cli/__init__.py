@@ -20,10 +20,12 @@ COMMANDS = {
     "tune": "Find the time grid that suits a model.",
     "plot": "Draw kernels, and the trajectories of models.",
     "check": "Check that a plugin's components satisfy their laws.",
+    "export": "Write a model as a graph for ONNX Runtime or torch.",
     "convert": "Make a model folder of another library's checkpoint.",
     "new-plugin": "Write a package with a kernel or other parts of your own.",
     "pull": "Fetch a model from the Hugging Face Hub.",
     "verify": "Check the weights of a model on this disk again.",
+    "space": "Write a page that runs models in the browser.",
     "push": "Publish a model on the Hugging Face Hub.",
 }
 

@@ -5,13 +5,19 @@ torchrun --nproc-per-node 2 -m zoo sample NAME -n 64 -o grid.png
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli.options import COUNT, PATH, STEPS, device_option, option
 from zoo.cli.output import stem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo.models.model import FieldModel
 
 DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 
@@ -20,6 +26,7 @@ DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 @click.argument("ref", metavar="NAME")
 @option("-n", "count", type=COUNT, default=64, help="Number of samples.")
 @option("-o", "--out", type=PATH, help="FILE.png, FILE.npz or FILE.csv [NAME.png].")
+@option("--film", type=PATH, help="FILE.gif or FILE.webp: the walk from noise to the samples.")
 @option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
 @option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @option("--solver", help="Another solver, see `zoo components solvers`.")
@@ -43,6 +50,7 @@ def command(
     ref: str,
     count: int,
     out: Path | None,
+    film: Path | None,
     steps: int | None,
     kernel: str | None,
     solver: str | None,
@@ -77,23 +85,40 @@ def command(
         target = out or Path(stem(ref) + suffix)
         check_target(target, model.shape)
         given = None if condition is None else read_condition(condition, model.condition)
-        samples = sample_sharded(
-            model,
-            context,
-            count,
-            steps=steps,
-            solver=solver,
-            seed=seed,
-            batch_size=batch_size,
-            labels=_class(label, model.classes),
-            condition=given,
-            guidance=guidance,
-            progress=context.is_main,
-        )
+        options: dict[str, Any] = {
+            "steps": steps,
+            "solver": solver,
+            "seed": seed,
+            "batch_size": batch_size,
+            "labels": _class(label, model.classes),
+            "condition": given,
+            "guidance": guidance,
+            "progress": context.is_main,
+        }
+        samples: Tensor | None
+        if film is not None:
+            samples = _sample_film(model, film, count, context.size, options)
+        else:
+            samples = sample_sharded(model, context, count, **options)
         if samples is not None:
             write_samples(target, samples, model.data)
             under = f" under the kernel {kernel}" if kernel else ""
             click.echo(f"{target}: {count} samples of {ref}{under}, seed {seed}")
+
+
+def _sample_film(
+    model: FieldModel, film: Path, count: int, processes: int, options: Mapping[str, Any]
+) -> Tensor:
+    """Return samples, and write their walk; the same samples as without."""
+    from zoo.plotting.animation import check_film, write_film
+
+    if processes > 1:
+        raise click.UsageError("--film is drawn by one process; start it without torchrun")
+    check_film(film, model.shape)
+    walk = model.trajectory(count, **options)
+    write_film(film, walk)
+    click.echo(f"{film}: {len(walk.t)} states of the walk")
+    return walk.samples
 
 
 def _class(label: str | None, names: Sequence[str]) -> str | int | None:

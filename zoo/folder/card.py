@@ -38,7 +38,8 @@ import zoo
 samples = zoo.load("{name}").sample(16, seed=0{given})  # ({shape})
 ```
 
-or `zoo sample {name} -n 64 -o {file}{option}`."""
+or `zoo sample {name} -n 64 -o {file}{option}`.
+`zoo export {name} OUT` writes it as a graph for ONNX Runtime or torch, with code that runs it."""
 # The order of the front matter; results come last.
 _ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_name"]
 

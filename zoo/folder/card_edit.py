@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HERE = "."
 # Where a card's facts name its model in commands.
 _LOADED = re.compile(r'(?<=zoo\.load\(")[^"]*(?="\))')
-_SAMPLED = re.compile(r"(?<=`zoo sample )(?:'[^'\n]*'|\S+)")
+_SAMPLED = re.compile(r"(?<=`zoo (?:sample|export) )(?:'[^'\n]*'|\S+)")
 _REPEATED = re.compile(r"(?<=`zoo train )[^`\n]*config\.json\W?(?=`)")
 _KEPT_BY_HAND = {"tags", "language", "base_model", "thumbnail", "widget"}
 

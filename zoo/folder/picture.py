@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from zoo.config.model import Data
@@ -37,6 +38,29 @@ def grid(images: Tensor, columns: int | None = None) -> npt.NDArray[np.uint8]:
     tiles = canvas.reshape(rows, columns, height + 1, width + 1, 3).transpose(0, 2, 1, 3, 4)
     sheet = tiles.reshape(rows * (height + 1), columns * (width + 1), 3)[:-1, :-1]
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+# Side of a picture of points, radius of a point, its colour and opacity.
+_SIDE, _DOT, _INK, _OPACITY = 480, 3.2, (58, 75, 216), 0.65
+
+
+def points_picture(points: Tensor, half: float) -> npt.NDArray[np.uint8]:
+    """Return one picture, uint8 (side, side, 3), of points (n, 2) within `half` of the origin."""
+    place = (points.double() / half + 1) * (_SIDE - 1) / 2
+    rows = torch.arange(_SIDE, dtype=torch.float64)
+    white = torch.ones(_SIDE, _SIDE, dtype=torch.float64)
+    reach = int(_DOT) + 2
+    for x, y in place.tolist():
+        row, column = _SIDE - 1 - y, x
+        top, left = (max(0, int(v) - reach) for v in (row, column))
+        high = (rows[top : int(row) + reach + 2] - row).square()[:, None]
+        wide = (rows[left : int(column) + reach + 2] - column).square()
+        ink = (_DOT + 0.5 - (high + wide).sqrt()).clamp(0, 1) * _OPACITY
+        white[top : top + ink.shape[0], left : left + ink.shape[1]] *= 1 - ink
+    ink_colour = torch.tensor(_INK, dtype=torch.float64)
+    picture = ink_colour + white[..., None] * (255 - ink_colour)
+    found: npt.NDArray[np.uint8] = picture.round().byte().numpy()
+    return found
 
 
 def drawable(shape: tuple[int, ...]) -> bool:

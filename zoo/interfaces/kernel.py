@@ -18,7 +18,13 @@ from torch import Tensor
 
 from zoo.config.part import Part, described
 from zoo.errors import ZooError
-from zoo.interfaces.checks import check_integer, check_number, check_real, describe_value
+from zoo.interfaces.checks import (
+    check_integer,
+    check_number,
+    check_real,
+    describe_value,
+    values_unknown,
+)
 
 # A network is given t in float32, whose numbers end at 3e38 and 1e-38.
 LARGEST_TIME = 1e30
@@ -234,6 +240,8 @@ class FieldKernel(ABC):
     def check_time(self, t: Tensor | float) -> None:
         """Raise ZooError unless every t lies in [t_min, t_max], up to rounding."""
         check_number("t", t)
+        if isinstance(t, Tensor) and values_unknown():
+            return
         ends = torch.aminmax(t.detach()) if isinstance(t, Tensor) else (t, t)
         low, high = (float(end) for end in ends)
         slack = 1e-6
@@ -274,5 +282,5 @@ def _check_arguments(kernel: FieldKernel, t: Tensor | float, **points: Tensor) -
     if not one and t.shape != (count,):
         raise ZooError(f"t has shape {tuple(t.shape)}; expected a scalar or ({count},)")
     check_number("t", t)
-    if t.device.type == "cpu" and (one or count):
+    if t.device.type == "cpu" and (one or count) and not values_unknown():
         kernel.check_time(float(t.detach()) if one else t.detach())

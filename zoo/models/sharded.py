@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext
+from zoo.sampling.given import condition_rows
 from zoo.sampling.rng import GROUP
 
 
@@ -36,6 +37,7 @@ def sample_sharded(
     if first < last:
         part = labels[first:last] if isinstance(labels, Tensor) else labels
         known = model.condition
+        condition_rows(condition, known, n)
         if condition is not None and known is not None and condition.ndim > len(known.shape):
             condition = condition[first:last]
         rows = model.sample(last - first, first=first, labels=part, condition=condition, **options)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import Flow, IsotropicKernel, over
+from zoo.interfaces.checks import all_finite
 from zoo.interfaces.flow import Predict
 from zoo.models.lift.network import level_rate
 
@@ -72,7 +73,7 @@ class AugmentedFlow(Flow):
     def _ask(self, x: Tensor, level: Tensor, t: Tensor | float, guard: bool) -> Tensor:
         self.nfe += 1
         d = self.predict(x, level).to(x.dtype)
-        if guard and not bool(d.isfinite().all()):
+        if guard and not all_finite(d):
             t = float(torch.as_tensor(t).max())
             raise ZooError(f"the network's output is not finite at t = {t:g}")
         return d

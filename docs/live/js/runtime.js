@@ -1,0 +1,47 @@
+// Models in the browser: ONNX Runtime's WebAssembly, from the folder runtime/, and the exports in
+// models/. `zoo space` writes both.
+
+let runtime = null;
+
+async function load() {
+  const ort = await import("../runtime/ort.wasm.min.mjs");
+  ort.env.wasm.wasmPaths = new URL("../runtime/", import.meta.url).href;
+  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+  return ort;
+}
+
+const folder = (name) => new URL(`../models/${encodeURIComponent(name)}/`, import.meta.url);
+
+async function get(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url.pathname}: ${answer.status}`);
+  return answer;
+}
+
+// [{ name, title }] of the models that lie beside the page; [] where there are none.
+export async function listModels() {
+  const answer = await fetch(new URL("../models/models.json", import.meta.url));
+  return answer.ok ? answer.json() : [];
+}
+
+// { manifest, denoise } of a model.
+export async function openModel(name) {
+  runtime ??= load();
+  const ort = await runtime;
+  const manifest = await (await get(new URL("manifest.json", folder(name)))).json();
+  const bytes = await (await get(new URL("model.onnx", folder(name)))).arrayBuffer();
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  const [, ...shape] = manifest.inputs.x.shape;
+  async function denoise(x, t) {
+    const feeds = {
+      x: new ort.Tensor("float32", x, [t.length, ...shape]),
+      t: new ort.Tensor("float32", t, [t.length]),
+    };
+    if (manifest.inputs.labels) {
+      feeds.labels = new ort.Tensor("int64", new BigInt64Array(t.length).fill(-1n), [t.length]);
+      feeds.guidance = new ort.Tensor("float32", Float32Array.of(1), []);
+    }
+    return (await session.run(feeds)).denoised.data;
+  }
+  return { manifest, denoise, shape };
+}

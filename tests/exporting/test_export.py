@@ -1,0 +1,368 @@
+"""zoo.export and `zoo export`: graphs say what the model says; what cannot be one is refused."""
+
+import hashlib
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from kernel_cases import CASES
+from kernel_cases import build as build_kernel
+from tiny_models import images, points, stir
+
+import zoo
+from zoo.cli import main
+from zoo.exporting.graphs import denoiser, sampler
+from zoo.exporting.record import Input, record
+from zoo.exporting.torch_file import pickles_in
+from zoo.interfaces import KernelPrior
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+ort = pytest.importorskip("onnxruntime")
+
+SHIPPED = [name for name in zoo.list_models() if name in zoo.list_models("*-fashion-mnist*")]
+SHIPPED += ["gravity-digits"]
+
+
+def session(folder):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(folder / "model.onnx", options)
+
+
+def run(folder, *inputs):
+    graph = session(folder)
+    names = [one.name for one in graph.get_inputs()]
+    feed = dict(zip(names, (np.asarray(x) for x in inputs), strict=True))
+    return torch.from_numpy(graph.run(None, feed)[0]), names
+
+
+def states(model, n, seed=0):
+    """States x_t of noise alone, and times over the kernel's range."""
+    low, high = torch.tensor([model.kernel.t_min, model.kernel.t_max]).double().log()
+    t = torch.linspace(low + 1e-3, high - 1e-3, n).double().exp()
+    generator = torch.Generator().manual_seed(seed)
+    data = torch.rand(n, *model.shape, generator=generator, dtype=torch.float64) * 2 - 1
+    return model.kernel.sample(data, t, generator).to(model.dtype), t.to(model.dtype)
+
+
+def difference(found, expected):
+    """The largest error, relative to the largest number where that is above 1."""
+    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
+
+
+def slow(*cases):
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize("name", ["gravity-digits", *slow(*SHIPPED[:-1])])
+def test_the_denoiser_of_a_shipped_model_is_torchs(name, tmp_path):
+    model = zoo.load(name)
+    folder = zoo.export(model, tmp_path / "out")
+    for n in (1, 5):
+        x, t = states(model, n)
+        conditions, options = (), {}
+        if model.data.labels:
+            labels = torch.arange(n) - 1
+            conditions, options = (labels, np.float32(1.5)), {"labels": labels, "guidance": 1.5}
+        found, names = run(folder, x, t, *conditions)
+        assert names[:2] == ["x", "t"]
+        assert difference(found, model.denoise(x, t, **options)) < 1e-4
+
+
+def model_of(case, dim=6):
+    kernel = build_kernel(case, dim)
+    torch.manual_seed(0)
+    network = stir(zoo.network("mlp", shape=(dim,), kernel=kernel, width=16, blocks=1))
+    return zoo.FieldModel(kernel, KernelPrior(kernel), network, zoo.solver("heun"), (dim,))
+
+
+# Their densities are quadratures, roots, or looked at for how far out they are.
+REFUSED = ("map", "phi-laplace", "phi-warped", "psi-warped")
+QUICK = ["gravity", "psi-warped", "vp-cosine"]
+
+
+@pytest.mark.parametrize(
+    "case", [*QUICK[:2], *slow(*(case for case in CASES if case not in QUICK[:2]))]
+)
+def test_every_kernel_is_exported(case, tmp_path):
+    """With a network, of points; where there is no denoiser, the field."""
+    model = model_of(case)
+    folder = zoo.export(model, tmp_path / "out")
+    x, t = states(model, 7)
+    found, _ = run(folder, x, t)
+    output = next(iter(json.loads((folder / "manifest.json").read_text())["outputs"]))
+    assert output == ("denoised" if model.kernel.affine else "field")
+    evaluate = model.denoise if model.kernel.affine else model.field
+    assert difference(found, evaluate(x, t)) < 1e-4
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c != "phi-warped"])
+def test_the_record_of_every_kernel_says_what_the_model_says(case):
+    model = model_of(case)
+    x, t = states(model, 7)
+    evaluate = model.denoise if model.kernel.affine else model.field
+    assert difference(denoiser(model).graph(x, t), evaluate(x, t)) < 1e-5
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c not in REFUSED])
+def test_the_record_of_exact_fields_says_what_they_say(case):
+    data = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
+    model = zoo.exact(build_kernel(case, 3), data)
+    x, t = states(model, 4)
+    evaluate = model.denoise if model.kernel.affine else model.field
+    assert difference(denoiser(model).graph(x, t), evaluate(x, t)) < 1e-12
+
+
+@pytest.mark.parametrize("case", ["map", "phi-laplace", "psi-warped"])
+def test_an_exact_field_whose_law_is_a_root_or_a_quadrature_is_refused(case):
+    model = zoo.exact(build_kernel(case, 3), torch.randn(5, 3).double())
+    with pytest.raises(zoo.ZooError, match="does what no graph can"):
+        denoiser(model)
+
+
+@pytest.mark.slow
+def test_the_exact_field_of_a_few_points_is_exported(tmp_path):
+    data = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
+    model = zoo.exact("gravity", data)
+    found, _ = run(zoo.export(model, tmp_path / "out"), *states(model, 4))
+    assert difference(found, model.denoise(*states(model, 4))) < 1e-6
+
+
+def starts(model):
+    """Starting points, a whole group of 16, as the model's prior draws them."""
+    return model.prior.sample(16, model.shape, torch.Generator().manual_seed(3)).to(model.dtype)
+
+
+def same_samples(model, folder, n, tolerance, **options):
+    noise = starts(model)
+    conditions = ()
+    if "labels" in options:
+        conditions = (torch.full((n,), options["labels"]), np.float32(options["guidance"]))
+    found, _ = run(folder, noise, *conditions)
+    expected = walked(model, noise, **options)
+    assert difference(found, expected) < tolerance
+
+
+def walked(model, noise, **options):
+    """The samples of `model` from these starting points."""
+
+    class Given(KernelPrior):
+        def sample(self, n, shape, generator=None):
+            return noise.double()
+
+    return model.sample(16, seed=0, prior=Given(model.kernel), **options)
+
+
+SAMPLERS = {
+    "heun": (lambda: images(), {}),
+    "lift": (lambda: zoo.lift(zoo.load("gaussian-fashion-mnist"), "gravity"), {"steps": 5}),
+    "flow": (lambda: images("flow", solver="exp-abm4"), {}),
+    "rk4": (lambda: images("gaussian", solver="rk4"), {}),
+    "points": (lambda: points("pfgmpp", dim=5, solver="ab3"), {}),
+    "classes": (lambda: images("tanh", solver="exp-abm3", labels=3), {"steps": 8}),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_record_of_a_sampler_draws_what_the_model_draws(name):
+    build, options = SAMPLERS[name]
+    model = build()
+    graph = sampler(model, options.get("steps", model.steps)).graph
+    conditions = {"labels": 2, "guidance": 2.0} if model.data.labels else {}
+    noise = starts(model)
+    inputs = (torch.full((16,), 2), torch.tensor(2.0)) if conditions else ()
+    expected = walked(model, noise, **options, **conditions)
+    assert difference(graph(noise, *inputs), expected) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["classes", *slow("heun", "lift", "flow", "rk4", "points")])
+def test_a_sampler_draws_what_the_model_draws(name, tmp_path):
+    build, options = SAMPLERS[name]
+    model = build()
+    folder = zoo.export(model, tmp_path / "out", what="sampler", **options)
+    if model.data.labels:
+        options = {**options, "labels": 2, "guidance": 2.0}
+    same_samples(model, folder, 16, 1e-3, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_sampler_of_a_shipped_model_draws_its_images(name, tmp_path):
+    model = zoo.load(name)
+    options = {"labels": 2, "guidance": 1.0} if model.data.labels else {}
+    same_samples(model, zoo.export(model, tmp_path / "out", what="sampler"), 16, 1e-3, **options)
+
+
+def test_a_model_of_standardised_columns_speaks_in_their_units():
+    rows = np.random.default_rng(0).normal([1000.0, -3.0], [50.0, 0.1], size=(80, 2))
+    model = zoo.fit(rows, images=200, progress=False, network={"use": "mlp", "width": 16})
+    x, t = torch.tensor(rows[:4]).float(), torch.full((4,), 0.1)
+    assert difference(denoiser(model).graph(x, t), model.denoise(x, t)) < 1e-5
+    noise = starts(model)
+    found = sampler(model, 8).graph(noise)
+    assert difference(found, walked(model, noise, steps=8)) < 1e-4
+
+
+@pytest.mark.parametrize("what", ["denoiser", "sampler"])
+def test_the_file_of_torch_holds_no_pickle_and_says_the_same(what, tmp_path):
+    model = images(labels=2)
+    folder = zoo.export(model, tmp_path / "out", format="torch", what=what, **steps_of(what))
+    assert not pickles_in(folder / "model.pt2")
+    graph = torch.export.load(folder / "model.pt2").module()
+    labels, guidance = torch.tensor([0, 1, -1]), torch.tensor(1.5)
+    if what == "denoiser":
+        x, t = states(model, 3)
+        expected = model.denoise(x, t, labels=labels, guidance=1.5)
+        assert difference(graph(x, t, labels, guidance), expected) < 1e-5
+    else:
+        x = model.prior.sample(16, model.shape, torch.Generator().manual_seed(0)).float()
+        found = graph(x, torch.zeros(16, dtype=torch.long), guidance)
+        assert difference(found, walked(model, x, steps=4, labels=0, guidance=1.5)) < 1e-4
+
+
+def steps_of(what):
+    return {"steps": 4} if what == "sampler" else {}
+
+
+def test_a_pickle_in_a_zip_is_seen(tmp_path):
+    torch.save({"x": torch.zeros(1)}, tmp_path / "inner.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt2", "w") as archive:
+        archive.write(tmp_path / "inner.pt", "model/data/sample_inputs/model.pt")
+    assert pickles_in(tmp_path / "a.pt2") == ["model/data/sample_inputs/model.pt"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports")
+    return {
+        what: zoo.export("gravity-digits", folder / what, what=what, **steps_of(what))
+        for what in ("denoiser", "sampler")
+    }
+
+
+def test_the_manifest_says_what_a_graph_takes_and_gives(written):
+    for what, folder in written.items():
+        said = json.loads((folder / "manifest.json").read_text())
+        graph = session(folder)
+        assert said["what"] == what
+        assert [one.name for one in graph.get_inputs()] == [*said["inputs"]]
+        assert [one.name for one in graph.get_outputs()] == [*said["outputs"]]
+        for one in graph.get_inputs():
+            assert said["inputs"][one.name]["shape"] == [*one.shape]
+            assert one.type == "tensor(float)"
+        fact = said["files"]["model.onnx"]
+        content = (folder / "model.onnx").read_bytes()
+        assert fact == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    solver = said["solver"]
+    model = zoo.load("gravity-digits")
+    assert solver["evaluations"] == solver["steps"] == 4
+    assert solver["times"][0] == model.kernel.t_max
+    assert solver["times"][-2:] == [model.kernel.t_min, 0.0]
+    config = model.config
+    assert said["weights"] == {n: file.sha256 for n, file in config.weights.files.items()}
+    onnx.checker.check_model(str(folder / "model.onnx"))
+
+
+def test_the_readme_runs(written, monkeypatch):
+    for folder in written.values():
+        monkeypatch.chdir(folder)
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+        names = {}
+        exec(compile(code, "README.md", "exec"), names)
+        assert names["result"].shape == (4, 1, 8, 8)
+        assert np.isfinite(names["result"]).all()
+
+
+def test_the_law_of_noise_in_the_manifest_is_that_of_the_prior(written):
+    law = json.loads((written["sampler"] / "manifest.json").read_text())["noise"]
+    kernel = zoo.load("gravity-digits").kernel
+    q = torch.linspace(1e-6, 1 - 1e-6, 1001, dtype=torch.float64)
+    grid = np.linspace(*law["logit"], len(law["log_radius"]))
+    found = np.exp(np.interp(torch.logit(q).numpy(), grid, law["log_radius"]))
+    expected = kernel.radial_icdf(q, kernel.t_max).numpy()
+    assert np.abs(found / expected - 1).max() < 1e-3
+
+
+def test_the_command_writes_what_the_function_writes(written, tmp_path):
+    line = ["export", "gravity-digits", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 0, result.output
+    first, second = (f / "model.onnx" for f in (written["denoiser"], tmp_path / "out"))
+    assert len(first.read_bytes()) == len(second.read_bytes())
+
+
+def big():
+    return zoo.exact("gravity", torch.zeros(60_000, 784))
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "message"),
+    [
+        (big, {}, "60,000 sources holds 47,040,000 numbers; a graph holds at most"),
+        (lambda: images(solver="dopri5"), {"what": "sampler"}, "dopri5 chooses its own steps"),
+        (
+            lambda: images(solver="exp-adaptive"),
+            {"what": "sampler"},
+            "exp-adaptive chooses its own steps, which no graph can",
+        ),
+        (images, {"format": "tflite"}, "format = 'tflite'; there are onnx and torch"),
+        (images, {"what": "network"}, "what = 'network'; there are denoiser and sampler"),
+        (images, {"steps": 5}, "steps = 5; a denoiser takes none"),
+        (images, {"what": "sampler", "steps": 0}, "steps = 0"),
+        (lambda: 3, {}, "model is 3; expected a FieldModel"),
+        (lambda: "gravity-digit", {}, "gravity-digits"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_in_one_line(build, options, message, tmp_path):
+    with pytest.raises(zoo.ZooError) as error:
+        zoo.export(build(), tmp_path / "out", **options)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_noise_on_the_way_is_refused(tmp_path):
+    model = images()
+    model.solver = zoo.solver("heun-churn", s_churn=5.0)
+    with pytest.raises(zoo.ZooError, match=r"heun-churn .*adds noise on the way"):
+        zoo.export(model, tmp_path / "out", what="sampler")
+
+
+def test_a_place_that_is_taken_is_refused_before_the_work(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(zoo.ZooError, match="is there already"):
+        zoo.export("no-such-model", tmp_path / "out")
+    with pytest.raises(zoo.ZooError, match="there is no folder"):
+        zoo.export("no-such-model", tmp_path / "no" / "out")
+
+
+def test_a_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(zoo.ZooError, match=r"pip install 'fieldzoo\[export\]'"):
+        zoo.export("gravity-digits", tmp_path / "out")
+
+
+def test_what_depends_on_values_is_refused_and_says_so():
+    with pytest.raises(zoo.ZooError, match="depending on values"):
+        record(lambda x: x if float(x.sum()) > 0 else -x, [Input("x", (2,), torch.float32)])
+
+
+def test_a_recorded_graph_is_free_of_the_size_of_the_batch():
+    def function(x):
+        zeros = torch.zeros(len(x), 3)
+        zeros[:, 1] = x.sum(dim=1)
+        return (x.reshape(2 * len(x), -1).reshape(len(x), 4)[:, :3] + zeros).add_(torch.ones(3))
+
+    graph = record(function, [Input("x", (4,), torch.float32)])
+    for n in (1, 2, 11):
+        x = torch.randn(n, 4, generator=torch.Generator().manual_seed(n))
+        assert torch.equal(graph(x), function(x))

@@ -1,0 +1,208 @@
+"""docs/live in Chromium: it loads, walks end on data, and a garment is Python's."""
+
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo.interfaces import KernelPrior
+
+sync_api = pytest.importorskip("playwright.sync_api")
+LIVE = Path(__file__).parents[2] / "docs" / "live"
+MODEL = "gravity-fashion-mnist"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def serve(folder):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.server_port}/"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_api.sync_playwright() as playwright:
+        if path is None and not Path(playwright.chromium.executable_path).exists():
+            pytest.skip("there is no Chromium")
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a page of a folder; at the end there must be no error in its console."""
+    servers, wrong, contexts = [], [], []
+
+    def opened(folder, hash="", **options):
+        server, address = serve(folder)
+        servers.append(server)
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.goto(address + hash)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    assert wrong == []
+
+
+def walks(page, count):
+    page.wait_for_function(
+        f"document.getElementById('field-panel').dataset.walks == {count}", timeout=20_000
+    )
+
+
+def test_the_first_field_lines_are_there_and_the_walk_can_be_played(open_page):
+    page = open_page(LIVE)
+    walks(page, 96)
+    assert page.locator("#now").text_content().startswith("t = ")
+    page.locator("#time").fill("90")
+    assert page.locator("#now").text_content() == "t = 0, at the data"
+    page.locator("#play").click()
+    page.wait_for_function("Number(document.getElementById('time').value) < 60")
+    page.locator("#play").click()
+    assert page.locator("#play").text_content() == "Play"
+
+
+@pytest.mark.parametrize("kernel", ["gravity", "pfgmpp", "gaussian", "tanh", "exp", "flow"])
+def test_every_walk_ends_on_a_data_point(open_page, kernel):
+    page = open_page(LIVE)
+    walks(page, 96)
+    page.locator("#kernel").select_option(kernel)
+    page.locator("#count").fill("32")
+    walks(page, 32)
+    off = page.evaluate(
+        """async () => {
+          const { makeKernel } = await import("./js/kernels.js");
+          const { walk, walkTimes } = await import("./js/ode.js");
+          const { randomStarts } = await import("./js/starts.js");
+          const { PRESETS } = await import("./js/points.js");
+          const kernel = makeKernel(document.getElementById("kernel").value, { D: 32 });
+          const points = Float64Array.from(PRESETS["Two moons"]().flat());
+          const T = Math.min(kernel.timeAt(3), 1e3), times = walkTimes(T, kernel.timeAt(1e-6), 60);
+          return Math.max(...randomStarts(kernel, T, 12, 1).map(([x, y]) => {
+            const [ex, ey] = walk(kernel, points, x, y, times).slice(-2);
+            let least = Infinity;
+            for (let i = 0; i < points.length / 2; i++)
+              least = Math.min(least, Math.hypot(ex - points[2 * i], ey - points[2 * i + 1]));
+            return least;
+          }));
+        }"""
+    )
+    assert off < 1e-3
+
+
+def test_points_are_placed_by_mouse_and_keyboard_and_read_from_a_file(open_page, tmp_path):
+    page = open_page(LIVE)
+    walks(page, 96)
+    plane = page.locator("#plane")
+    box = plane.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.8)
+    assert "point 4 at" in page.locator("#said").text_content()
+    plane.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert "point 5 at" in page.locator("#said").text_content()
+    page.keyboard.press("Delete")
+    assert page.locator("#said").text_content() == "4 data points left"
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("x,y\n1,2\n3,4\n5,0\n")
+    bad.write_text("1,2\nthree,4\n")
+    page.locator("#csv").set_input_files(good)
+    page.wait_for_function("document.getElementById('said').textContent == '3 data points'")
+    page.locator("#csv").set_input_files(bad)
+    page.wait_for_function("document.getElementById('said').textContent.includes('line 2')")
+
+
+def test_a_phone_shows_all_without_scrolling_sideways(open_page):
+    page = open_page(LIVE, viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
+    walks(page, 96)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.locator("#plane").tap()
+    assert "point 4 at" in page.locator("#said").text_content()
+
+
+def test_without_models_the_second_tab_says_what_to_do(browser):
+    # Not by open_page: the list that is not there is an error in the console.
+    server, address = serve(LIVE)
+    page = browser.new_page()
+    page.goto(address + "#garments")
+    page.wait_for_function(
+        "document.getElementById('garment-said').textContent.includes('zoo space')"
+    )
+    page.close()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """A Space with one model; skipped where npm cannot fetch the runtime."""
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package)
+    from zoo.exporting.space import space
+
+    try:
+        return space(tmp_path_factory.mktemp("space") / "out", [MODEL])
+    except zoo.ZooError as error:
+        pytest.skip(str(error))
+
+
+def test_a_garment_is_the_one_that_python_draws(open_page, space):
+    model = zoo.load(MODEL)
+    noise = model.prior.sample(16, model.shape, torch.Generator().manual_seed(5))
+
+    class Given(KernelPrior):
+        def sample(self, n, shape, generator=None):
+            return noise
+
+    expected = model.sample(4, seed=0, prior=Given(model.kernel)).flatten().numpy()
+    page = open_page(space, "#garments")
+    page.wait_for_function(
+        "Boolean(document.getElementById('garments').dataset.drawn)", timeout=60_000
+    )
+    found = page.evaluate(
+        "async (noise) => [...await fieldzoo.run(Float32Array.from(noise))]",
+        noise[:4].flatten().tolist(),
+    )
+    assert np.abs(np.array(found) - expected).max() < 1e-2
+    assert "4 images in" in page.locator("#garment-said").text_content()
+    page.locator("#garment-step").fill("3")
+    assert page.locator("#garment-now").text_content().startswith("step 3 of")
+
+
+def test_the_space_is_one_of_the_hub(space):
+    text = (space / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\n")
+    import yaml
+
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["sdk"] == "static"
+    assert front["app_file"] == "index.html"
+    assert len(front["short_description"]) <= 60
+    assert (space / "runtime" / "LICENSE").is_file()
+    names = {path.name for path in (space / "models" / MODEL).iterdir()}
+    assert names == {"model.onnx", "manifest.json", "README.md"}
+    sources = [*space.glob("*.html"), *space.glob("*.css"), *space.glob("js/*.js")]
+    for source in sources:  # nothing is fetched from elsewhere
+        assert 'import("http' not in source.read_text(encoding="utf-8")
+        assert 'src="http' not in source.read_text(encoding="utf-8")

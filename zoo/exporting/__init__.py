@@ -1,0 +1,1 @@
+"""Export: a denoiser or a whole sampler as a graph that runs without the zoo."""

@@ -1,0 +1,115 @@
+"""The README.md of an export: what it is, and how to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_HEAD = """# {name}, {what}
+
+The {what} of the model `{name}`, kernel `{kernel}`, as a graph that runs without fieldzoo.
+`manifest.json` says what it takes and gives, and has the hashes of the files.
+
+| | name | dtype | shape | |
+|---|---|---|---|---|
+{rows}
+"""
+
+_ONNX = """
+Run it with `pip install onnxruntime numpy`:
+
+```python
+import json
+import numpy as np
+import onnxruntime
+
+manifest = json.load(open("manifest.json"))
+session = onnxruntime.InferenceSession("model.onnx")
+{feed}
+result, = session.run(None, feed)
+print(result.shape)
+```
+"""
+
+_TORCH = """
+Run it with torch {torch} or newer:
+
+```python
+import json
+import numpy as np
+import torch
+
+manifest = json.load(open("manifest.json"))
+graph = torch.export.load("model.pt2").module()
+{feed}
+result = graph(*(torch.as_tensor(value) for value in feed.values()))
+print(result.shape)
+```
+"""
+
+_DENOISER = """n, shape, t = 4, {shape}, {t}
+rng = np.random.default_rng(0)
+feed = {{
+    "x": (t * rng.standard_normal((n, *shape))).astype("{dtype}"),
+    "t": np.full(n, t, dtype="{dtype}"),{conditions}
+}}"""
+
+_NOISE = {
+    "radial": """direction = rng.standard_normal((n, {dim}))
+direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+q = rng.uniform(size=n)
+law = manifest["noise"]
+at = np.linspace(*law["logit"], len(law["log_radius"]))
+radius = np.exp(np.interp(np.log(q / (1 - q)), at, law["log_radius"]))
+noise = (radius[:, None] * direction).reshape(n, *{shape})""",
+    "normal": """noise = manifest["noise"]["scale"] * rng.standard_normal((n, *{shape}))""",
+    "other": """noise = ...  # starting points x_T of the model's prior, (n, *{shape})""",
+}
+
+_SAMPLER = """n, rng = 4, np.random.default_rng(0)
+{noise}
+feed = {{"noise": noise.astype("{dtype}"),{conditions}}}"""
+
+_CONDITIONS = """
+    "labels": np.full(n, -1),
+    "guidance": np.float32(1),
+"""
+
+
+def write_readme(folder: Path, manifest: dict[str, Any]) -> Path:
+    """Write README.md into the folder of an export."""
+    path = folder / "README.md"
+    path.write_text(readme(manifest), encoding="utf-8")
+    return path
+
+
+def readme(manifest: dict[str, Any]) -> str:
+    """Return the text of an export's README.md."""
+    rows = [
+        f"| {kind} | `{name}` | {one['dtype']} | ({', '.join(map(str, one['shape']))}) "
+        f"| {one['is']} |"
+        for kind in ("inputs", "outputs")
+        for name, one in manifest[kind].items()
+    ]
+    head = _HEAD.format(
+        name=manifest["model"] or "model",
+        what=manifest["what"],
+        kernel=manifest["kernel"]["use"] or "of your own",
+        rows="\n".join(rows),
+    )
+    how = _ONNX if "model.onnx" in manifest["files"] else _TORCH
+    version = manifest["written_by"]["torch"].partition("+")[0]
+    return head + how.format(feed=_feed(manifest), torch=version)
+
+
+def _feed(manifest: dict[str, Any]) -> str:
+    output = next(iter(manifest["outputs"].values()))
+    shape, kernel = tuple(output["shape"][1:]), manifest["kernel"]
+    conditions = _CONDITIONS.rstrip("\n") if "labels" in manifest["inputs"] else ""
+    known = {"shape": shape, "dtype": output["dtype"], "conditions": conditions}
+    if manifest["what"] == "denoiser":
+        t = (kernel["t_min"] * kernel["t_max"]) ** 0.5
+        return _DENOISER.format(t=f"{t:.4g}", **known)
+    law = manifest["noise"].get("law")
+    noise = _NOISE.get(law, _NOISE["other"]).format(shape=shape, dim=kernel["dim"])
+    return _SAMPLER.format(noise=noise, **known)

@@ -1,0 +1,240 @@
+"""A model's denoiser, and its whole sampler, as recorded graphs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError, error_context
+from zoo.exporting.record import Graph, Input, Opaque, record
+from zoo.exporting.tables import with_tables
+from zoo.interfaces import Flow, IsotropicKernel, Network, Solver
+from zoo.models.exact.network import SourceSum
+from zoo.models.lift.flow import AugmentedFlow
+from zoo.models.lift.model import LiftedModel
+from zoo.models.model import FieldModel
+from zoo.models.trajectory import integrate_to_data
+from zoo.sampling.predict import HALVES, unwrapped
+
+# Numbers of a data set that become part of a graph: 64 MB.
+_MOST_NUMBERS = 2**24
+# Rows of the example that a graph is held to, and how far it may be from it.
+_ROWS, _ROUNDING = 2, 1e-3
+
+
+class Exported(NamedTuple):
+    """A graph, and the network that it calls as the function `predict`.
+
+    Attributes:
+        graph: from its inputs to `output`.
+        predict: what the graph calls; its `inside` is the network's own graph.
+        output: name of the result: "denoised", "field" or "samples".
+        times: of the steps of a sampler, those of a typical sample; () of a denoiser.
+        evaluations: of the network.
+    """
+
+    graph: Graph
+    predict: Opaque
+    output: str
+    times: tuple[float, ...] = ()
+    evaluations: int = 1
+
+    def joined(self) -> Graph:
+        """Return the graph with the network inside, its weights among those of the graph."""
+        self.graph.add_module("network", self.predict.graph)
+        return self.graph
+
+
+def plain(model: FieldModel) -> FieldModel:
+    """Return a copy of a model that can be recorded: on the CPU, of float32 or float64.
+
+    Raises:
+        ZooError: its network is a data set that is too large.
+    """
+    network = unwrapped(model.network)
+    if isinstance(network, SourceSum) and network.centred.numel() > _MOST_NUMBERS:
+        raise ZooError(
+            f"the exact field of {len(network):,} sources holds {network.centred.numel():,} "
+            f"numbers; a graph holds at most {_MOST_NUMBERS:,}: export a trained network, or the "
+            "exact field of fewer sources"
+        )
+    if network.condition is not None:
+        raise ZooError(
+            "the network takes a condition, which an exported graph does not know yet: models "
+            "without one, or with classes, can be exported"
+        )
+    copied = copy.deepcopy(model).to("cpu").eval()
+    copied.network = unwrapped(copied.network)
+    return copied.float() if model.dtype in HALVES else copied
+
+
+def _conditions(network: Network) -> tuple[Input, ...]:
+    """Return the inputs for classes: class numbers, -1 for none, and the guidance of all."""
+    if not network.labels:
+        return ()
+    return Input("labels", (), torch.int64), Input("guidance", None, torch.float32)
+
+
+def _predictor(model: FieldModel, network: Network) -> Opaque:
+    """Return the network as a function of (x, t) and, with classes, (labels, guidance)."""
+    x, t = Input("x", model.shape, model.dtype), Input("t", (), model.dtype)
+
+    def predict(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
+        if not conditions:
+            return network(x, t)
+        labels, guidance = conditions
+        both = torch.cat([labels, torch.full_like(labels, -1)])
+        out = network(torch.cat([x, x]), torch.cat([t, t]), both)
+        with_class, without = out.chunk(2)
+        return without + guidance.to(out) * (with_class - without)
+
+    inputs = (x, t, *_conditions(network))
+    example = [one.like(_ROWS) for one in inputs]
+    example[0] += torch.linspace(-1, 1, _ROWS * model.kernel.dim).reshape(example[0].shape)
+    example[1] += (model.kernel.t_min * model.kernel.t_max) ** 0.5
+    with error_context("the network cannot be exported"):
+        with torch.no_grad():  # first, since tables are made when they are first needed
+            expected = predict(*example)
+        return Opaque(_checked(record(predict, inputs), example, expected))
+
+
+def _checked(graph: Graph, example: Sequence[Tensor], expected: Tensor) -> Graph:
+    """Return the graph.
+
+    Raises:
+        ZooError: it does not say what is expected.
+    """
+    try:
+        with torch.no_grad():
+            found = graph(*example)
+        right = bool((found - expected).abs().max() <= _ROUNDING * (1 + expected.abs().max()))
+    except RuntimeError:  # a size that is that of the batch, unseen
+        right = False
+    if not right:
+        raise ZooError("its graph does not say what it says: it does what no graph can")
+    return graph
+
+
+def _seen_by(predict: Opaque, guidance: tuple[Tensor, ...]) -> Callable[..., Tensor]:
+    """Return `predict` as a flow calls it, t one for all or one for each."""
+
+    def seen(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+        return predict(x, t.expand(x.shape[0]), *labels, *guidance)
+
+    return seen
+
+
+def _options(model: FieldModel, conditions: tuple[Tensor, ...]) -> dict[str, Any]:
+    labels = conditions[0] if conditions else None
+    return {"dtype": model.dtype, "labels": labels, "sigma_data": model.network.sigma_data}
+
+
+def denoiser(model: FieldModel) -> Exported:
+    """Return the graph of E[x_0 | x_t], or of dx/dt where the kernel has no such denoiser.
+
+    Its inputs are x (B, *shape) in data units, t (B,) and, of a model with classes, labels (B,)
+    and guidance ().
+
+    Raises:
+        ZooError: the network or the kernel does what no graph can.
+    """
+    model = with_tables(plain(model))
+    network, affine = unwrapped(model.network), model.kernel.affine
+    predict = _predictor(model, network)
+
+    def function(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
+        seen = _seen_by(predict, conditions[1:])
+        flow = Flow(model.kernel, seen, network.predicts, **_options(model, conditions))
+        z = x if model.standardise is None else model.standardise.apply(x)
+        if affine:
+            found = flow.denoise(z, t).to(x.dtype)
+            return found if model.standardise is None else model.standardise.undo(found)
+        found = flow.field(z, t)
+        return found if model.standardise is None else model.standardise.stretch(found)
+
+    with error_context(f"the kernel {_name(model.kernel)} cannot be exported"):
+        graph = record(function, predict.graph.inputs)
+    return Exported(graph, predict, "denoised" if affine else "field")
+
+
+class _Quiet(Flow):
+    """A flow in whose graph no noise can be drawn."""
+
+    def noise(self, step: int, like: Tensor) -> Tensor:
+        """Refuse.
+
+        Raises:
+            ZooError: always.
+        """
+        del step, like
+        raise ZooError("it adds noise on the way, which a graph does not draw; name another solver")
+
+
+class _QuietAugmented(AugmentedFlow):
+    """The same of a lifted model."""
+
+    noise = _Quiet.noise
+
+
+def sampler(model: FieldModel, steps: int) -> Exported:
+    """Return the graph from starting points x_T to data, every step of the solver in it.
+
+    Its inputs are noise (B, *shape), as the model's prior draws it, and labels and guidance as for
+    `denoiser`. Weights of multistep methods are constants; samples of kernels whose level is random
+    look theirs up in a table, as in `sample`.
+
+    Raises:
+        ZooError: the solver chooses its own steps or draws noise; the network or the kernel does
+            what no graph can.
+    """
+    solver = copy.copy(model.solver)
+    times, evaluations = _plan(solver, model, steps)
+    model = with_tables(plain(model))
+    lifted = model if isinstance(model, LiftedModel) and model.kernel.random_level else None
+    network = unwrapped(model.network) if lifted is None else lifted.network.denoiser
+    predict = _predictor(model, network)
+
+    def function(noise: Tensor, *conditions: Tensor) -> Tensor:
+        seen, options = _seen_by(predict, conditions[1:]), _options(model, conditions)
+        if lifted is not None:
+            high = lifted.network.denoiser.high
+            kernel = cast(IsotropicKernel, model.kernel)
+            carrying = _QuietAugmented(kernel, seen, high, model.shape, **options)
+            start = carrying.start(noise.double())
+            end = carrying.unpack(integrate_to_data(solver, carrying, start, steps))[0]
+        else:
+            flow = _Quiet(model.kernel, seen, network.predicts, **options)
+            end = integrate_to_data(solver, flow, noise, steps)
+        end = end.double()
+        end = end if model.standardise is None else model.standardise.undo(end)
+        end = end.to(model.dtype)
+        return end if model.range is None else end.clamp(*model.range)
+
+    inputs = Input("noise", model.shape, model.dtype), *_conditions(network)
+    with error_context(f"the solver {_name(solver)} cannot be exported"):
+        graph = record(function, inputs)
+    return Exported(graph, predict, "samples", times, evaluations)
+
+
+def _plan(solver: Solver, model: FieldModel, steps: int) -> tuple[tuple[float, ...], int]:
+    """Return the times of the steps, and the number of evaluations."""
+    kernel = model.kernel
+    if steps == 1:
+        return (kernel.t_max,), 1
+    try:
+        evaluations = solver.evaluations(steps - 1) + 1
+        times = solver.times(kernel, kernel.t_max, kernel.t_min, steps - 1)
+    except ZooError as error:
+        raise ZooError(
+            f"the solver {_name(solver)} chooses its own steps, which no graph can: load the model "
+            "with another, such as solver='exp-abm3'"
+        ) from error
+    return tuple(times.tolist()), evaluations
+
+
+def _name(part: Any) -> str:
+    return part.part.use if part.part is not None else type(part).__name__

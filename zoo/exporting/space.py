@@ -1,0 +1,170 @@
+"""The live page as a folder: a static Hugging Face Space, with models that run in the browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import ZooError, one_line, shown
+from zoo.exporting.export import check_new, export
+from zoo.exporting.manifest import FILE
+from zoo.files import as_path
+from zoo.models.load import load
+from zoo.models.model import FieldModel
+
+# ONNX Runtime for browsers, from npm: the version, and the hash of its package.
+RUNTIME = "onnxruntime-web"
+VERSION = "1.30.0"
+INTEGRITY = "sha512-" + (
+    "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+)
+_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+# In an installed package, and in a checkout.
+_HERE = Path(__file__).parents[1]
+_PAGES = (_HERE / "live", _HERE.parent / "docs" / "live")
+_PAGE_FILES = ("index.html", "style.css", "js")
+_LICENSE = "onnxruntime-LICENSE"  # which the package names and lacks
+
+MODELS = (
+    "gravity-fashion-mnist",
+    "pfgmpp-fashion-mnist",
+    "gaussian-fashion-mnist",
+    "tanh-fashion-mnist",
+    "exp-fashion-mnist",
+    "flow-fashion-mnist",
+)
+
+_README = """---
+title: From a field to data
+emoji: 🧲
+colorFrom: indigo
+colorTo: pink
+sdk: static
+app_file: index.html
+pinned: false
+license: apache-2.0
+short_description: Fields that turn noise into data, live in the browser
+tags:
+- field-diffusion
+- poisson-flow
+- diffusion
+- flow-matching
+---
+
+# From a field to data
+
+Field lines and walks of the exact field of points that you place, and {models} drawing images in
+your browser. Nothing is computed on a server, and nothing is sent.
+
+| model | kernel | |
+|---|---|---|
+{rows}
+
+Try it on your own machine: `python -m http.server` in this folder, then open the address that it
+prints. `runtime/` is {runtime} {version} (MIT, `runtime/LICENSE`).
+"""
+
+
+def space(out: str | Path, models: Sequence[str | Path | FieldModel] = MODELS) -> Path:
+    """Write the live page with exported models into a new folder; return it.
+
+    Args:
+        out: the folder.
+        models: of images, or what `zoo.load` takes for such.
+
+    Raises:
+        ZooError: `out` is there; npm is not installed or cannot fetch ONNX Runtime; a model that is
+            not of images with 1 or 3 channels, or whose kernel the page does not know; or as
+            `zoo.export`.
+    """
+    folder = as_path(out, "out")
+    check_new(folder)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+    try:
+        temporary.mkdir()
+        _copy_page(temporary)
+        _fetch_runtime(temporary / "runtime")
+        (temporary / "models").mkdir()
+        listed = [_add_model(temporary / "models", model) for model in models]
+        (temporary / "models" / "models.json").write_text(json.dumps(listed, indent=1))
+        (temporary / "README.md").write_text(_readme(listed), encoding="utf-8")
+        temporary.rename(folder)
+    except OSError as error:
+        raise ZooError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _page() -> Path:
+    page = next((page for page in _PAGES if (page / "index.html").is_file()), None)
+    if page is None:
+        raise ZooError("the live page is not part of this installation; install fieldzoo again")
+    return page
+
+
+def _copy_page(folder: Path) -> None:
+    page = _page()
+    for name in _PAGE_FILES:
+        source = page / name
+        copy = shutil.copytree if source.is_dir() else shutil.copyfile
+        copy(source, folder / name)
+
+
+def _fetch_runtime(folder: Path) -> None:
+    """Fetch ONNX Runtime's files and license by npm, and check the hash of its package."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ZooError(f"{RUNTIME} is fetched by npm, which is not installed: install Node.js")
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [npm, "pack", f"{RUNTIME}@{VERSION}", "--silent", "--ignore-scripts"]
+        try:
+            subprocess.run(
+                command, cwd=temporary, check=True, capture_output=True, text=True, timeout=600
+            )
+        except (subprocess.SubprocessError, OSError) as error:
+            said = getattr(error, "stderr", None) or one_line(error)
+            raise ZooError(f"npm cannot fetch {RUNTIME} {VERSION}: {shown(said)}") from error
+        package = next(Path(temporary).glob("*.tgz"))
+        digest = base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
+        if f"sha512-{digest}" != INTEGRITY:
+            raise ZooError(f"what npm fetched is not {RUNTIME} {VERSION}: its hash is another")
+        folder.mkdir()
+        with tarfile.open(package) as archive:
+            for name in _FILES:
+                file = archive.extractfile(f"package/dist/{name}")
+                assert file is not None, "the hash is right"
+                (folder / name).write_bytes(file.read())
+    shutil.copyfile(_page() / _LICENSE, folder / "LICENSE")
+
+
+def _add_model(folder: Path, model: FieldModel | str | Path) -> dict[str, Any]:
+    """Export a model into its own folder; return its entry in models.json."""
+    if not isinstance(model, FieldModel):
+        model = load(model)
+    name = (model.name or "model").rpartition("/")[2]
+    if len(model.shape) != 3 or model.shape[0] not in (1, 3):
+        raise ZooError(f"{name} makes samples of shape {model.shape}; the page shows images")
+    written = export(model, folder / name)
+    manifest = json.loads((written / FILE).read_text(encoding="utf-8"))
+    kernel = manifest["kernel"]
+    if "denoised" not in manifest["outputs"] or kernel["level"]["kind"] == "other":
+        raise ZooError(f"{name}: the page does not know the kernel {kernel['use']}")
+    size = "x".join(map(str, model.shape))
+    about = f"Kernel {kernel['use']}, images of {size}, {manifest['solver']['steps']} evaluations."
+    return {"name": name, "title": name, "kernel": kernel["use"], "about": about}
+
+
+def _readme(listed: Sequence[dict[str, Any]]) -> str:
+    rows = "\n".join(f"| {one['name']} | {one['kernel']} | {one['about']} |" for one in listed)
+    count = f"{len(listed)} network{'s' if len(listed) != 1 else ''}"
+    return _README.format(models=count, rows=rows, runtime=RUNTIME, version=VERSION)
