@@ -25,6 +25,9 @@ class Network(nn.Module, ABC):
         sigma_data: standard deviation of the data per coordinate, in data units, where it is
             known: solvers measure noise by it. None where it is not.
         tile: on the CPU evaluate at least so many samples together (zoo.sampling.predict).
+        by_level: it is asked by the noise level in the place of t.
+        sources: the data whose exact prediction this is, (N, *shape); then forward takes the
+            keyword `log_weights`, (B, N), of other weights for each sample. None for networks.
         compiled: whether `compile` has been called on it as a whole.
     """
 
@@ -34,6 +37,8 @@ class Network(nn.Module, ABC):
     augment: int = 0
     sigma_data: float | None = None
     tile: int = 1
+    by_level: bool = False
+    sources: Tensor | None = None
     compiled: bool = False
 
     def __repr__(self) -> str:

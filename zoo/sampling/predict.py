@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from zoo.errors import ZooError
 from zoo.interfaces import Network
 from zoo.interfaces.flow import Predict
+from zoo.interfaces.posterior import Around
 from zoo.numerics.memory import is_out_of_memory
 
 # Enough to keep a core busy, few enough that a single sample does not wait for company.
@@ -150,7 +151,13 @@ def autocast_predict(predict: Predict, dtype: torch.dtype) -> Predict:
     return halved
 
 
-def conditioned(network: nn.Module, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
+def conditioned(
+    network: nn.Module,
+    guidance: float,
+    dim: int,
+    dtype: torch.dtype,
+    around: Around | None = None,
+) -> Predict:
     """Return the network as a function of (x, t), or of (x, t, labels).
 
         D = D(x, no class) + guidance (D(x, class) - D(x, no class))
@@ -159,7 +166,8 @@ def conditioned(network: nn.Module, guidance: float, dim: int, dtype: torch.dtyp
     Source: classifier-free guidance, arXiv:2207.12598.
 
     Guidance 1 is none, and costs no second evaluation. A sample has `dim` coordinates. Weights are
-    of `dtype`, and x and t of `shown_dtype(dtype)`.
+    of `dtype`, and x and t of `shown_dtype(dtype)`. `around` is put around the prediction, batch by
+    batch: what conditions it on an observation.
     """
 
     def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
@@ -170,4 +178,6 @@ def conditioned(network: nn.Module, guidance: float, dim: int, dtype: torch.dtyp
         return plain + guidance * (conditional - plain)
 
     size = max(fixed_batch_size(dim), unwrapped(network).tile)
-    return fixed_size_batches(autocast_predict(network if guidance == 1.0 else guided, dtype), size)
+    predict = autocast_predict(network if guidance == 1.0 else guided, dtype)
+    whole = predict if around is None else around(predict, unwrapped(network))
+    return fixed_size_batches(whole, size)

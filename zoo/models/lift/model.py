@@ -26,7 +26,7 @@ from zoo.models.lift.flow import AugmentedFlow, split_level
 from zoo.models.lift.network import LevelDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model, check_part
-from zoo.sampling.predict import conditioned, shown_dtype, unwrapped
+from zoo.sampling.predict import shown_dtype, unwrapped
 
 
 class LiftedModel(FieldModel):
@@ -100,7 +100,7 @@ class LiftedModel(FieldModel):
         denoiser = self.network.denoiser
         return AugmentedFlow(
             self.kernel,
-            conditioned(denoiser, guidance, self.kernel.dim, self.dtype),
+            self._ask(denoiser, guidance),
             denoiser.high,
             self.shape,
             dtype=shown_dtype(self.dtype),
@@ -110,10 +110,10 @@ class LiftedModel(FieldModel):
         )
 
     def _start(
-        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise
+        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         if not self.kernel.random_level:
-            return super()._start(x, labels, guidance, noise)
+            return super()._start(x, labels, guidance, noise, first)
         flow = self.augmented_flow(labels, guidance, noise)
         return flow, flow.start(x)
 
@@ -163,6 +163,8 @@ def lift(
             or of another dimension.
     """
     check_model(model)
+    if model._around is not None:
+        raise ZooError("a posterior is not lifted: lift the model, and ask the lifted one")
     if isinstance(kernel, str):
         kernel = build_kernel(kernel, dim=model.kernel.dim)
     check_part("kernel", kernel)
