@@ -6,7 +6,7 @@ from fake_distributions import brings, install
 import zoo
 from zoo.host.registry import catalogue, find, model_folders
 
-KINDS = ("kernels", "priors", "networks", "solvers", "formats")
+KINDS = ("kernels", "priors", "networks", "solvers", "formats", "posteriors")
 
 
 @pytest.mark.parametrize("kind", KINDS)
