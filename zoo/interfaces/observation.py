@@ -56,6 +56,20 @@ def pulled_back(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor) -> T
     return found
 
 
+def pushed(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor) -> Tensor:
+    """Return the Jacobian of a function at x times v, shape of function(x).
+
+    The derivative of its transpose, which is linear in what it is given: twice backwards.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        at = x.detach().clone().requires_grad_()
+        out = function(at)
+        weight = torch.zeros_like(out, requires_grad=True)
+        (pulled,) = torch.autograd.grad(out, at, weight, create_graph=True)
+        (found,) = torch.autograd.grad(pulled, weight, v.clone())
+    return found
+
+
 class Noise:
     """n ~ N(0, S): W with W S W^T = I, and what it does to a residual.
 
@@ -155,10 +169,7 @@ class Observation:
         if self.operator.linear:
             return Near(residual, self.predict, self._adjoint)
 
-        def push(v: Tensor) -> Tensor:
-            return torch.func.jvp(self.predict, (d,), (v,))[1]  # type: ignore[no-any-return]
-
-        return Near(residual, push, lambda v: pulled_back(self.predict, d, v))
+        return Near(residual, lambda v: pushed(self.predict, d, v), lambda v: pulled_back(self.predict, d, v))
 
     def _adjoint(self, v: Tensor) -> Tensor:
         pulled = self.operator.adjoint(self.noise.pull(v), self.shape)

@@ -24,7 +24,7 @@ _POINTS, _SAMPLES, _STEPS = 512, 256, 20
 _NOISE = 0.3
 _DIRECTION = torch.tensor([[0.8, 0.6]], dtype=torch.float64)
 # A method has to come at least so much nearer to the posterior than the model that knows no y.
-_NEARER = 0.5
+_NEARER = 0.7
 
 
 def points() -> Tensor:
