@@ -169,7 +169,11 @@ class Observation:
         if self.operator.linear:
             return Near(residual, self.predict, self._adjoint)
 
-        return Near(residual, lambda v: pushed(self.predict, d, v), lambda v: pulled_back(self.predict, d, v))
+        return Near(
+            residual,
+            lambda v: pushed(self.predict, d, v),
+            lambda v: pulled_back(self.predict, d, v),
+        )
 
     def _adjoint(self, v: Tensor) -> Tensor:
         pulled = self.operator.adjoint(self.noise.pull(v), self.shape)

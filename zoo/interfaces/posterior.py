@@ -20,7 +20,7 @@ from zoo.errors import ZooError
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.isotropic import IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, over
-from zoo.interfaces.levels import own_variance
+from zoo.interfaces.levels import OwnNoise, own_noise
 from zoo.interfaces.network import Network
 from zoo.interfaces.observation import Observation
 
@@ -91,27 +91,46 @@ class Estimate:
         count, t = len(self.x), self.t.double()
         if self.network.by_level:
             return torch.ones_like(t).expand(count), t.expand(count)
-        if not self.kernel.random_level:
+        if self._own is None:
             alpha, sigma = (c.double().expand(count) for c in self.kernel.marginal(t))
             return alpha.to(self.x.device), sigma.to(self.x.device)
-        assert isinstance(self.kernel, IsotropicKernel), "others are refused by `prepare`"
-        square = (self.x - self.denoised).flatten(1).double().square().sum(dim=1)
-        variance = own_variance(self.kernel, square, self._trace(), t)
+        variance = self._own.variance
         return torch.ones_like(variance), variance.sqrt()
 
-    def _trace(self) -> Tensor:
-        """Return tr dD/dx, (B,), by unit vectors or one random vector, the same for all."""
+    @cached_property
+    def _own(self) -> OwnNoise | None:
+        """The noise of each sample where t leaves it open, else None."""
+        if self.network.by_level or not self.kernel.random_level:
+            return None
+        assert isinstance(self.kernel, IsotropicKernel), "others are refused by `prepare`"
+        return own_noise(self.kernel, _dot(self._noise, self._noise), *self._traces(), self.t)
+
+    @cached_property
+    def _noise(self) -> Tensor:
+        """What D takes for noise, x - D, (B, *)."""
+        return self.x - self.denoised
+
+    def _traces(self) -> tuple[Tensor, Tensor]:
+        """Return tr dD/dx and, where d is small, n^T dD/dx n / |n|^2, else 0; (B,), float64.
+
+        By unit vectors, or one vector of signs, the same for all.
+        """
         x, dim = self.x, self.kernel.dim
+        trace = along = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         if not self._gradient:
-            return torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        generator = torch.Generator().manual_seed(0)
-        probes = torch.eye(dim) if dim <= _EXACT_TRACE else torch.rand(1, dim, generator=generator)
-        probes = probes if dim <= _EXACT_TRACE else probes.sub(0.5).sign()
-        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        for probe in probes.to(x).reshape(-1, *x.shape[1:]):
+            return trace, along
+        if dim > _EXACT_TRACE:
+            generator = torch.Generator().manual_seed(0)
+            signs = torch.randint(2, x.shape[1:], generator=generator) * 2 - 1
+            v = signs.to(x).expand_as(x)
+            return _dot(v, self._jacobian(v)), along
+        unit = self._noise / over(_dot(self._noise, self._noise).sqrt().clamp(min=1e-30), x)
+        for probe in torch.eye(dim).to(x).reshape(-1, *x.shape[1:]):
             v = probe.expand_as(x)
-            total = total + (v * self._jacobian(v)).flatten(1).double().sum(dim=1)
-        return total
+            row = self._jacobian(v)
+            trace = trace + _dot(v, row)
+            along = along + _dot(v, unit) * _dot(row, unit)
+        return trace, along
 
     @property
     def level(self) -> Tensor:
@@ -123,11 +142,16 @@ class Estimate:
         """Return Cov(x_0 | x_t) v, shape (B, *shape): (sigma^2 / alpha) v^T dD/dx.
 
         One pass back through the network. Source: Tweedie's formula, of second order
-        (arXiv:2310.06721, theorem 2.1).
+        (arXiv:2310.06721, theorem 2.1); where t leaves the level open, see zoo.interfaces.levels.
         """
         alpha, sigma = self._scales
         factor = torch.where(alpha > _LEAST_ALPHA, sigma.square() / alpha, 0)
-        return over(factor, self.x) * self._jacobian(v)
+        found = over(factor, self.x) * self._jacobian(v)
+        if self._own is None:
+            return found
+        n = self._noise
+        part = self._own.turn * _dot(n, found) / _dot(n, n).clamp(min=1e-60)
+        return found + over(part, n) * n
 
     def weighted(self, log_weights: Tensor) -> Tensor:
         """Return the network's prediction for its sources with other weights, (B, *shape).
@@ -137,6 +161,11 @@ class Estimate:
         """
         out: Tensor = self.network(self.x, self.t, log_weights=log_weights)
         return out
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Return the scalar product of each row, (B,), float64."""
+    return (a.double() * b.double()).flatten(1).sum(dim=1)
 
 
 class PosteriorMethod(ABC):
