@@ -9,7 +9,7 @@ from zoo.errors import ZooError
 from zoo.files import as_path, check_place, replacing
 
 
-@pytest.mark.parametrize("text", ["~no-such-user/x", "x" * 300])
+@pytest.mark.parametrize("text", ["~no-such-user/x", "x" * 300, "a\0b"])
 def test_what_is_no_path_is_told(text):
     with pytest.raises(ZooError, match=r"^recipe 'a': .*; expected a path$"):
         as_path(text, "recipe 'a'")

@@ -100,7 +100,7 @@ def test_the_example_samples_and_its_samples_lie_on_the_moons(fresh):
 def test_the_example_keeps_what_its_components_promise(fresh):
     told = fresh("zoo", "check", "yukawa", "-k", "*-d2").splitlines()
     assert "yukawa-divergence-d2" in " ".join(told)
-    assert told[-1] == "yukawa: 21 of 21 checks pass"
+    assert told[-1] == "yukawa: 23 of 23 checks pass"
 
 
 def hub_with_weights(hub):

@@ -20,10 +20,13 @@ def as_path(text: str | Path, asked: str) -> Path:
     """Return `text` as a path that can be looked at, "~" resolved; `asked` is for errors.
 
     Raises:
-        ZooError: it begins with ~ and a name that no user has, or is too long for a path.
+        ZooError: it begins with ~ and a name that no user has, is too long for a path, or holds a
+            null byte.
     """
     try:
         path = Path(text).expanduser()
+        if "\0" in str(path):  # `exists` takes it for a path that is not there
+            raise ValueError("it holds a null byte")
         path.exists()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")

@@ -81,7 +81,9 @@ def layout(names: Collection[str], where: str) -> tuple[str, str, str]:
     def first(*paths: str) -> str:
         found = next((path for path in paths if path in names), None)
         if found is None:
-            raise ZooError(f"{where} has no {paths[-1]}; expected diffusers' unconditional format")
+            raise ZooError(
+                f"{where} has no {' or '.join(paths)}; expected diffusers' unconditional format"
+            )
         return found
 
     settings = first(f"unet/{SETTINGS}", SETTINGS)

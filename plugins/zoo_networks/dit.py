@@ -5,6 +5,8 @@ Source: DiT, arXiv:2212.09748, section 3.2; attention and MLP are timm's layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from timm.layers import Attention, Mlp, PatchEmbed, build_sincos2d_pos_embed
 from torch import Tensor, nn
@@ -13,7 +15,14 @@ from torch.nn import functional as F
 from zoo import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.networks import Preconditioned
-from zoo_networks.common import Conditioning, check_image, check_options, zeroed
+from zoo_networks.common import (
+    Conditioning,
+    beside,
+    check_image,
+    check_options,
+    placed,
+    zeroed,
+)
 
 
 class Block(nn.Module):
@@ -38,7 +47,10 @@ class Block(nn.Module):
 
 
 class DiT(nn.Module):
-    """The backbone F(x, features, labels); sizes that are no multiple of the patch are padded."""
+    """The backbone F(x, features, labels, condition); sizes that do not fit the patch are padded.
+
+    It is shown so many channels of a condition beside those of the data, and so many numbers of it.
+    """
 
     def __init__(
         self,
@@ -50,14 +62,16 @@ class DiT(nn.Module):
         patch: int,
         labels: int,
         dropout: float,
+        more: int = 0,
+        numbers: int = 0,
     ) -> None:
         super().__init__()
         channels, height, side = shape
         self.patch = patch
         self.size = (height + -height % patch, side + -side % patch)
         self.rows, self.columns = self.size[0] // patch, self.size[1] // patch
-        self.conditioning = Conditioning(width, labels)
-        self.embed = PatchEmbed(self.size, patch, channels, width)
+        self.conditioning = Conditioning(width, labels, numbers)
+        self.embed = PatchEmbed(self.size, patch, channels + more, width)
         position = build_sincos2d_pos_embed(
             [self.rows, self.columns], width, interleave_sin_cos=True
         )
@@ -67,11 +81,18 @@ class DiT(nn.Module):
         self.affine = zeroed(nn.Linear(width, 2 * width))
         self.out = zeroed(nn.Linear(width, channels * patch**2))
 
-    def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        features: Tensor,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
         """Return (B, C, H, W)."""
         height, width = x.shape[-2:]
+        x = beside(x, condition)
         x = F.pad(x, (0, self.size[1] - width, 0, self.size[0] - height), mode="replicate")
-        embedding = self.conditioning(features, labels)
+        embedding = self.conditioning(features, labels, condition)
         tokens = self.embed(x) + self.position
         for block in self.blocks:
             tokens = block(tokens, embedding)
@@ -92,6 +113,7 @@ def dit(
     labels: int = 0,
     dropout: float = 0.0,
     sigma_data: float = 0.5,
+    condition: Sequence[int] | None = None,
 ) -> Preconditioned:
     """Build a preconditioned DiT for images of shape (C, H, W).
 
@@ -105,6 +127,8 @@ def dit(
         labels: number of classes, 0 for none.
         dropout: probability in [0, 1).
         sigma_data: standard deviation of the data.
+        condition: shape of one condition, None for none: an image is scaled to the data's size and
+            laid beside its channels, a vector is embedded with the noise level.
 
     Raises:
         ZooError: the shape is not an image's, or the sizes do not fit.
@@ -114,7 +138,18 @@ def dit(
     check_options("dit", dropout=dropout, labels=labels, **sizes)
     if width % 4 or width % heads:
         raise ZooError(f"dit: width = {width} has to be a multiple of 4 and of heads = {heads}")
+    channels, numbers = placed(condition, shape)
     backbone = DiT(
-        shape, width=width, depth=depth, heads=heads, patch=patch, labels=labels, dropout=dropout
+        shape,
+        width=width,
+        depth=depth,
+        heads=heads,
+        patch=patch,
+        labels=labels,
+        dropout=dropout,
+        more=channels,
+        numbers=numbers,
     )
-    return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+    return Preconditioned(
+        backbone, shape, kernel, labels=labels, sigma_data=sigma_data, condition=condition
+    )

@@ -16,10 +16,19 @@ from torch.nn import functional as F
 from zoo import ZooError
 from zoo.interfaces import FieldKernel
 from zoo.networks import Mixture, MixtureSkip, Preconditioned
-from zoo_networks.common import Conditioning, check_image, check_options, zeroed
+from zoo_networks.common import (
+    Conditioning,
+    beside,
+    check_image,
+    check_options,
+    placed,
+    zeroed,
+)
+
+Conv = type[nn.Conv1d] | type[nn.Conv2d]
 
 
-def _groups(channels: int) -> int:
+def groups_of(channels: int) -> int:
     """Return the number of groups to normalise: up to 32, of two channels at least."""
     groups = math.gcd(channels, 32 if channels >= 64 else 8)
     return groups if groups < channels else max(1, groups // 2)
@@ -28,42 +37,46 @@ def _groups(channels: int) -> int:
 class Block(nn.Module):
     """norm, conv, scale and shift by the embedding, norm, conv, plus the input."""
 
-    def __init__(self, inside: int, outside: int, embedding: int, dropout: float) -> None:
+    def __init__(
+        self, inside: int, outside: int, embedding: int, dropout: float, conv: Conv = nn.Conv2d
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(_groups(inside), inside)
-        self.conv1 = nn.Conv2d(inside, outside, 3, padding=1)
+        self.norm1 = nn.GroupNorm(groups_of(inside), inside)
+        self.conv1 = conv(inside, outside, 3, padding=1)
         self.affine = nn.Linear(embedding, 2 * outside)
-        self.norm2 = nn.GroupNorm(_groups(outside), outside)
-        self.conv2 = zeroed(nn.Conv2d(outside, outside, 3, padding=1))
+        self.norm2 = nn.GroupNorm(groups_of(outside), outside)
+        self.conv2 = zeroed(conv(outside, outside, 3, padding=1))
         self.dropout = dropout
-        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
+        self.skip = conv(inside, outside, 1) if inside != outside else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """Return (B, outside, H, W) from (B, inside, H, W) and (B, embedding)."""
+        """Return (B, outside, *) from images or series (B, inside, *) and (B, embedding)."""
         h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.affine(embedding)[:, :, None, None].chunk(2, dim=1)
+        affine = self.affine(embedding).reshape(len(x), -1, *[1] * (x.ndim - 2))
+        scale, shift = affine.chunk(2, dim=1)
         h = F.silu(torch.addcmul(shift, self.norm2(h), scale + 1))
         change: Tensor = self.conv2(F.dropout(h, self.dropout, self.training))
         return change.add(self.skip(x))
 
 
 class Attention(nn.Module):
-    """Self-attention over all pixels, heads of 64 channels or fewer."""
+    """Self-attention over all pixels or times, heads of 64 channels or fewer."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, conv: Conv = nn.Conv2d) -> None:
         super().__init__()
         self.heads = max(1, channels // 64)
-        self.norm = nn.GroupNorm(_groups(channels), channels)
-        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+        self.norm = nn.GroupNorm(groups_of(channels), channels)
+        self.qkv = conv(channels, 3 * channels, 1)
+        self.out = zeroed(conv(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x plus what its pixels attend to, (B, C, H, W)."""
-        batch, channels, height, width = x.shape
-        qkv = self.qkv(self.norm(x)).reshape(batch, 3, self.heads, -1, height * width)
+        """Return x plus what its pixels attend to, (B, C, *)."""
+        batch, channels = x.shape[:2]
+        places = math.prod(x.shape[2:])
+        qkv = self.qkv(self.norm(x)).reshape(batch, 3, self.heads, channels // self.heads, places)
         q, k, v = qkv.transpose(-1, -2).unbind(dim=1)
         seen = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2)
-        change: Tensor = self.out(seen.reshape(batch, channels, height, width))
+        change: Tensor = self.out(seen.reshape(x.shape))
         return x + change
 
 
@@ -82,13 +95,18 @@ class Unfold(nn.Sequential):
 
 
 class UNet(nn.Module):
-    """The backbone F(x, features, labels)."""
+    """The backbone F(x, features, labels, condition).
+
+    It has so many `channels`, is shown so many `inputs`, those of a condition among them, and the
+    condition as so many `numbers`.
+    """
 
     def __init__(
         self,
         channels: int,
         *,
         inputs: int,
+        numbers: int,
         width: int,
         multipliers: Sequence[int],
         blocks: int,
@@ -100,7 +118,7 @@ class UNet(nn.Module):
         super().__init__()
         emb = 4 * width
         self.patch, self.multiple = patch, patch * 2 ** (len(multipliers) - 1)
-        self.conditioning = Conditioning(emb, labels)
+        self.conditioning = Conditioning(emb, labels, numbers)
         self.stem = nn.Conv2d(inputs * patch**2, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, now = [width], width
@@ -123,16 +141,23 @@ class UNet(nn.Module):
                     self.up.append(Attention(now))
             if level:
                 self.up.append(Unfold(now))
-        self.norm = nn.GroupNorm(_groups(now), now)
+        self.norm = nn.GroupNorm(groups_of(now), now)
         self.out = zeroed(nn.Conv2d(now, channels * patch**2, 3, padding=1))
 
-    def forward(self, x: Tensor, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return (B, channels, H, W) of x (B, inputs, H, W); odd sizes are padded and cropped."""
+    def forward(
+        self,
+        x: Tensor,
+        features: Tensor,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Return (B, channels, H, W) of x (B, *, H, W); odd sizes are padded and cropped."""
         height, width = x.shape[-2:]
+        x = beside(x, condition)
         pad = (-width % self.multiple, -height % self.multiple)
         if any(pad):
             x = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
-        embedding = self.conditioning(features, labels)
+        embedding = self.conditioning(features, labels, condition)
         x = self.stem(F.pixel_unshuffle(x, self.patch))
         skips = [x]
         for layer in self.down:
@@ -166,6 +191,7 @@ def unet(
     components: int = 0,
     basis: int = 128,
     groups: int = 1,
+    condition: Sequence[int] | None = None,
 ) -> Preconditioned:
     """Build a preconditioned U-Net for images of shape (C, H, W).
 
@@ -185,6 +211,8 @@ def unet(
         basis: principal components that it lives in.
         groups: kinds of images that it distinguishes, each with components and basis of its own;
             the classes where there are labels.
+        condition: shape of one condition, None for none: an image is scaled to the data's size and
+            laid beside its channels, a vector is embedded with the noise level.
 
     Raises:
         ZooError: the shape is not an image's, or a size is not positive.
@@ -192,9 +220,11 @@ def unet(
     check_image("unet", shape)
     _check(multipliers, attention, components)
     check_options("unet", dropout=dropout, labels=labels, width=width, blocks=blocks, patch=patch)
+    channels, numbers = placed(condition, shape)
     backbone = UNet(
         shape[0],
-        inputs=shape[0] * (2 if components else 1),
+        inputs=shape[0] * (2 if components else 1) + channels,
+        numbers=numbers,
         width=width,
         multipliers=tuple(multipliers),
         blocks=blocks,
@@ -204,11 +234,21 @@ def unet(
         dropout=dropout,
     )
     if not components:
-        return Preconditioned(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+        return Preconditioned(
+            backbone, shape, kernel, labels=labels, sigma_data=sigma_data, condition=condition
+        )
     mixture = Mixture(
         kernel.dim, components, basis, groups=groups, labels=labels, sigma_data=sigma_data
     )
-    return MixtureSkip(backbone, shape, kernel, mixture, labels=labels, sigma_data=sigma_data)
+    return MixtureSkip(
+        backbone,
+        shape,
+        kernel,
+        mixture,
+        labels=labels,
+        sigma_data=sigma_data,
+        condition=condition,
+    )
 
 
 def _check(multipliers: Sequence[int], attention: Sequence[int], components: int) -> None:

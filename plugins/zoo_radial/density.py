@@ -25,6 +25,8 @@ from zoo.interfaces import log_sphere_area
 from zoo.numerics import broadcast, jet, log_value, solve_increasing
 
 LOG_SPAN = 150.0
+# Relative distance of nodes in log r below which rounding costs more than the rule's curvature.
+_CLOSEST = 3e-9
 _STEP, _FIRST, _LAST = 0.0625, -3.8, 6.2
 # A distance in log r to within a per cent is enough to scale the rule.
 _LOG_DISTANCE, _ROUGH = (-30.0, 7.0), 1e-2
@@ -187,4 +189,7 @@ class RadialDensity:
         nodes, mass = self._nodes(u, law.t, scale)
         rate = self._rate(nodes, law.t[..., None]) - drift[..., None]
         flow = torch.where(mass > 0, mass * rate, 0.0).sum(-1)
+        # Nodes that rounding moves are of no use; then the rate is that at u (Watson's lemma).
+        far = scale.abs() < _CLOSEST * u.abs().clamp(min=1.0)
+        flow = torch.where(far, scale.abs() * (self._rate(u, law.t) - drift), flow)
         return scale.sign() * r * flow

@@ -20,7 +20,8 @@ from zoo import ZooError
 from zoo.interfaces import IsotropicKernel, SelfSimilarKernel, log_shell
 from zoo.numerics import FormulaLike, formula
 from zoo_radial.density import RadialDensity, RadialLaw
-from zoo_radial.validate import depends_on_ratio_but_for_scale
+from zoo_radial.far_end import require_far_end
+from zoo_radial.ratio import depends_on_ratio_but_for_scale
 
 Law = Callable[..., Any]
 
@@ -52,13 +53,14 @@ def phi_kernel(
         parameters: numbers for the other names in the formula.
 
     Raises:
-        ZooError: phi is not a formula, is not positive, cannot be integrated over R^d, or does
-            not concentrate as t -> 0.
+        ZooError: phi is not a formula, is not positive, cannot be integrated over R^d, does not
+            concentrate as t -> 0, or loses its digits far out.
     """
     law = formula(phi, ("r", "t"), argument="phi", parameters=parameters, constants={"d": dim})
-    if depends_on_ratio_but_for_scale(law):
-        return UnitPhiKernel(dim=dim, phi=law, t_min=t_min, t_max=t_max)
-    return PhiKernel(dim=dim, phi=law, t_min=t_min, t_max=t_max)
+    similar = depends_on_ratio_but_for_scale(law)
+    kind = UnitPhiKernel if similar else PhiKernel
+    kernel: IsotropicKernel = kind(dim=dim, phi=law, t_min=t_min, t_max=t_max)
+    return require_far_end(kernel, "phi", phi)
 
 
 class UnitPhiKernel(SelfSimilarKernel):

@@ -15,14 +15,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo.interfaces import IsotropicKernel, SelfSimilarKernel
-from zoo.numerics import FormulaLike, formula, jet
-from zoo_radial.validate import check_radial_cdf, depends_on_ratio
+from zoo.interfaces import IsotropicKernel, SelfSimilarKernel, check_radial_cdf
+from zoo.numerics import FormulaLike, finite_value, formula, jet
+from zoo_radial.far_end import require_far_end
+from zoo_radial.ratio import depends_on_ratio
 
 Law = Callable[..., Any]
 
@@ -91,13 +93,17 @@ def psi_kernel(
         parameters: numbers for the other names in the formula.
 
     Raises:
-        ZooError: psi is not a formula, or not a radial CDF: see zoo_radial.validate.
+        ZooError: psi is not a formula, or not a radial CDF
+            (`zoo.interfaces.check_radial_cdf`), or it loses its digits far out.
     """
     law = formula(psi, ("r", "t"), argument="psi", parameters=parameters, constants={"d": dim})
     rise = None if lambda_t is None else formula(lambda_t, ("t",), argument="lambda_t")
     if rise is None and depends_on_ratio(law):
-        return UnitPsiKernel(dim=dim, psi=law, t_min=t_min, t_max=t_max)
-    return PsiKernel(dim=dim, psi=law, rise=rise, t_min=t_min, t_max=t_max)
+        finite = partial(finite_value, law)  # as IsotropicKernel.radial_cdf has it
+        similar = UnitPsiKernel(dim=dim, psi=finite, t_min=t_min, t_max=t_max)
+        return require_far_end(similar, "psi", psi)
+    kernel = PsiKernel(dim=dim, psi=law, rise=rise, t_min=t_min, t_max=t_max)
+    return require_far_end(kernel, "psi", psi) if kernel.conserves_mass else kernel
 
 
 class UnitPsiKernel(SelfSimilarKernel):

@@ -37,8 +37,14 @@ class AlignedDenoiser(Preconditioned):
         self.per_level = per_level
 
     def _evaluate(
-        self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor | None,
+        augment: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> Evaluation:
+        del condition  # it takes none
         sigma = (t / self.per_level).to(x).expand(len(x))
         scale = (sigma.square() + self.sigma_data**2).sqrt()
         raw: Tensor = self.backbone(x / over(scale, x), sigma.log()[:, None], labels, augment)

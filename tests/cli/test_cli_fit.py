@@ -96,3 +96,54 @@ def test_images_are_no_rows(command, saved_images):
     status, _, err = command("sample", str(saved_images), "-n", 1, "-o", "x.csv")
     assert status == 1
     assert "are written to a file ending in .npz or .png" in err
+
+
+def test_columns_can_be_conditions(command):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    pd.DataFrame(x, columns=["a", "b", "dose"]).to_csv("table.csv", index=False)
+    fit = ("fit", "table.csv", "-o")
+    status, out, _ = command(*fit, "given", "--condition", "dose", *QUICK)
+    assert status == 0
+    assert "--condition FILE.csv" in out
+    model = zoo.load("./given")
+    assert [c.name for c in model.data.columns] == ["a", "b"]
+    assert [c.name for c in model.condition.columns] == ["dose"]
+    assert "vectors of 1 number (dose)" in command("show", "./given")[1]
+    for words, told in (
+        (("sample", "./given"), "given a condition, vectors of 1 number (dose); give condition="),
+        (("sample", "./given", "--condition", "no.npy"), "there is no such file"),
+        (("sample", "./given", "--condition", "table.txt"), "there is no such file"),
+        (("sample", "gravity-digits", "--condition", "table.csv"), "the model takes no condition"),
+        ((*fit, "x", "--condition", "doze"), "there is no column 'doze'"),
+        ((*fit, "x", "--condition", "a,b,dose"), "leave one to be drawn"),
+    ):
+        status, _, err = command(*words)
+        assert status == 1
+        assert told in err
+        assert err.count("\n") == 1
+
+
+def test_conditions_come_from_files(command):
+    chance = np.random.default_rng(0)
+    np.savez("data.npz", x=chance.normal(size=(60, 2)), angle=chance.normal(size=(60, 1)))
+    assert command("fit", "data.npz", "-o", "given", "--condition", "angle", *QUICK)[0] == 0
+    given = np.array([[0.5], [0.5], [-1.0]])
+    pd.DataFrame(given).to_csv("c.csv", index=False)
+    np.save("c.npy", given)
+    np.savez("c.npz", condition=given, other=given[:1])
+    np.save("one.npy", given[0])
+    found = []
+    for file in ("c.csv", "c.npy", "c.npz", "one.npy"):
+        words = ("sample", "./given", "-n", 3, "-o", "rows.csv", "--steps", 3, "--condition", file)
+        assert command(*words)[0] == 0
+        found.append(pd.read_csv("rows.csv"))
+    assert found[0].equals(found[1])
+    assert found[1].equals(found[2])
+    assert found[3][:2].equals(found[0][:2])
+    assert not found[3][2:].equals(found[0][2:])
+    assert command(*words, "--guidance", 2)[0] == 0
+    assert not pd.read_csv("rows.csv").equals(found[3])
+    np.savez("two.npz", a=given, b=given)
+    status, _, err = command("sample", "./given", "--condition", "two.npz")
+    assert status == 1
+    assert "call the array of conditions 'condition'" in err

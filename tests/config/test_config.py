@@ -165,6 +165,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(data):
         ("data.shape", [2**20, 2**20], r"data.shape = \[1048576, 1048576\] is impossibly large"),
         ("data.range", [1, -1], r"data.range = \[1.0, -1.0\] is not \[low, high\]"),
         ("data.labels", -1, "labels"),
+        ("data.classes", ["cat"] * 10, "data.classes names 'cat' twice"),
         ("kernel", "gravity", 'expected {"use": "a component name", ...options}'),
         ("kernel", {"t_max": 1.0}, "expected"),
         ("kernel.use", "os:System", "never an import path"),

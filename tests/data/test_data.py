@@ -588,6 +588,8 @@ def test_folder_reads_images_at_any_depth(tmp_path):
     for colour, name in enumerate(places, 100):
         picture(tmp_path / name, colour=colour)
     (tmp_path / "dog" / "one" / "loop").symlink_to(tmp_path / "dog")
+    (tmp_path / "cat" / "up").symlink_to(tmp_path)
+    (tmp_path / "all").symlink_to(tmp_path)
     images = data.load(f"folder:{tmp_path}")
     assert (images.labels.tolist(), images.classes) == ([0, 0, 0, 1, 1], 2)
     assert images.images[:, 0, 0, 0].tolist() == [100, 101, 102, 103, 104]

@@ -33,5 +33,5 @@ def test_its_code_and_its_commands_run(tmp_path, monkeypatch):
 
 
 def test_every_argument_is_named():
-    named = inspect.signature(zoo.fit).parameters.keys() - {"kernel_options", "condition", "device"}
+    named = inspect.signature(zoo.fit).parameters.keys() - {"kernel_options", "device"}
     assert {name for name in named if f"{name}=" not in TEXT and f"`{name}`" not in TEXT} == set()

@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from importlib.metadata import entry_points, version
+from pathlib import Path
 
 import pytest
 from fake_distributions import brings, install
@@ -21,6 +22,15 @@ def record(name):
 
 def names(name, kind="kernels"):
     return [c.name for c in record(name).components.get(kind, ())]
+
+
+def test_a_plugin_that_changes_the_working_folder_does_not_change_the_users(
+    site, tmp_path, monkeypatch
+):
+    install(site, "zoo-moves", source=f"import os\nos.chdir({str(site)!r})")
+    monkeypatch.chdir(tmp_path)
+    assert record("moves").error is None
+    assert Path.cwd() == tmp_path
 
 
 def test_first_party_plugins_enter_through_the_entry_points_of_the_distribution():

@@ -13,7 +13,7 @@ from tiny_models import images, points
 from torch import nn
 
 import zoo
-from zoo.errors import ZooError
+from zoo.errors import ZooError, ZooWarning
 from zoo.models.names import name_of
 
 X = [[0.25, -0.5], [1.0, 0.75], [-0.125, 0.5]]
@@ -88,6 +88,12 @@ def test_points_may_be_whole_numbers_but_bytes_are_no_data():
         for call in ("field", "denoise", "encode", "decode"):
             with pytest.raises(ZooError, match=r"floating-point numbers, images in \[-1, 1\]"):
                 CALLS[call](images(), pixels)
+
+
+@pytest.mark.parametrize("call", ["encode", "log_prob"])
+def test_images_far_outside_their_range_are_warned_of(call):
+    with pytest.warns(ZooWarning, match=r"from 0 to 255; the model's data are images in \[-1, 1\]"):
+        CALLS[call](images(), torch.linspace(0, 255, 64).reshape(1, 1, 8, 8))
 
 
 @pytest.mark.parametrize("call", CALLS)

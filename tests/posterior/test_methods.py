@@ -9,6 +9,7 @@ from torch import Tensor
 import zoo
 from zoo import ZooError
 from zoo.interfaces import Network, over
+from zoo.interfaces.levels import own_noise
 from zoo.models.exact import GaussianMixture
 from zoo.posterior import Linear, Mask, observe
 from zoo.testing.posteriors import energy, points
@@ -73,8 +74,10 @@ class ScaleMixture(Network):
         self.sigma_data = float(variances.mean().sqrt())
 
     def forward(self, x_t: Tensor, t: Tensor, labels=None) -> Tensor:
-        degrees, (_, level) = self.kernel.degrees, self.kernel.marginal(t.double())
-        log_s = (level.log() + torch.linspace(-3, 3, 1201)).double()
+        degrees = self.kernel.degrees
+        # At levels above the data's own size |x| tells it to 2.5 %.
+        size = x_t.detach().double().square().mean().sqrt()
+        log_s = size.log() + torch.linspace(-0.3, 0.2, 101, dtype=torch.float64)
         s2 = (2 * log_s).exp()
         square = t.double().square() / s2
         log = degrees / 2 * square.log() - square / 2  # of log s
@@ -102,9 +105,9 @@ def test_mmps_under_random_levels_is_near_the_closed_form(kernel, options):
     y = (x_0 + 0.1 * normal(1, d, seed=1)) * seen
     plain = ScaleMixture(built, variances)
     model = zoo.FieldModel(built, zoo.prior(kernel, built), plain, zoo.solver("heun"), (d,))
-    posterior = model.posterior(y, Mask(seen > 0), noise=0.1, iterations=60)
+    posterior = model.posterior(y, Mask(seen > 0), noise=0.1, iterations=40)
     exact = ScaleMixture(built, variances, seen, y, 0.1)
-    for level in (0.1, 0.5, 3.0, 10.0):
+    for level in (0.5, 3.0, 20.0):
         t = float(built.time_at(level))
         x = built.sample(x_0, t, torch.Generator().manual_seed(3))
         expected = exact(x, torch.tensor(t))
@@ -141,17 +144,19 @@ def test_exact_draws_each_point_with_its_probability(kernel):
 
 @pytest.mark.parametrize("kernel", [*KERNELS, "psi"])
 def test_weights_of_zoo_exact_are_the_method_exact(kernel):
-    options = {"psi": "1 - exp(-(r/t)**2 - r*t/10)"} if kernel == "psi" else {}
+    options = {"psi": "1 - exp(-r / (t + t**2))"} if kernel == "psi" else {}
     built = zoo.kernel(kernel, dim=2, **options)
-    x, y = points(), torch.tensor([[0.4]], dtype=torch.float64)
+    x, y = points()[:32], torch.tensor([[0.4]], dtype=torch.float64)
     by_method = zoo.exact(built, x).posterior(y, DIRECTION, noise=0.3, method="exact")
     by_weights = zoo.exact(built, x, weights=truth(x, DIRECTION, y, 0.3))
     for level in (0.05, 1.0):
         t = float(built.time_at(level))
         at = points()[:7] + level * normal(7, 2)
         torch.testing.assert_close(by_method.field(at, t), by_weights.field(at, t))
+    if kernel == "psi":  # whose radii are found by bisection: slow
+        return
     picked = torch.zeros(len(x)).index_fill(0, torch.tensor([3, 5]), 1.0)
-    few = zoo.exact(built, x, weights=picked).sample(8, seed=0, steps=30)
+    few = zoo.exact(built, x, weights=picked).sample(8, seed=0, steps=20, solver="exp-abm3")
     assert set(torch.cdist(few.double(), x).argmin(dim=1).tolist()) == {3, 5}
 
 
@@ -180,12 +185,12 @@ def test_mmps_comes_near_the_exact_posterior(kernel):
     y = torch.tensor([[0.5]], dtype=torch.float64)
     there = points()[truth(points(), DIRECTION, y, 0.2).multinomial(1024, True)]
     posterior = model.posterior(y, DIRECTION, noise=0.2)
-    samples = posterior.sample(512, seed=0, steps=26)
-    far = energy(model.sample(512, seed=0, steps=26), there)
-    assert energy(samples, there) < far / 2
-    consistency = (DIRECTION(samples.double()) - y).square().mean().sqrt() / 0.2
-    own = (DIRECTION(there) - y).square().mean().sqrt() / 0.2
-    assert 0.9 < consistency / own < 1.1
+    options = {"seed": 0, "steps": 24, "solver": "exp-abm3"}
+    samples = posterior.sample(256, **options)
+    far = energy(model.sample(256, **options), there)
+    assert energy(samples, there) < far / 4
+    sizes = [(DIRECTION(x.double()) - y).abs().median() for x in (samples, there)]
+    assert 0.8 < sizes[0] / sizes[1] < 1.25  # 256 draws tell a median to 7 %
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -194,8 +199,9 @@ def test_every_method_uses_y(kernel, method):
     model = zoo.exact(kernel, points())
     y = torch.tensor([[0.9]], dtype=torch.float64)
     there = points()[truth(points(), DIRECTION, y, 0.3).multinomial(1024, True)]
-    samples = model.posterior(y, DIRECTION, noise=0.3, method=method).sample(256, seed=0, steps=20)
-    assert energy(samples, there) < energy(model.sample(256, seed=0, steps=20), there) / 2
+    options = {"seed": 0, "steps": 20, "solver": "exp-abm3"}
+    samples = model.posterior(y, DIRECTION, noise=0.3, method=method).sample(256, **options)
+    assert energy(samples, there) < energy(model.sample(256, **options), there) / 2
     assert samples.std(dim=0).min() > 0.1
 
 
@@ -230,7 +236,7 @@ def test_methods_refuse_what_they_do_not_know():
     mixture = zoo.exact("gaussian", GaussianMixture.diagonal(torch.zeros(1, 2), 1.0))
     with pytest.raises(ZooError, match="needs the data themselves"):
         mixture.posterior([[0.4]], DIRECTION, noise=0.1, method="exact")
-    built = zoo.kernel("psi", dim=2, psi="1 - exp(-(r/t)**2 - r*t/10)")
+    built = zoo.kernel("psi", dim=2, psi="1 - exp(-r / (t + t**2))")
     with pytest.raises(ZooError, match="mmps needs the denoiser"):
         zoo.exact(built, points()).posterior([[0.4]], DIRECTION, noise=0.1)
 
@@ -238,32 +244,34 @@ def test_methods_refuse_what_they_do_not_know():
 def test_a_nonlinear_operator_is_linearised_at_the_denoiser():
     model = zoo.exact("gaussian", points())
 
-    def radius(x):
-        return x.square().sum(dim=1, keepdim=True)
+    def bent(x):
+        return torch.sinh(x @ torch.tensor([[0.8], [0.6]], dtype=x.dtype))
 
-    there = (-(radius(points()) - 1.5).square().sum(dim=1) / (2 * 0.2**2)).softmax(dim=0)
+    there = (-(bent(points()) - 1.2).square().sum(dim=1) / (2 * 0.3**2)).softmax(dim=0)
     expected = points()[there.multinomial(1024, True)]
+    far = energy(model.sample(256, seed=0), expected)
     for method in ("mmps", "dps", "exact"):
-        posterior = model.posterior([[1.5]], radius, noise=0.2, method=method)
+        posterior = model.posterior([[1.2]], bent, noise=0.3, method=method)
         samples = posterior.sample(256, seed=0, steps=20)
-        assert energy(samples, expected) < energy(model.sample(256, seed=0), expected) / 2
+        assert energy(samples, expected) < far / 2
 
 
-def test_the_noise_of_a_sample_is_what_its_jacobian_says():
-    """Cov(x_0 | x) = s^2 grad D: exact for Gaussian noise, near for a Student law in the plane."""
-    from zoo.interfaces.levels import own_noise
-
-    for name in ("gravity", "pfgmpp", "tanh", "exp"):
-        kernel = zoo.kernel(name, dim=200)
-        t = torch.tensor(float(kernel.time_at(2.0)))
-        x_0 = torch.zeros(64, 200, dtype=torch.float64)
-        x = kernel.sample(x_0, t, torch.Generator().manual_seed(0))
-        square = x.square().sum(dim=1)  # D = x_0: one point, no trace
-        found = own_noise(kernel, square, torch.zeros(64), torch.zeros(64), t).variance
-        torch.testing.assert_close(found, square / 200, rtol=0.05, atol=0)
-        # Half of the coordinates carry no sign of noise: the trace accounts for them.
-        half = own_noise(kernel, square / 2, torch.full((64,), 100.0), torch.zeros(64), t).variance
-        torch.testing.assert_close(half, square / 200, rtol=0.05, atol=0)
+@pytest.mark.parametrize("name", ["gravity", "pfgmpp", "tanh", "exp"])
+def test_the_noise_of_a_sample_is_read_off_its_radius(name):
+    d = 200
+    kernel = zoo.kernel(name, dim=d)
+    t = kernel.time_at(2.0)
+    x = kernel.sample(torch.zeros(64, d).double(), t, torch.Generator().manual_seed(0))
+    square, zero = x.square().sum(dim=1), torch.zeros(64)  # D = 0: one point, no trace
+    found = own_noise(kernel, square, zero, zero, t).variance
+    if name in ("gravity", "pfgmpp"):
+        expected = (t**2 + square) / (d + kernel.degrees)
+        torch.testing.assert_close(found, expected, rtol=2e-3, atol=0)
+    else:
+        torch.testing.assert_close(found, square / d, rtol=0.03, atol=0)
+    # Half of the coordinates show no noise: the trace accounts for them.
+    half = own_noise(kernel, square / 2, torch.full((64,), d / 2), zero, t).variance
+    torch.testing.assert_close(half, found, rtol=0.02 if name == "gravity" else 0.1, atol=0)
 
 
 def test_observations_have_the_units_of_the_network():

@@ -31,24 +31,24 @@ def test_a_network_answers_under_every_method(kernel, method):
     posterior = model.posterior(y, HALF, noise=0.1, method=method)
     assert isinstance(posterior, PosteriorModel)
     assert isinstance(posterior, zoo.FieldModel)
-    x = posterior.sample(3, seed=0, steps=6)
+    x = posterior.sample(3, seed=0, steps=4)
     assert x.shape == (3, 1, 8, 8)
     assert not x.is_inference()
     assert not x.requires_grad
     seen = (x - y)[..., KEEP].square().mean().sqrt()
-    plain = (model.sample(3, seed=0, steps=6) - y)[..., KEEP].square().mean().sqrt()
+    plain = (model.sample(3, seed=0, steps=4) - y)[..., KEEP].square().mean().sqrt()
     assert seen < plain / 2
-    shared = model.posterior(y[0], HALF, noise=0.1, method=method).sample(4, seed=0, steps=6)
+    shared = model.posterior(y[0], HALF, noise=0.1, method=method).sample(4, seed=0, steps=4)
     assert torch.equal(shared[0], x[0])
     assert (shared.std(dim=0)[..., ~KEEP] > 0).all()  # answers, not one mean
 
 
-@pytest.mark.parametrize("solver", ["exp-abm3", "dopri5", "torchdiffeq-dopri5", "heun-churn"])
+@pytest.mark.parametrize("solver", ["exp-abm3", "heun-churn", "dopri5", "torchdiffeq-dopri5"])
 def test_samples_depend_on_seed_and_number_alone(solver):
-    posterior = tiny_models.images("gravity").posterior(some_images(5), HALF, noise=0.1)
-    options = {"seed": 1, "steps": 4, "solver": zoo.solver(solver, rtol=1e-2, atol=1e-2)}
-    if "dopri5" not in solver:
-        options["solver"] = solver
+    loose = {"rtol": 1e-1, "atol": 1e-1} if "dopri5" in solver else {}
+    model = tiny_models.points("gravity", dim=64)
+    posterior = model.posterior(some_images(5).flatten(1), Mask(torch.arange(64) > 20), noise=0.3)
+    options = {"seed": 1, "steps": 4, "solver": zoo.solver(solver, **loose)}
     whole = posterior.sample(5, **options)
     assert torch.equal(posterior.sample(5, batch_size=1, **options), whole)
     assert torch.equal(posterior.sample(2, first=3, **options), whole[3:])
@@ -96,23 +96,22 @@ def test_field_denoise_encode_and_decode_are_conditioned():
     x = points()[:4] + 0.5
     d = posterior.denoise(x, 0.5)
     torch.testing.assert_close(posterior.field(x, 0.5), (x - d) / 0.5)
-    x = posterior.sample(4, seed=0, steps=40).double()
-    latent = posterior.encode(x)
-    assert latent.norm(dim=1).min() > 10
+    x = posterior.sample(4, seed=0, steps=24).double()
+    assert posterior.encode(x, solver="heun", steps=24).norm(dim=1).min() > 10
     assert torch.equal(posterior.flow().denoise(x, 0.5), posterior.denoise(x, 0.5))
 
 
-@pytest.mark.parametrize("kernel", ["gravity", "tanh", "flow"])
-@pytest.mark.parametrize("method", ["mmps", "diffpir", "replacement"])
+@pytest.mark.parametrize("kernel", ["gravity", "flow"])
+@pytest.mark.parametrize("method", ["mmps", "diffpir"])
 def test_lifted_models_restore(kernel, method):
     model = zoo.lift(tiny_models.images("gaussian"), kernel)
     y = some_images(3)
     posterior = model.posterior(y, HALF, noise=0.1, method=method)
-    x = posterior.sample(3, seed=0, steps=6)
-    plain = model.sample(3, seed=0, steps=6)
+    x = posterior.sample(3, seed=0, steps=4)
+    plain = model.sample(3, seed=0, steps=4)
     errors = [(s - y)[..., KEEP].square().mean().sqrt() for s in (x, plain)]
     assert errors[0] < errors[1] / 2
-    assert torch.equal(posterior.sample(1, first=2, seed=0, steps=6), x[2:])
+    assert torch.equal(posterior.sample(1, first=2, seed=0, steps=4), x[2:])
 
 
 def test_a_lifted_exact_model_has_the_exact_posterior():
@@ -156,17 +155,17 @@ def test_y_and_operator_are_in_the_units_of_the_data():
     )
     y = torch.tensor([[1e4 + scale, 1.0]], dtype=torch.float64)
     noise = [0.1 * scale, 0.05]
-    x = model.posterior(y, lambda x: x, noise=noise).sample(16, seed=0, steps=12)
-    z = parts.posterior([[1.0, 8.0]], lambda x: x, noise=0.1).sample(16, seed=0, steps=12)
+    x = model.posterior(y, lambda x: x, noise=noise).sample(16, seed=0, steps=6)
+    z = parts.posterior([[1.0, 8.0]], lambda x: x, noise=0.1).sample(16, seed=0, steps=6)
     torch.testing.assert_close(x.double(), known.undo(z.double()), rtol=1e-3, atol=1e-2)
-    linear = model.posterior(y, Linear(torch.eye(2)), noise=noise).sample(16, seed=0, steps=12)
+    linear = model.posterior(y, Linear(torch.eye(2)), noise=noise).sample(16, seed=0, steps=6)
     torch.testing.assert_close(linear, x, rtol=1e-3, atol=1e-2)
 
 
 def test_few_pixels_and_colour():
     model = tiny_models.images("gravity", shape=(3, 8, 8))
     y = Downscale(4)(some_images(1, shape=(3, 8, 8)))
-    x = model.posterior(y, Downscale(4), noise=0.02).sample(4, seed=0, steps=8)
+    x = model.posterior(y, Downscale(4), noise=0.02).sample(4, seed=0, steps=5)
     assert (Downscale(4)(x) - y).abs().max() < 0.3
     assert x.std(dim=0).max() > 0
 

@@ -159,7 +159,7 @@ WRONG = {
     "tanh with v scaled by 1.01": (FastTanh, {"divergence", "velocity"}),
     "a sampler with the wrong radius": (WideGravity, {"sampling"}),
     "a sampler with a preferred direction": (LopsidedTanh, {"sampling", "shapes", "shares"}),
-    "lambda_t = t": (lambda_is_t, {"velocity", "transport", "shares"}),
+    "lambda_t = t": (lambda_is_t, {"far", "velocity", "transport", "shares"}),
     "a density of mass 1.001": (Unnormalised, {"mass", "density"}),
     "a psi that starts at 1/2": (
         Spreading,

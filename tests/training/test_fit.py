@@ -263,7 +263,7 @@ def test_few_rows_for_many_columns_are_warned_of():
         (np.full((20, 2), np.nan), {}, "column 0 has 20 missing (NaN)"),
         (np.ones((20, 2)), {}, "column 0 is 1 in all 20 rows, which has no density"),
         (np.array([["a"]] * 20), {}, "X holds text"),
-        (rows(), {"condition": rows()}, "condition = ... is not supported yet"),
+        (rows(), {"condition": rows(3)}, "condition: 3 conditions for 200 samples"),
         (rows(), {"minutes": 1, "images": 5}, "minutes and images both say how long"),
         (rows(), {"kernel": "gravty"}, "did you mean 'gravity'"),
         (rows(), {"DD": 5}, "no option 'DD'"),

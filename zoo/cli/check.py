@@ -25,6 +25,7 @@ def command(plugin: str, pattern: str, as_json: bool) -> int:
     if not chosen:
         raise ZooError(f"no check of {plugin!r} matches {pattern!r}; zoo check {plugin} runs all")
     results = []
+    said: dict[str, str] = {}
     for check in chosen:
         start = time.perf_counter()
         failure = None
@@ -35,10 +36,18 @@ def command(plugin: str, pattern: str, as_json: bool) -> int:
         seconds = time.perf_counter() - start
         results.append({"check": check.__name__, "failure": failure, "seconds": seconds})
         if not as_json:
-            click.echo(f"FAIL  {failure}" if failure else f"ok    {check.__name__}")
+            click.echo(_line(check.__name__, failure, said))
     failed = sum(1 for result in results if result["failure"])
     if as_json:
         echo_json(results)
     else:
         click.echo(f"{plugin}: {len(results) - failed} of {len(results)} checks pass")
     return 1 if failed else 0
+
+
+def _line(name: str, failure: str | None, said: dict[str, str]) -> str:
+    """Return the line of one check; `said` has the first check that failed of each cause."""
+    if not failure:
+        return f"ok    {name}"
+    first = said.setdefault(failure.removeprefix(f"{name}: "), name)
+    return f"FAIL  {failure}" if first == name else f"FAIL  {name}: as {first}"

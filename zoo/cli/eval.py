@@ -147,7 +147,7 @@ def _reference(model: FieldModel, ref: str, data: str | None, features: str | No
         data = str(used or config.data.name)
     if not data:
         raise ZooError(f"{ref} does not say what it was trained on; name it with --data")
-    return open_reference(data, model.shape, extractor)
+    return open_reference(data, model.shape, extractor, condition=model.condition)
 
 
 def _print_report(name: str, report: Report, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo.cli.options import COUNT, PATH, device_option, key_value, option
+from zoo.cli.options import COUNT, PATH, device_option, key_value, names, option
 from zoo.cli.output import echo_json
 
 
@@ -18,6 +18,12 @@ from zoo.cli.output import echo_json
 @option("--kernel", default="pfgmpp", help="Field kernel, see `zoo components kernels`.")
 @option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Option of the kernel.")
 @option("--labels", metavar="COLUMN", help="Column of classes, to sample with --label.")
+@option(
+    "--condition",
+    metavar="COLUMN,...",
+    callback=names,
+    help="Columns that the others are drawn given; of an .npz file its array of that name.",
+)
 @option("--minutes", type=float, help="About so long to train.")
 @option("--rows", type=COUNT, help="Rows to train on, repetitions counted, instead of --minutes.")
 @option("--validation", type=float, default=0.1, help="Fraction of the rows to hold out.")
@@ -30,6 +36,7 @@ def command(
     kernel: str,
     settings: tuple[str, ...],
     labels: str | None,
+    condition: list[str],
     minutes: float | None,
     rows: int | None,
     validation: float,
@@ -50,11 +57,12 @@ def command(
     from zoo.training.fit import fit
 
     check_new(out)
-    data, classes = _read(table, labels)
+    data, classes, given = _read(table, labels, condition)
     model = fit(
         data,
         kernel=field,
         labels=classes,
+        condition=given,
         minutes=minutes,
         images=rows,
         validation=validation,
@@ -66,21 +74,25 @@ def command(
         echo_json(_facts(model, target))
         return
     ref = target.as_posix() if target.is_absolute() else f"./{target.as_posix()}"
-    click.echo(f"{target}: try `zoo sample {shlex.quote(ref)} -n 1000 -o rows.csv`")
+    more = " --condition FILE.csv" if condition else ""
+    click.echo(f"{target}: try `zoo sample {shlex.quote(ref)} -n 1000 -o rows.csv{more}`")
 
 
-def _read(path: Path, labels: str | None) -> tuple[Any, Any]:
-    """Return the data in a file as `zoo.fit` takes them, and their classes."""
+def _read(path: Path, labels: str | None, condition: list[str]) -> tuple[Any, Any, Any]:
+    """Return the data in a file as `zoo.fit` takes them, their classes and their conditions."""
     if path.suffix != ".npz":
-        from zoo.data.table_file import read_table
+        from zoo.data.table_file import read_table, split_off
 
-        return read_table(path, labels)
+        found, classes = read_table(path, labels)
+        return (found, classes, None) if not condition else split_off(found, classes, condition)
     from zoo.data.npz import read_arrays
     from zoo.data.request import Request
 
     if labels is not None:
         raise click.UsageError("--labels names a column; an .npz file has labels as its array y")
-    return read_arrays(Request(str(path), str(path), "train"))
+    if len(condition) > 1:
+        raise click.UsageError("--condition names one array of an .npz file")
+    return read_arrays(Request(str(path), str(path), "train", condition=(*condition, None)[0]))
 
 
 def _facts(model: Any, folder: Path) -> dict[str, Any]:

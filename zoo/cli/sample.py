@@ -27,10 +27,15 @@ DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 @option("--batch-size", type=COUNT, help="Samples at a time.")
 @option("--label", help="Class to draw from, where there are some: its name, or its number.")
 @option(
+    "--condition",
+    type=PATH,
+    help="FILE.npy, .npz or .csv: what to draw samples given, one for all or one for each.",
+)
+@option(
     "--guidance",
     type=float,
     default=1.0,
-    help="How closely to follow --label; 1 is plain sampling.",
+    help="How closely to follow --label and --condition; 1 is plain sampling.",
 )
 @device_option
 @option("--dtype", type=DTYPE, default="float32", help="Precision of the network.")
@@ -44,6 +49,7 @@ def command(
     seed: int,
     batch_size: int | None,
     label: str | None,
+    condition: Path | None,
     guidance: float,
     device: str,
     dtype: str,
@@ -52,10 +58,11 @@ def command(
 
     Started by torchrun, several processes share the work; the first writes.
     """
-    if guidance != 1.0 and label is None:
+    if guidance != 1.0 and label is None and condition is None:
         raise click.UsageError("--guidance follows a class; name it with --label")
     import torch
 
+    from zoo.data.condition_file import read_condition
     from zoo.folder.picture import check_target, default_suffix, write_samples
     from zoo.models.load import load
     from zoo.models.sharded import sample_sharded
@@ -69,6 +76,7 @@ def command(
         suffix = default_suffix(model.shape, table=bool(model.data.columns))
         target = out or Path(stem(ref) + suffix)
         check_target(target, model.shape)
+        given = None if condition is None else read_condition(condition, model.condition)
         samples = sample_sharded(
             model,
             context,
@@ -78,6 +86,7 @@ def command(
             seed=seed,
             batch_size=batch_size,
             labels=class_of(label, model.classes),
+            condition=given,
             guidance=guidance,
             progress=context.is_main,
         )

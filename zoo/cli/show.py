@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.output import echo_json, megabytes
+from zoo.config.condition import Condition
 from zoo.config.model import Config, dump_config
 from zoo.config.part import Part
 from zoo.errors import ZooError
@@ -70,6 +71,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("data", f"{data.name} {data.shape}{span}{labels}".strip()),
         ("classes", ", ".join(f"{number} {name}" for number, name in enumerate(data.classes))),
         ("", standardised(data.standardise) if data.standardise else ""),
+        *_condition(data.condition),
         ("kernel", _part(config.kernel)),
         ("lifted from", _part(config.lifted_from) if config.lifted_from else ""),
         ("prior", _part(config.prior)),
@@ -80,6 +82,14 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("needs", ", ".join(entry.needs) and "pip install " + " ".join(map(repr, entry.needs))),
         *_training(config),
     ]
+
+
+def _condition(known: Condition | None) -> list[tuple[str, str]]:
+    if known is None:
+        return []
+    source = f", {known.source}" if known.source else ""
+    scaled = standardised(known.standardise) if known.standardise else ""
+    return [("condition", f"{known}{source}"), ("", scaled)]
 
 
 def _training(config: Config) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,11 +11,12 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
 from zoo.config.columns import MOST_COLUMNS, Column, check_columns
+from zoo.config.condition import Condition, check_condition
 from zoo.config.decode import decode
 from zoo.config.part import Part, SolverPart
 from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
-from zoo.errors import ZooError, one_line
+from zoo.errors import ZooError, brief, one_line
 
 MAX_CONFIG_BYTES = 1_000_000
 MAX_STEPS = 100_000
@@ -33,6 +35,7 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
     `standardise` is the map to the coordinates that the parts work with; None for data units.
     `columns` are those of the table that the model was fitted on, `frame` the table's library.
+    `condition` is what each sample is drawn given, None for nothing.
     """
 
     shape: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=4)]
@@ -43,6 +46,7 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     standardise: Standardise | None = None
     columns: Annotated[tuple[Column, ...], Meta(max_length=MOST_COLUMNS)] = ()
     frame: Literal["pandas", "polars"] = "pandas"
+    condition: Condition | None = None
 
     @property
     def dim(self) -> int:
@@ -51,14 +55,14 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
     @property
     def unit(self) -> str:
-        """What samples are called, "images", "points" or "rows"; see `unit_of`."""
+        """What samples are called, "images", "series", "points" or "rows"; see `unit_of`."""
         return unit_of(self.shape)
 
 
 def unit_of(shape: tuple[int, ...]) -> str:
-    """Return what samples of a shape are called: images; points, of up to 3 coordinates; rows."""
-    if len(shape) == 3:
-        return "images"
+    """Return what samples of a shape are called: images, series; points, up to 3 numbers; rows."""
+    if len(shape) in (2, 3):
+        return "images" if len(shape) == 3 else "series"
     return "points" if math.prod(shape) <= 3 else "rows"
 
 
@@ -140,6 +144,8 @@ def parse_config(raw: bytes, where: str) -> Config:
             f"{where}: data.classes has {len(config.data.classes)} names for data.labels = "
             f"{config.data.labels}"
         )
+    if twice := [name for name, n in Counter(config.data.classes).items() if n > 1]:
+        raise ZooError(f"{where}: data.classes names {brief(twice[0])} twice")
     if config.data.range is not None and not config.data.range[0] < config.data.range[1]:
         raise ZooError(f"{where}: data.range = {list(config.data.range)} is not [low, high]")
     if config.data.standardise and not config.data.standardise.fits(config.data.shape):
@@ -153,6 +159,8 @@ def parse_config(raw: bytes, where: str) -> Config:
             f"{list(config.data.shape)}"
         )
     check_columns(config.data.columns, where)
+    if config.data.condition is not None:
+        check_condition(config.data.condition, where)
     return config
 
 

@@ -56,6 +56,8 @@ class DataPlan(Struct, frozen=True, forbid_unknown_fields=True):
             augment = 9, such as ddpmpp.
         standardise: train on (x - mean) / scale, per coordinate of vectors or channel of images,
             such that all have mean 0 and the network's sigma_data; undone in samples.
+        condition: what samples are to be drawn given: the name of an array of an npz: file, or a
+            rule of the images themselves, "downscale:2" (means of 2x2 pixels). Absent: nothing.
     """
 
     use: Text
@@ -63,6 +65,7 @@ class DataPlan(Struct, frozen=True, forbid_unknown_fields=True):
     flip: bool = False
     augment: Probability = 0.0
     standardise: bool = False
+    condition: Text | None = None
 
 
 class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +100,8 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         level_std: its standard deviation (P_std).
         label_dropout: fraction of labels hidden in training, for guidance; needs a network with
             labels.
+        condition_dropout: fraction of conditions hidden in training, for guidance; labels with
+            them.
         checkpoint_every: steps between checkpoints.
         log_every: steps between lines of the log.
         validate_every: images between two losses on the test split, averaged weights and fixed
@@ -126,6 +131,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     level_mean: Annotated[float, Meta(ge=-20, le=20)] = -1.2
     level_std: Above0 = 1.2
     label_dropout: Probability = 0.1
+    condition_dropout: Probability = 0.1
     checkpoint_every: Count = 500
     log_every: Count = 100
     validate_every: Count | None = None

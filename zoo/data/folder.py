@@ -32,12 +32,13 @@ def _files(folder: Path) -> list[Path]:
     return [p for p in _visible(folder) if p.suffix.lower() in SUFFIXES and p.is_file()]
 
 
-def _all_files(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+def _all_files(folder: Path, above: frozenset[Path] | None = None) -> Iterator[Path]:
     """Yield the image files in `folder` and, after them, those of its subfolders at any depth.
 
     A link to a folder that it lies in is not followed.
     """
-    place = folder.resolve()
+    place, parent = folder.resolve(), folder.parent.resolve()
+    above = frozenset((parent, *parent.parents)) if above is None else above
     if place in above:
         return
     yield from _files(folder)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from zoo.config.condition import Condition
 from zoo.config.standardise import Standardise
+from zoo.data.condition import Conditions
 from zoo.errors import ZooError
 
 MAX_BYTE = 255
@@ -19,11 +21,11 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Images:
-    """N samples of one shape: images (C, H, W), or vectors (d,).
+    """N samples of one shape: images (C, H, W), series (C, L), or vectors (d,).
 
     Attributes:
-        images: (N, C, H, W) or (N, d); uint8, or float32, which is not scaled; float64 where
-            data have to be standardised before they are rounded.
+        images: (N, C, H, W), (N, C, L) or (N, d); uint8, or float32, which is not scaled; float64
+            where data have to be standardised before they are rounded.
         labels: class numbers (N,), int64, or None.
         classes: number of classes, 0 for none.
         name: short name, e.g. for the model card.
@@ -32,6 +34,7 @@ class Images:
         class_names: of the classes by their numbers; () where they have none.
         top: the uint8 value that becomes 1 (0 becomes -1); float data is not scaled.
         standardise: applied to batches; None for batches in `range`.
+        given: what each sample is conditioned on besides its label; None for nothing.
     """
 
     images: Tensor
@@ -43,20 +46,22 @@ class Images:
     top: int = MAX_BYTE
     class_names: tuple[str, ...] = ()
     standardise: Standardise | None = None
+    given: Conditions | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one sample, (C, H, W) or (d,)."""
+        """Shape of one sample, (C, H, W), (C, L) or (d,)."""
         return tuple(self.images.shape[1:])
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape, samples and labels, in hexadecimal."""
+        """SHA-256 of shape, samples, labels and conditions, in hexadecimal."""
         found = hashlib.sha256(repr((self.images.shape, self.images.dtype, self.top)).encode())
-        for part in (self.images, self.labels):
+        values = None if self.given is None else self.given.values
+        for part in (self.images, self.labels, values):
             if part is not None:
                 found.update(part.contiguous().flatten().view(torch.uint8).numpy().data)
         return found.hexdigest()
@@ -72,6 +77,27 @@ class Images:
             x = x.float().div_(self.top / 2).sub_(1)
         return (x if self.standardise is None else self.standardise.apply(x)).float()
 
+    def conditions(self, x: Tensor, indices: Tensor) -> Tensor | None:
+        """Return what the samples are given, (B, *), as the network sees it; None for nothing.
+
+        Args:
+            x: the samples as `batch` returns them, changed or not: a rule is one of these.
+            indices: their numbers (B,).
+        """
+        if self.given is None:
+            return None
+        return self.given.of(x if self.standardise is None else self.standardise.undo(x), indices)
+
+    def raw_conditions(self, indices: Tensor) -> Tensor:
+        """Return what the samples numbered `indices` (B,) are given, (B, *), in its own units."""
+        assert self.given is not None, "the data have conditions"
+        return self.given.raw(replace(self, standardise=None).batch(indices), indices)
+
+    @property
+    def condition(self) -> Condition | None:
+        """What each sample is conditioned on, None for nothing."""
+        return None if self.given is None else self.given.known
+
     def exact(self, indices: Tensor) -> Tensor:
         """Return the samples at `indices` (B,), float64, neither rounded nor standardised."""
         if self.images.dtype != torch.uint8:
@@ -84,16 +110,6 @@ class Images:
             return None
         one = like.new_ones(1, *self.shape)
         return self.standardise.apply(-one), self.standardise.apply(one)
-
-
-def check_finite(x: Tensor, where: str) -> None:
-    """Raise ZooError unless `x`, shape (N, *), is finite; it counts the samples that are not."""
-    bad = (~x.flatten(1).isfinite()).any(dim=1).nonzero().flatten()
-    if len(bad):
-        raise ZooError(
-            f"{where}: {len(bad)} of {len(x)} samples hold NaN or infinity (in float32), "
-            f"the first is number {int(bad[0])}; remove them"
-        )
 
 
 def check_labels(labels: Tensor, n: int, where: str) -> int:

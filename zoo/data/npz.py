@@ -6,16 +6,20 @@ The test split, if there is one, is in "x_test" and "y_test".
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.data.images import MAX_BYTE, Images, check_finite, check_labels
+from zoo.data.condition import of_array
+from zoo.data.finite import as_rows, check_finite
+from zoo.data.images import MAX_BYTE, Images, check_labels
 from zoo.data.request import Request
-from zoo.errors import ZooError, one_line, there_are
+from zoo.errors import ZooError, one_line, shown, there_are
 from zoo.files import refuse_pointer
 
 DATA_KEYS = ("x", "images", "arr_0")
@@ -23,8 +27,19 @@ LABEL_KEYS = ("y", "labels")
 CHANNELS = (1, 3, 4)
 
 
-def read_arrays(request: Request) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
-    """Return data and labels of an archive as they are; names and errors as for `load_npz`."""
+Array = NDArray[np.generic]
+
+
+class Arrays(NamedTuple):
+    """Data, labels and conditions of an archive, as they are."""
+
+    x: Array
+    labels: Array | None
+    condition: Array | None
+
+
+def read_arrays(request: Request) -> Arrays:
+    """Return the arrays of an archive; names and errors as for `load_npz`."""
     path = request.path
     if not path.is_file():
         raise request.missing("file")
@@ -43,9 +58,7 @@ def read_arrays(request: Request) -> tuple[NDArray[np.generic], NDArray[np.gener
         raise ZooError(f"{path}: cannot be read as .npz: {one_line(error)}") from error
 
 
-def _choose(
-    archive: np.lib.npyio.NpzFile, path: Path, request: Request
-) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+def _choose(archive: np.lib.npyio.NpzFile, path: Path, request: Request) -> Arrays:
     end = "" if request.split == "train" else f"_{request.split}"
     key = next((k + end for k in DATA_KEYS if k + end in archive), None)
     label_key = next((k + end for k in LABEL_KEYS if k + end in archive), None)
@@ -54,7 +67,16 @@ def _choose(
     if key is None:
         there = there_are([*map(repr, archive.files)])
         raise ZooError(f"{path}: no array called {', '.join(DATA_KEYS)}; {there}")
-    return archive[key], None if label_key is None else archive[label_key]
+    condition = None
+    if request.condition is not None:
+        if f"{request.condition}{end}" not in archive:
+            called = shown(f"{request.condition}{end}", 60)
+            raise ZooError(
+                f"{path}: no array {called!r} of conditions; "
+                f"{there_are([*map(repr, archive.files)])}"
+            )
+        condition = archive[f"{request.condition}{end}"]
+    return Arrays(archive[key], None if label_key is None else archive[label_key], condition)
 
 
 def _channels_first(x: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -78,10 +100,6 @@ def _pixels(x: NDArray[np.generic], where: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.uint8 if whole else np.float32))
 
 
-# A column that varies by less, of its size or in all, is kept in float64 until it is standardised.
-_ROUNDED, _TINY = 1e-3, 1e-30
-
-
 def _data(x: NDArray[np.generic], where: str) -> Tensor:
     """Return the array as (N, d), or (N, C, H, W), uint8 or float32; checked."""
     if x.dtype.kind not in "uif" or x.ndim not in (2, 3, 4) or x.size == 0:
@@ -90,22 +108,12 @@ def _data(x: NDArray[np.generic], where: str) -> Tensor:
             "images (N, H, W), (N, C, H, W) or (N, H, W, C)"
         )
     if x.ndim == 2 and x.dtype != np.float32:
-        return _vectors(x.astype(np.float64), where)
+        return as_rows(x.astype(np.float64), where)
     if x.dtype.kind == "f":
         with np.errstate(over="ignore"):
             x = x.astype(np.float32)
         check_finite(torch.from_numpy(x), where)
     return torch.from_numpy(x) if x.ndim == 2 else _pixels(_channels_first(x), where)
-
-
-def _vectors(x: NDArray[np.float64], where: str) -> Tensor:
-    """Return vectors (N, d) as float32, or as they are where that would round their differences."""
-    with np.errstate(over="ignore"):
-        found = torch.from_numpy(x.astype(np.float32))
-    check_finite(found, where)
-    spread, size = np.ptp(x, axis=0), np.abs(x).max(axis=0)
-    lost = (spread > 0) & ((spread < _ROUNDED * size) | (spread < _TINY))
-    return torch.from_numpy(x) if lost.any() else found
 
 
 def from_arrays(
@@ -144,12 +152,18 @@ def load_npz(request: Request) -> Images:
     Data is the array "x", "images" or "arr_0": vectors (N, d), kept as given in float32; or
     images, whole numbers from 0 to 255 or real numbers in [-1, 1], channels first or (where
     only the last dimension can be 1, 3 or 4 channels) last. Labels are "y" or "labels", (N,). The
-    test split has the same names with "_test" behind them.
+    test split has the same names with "_test" behind them. Conditions are an array of any name,
+    (N, k) or (N, C, H, W).
 
     Raises:
         ZooError: unreadable (pickled objects are never loaded), no such array, an unusable
             shape or type, NaN or infinity, wrong labels.
     """
-    x, y = read_arrays(request)
+    x, y, condition = read_arrays(request)
     path = request.path
-    return from_arrays(x, y, name=path.stem, where=str(path), license="not stated by the file")
+    data = from_arrays(x, y, name=path.stem, where=str(path), license="not stated by the file")
+    if condition is None:
+        return data
+    source = str(request.condition)
+    given = of_array(condition, len(data), source=source, where=f"{path}: {shown(source, 60)}")
+    return replace(data, given=given)

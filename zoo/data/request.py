@@ -26,12 +26,14 @@ class Request:
         split: "train" or "test".
         size: side of the square images to return; None keeps their size. A source may ignore it:
             `load` resizes images of another size.
+        condition: name of the array of conditions in an archive; None for none.
     """
 
     ref: str
     argument: str
     split: str
     size: int | None = None
+    condition: str | None = None
 
     @property
     def path(self) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from zoo.data.condition import by_rule, is_rule
 from zoo.data.folder import SUFFIXES as IMAGE_SUFFIXES
 from zoo.data.folder import load_folder
 from zoo.data.hub import load_hub
@@ -14,7 +16,7 @@ from zoo.data.npz import load_npz
 from zoo.data.request import SPLITS, Request
 from zoo.data.size import warn_of_range
 from zoo.data.toy import load_toy
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, shown
 from zoo.files import as_path
 
 MAX_SIZE = 4096
@@ -42,7 +44,9 @@ def _unknown(ref: str, scheme: str) -> ZooError:
     return ZooError(f"data {ref!r}: no such source; {did_you_mean(scheme, SOURCES)}")
 
 
-def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
+def load(
+    ref: str, *, split: str = "train", size: int | None = None, condition: str | None = None
+) -> Images:
     """Return the data set that `ref` names; warn of images that use a small part of their range.
 
     Args:
@@ -50,10 +54,12 @@ def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
             "npz:PATH" or "toy:NAME".
         split: "train" or "test".
         size: scale and crop images to size x size; None keeps their size.
+        condition: name of an array of an npz: file, or a rule of images, "downscale:2"; None for
+            none.
 
     Raises:
-        ZooError: an unknown source, split or size; absent or broken files; values that are not
-            finite.
+        ZooError: an unknown source, split, size or condition; absent or broken files; values that
+            are not finite.
     """
     scheme, colon, argument = ref.partition(":")
     if scheme not in SOURCES:
@@ -66,7 +72,16 @@ def load(ref: str, *, split: str = "train", size: int | None = None) -> Images:
         raise ZooError(f"split {split!r}: no such split; {did_you_mean(split, SPLITS)}")
     if size is not None and not 1 <= size <= MAX_SIZE:
         raise ZooError(f"size = {size}: expected 1 to {MAX_SIZE} pixels")
-    data = load_source(Request(ref, argument, split, size))
+    named = None if condition is None or is_rule(condition) else condition
+    if named is not None and scheme != "npz":
+        raise ZooError(
+            f"data {ref!r}: condition = {shown(named, 60)!r} would be an array of an npz: file; of "
+            "images there are rules, such as downscale:2"
+        )
+    data = load_source(Request(ref, argument, split, size, named))
     # Of a file of images only 0 and 1 are suspicious: the format says what 255 means.
     warn_of_range(data, ref, *(() if scheme in ("idx", "npz") else (1,)))
-    return data if size is None else resize(data, size)
+    data = data if size is None else resize(data, size)
+    if condition is None or named is not None:
+        return data
+    return replace(data, given=by_rule(condition, data.shape))

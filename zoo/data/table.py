@@ -20,6 +20,7 @@ from torch import Tensor
 
 from zoo.config.columns import DTYPE, Column, check_columns
 from zoo.config.standardise import MOST, Standardise
+from zoo.data.spread import ROUNDING, centre_and_spread
 from zoo.errors import ZooError, brief, one_line, shown
 
 Values = NDArray[np.float64]
@@ -27,12 +28,6 @@ Values = NDArray[np.float64]
 _LARGEST = 1e100
 # Rows at a time, of a table with few columns.
 _CHUNK = 2**22
-# A spread below this part of the largest value is rounding.
-_ROUNDING = 1e-13
-# The width of the middle 90 % of a Gaussian, in standard deviations.
-_MIDDLE = 3.2897
-# A column whose deviation is so many times that of a Gaussian of the same middle has heavy tails.
-_HEAVY = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,19 +39,21 @@ class Table:
         columns: names and types, () of an array.
         whole: which columns hold whole numbers, (d,).
         frame: library of the data frame.
+        kind: what errors call a column.
     """
 
     values: Values
     columns: tuple[Column, ...] = ()
     whole: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     frame: Literal["pandas", "polars"] = "pandas"
+    kind: str = "column"
 
     def __len__(self) -> int:
         return len(self.values)
 
     def called(self, i: int) -> str:
         """Return what errors call column i."""
-        return f"column {shown(repr(self.columns[i].name), 80) if self.columns else i}"
+        return f"{self.kind} {shown(repr(self.columns[i].name), 80) if self.columns else i}"
 
 
 def library_of(x: object) -> Literal["pandas", "polars"] | None:
@@ -149,8 +146,11 @@ def _values(x: Any, i: int, library: str) -> Values:
     return np.asarray(x.iloc[:, i].to_numpy(dtype="float64", na_value=np.nan))
 
 
-def check_values(table: Table, where: str) -> None:
-    """Raise ZooError for a column with missing, infinite or too large values, or only one value."""
+def check_values(table: Table, where: str, *, constant: bool = False) -> None:
+    """Raise ZooError for a column with missing, infinite or too large values, or only one value.
+
+    (Which it may have if it may be `constant`.)
+    """
     for i in range(table.values.shape[1]):
         column = table.values[:, i]
         low, high = column.min(), column.max()
@@ -167,7 +167,7 @@ def check_values(table: Table, where: str) -> None:
                 f"{where}: {table.called(i)} goes from {low:.3g} to {high:.3g}; scale it to less "
                 f"than {_LARGEST:g}"
             )
-        if len(column) > 1 and high - low <= _ROUNDING * max(abs(low), abs(high)):
+        if not constant and len(column) > 1 and high - low <= ROUNDING * max(abs(low), abs(high)):
             raise ZooError(
                 f"{where}: {table.called(i)} is {column[0]:g} in all {len(column):,} rows, which "
                 "has no density; leave the column out"
@@ -186,8 +186,7 @@ def dequantised(table: Table, seed: int) -> Tensor:
 def robust_standardise(values: Values, size: float) -> tuple[Standardise, int]:
     """Return the map after which columns have mean 0 and the deviation `size`, and how many cannot.
 
-    A column whose deviation is more than twice that of a Gaussian with the same middle 90 % has
-    heavy tails: then the median becomes 0, and that deviation `size`.
+    Those cannot that have heavy tails, see `centre_and_spread`.
 
     Raises:
         ZooError: more columns than a config.json can hold.
@@ -199,26 +198,20 @@ def robust_standardise(values: Values, size: float) -> tuple[Standardise, int]:
         )
     centres, scales, heavy = [], [], 0
     for i in range(values.shape[1]):
-        column = values[:, i]
-        centre = column.mean()
-        most = np.abs(column - centre).max()
-        deviation = most * math.sqrt((((column - centre) / most) ** 2).mean())
-        low, median, high = np.quantile(column, [0.05, 0.5, 0.95])
-        middle = (high - low) / _MIDDLE
-        if 0 < _HEAVY * middle < deviation:
-            centre, deviation, heavy = median, middle, heavy + 1
-        centres.append(float(centre))
-        scales.append(float(deviation) / size)
+        centre, spread, tails = centre_and_spread(values[:, i])
+        heavy += tails
+        centres.append(centre)
+        scales.append((spread or 1.0) / size)
     return Standardise(tuple(centres), tuple(scales)), heavy
 
 
 def largest_radius(values: Values, known: Standardise | None) -> float:
-    """Return the largest |z| / sqrt(d) of the data z that the network sees."""
-    rows, largest = max(1, _CHUNK // values.shape[1]), 0.0
+    """Return the largest |z| / sqrt(d) of the data z (n, *shape) that the network sees."""
+    rows, largest = max(1, _CHUNK // values[0].size), 0.0
     for first in range(0, len(values), rows):
         x = torch.from_numpy(values[first : first + rows])
         z = x if known is None else known.apply(x)
-        largest = max(largest, float(z.square().mean(dim=1).max()))
+        largest = max(largest, float(z.flatten(1).square().mean(dim=1).max()))
     return math.sqrt(largest)
 
 

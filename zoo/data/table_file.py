@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +23,12 @@ _LONGEST_LINE = 1_000_000
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 
 
-def read_table(path: Path, leave_out: str | None = None) -> tuple[Table, Any]:
+def read_table(
+    path: Path, leave_out: str | None = None, *, constant: bool = False
+) -> tuple[Table, Any]:
     """Return the table in a file, and the values of the column `leave_out`; None if none is named.
+
+    Columns may be `constant` in a .csv or .tsv that is no table to fit.
 
     Raises:
         ZooError: no such file, another ending, no such column, a value that is no number; or as
@@ -33,7 +39,34 @@ def read_table(path: Path, leave_out: str | None = None) -> tuple[Table, Any]:
     if not path.is_file():
         raise ZooError(f"{path}: there is no such file")
     refuse_pointer(path)
-    return _parquet(path, leave_out) if path.suffix == ".parquet" else _csv(path, leave_out)
+    if path.suffix == ".parquet":
+        return _parquet(path, leave_out)
+    table, labels = _csv(path, leave_out)
+    check_values(table, str(path), constant=constant)
+    return table, labels
+
+
+def split_off(table: Table, labels: Any, names: Sequence[str]) -> tuple[Table, Any, Table]:
+    """Return the table without the columns of these names, the labels, and these columns.
+
+    Raises:
+        ZooError: there is no such column, or none is left.
+    """
+    there = [str(column.name) for column in table.columns]
+    chosen = [_place(name, there) for name in names]
+    left = [i for i in range(len(there)) if i not in chosen]
+    if not left:
+        raise ZooError("every column is a condition; leave one to be drawn")
+    return _some(table, left), labels, _some(table, chosen)
+
+
+def _some(table: Table, columns: list[int]) -> Table:
+    return replace(
+        table,
+        values=table.values[:, columns],
+        columns=tuple(table.columns[i] for i in columns),
+        whole=table.whole[columns],
+    )
 
 
 def _parquet(path: Path, leave_out: str | None) -> tuple[Table, Any]:
@@ -92,9 +125,7 @@ def _csv(path: Path, leave_out: str | None) -> tuple[Table, Any]:
         if named
     )
     check_columns(columns, str(path))
-    table = Table(values, columns, whole)
-    check_values(table, str(path))
-    return table, labels
+    return Table(values, columns, whole), labels
 
 
 def _numbers(file: TextIO, delimiter: str, used: list[int], names: list[str] | None) -> Values:

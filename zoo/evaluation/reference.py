@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from zoo.config.condition import Condition
 from zoo.data import Images, load
 from zoo.data.images import MAX_BYTE
 from zoo.data.request import NoSplit
@@ -53,6 +54,12 @@ class Reference:
         """The data itself, (m, *shape), float32."""
         return round_to_bytes(self.data.batch(torch.arange(len(self.data))), self.data.range)
 
+    def conditions(self, n: int) -> Tensor | None:
+        """Return what n samples are to be drawn given, (n, *): what the data are, in turn."""
+        if self.data.given is None:
+            return None
+        return self.data.raw_conditions(torch.arange(n) % len(self.data))
+
     @cached_property
     def features(self) -> Tensor:
         """The features of the data, (m, d), float64."""
@@ -94,26 +101,38 @@ class Reference:
 
 
 def open_reference(
-    ref: str, shape: tuple[int, ...], extractor: FeatureExtractor, limit: int | None = None
+    ref: str,
+    shape: tuple[int, ...],
+    extractor: FeatureExtractor,
+    limit: int | None = None,
+    condition: Condition | None = None,
 ) -> Reference:
     """Return the test split of the data `ref`, or its training split if it has no test split.
 
-    `shape` is that of one sample of the model, `limit` the largest number of images to use.
+    `shape` is that of one sample of the model, `limit` the largest number of images to use,
+    `condition` what the model's samples are drawn given.
 
     Raises:
         ZooError: the data cannot be loaded, or has another shape.
     """
     size = shape[1] if len(shape) == 3 and shape[1] == shape[2] else None
+    source = None if condition is None else condition.source or None
     split = "test"
     try:
-        data = load(ref, split=split, size=size)
+        data = load(ref, split=split, size=size, condition=source)
     except NoSplit:
         split = "train"
-        data = load(ref, split=split, size=size)
+        data = load(ref, split=split, size=size, condition=source)
     if data.shape != shape:
         expected, found = ("x".join(map(str, s)) for s in (shape, data.shape))
         raise ZooError(f"data {ref!r} is of shape {found}, the model's samples of {expected}")
+    if condition is not None and data.condition is None:
+        raise ZooError(
+            f"the model draws samples given a condition, {condition}, and data {ref!r} has none; "
+            "config.json says under data.condition.source which"
+        )
     if limit is not None and limit < len(data):
         labels = None if data.labels is None else data.labels[:limit]
-        data = replace(data, images=data.images[:limit], labels=labels)
+        given = data.given and data.given.rows(torch.arange(limit))
+        data = replace(data, images=data.images[:limit], labels=labels, given=given)
     return Reference(ref, split, data, extractor, size)

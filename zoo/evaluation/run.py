@@ -66,13 +66,15 @@ def evaluate_setting(
 ) -> tuple[Outcome, list[Samples]]:
     """Return the figures under one setting, and the samples.
 
-    Both are empty but in the first process. A model with classes draws equally many of each.
+    Both are empty but in the first process. A model with classes draws equally many of each, one
+    with conditions given those of the data that samples are compared with, in turn.
     """
     started = time.monotonic()
     labels = balanced_classes(model.network.labels, measurement.samples)
+    given = reference.conditions(measurement.samples)
     drawn = [
         with_features(x, reference)
-        for x in draw_samples(model, setting, measurement, context, labels=labels)
+        for x in draw_samples(model, setting, measurement, context, labels=labels, condition=given)
     ]
     figures: dict[str, Estimate] = {}
     for name in measurement.metrics:
@@ -85,7 +87,8 @@ def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Esti
     """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation)."""
     images = reference.images[:BITS_IMAGES]
     pixels = ((images + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
-    return from_mean(model.log_likelihood(pixels, seed=seed).bits_per_dim)
+    condition = reference.conditions(len(images))
+    return from_mean(model.log_likelihood(pixels, seed=seed, condition=condition).bits_per_dim)
 
 
 def _classifier(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
@@ -126,7 +129,13 @@ def class_accuracy(
             drawn: Iterable[Tensor] = (samples.images for samples in unguided)
         else:
             drawn = draw_samples(
-                model, setting, measurement, context, labels=labels, guidance=guidance
+                model,
+                setting,
+                measurement,
+                context,
+                labels=labels,
+                condition=reference.conditions(measurement.samples),
+                guidance=guidance,
             )
         hits = [class_hits(x, labels, reference.extractor, model.range) for x in drawn]
         if hits:

@@ -16,6 +16,7 @@ from zoo.interfaces import Solver
 from zoo.models.model import FieldModel
 from zoo.models.sharded import sample_sharded
 from zoo.sampling.distributed import DistributedContext
+from zoo.sampling.given import typical
 from zoo.sampling.rng import GROUP
 
 
@@ -39,7 +40,9 @@ def evaluations(model: FieldModel, solver: Solver, steps: int) -> int:
 
     For a solver that chooses its own steps it is the number for the slowest of the group.
     """
-    return model.trajectory(GROUP, steps=steps, solver=solver, seed=0, keep=False).nfe
+    given = typical(model.condition)
+    drawn = model.trajectory(GROUP, steps=steps, solver=solver, seed=0, condition=given, keep=False)
+    return drawn.nfe
 
 
 def steps_for(solver: Solver, budget: int) -> int:
@@ -127,11 +130,13 @@ def draw_samples(
     context: DistributedContext,
     *,
     labels: Tensor | None = None,
+    condition: Tensor | None = None,
     guidance: float = 1.0,
 ) -> Iterator[Tensor]:
     """Yield one set of samples per seed, (n, *shape) each, in the first process; none in others.
 
-    Each process draws a part of every set; labels (n,) and guidance are as for `FieldModel.sample`.
+    Each process draws a part of every set; labels (n,), condition (n, *) and guidance are as for
+    `FieldModel.sample`.
     """
     solver = model.solver_called(setting.solver)
     if setting.noise:
@@ -147,6 +152,7 @@ def draw_samples(
             solver=solver,
             seed=seed,
             labels=labels,
+            condition=condition,
             guidance=guidance,
             progress=context.is_main,
         )

@@ -33,11 +33,11 @@ from zoo.interfaces import Solver
 from zoo.interfaces.checks import check_integer
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
-from zoo.models.trajectory import accurate_solver
+from zoo.models.trajectory import TOLERANCE, accurate_solver
 from zoo.sampling.arguments import classes_in_turn, step_count
 
-# Tolerance of the trajectories that count as converged.
-_CONVERGED = 1e-5
+# Errors below this are those of the trajectories that count as converged.
+_CONVERGED = TOLERANCE
 # How many numbers bend a grid, and how far the first guesses go.
 _BENDS, _FIRST_BEND = 5, 0.4
 # Where the level is infinite: no node that a solver uses lies above.
@@ -69,7 +69,7 @@ class _Samples:
     def __init__(self, model: FieldModel, n: int, seed: int) -> None:
         self._model, self._n, self._seed = model, n, seed
         self._labels = classes_in_turn(model.network.labels, 2 * n)
-        self._ends = self._draw(accurate_solver(model.dtype, _CONVERGED), 18, 2 * n)
+        self._ends = self._draw(accurate_solver(model.dtype), 18, 2 * n)
 
     def _draw(self, solver: Solver, steps: int, n: int) -> Tensor:
         labels = None if self._labels is None else self._labels[:n]

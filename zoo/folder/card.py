@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from zoo.config.condition import Condition
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
 from zoo.config.recipe import ARRAY, CardPlan, Recipe, bundled_recipe, from_dict
@@ -34,10 +35,10 @@ _OPTIMISERS = {"adamw": "AdamW", "muon": "Muon"}
 _USE = """```python
 import zoo
 
-samples = zoo.load("{name}").sample(16, seed=0)  # ({shape})
+samples = zoo.load("{name}").sample(16, seed=0{given})  # ({shape})
 ```
 
-or `zoo sample {name} -n 64 -o {file}`."""
+or `zoo sample {name} -n 64 -o {file}{option}`."""
 # The order of the front matter; results come last.
 _ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_name"]
 
@@ -114,6 +115,8 @@ def write_card(
             name=name,
             shape=", ".join(map(str, (16, *config.data.shape))),
             file="rows.csv" if config.data.columns else "grid.png",
+            given=", condition=c" if config.data.condition else "",
+            option=" --condition c.npy" if config.data.condition else "",
         ),
         _parts(config),
         _formula(config.kernel),
@@ -183,11 +186,24 @@ def _size(data: Data, parameters: int) -> str:
     text = f"{parameters:,} parameters; data" if parameters else "Data"
     text += f" of shape {'x'.join(map(str, data.shape))}"
     text += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
+    text += f", given {data.condition}" if data.condition else ""
     text += f", {data.labels} classes" if data.labels else ""
     text += f" ({_cell(', '.join(data.classes))})" if data.classes else ""
     text += f" ({data.name})" if data.name else ""
     known = f" {standardised(data.standardise)}." if data.standardise else ""
-    return f"{text}.{known}"
+    return f"{text}.{known}{_condition(data.condition)}"
+
+
+def _condition(condition: Condition | None) -> str:
+    """Return what conditions are made of and how the network sees them."""
+    if condition is None:
+        return ""
+    made = f" Conditions: `{_cell(condition.source)}`." if ":" in condition.source else ""
+    return made + (
+        f" {standardised(condition.standardise, 'Conditions standardised')}."
+        if condition.standardise
+        else ""
+    )
 
 
 def _columns(data: Data) -> str:
@@ -205,10 +221,10 @@ def _columns(data: Data) -> str:
     return _table("| column | type | mean | scale |", rows) + more
 
 
-def standardised(known: Standardise) -> str:
+def standardised(known: Standardise, what: str = "Standardised") -> str:
     """Return the map of standardised data in words."""
     mean, scale = (_ends(values) for values in (known.mean, known.scale))
-    return f"Standardised for the network: x = mean + scale z, mean {mean}, scale {scale}"
+    return f"{what} for the network: x = mean + scale z, mean {mean}, scale {scale}"
 
 
 def _ends(values: Sequence[float]) -> str:

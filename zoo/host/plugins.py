@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from zoo.config.part import PLAIN_NAME
 from zoo.errors import PluginError, did_you_mean, one_line
@@ -147,13 +148,27 @@ def _load_name(entries: Sequence[EntryPoint]) -> list[PluginRecord]:
     ]
 
 
+@contextmanager
+def _same_folder() -> Iterator[None]:
+    """Go back to the working folder where the block leaves it: relative paths are the user's."""
+    try:
+        before = Path.cwd()
+    except OSError:  # it has been deleted
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def _load(record: PluginRecord, entry: EntryPoint) -> PluginRecord:
     seconds = seconds_for_plugin()
     try:
         if not re.fullmatch(PLAIN_NAME, record.name):
             raise PluginError(f"entry point {record.name!r}: expected a name like {PLAIN_NAME}")
         # What a plugin prints is not for the readers of --json.
-        with at_most(seconds), redirect_stdout(sys.stderr):
+        with at_most(seconds), redirect_stdout(sys.stderr), _same_folder():
             components, models = collect(entry.load(), record.name)
     except KeyboardInterrupt:
         raise

@@ -7,6 +7,7 @@
 - Formats of other libraries: Format, which makes a Checkpoint of Files; Config, Data, Part,
   SolverPart.
 - Checks of options, one line each: check_integer, check_real, check_positive, check_choice.
+- Checks of isotropic laws: check_radial_cdf, far_fault.
 - Tensors: over, randn, moved, floating; of isotropic laws directions, uniform_open, log_shell.
 """
 
@@ -20,10 +21,11 @@ from zoo.interfaces.checks import (
     check_positive,
     check_real,
 )
+from zoo.interfaces.far import far_fault
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
 from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
-from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel, SelfSimilarKernel, floating
+from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.network import Network
 from zoo.interfaces.observation import Near, Observation, Operator
@@ -31,6 +33,8 @@ from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.posterior import Estimate, PosteriorMethod
 from zoo.interfaces.prior import KernelPrior, PriorSampler
 from zoo.interfaces.radial import directions, log_shell, log_sphere_area, uniform_open
+from zoo.interfaces.radial_cdf import check_radial_cdf
+from zoo.interfaces.self_similar import SelfSimilarKernel, floating
 from zoo.interfaces.solver import FEW_STEPS, GridSolver, Solver, StepCallback
 
 __all__ = [
@@ -70,9 +74,11 @@ __all__ = [
     "check_choice",
     "check_integer",
     "check_positive",
+    "check_radial_cdf",
     "check_real",
     "did_you_mean",
     "directions",
+    "far_fault",
     "floating",
     "log_shell",
     "log_sphere_area",

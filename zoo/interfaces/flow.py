@@ -12,7 +12,7 @@ from zoo.interfaces.checks import all_finite
 from zoo.interfaces.kernel import FieldKernel, over, randn
 from zoo.interfaces.network import Predicts
 
-# (x, t) -> prediction, or (x, t, labels) where the flow has labels.
+# (x, t) -> prediction, or (x, t, labels) where the flow has labels, or (x, t, labels, condition).
 Predict = Callable[..., Tensor]
 # number of the step -> N(0, I), shape (B, *)
 StepNoise = Callable[[int], Tensor]
@@ -26,20 +26,23 @@ class Flow:
 
     Args:
         kernel: the field kernel.
-        predict: the network as a function of (x, t), or of (x, t, labels).
+        predict: the network as a function of (x, t), of (x, t, labels), or, where there is a
+            condition, of (x, t, labels or None, condition).
         predicts: "denoised" for E[x_0 | x_t], "field" for dx/dt.
         dtype: of the predictor.
         labels: class numbers (B,), or None.
+        condition: (B, *), as the network sees it, or None.
         sigma_data: standard deviation of the data, in data units; None where it is not known.
         noise: for stochastic solvers, noise(step) -> N(0, I), (B, *); a pure function, such that a
             sample's noise is its own in any batch. None for one that knows the batch alone.
 
     Attributes:
-        kernel, labels, sigma_data: as given.
+        kernel, labels, condition, sigma_data: as given.
         nfe: number of predictor evaluations so far (number of function evaluations).
         guard: check after every evaluation that it is finite; costs a synchronisation.
         rows: which samples of the batch x holds, (B',), where a solver has let some of them go;
-            None for all, in order. It is for the solver to set, and says whose label is whose.
+            None for all, in order. It is for the solver to set, and says whose label and condition
+            is whose.
     """
 
     def __init__(
@@ -50,11 +53,12 @@ class Flow:
         *,
         dtype: torch.dtype = torch.float32,
         labels: Tensor | None = None,
+        condition: Tensor | None = None,
         sigma_data: float | None = None,
         noise: StepNoise | None = None,
     ) -> None:
         self.kernel, self.nfe, self.guard = kernel, 0, False
-        self.labels, self.sigma_data = labels, sigma_data
+        self.labels, self.condition, self.sigma_data = labels, condition, sigma_data
         self._noise = noise
         self.rows: Tensor | None = None
         self._predict, self._predicts, self._dtype = predict, predicts, dtype
@@ -76,17 +80,19 @@ class Flow:
         return rows
 
     def predict(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return what the predictor says of the samples in x and their labels, in its own dtype.
+        """Return what the predictor says of x, given labels and conditions, in its own dtype.
 
         It is shown a copy of x, and may overwrite it or give it back.
         """
-        labels = self.labels
-        if labels is not None and self.rows is not None:
-            labels = labels[self.rows]
+        given: tuple[Tensor | None, ...] = (self.labels, self.condition)
+        if self.rows is not None:
+            given = tuple(None if each is None else each[self.rows] for each in given)
+        while given and given[-1] is None:
+            given = given[:-1]
         shown = x.to(self._dtype, copy=True)
         known = self._prepared.get(id(t))
         at = _at(t, self._dtype, x.device) if known is None else known[1]
-        return self._predict(shown, at, *(() if labels is None else (labels,)))
+        return self._predict(shown, at, *given)
 
     def _evaluate(self, x: Tensor, t: Tensor | float) -> Tensor:
         if id(t) not in self._prepared:

@@ -20,7 +20,8 @@ from zoo.errors import ZooError
 from zoo.interfaces.checks import check_radial
 from zoo.interfaces.kernel import FieldKernel, moved, over
 from zoo.interfaces.radial import directions, invert_cdf, log_shell, radius, uniform_open
-from zoo.numerics import LogJet, broadcast, jet, solve_increasing
+from zoo.interfaces.radial_cdf import check_radial_cdf
+from zoo.numerics import LogJet, broadcast, finite_value, jet, solve_increasing
 
 # A sample's noise level lies below this quantile of its law once in ten thousand draws.
 LEAST_QUANTILE = 1e-4
@@ -37,8 +38,10 @@ class IsotropicKernel(FieldKernel):
         def _radial_cdf(self, r, t):
             return torch.tanh((r / t) ** 3)
 
-    Densities and velocities come from derivatives in logarithms (zoo.numerics.LogJet), so they
-    stay right far out, where psi is 1 to rounding. Override any method that has a closed form.
+    Densities and velocities come from derivatives in logarithms (zoo.numerics.jet), so they
+    stay right far out, where psi is 1 to rounding, also of quotients. Where psi has a function
+    without a rule there, derivatives are those of autodiff, which underflow: `far_fault` tells.
+    Override any method that has a closed form.
 
     Args:
         dim: number of coordinates d.
@@ -61,6 +64,10 @@ class IsotropicKernel(FieldKernel):
         ends = self._time_of_level(torch.tensor(LEVEL_RANGE, dtype=torch.float64)).tolist()
         for name, t, level in zip(("t_min", "t_max"), ends, LEVEL_RANGE, strict=True):
             if not abs(math.log(t)) < _LOG_TIME_SPAN - 1:
+                # A function that is no CDF has no median either: that is the better message.
+                check_radial_cdf(
+                    self.radial_cdf, 1.0, 1.0, argument=f"psi of {type(self).__name__}"
+                )
                 raise ZooError(
                     f"{name} cannot be matched: no time of {type(self).__name__} has a median "
                     f"radius of {level:g} sqrt(d); give t_min and t_max"
@@ -87,7 +94,7 @@ class IsotropicKernel(FieldKernel):
             ZooError: as in all radial methods, a negative radius, t <= 0, shapes that do not fit.
         """
         check_radial("r", r, t)
-        return self._radial_cdf(r, t)
+        return finite_value(self._radial_cdf, r, t)
 
     def radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
         """Return the r with psi_t(r) = q, like q, for q in (0, 1); differentiable in q and t."""
@@ -131,24 +138,41 @@ class IsotropicKernel(FieldKernel):
         return jet(self.radial_cdf, *broadcast(r.double(), time))
 
     def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
-        return self._jet(r, t).slope(0).log().to(r)
+        log = self._jet(r, t).slope(0).log()
+        return self._without_nan(log, r, t, "the log density of the radius").to(r)
 
     def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
         at = self._jet(r, t)
-        return (-at.slope(1).mantissa / at.slope(0).mantissa).to(r)
+        rate = -at.slope(1).mantissa / at.slope(0).mantissa
+        return self._without_nan(rate, r, t, "dr/dt").to(r)
+
+    def _without_nan(self, value: Tensor, r: Tensor, t: Tensor | float, what: str) -> Tensor:
+        """Return the value; raise ZooError if it is NaN at a finite radius, on the CPU."""
+        if value.device.type != "cpu" or not bool(value.isnan().any()):
+            return value
+        r, time, value = broadcast(r, torch.as_tensor(t), value)
+        bad = value.isnan() & r.isfinite()
+        if bool(bad.any()):
+            at = f"r = {r[bad][0].item():.4g}, t = {time[bad][0].item():.4g}"
+            raise ZooError(
+                f"{what} of {type(self).__name__} is NaN at {at}, where its radial CDF is 0 or 1 "
+                "to rounding: write the CDF with functions that zoo.numerics.jet has rules "
+                "for, or write _radius_log_density and _radial_velocity too"
+            )
+        return value
 
     def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
         return self.radius_log_density(r, t) - log_shell(r, self.dim)
 
     def _log_density(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return log phi_t(|x_t - x_0|), shape (B,); computed in float64."""
-        r = radius(x_t, x_0)
-        return self.log_phi(r.double().clamp(min=1e-100), _like_radius(t, r)).to(r.dtype)
+        r = radius(x_t, x_0).clamp(min=1e-100)
+        return self.log_phi(r, _like_radius(t, r)).to(torch.result_type(x_t, x_0))
 
     def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
         """Return v = (dr/dt) (x_t - x_0) / r, shape (B, *)."""
         # At r = 0 the rate may be infinite but the vector is 0: so is v.
-        r = radius(x_t, x_0).double().clamp(min=1e-100)
+        r = radius(x_t, x_0).clamp(min=1e-100)
         rate = self.radial_velocity(r, _like_radius(t, r)) / r
         return over(rate, x_t) * (x_t - x_0)
 
@@ -184,101 +208,7 @@ class IsotropicKernel(FieldKernel):
         return self._time_of_median(median).clamp(self.t_min, self.t_max)
 
 
-def floating(t: Tensor | float) -> Tensor:
-    """Return t as a tensor: a floating one as it is, a number or whole numbers in float64."""
-    if isinstance(t, Tensor) and t.is_floating_point():
-        return t
-    return torch.as_tensor(t, dtype=torch.float64)
-
-
 def _like_radius(t: Tensor | float, r: Tensor) -> Tensor:
     """Return t in float64, a scalar or one per sample, that broadcasts over r, shape (B,)."""
     t = torch.as_tensor(t, dtype=torch.float64, device=r.device)
     return t.reshape(()) if t.numel() == 1 else t
-
-
-class SelfSimilarKernel(IsotropicKernel):
-    """psi depends on r/t alone: x_t = x_0 + t z, v = (x_t - x_0) / t, f = (x - E[x_0|x]) / t.
-
-    Write `unit_cdf`, the law of rho = |z|; `unit_icdf`, `unit_log_density` and `unit_log_phi`
-    follow numerically, and may be overridden by closed forms.
-
-    class Cubic(SelfSimilarKernel):
-        def unit_cdf(self, rho):
-            return torch.tanh(rho**3)
-    """
-
-    affine = True
-    affine_path = True
-
-    def __init__(self, *, dim: int, t_min: float | None = None, t_max: float | None = None) -> None:
-        FieldKernel.__init__(self, dim=dim, t_min=1.0, t_max=2.0)  # unit_icdf needs a checked dim
-        quantiles = torch.tensor([0.5, LEAST_QUANTILE], dtype=torch.float64)
-        half, least = self.unit_icdf(quantiles).tolist()
-        self._median_level: float = half / math.sqrt(dim)
-        self._least_level: float = least / math.sqrt(dim)
-        super().__init__(dim=dim, t_min=t_min, t_max=t_max)
-
-    @abstractmethod
-    def unit_cdf(self, rho: Tensor) -> Tensor:
-        """Return P(|z| <= rho), like rho; differentiable."""
-
-    def unit_icdf(self, q: Tensor) -> Tensor:
-        """Return the rho with unit_cdf(rho) = q, like q."""
-        return invert_cdf(self.unit_cdf, q.double()).to(q)
-
-    def unit_log_density(self, rho: Tensor) -> Tensor:
-        """Return the log density of |z| at rho, like rho."""
-        return jet(self.unit_cdf, rho.double()).slope(0).log().to(rho)
-
-    def unit_log_phi(self, rho: Tensor) -> Tensor:
-        """Return the log density of the vector z where |z| = rho, like rho."""
-        return self.unit_log_density(rho) - log_shell(rho, self.dim)
-
-    def unit_sample(self, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw z, shaped like `like`: (B, *); a new tensor, for `sample` to write over."""
-        u = directions(like, generator)
-        q = uniform_open(len(like), generator, like.device)
-        return u.mul_(over(self.unit_icdf(q), like))
-
-    def _radial_cdf(self, r: Tensor, t: Tensor | float) -> Tensor:
-        return self.unit_cdf(r / t)
-
-    def _radial_icdf(self, q: Tensor, t: Tensor | float) -> Tensor:
-        return t * self.unit_icdf(q)
-
-    def _radius_log_density(self, r: Tensor, t: Tensor | float) -> Tensor:
-        t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
-        return self.unit_log_density(r / t) - t.log()
-
-    def _radial_velocity(self, r: Tensor, t: Tensor | float) -> Tensor:
-        return r / t
-
-    def _log_phi(self, r: Tensor, t: Tensor | float) -> Tensor:
-        t = torch.as_tensor(t, dtype=r.dtype, device=r.device)
-        return self.unit_log_phi(r / t) - self.dim * t.log()
-
-    def _velocity(self, x_t: Tensor, x_0: Tensor, t: Tensor | float) -> Tensor:
-        return (x_t - x_0) / over(t, x_t)
-
-    def _sample(self, x_0: Tensor, t: Tensor | float, generator: torch.Generator | None) -> Tensor:
-        return moved(x_0, over(t, x_0), self.unit_sample(x_0, generator))
-
-    def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
-        """Return E[x_0 | x_t] = x_t - t f."""
-        return x_t - over(t, x_t) * field
-
-    def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Return (1, t * unit median / sqrt d)."""
-        t = floating(t)
-        return torch.ones_like(t), t * self._median_level
-
-    def _time_of_level(self, level: Tensor) -> Tensor:
-        return level.double() / self._median_level
-
-    def _time_of_median(self, r: Tensor) -> Tensor:
-        return r / (self._median_level * math.sqrt(self.dim))
-
-    def least_level(self, t: Tensor | float) -> Tensor:
-        """Return the noise level that only one sample in ten thousand stays below."""
-        return floating(t) * self._least_level

@@ -19,6 +19,9 @@ class Network(nn.Module, ABC):
     Attributes:
         predicts: "denoised", forward returns E[x_0 | x_t]; or "field", it returns dx/dt.
         labels: number of classes it can be conditioned on, 0 for none.
+        condition: shape of one condition that it takes besides, (k,), (C, L) or (C, H, W); None
+            for none. Where there is one, `forward` is called with a fourth argument, and `loss`
+            with the keyword `condition`: (B, *condition), a row of NaN where it is hidden.
         augment: number of augmentation labels per sample, 0 for none. Where there are
             some, `loss` takes them as the keyword `augment`, (B, augment); sampling gives none,
             which means "as it is" (non-leaky augmentation, arXiv:2206.00364, appendix F.2).
@@ -34,6 +37,7 @@ class Network(nn.Module, ABC):
     part: Part | None = None
     predicts: Predicts = "denoised"
     labels: int = 0
+    condition: tuple[int, ...] | None = None
     augment: int = 0
     sigma_data: float | None = None
     tile: int = 1
@@ -61,7 +65,8 @@ class Network(nn.Module, ABC):
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the prediction, shape of x_t (B, *).
 
-        t is a scalar or (B,); labels are (B,) class numbers, -1 for "no class".
+        t is a scalar or (B,); labels are (B,) class numbers, -1 for "no class". A network with a
+        `condition` takes `condition=None` too.
         """
 
     def state_of(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -90,11 +95,20 @@ class Network(nn.Module, ABC):
             labels: class numbers (n,), or None.
         """
 
-    def loss(self, x_t: Tensor, t: Tensor, target: Tensor, labels: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        target: Tensor,
+        labels: Tensor | None = None,
+        *,
+        condition: Tensor | None = None,
+    ) -> Tensor:
         """Return the training loss per sample, shape (B,), minimal at E[target | x_t].
 
         `target` is x_0 ("denoised") or the conditional velocity ("field"). Any positive weight
         w(x_t, t) keeps the minimiser; override it where the plain square is badly scaled.
         """
-        predicted: Tensor = self(x_t, t, labels)
+        given = () if condition is None else (condition,)
+        predicted: Tensor = self(x_t, t, labels, *given)
         return (predicted - target).square().flatten(1).mean(dim=1)

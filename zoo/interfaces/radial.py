@@ -16,8 +16,8 @@ LOG_RADIUS_SPAN = 150.0
 
 
 def radius(x_t: Tensor, x_0: Tensor) -> Tensor:
-    """Return |x_t - x_0| per sample, shape (B,)."""
-    r: Tensor = torch.linalg.vector_norm((x_t - x_0).flatten(1), dim=1)
+    """Return |x_t - x_0| per sample, shape (B,), float64: squares of a float32 may overflow."""
+    r: Tensor = torch.linalg.vector_norm((x_t - x_0).flatten(1), dim=1, dtype=torch.float64)
     return r
 
 

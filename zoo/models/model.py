@@ -39,11 +39,11 @@ from zoo.sampling.arguments import (
     as_points,
     as_samples,
     as_times,
-    class_numbers,
-    padded,
     seed_from,
     step_count,
+    warn_outside,
 )
+from zoo.sampling.given import Given, given_of
 from zoo.sampling.modes import evaluating
 from zoo.sampling.predict import (
     conditioned,
@@ -65,8 +65,8 @@ _MOST_NUMBERS = 2**42
 _PICTURE_SEED = 0
 _PICTURE_IMAGES = 16
 _PICTURE_POINTS = 500
-# Each step of a likelihood is right to this, relative and absolute: by the field's dtype.
-_FINE, _COARSE = 1e-7, 1e-5
+# Each step of a likelihood in float64 is right to this, relative and absolute.
+_FINE = 1e-7
 
 
 class FieldModel(ModelParts):
@@ -97,6 +97,7 @@ class FieldModel(ModelParts):
         labels: Tensor | None = None,
         guidance: float = 1.0,
         noise: StepNoise | None = None,
+        condition: Tensor | None = None,
     ) -> Flow:
         """Return the model's ODE, for a solver.
 
@@ -104,6 +105,7 @@ class FieldModel(ModelParts):
             labels: class numbers (B,), or None.
             guidance: as for `sample`.
             noise: of stochastic solvers, see `Flow`.
+            condition: (B, *), as the network sees it: standardised, NaN where hidden; or None.
         """
         network = unwrapped(self.network)
         denoises = self._around is not None and self.kernel.affine
@@ -113,6 +115,7 @@ class FieldModel(ModelParts):
             "denoised" if denoises else network.predicts,
             dtype=shown_dtype(self.dtype),
             labels=labels,
+            condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
             sigma_data=network.sigma_data,
             noise=noise,
         )
@@ -132,6 +135,7 @@ class FieldModel(ModelParts):
         generator: torch.Generator | None = None,
         batch_size: int | None = None,
         labels: Numbers | None = None,
+        condition: Numbers | None = None,
         guidance: float = 1.0,
         prior: PriorSampler | None = None,
         progress: bool = False,
@@ -149,14 +153,14 @@ class FieldModel(ModelParts):
         seed, first = seed_from(seed, generator), check_integer("first", first, 0)
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n
-        label = padded(self._labels(labels, guidance, n), n, before, after)
+        given = self._given(labels, condition, guidance, n).of(n, before, after)
         prior = self.prior if prior is None else check_part("prior", prior)
         sizes = self._batch_sizes(solver, batch_size)
         with progress_bar(n, steps, progress) as bar, torch.inference_mode():
 
             def draw(a: int, b: int) -> Batch:
                 x = starting_points(prior, self.shape, seed, a, b).to(self.device)
-                own = None if label is None else label[a - low : b - low].to(self.device)
+                own = given.part(a - low, b - low, self.device)
 
                 def noise(step: int) -> Tensor:
                     return step_noise(self.shape, seed, step, a, b)
@@ -192,10 +196,11 @@ class FieldModel(ModelParts):
 
         (float64 for a model of a table, or of data whose mean float32 would round.)
 
-        Sample i depends on (seed, i) alone, and on its own label: on the CPU to the last bit, on
-        an accelerator to rounding. (Under a solver with one step size for all, it depends on the
-        labels of its group of 16 too.) The solver takes steps - 1 steps from t_max to t_min;
-        the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364, algorithm 1).
+        Sample i depends on (seed, i) alone, and on its own label and condition: on the CPU to the
+        last bit, on an accelerator to rounding. (Under a solver with one step size for all, it
+        depends on those of its group of 16 too.) The solver takes steps - 1 steps from t_max to
+        t_min; the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364,
+        algorithm 1).
 
         Args:
             n: number of samples, at least 1.
@@ -209,7 +214,10 @@ class FieldModel(ModelParts):
                 fit into an accelerator's memory, it and those after it are halved.
             labels: class number, or name where the classes have names, for all; or n of them,
                 -1 for "no class".
-            guidance: 1 is none; larger follows the class more closely (arXiv:2207.12598).
+            condition: what to draw samples given, in data units, where the model was trained so:
+                one (k,) or image (C, H, W) for all, or n of them; a data frame of named columns.
+            guidance: 1 is none; larger follows class and condition more closely
+                (arXiv:2207.12598).
             prior: another prior sampler.
             progress: show a progress bar.
             first: number of the first sample: sample(4, first=60, seed=0) is the end of
@@ -237,17 +245,26 @@ class FieldModel(ModelParts):
         """
         return frame_of(self.sample(*args, **options), self.data)
 
-    def _labels(self, labels: Numbers | None, guidance: float, n: int) -> Tensor | None:
-        """Return class numbers () or (n,), None for none."""
-        classes = unwrapped(self.network).labels
-        return class_numbers(labels, classes, guidance, n, self.classes)
+    def _given(
+        self, labels: Numbers | None, condition: Numbers | None, guidance: float, n: int
+    ) -> Given:
+        """Return labels and conditions of n samples, checked."""
+        return given_of(
+            labels,
+            condition,
+            classes=unwrapped(self.network).labels,
+            names=self.classes,
+            known=self.condition,
+            guidance=guidance,
+            n=n,
+        )
 
     def _start(
-        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         """Return the ODE that a solver integrates for samples first, first + 1, ..., and x_T."""
         del first
-        return self.flow(labels, guidance, noise), x
+        return self.flow(given.labels, guidance, noise, given.condition), x
 
     def _samples_in(self, state: Tensor) -> Tensor:
         """Return x, shape (B, *shape), of a state of that ODE."""
@@ -277,7 +294,13 @@ class FieldModel(ModelParts):
 
     @evaluating
     def field(
-        self, x: Numbers, t: Numbers, *, labels: Numbers | None = None, guidance: float = 1.0
+        self,
+        x: Numbers,
+        t: Numbers,
+        *,
+        labels: Numbers | None = None,
+        condition: Numbers | None = None,
+        guidance: float = 1.0,
     ) -> Tensor:
         """Return dx/dt at (x, t), shape (B, *), x in data units as in `trajectory`.
 
@@ -285,37 +308,55 @@ class FieldModel(ModelParts):
             x: states (B, *shape), a tensor or what becomes one.
             t: the time of all, or B times.
             labels: as for `sample`.
+            condition: as for `sample`.
             guidance: as for `sample`.
 
         Raises:
             ZooError: x of another shape or not finite; t out of range; no such class.
         """
-        x, t, flow = self._at(x, t, labels, guidance)
+        x, t, flow = self._at(x, t, labels, condition, guidance)
         slope = flow.field(x, t)
         return slope if self.standardise is None else self.standardise.stretch(slope)
 
     @evaluating
     def denoise(
-        self, x: Numbers, t: Numbers, *, labels: Numbers | None = None, guidance: float = 1.0
+        self,
+        x: Numbers,
+        t: Numbers,
+        *,
+        labels: Numbers | None = None,
+        condition: Numbers | None = None,
+        guidance: float = 1.0,
     ) -> Tensor:
         """Return E[x_0 | x_t = x], shape (B, *), where the kernel allows it; as `field`.
 
         Raises:
             ZooError: the kernel's velocity is not affine in x_0; or as for `field`.
         """
-        x, t, flow = self._at(x, t, labels, guidance)
+        x, t, flow = self._at(x, t, labels, condition, guidance)
         return self._to_data(flow.denoise(x, t).to(x.dtype))
 
     def _at(
-        self, x: Numbers, t: Numbers, labels: Numbers | None, guidance: float
+        self,
+        x: Numbers,
+        t: Numbers,
+        labels: Numbers | None,
+        condition: Numbers | None,
+        guidance: float,
     ) -> tuple[Tensor, Tensor | float, Flow]:
         x = self._to_parts(as_points("x", x, self.shape).to(self.device))
-        return x, as_times(t, len(x)), self._flow_of(len(x), labels, guidance)
+        return x, as_times(t, len(x)), self._flow_of(len(x), labels, condition, guidance)
 
-    def _flow_of(self, n: int, labels: Numbers | None, guidance: float = 1.0) -> Flow:
-        """Return the ODE of n samples with these labels."""
-        label = self._labels(labels, guidance, n)
-        return self.flow(None if label is None else label.expand(n).to(self.device), guidance)
+    def _flow_of(
+        self,
+        n: int,
+        labels: Numbers | None,
+        condition: Numbers | None,
+        guidance: float = 1.0,
+    ) -> Flow:
+        """Return the ODE of n samples with these labels and conditions."""
+        given = self._given(labels, condition, guidance, n).of(n).part(0, n, self.device)
+        return self.flow(given.labels, guidance, condition=given.condition)
 
     @evaluating
     def log_likelihood(
@@ -329,6 +370,7 @@ class FieldModel(ModelParts):
         seed: int = 0,
         batch_size: int | None = None,
         labels: Numbers | None = None,
+        condition: Numbers | None = None,
         progress: bool = False,
     ) -> LogLikelihood:
         """Return log p_0(x_0) by the ODE's change of variables, with its error and bits per dim.
@@ -340,14 +382,14 @@ class FieldModel(ModelParts):
                 coordinates.
             probes: random vectors per sample, at least 2 so that the error can be stated.
             steps: of the solver; a hint to an adaptive one.
-            solver: a solver or the name of one. By default, where the divergence is estimated and
-                the network float32, exp-abm3 in 24, 48 and if need be more steps, with a spline
-                through the divergences, until the result moves by less than a third of its
-                standard error. Else dopri5, at a tolerance of 1e-7 for a float64 field and 1e-5
-                for a float32 network.
+            solver: a solver or the name of one. By default, where the network is float32,
+                exp-abm3 in 24, 48 and if need be more steps, with a spline through the
+                divergences, until the result moves by less than a third of its standard error,
+                or than 0.001 nats. For a float64 field dopri5 at a tolerance of 1e-7.
             seed: of probes and dequantisation; sample i depends on (seed, i) alone.
             batch_size: samples at a time.
             labels: as for `sample`: log p_0(x_0 | class).
+            condition: as for `sample`: log p_0(x_0 | condition).
             progress: show a progress bar.
 
         Raises:
@@ -355,13 +397,13 @@ class FieldModel(ModelParts):
         """
         read = as_points if self.range is None else as_samples
         x_0 = read("x_0", x_0, self.shape)
+        warn_outside("x_0", x_0, self.range)
         exact = self.kernel.dim <= EXACT_UP_TO if exact is None else exact
         method = None if solver is None else self._solver(solver)
-        if solver is None and (exact or self.dtype == torch.float64):
-            tolerance = _FINE if self.dtype == torch.float64 else _COARSE
-            method = accurate_solver(self.dtype, tolerance)
+        if solver is None and self.dtype == torch.float64:
+            method = build_solver("dopri5", rtol=_FINE, atol=_FINE)
         return log_likelihood(
-            self._flow_of(len(x_0), labels),
+            self._flow_of(len(x_0), labels, condition),
             self.prior,
             x_0,
             solver=method,
@@ -386,6 +428,7 @@ class FieldModel(ModelParts):
         steps: int | None = None,
         seed: int = 0,
         labels: Numbers | None = None,
+        condition: Numbers | None = None,
         progress: bool = False,
     ) -> Tensor:
         """Return log p_0(x_0) in nats, shape (n,), float64; see `log_likelihood`."""
@@ -396,6 +439,7 @@ class FieldModel(ModelParts):
             steps=steps,
             seed=seed,
             labels=labels,
+            condition=condition,
             progress=progress,
         ).nats
 
@@ -407,6 +451,7 @@ class FieldModel(ModelParts):
         steps: int | None = None,
         solver: Solver | str | None = None,
         labels: Numbers | None = None,
+        condition: Numbers | None = None,
         guidance: float = 1.0,
         progress: bool = False,
     ) -> Tensor:
@@ -418,17 +463,20 @@ class FieldModel(ModelParts):
             x_0: data (n, *shape).
             steps: of the solver; a hint to an adaptive one.
             solver: a solver or the name of one; by default not the one that samples but an
-                adaptive one, dopri5, so accurate that `decode` returns to x_0.
+                adaptive one, exp-adaptive, so accurate that `decode` returns to x_0.
             labels: as for `sample`.
+            condition: as for `sample`.
             guidance: as for `sample`.
             progress: show a progress bar.
 
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        x = self._to_parts(as_points("x_0", x_0, self.shape).double())
+        x = as_points("x_0", x_0, self.shape).double()
+        warn_outside("x_0", x, self.range)
+        x = self._to_parts(x)
         times = self.kernel.t_min, self.kernel.t_max
-        flow = self._flow_of(len(x), labels, guidance)
+        flow = self._flow_of(len(x), labels, condition, guidance)
         return self._integrate(x, times, flow, steps, solver, progress)
 
     @evaluating
@@ -439,13 +487,14 @@ class FieldModel(ModelParts):
         steps: int | None = None,
         solver: Solver | str | None = None,
         labels: Numbers | None = None,
+        condition: Numbers | None = None,
         guidance: float = 1.0,
         progress: bool = False,
     ) -> Tensor:
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
         x = as_points("x_T", x_T, self.shape)
         times = self.kernel.t_max, self.kernel.t_min
-        flow = self._flow_of(len(x), labels, guidance)
+        flow = self._flow_of(len(x), labels, condition, guidance)
         return self._to_data(self._integrate(x, times, flow, steps, solver, progress))
 
     def _integrate(
@@ -511,7 +560,8 @@ class FieldModel(ModelParts):
 
         check_repository(repo_id, revision, create_pr)
         count = _PICTURE_IMAGES if len(self.shape) == 3 else _PICTURE_POINTS
-        samples = self.sample(count, seed=_PICTURE_SEED) if drawable(self.shape) else None
+        drawn = drawable(self.shape) and self.condition is None
+        samples = self.sample(count, seed=_PICTURE_SEED) if drawn else None
         caption = f"{count} samples, seed {_PICTURE_SEED}"
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / repo_id.partition("/")[2]

@@ -10,6 +10,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from zoo.config.condition import Condition
 from zoo.config.model import DEFAULT_STEPS, Config, Data
 from zoo.config.part import Part, SolverPart
 from zoo.config.standardise import Standardise
@@ -127,6 +128,15 @@ class ModelParts(nn.Module):
         """Names of the classes by their numbers; () where they have none."""
         return () if self.config is None else self.config.data.classes
 
+    @property
+    def condition(self) -> Condition | None:
+        """What samples are drawn given besides classes, None for nothing."""
+        shape = unwrapped(self.network).condition
+        if shape is None:
+            return None
+        known = None if self.config is None else self.config.data.condition
+        return Condition(shape) if known is None else known
+
     def save_pretrained(
         self, folder: str | Path, *, dtype: torch.dtype | str | None = None
     ) -> Path:
@@ -193,7 +203,8 @@ class ModelParts(nn.Module):
         """What the model generates: shape, range, classes, columns."""
         if self.config is not None:
             return self.config.data
-        return Data(self.shape, range=self.range, labels=unwrapped(self.network).labels)
+        labels = unwrapped(self.network).labels
+        return Data(self.shape, range=self.range, labels=labels, condition=self.condition)
 
     def _named(self, kind: str) -> Part | None:
         """Return name and options of the model's part of one kind, None where it has no name."""
@@ -227,5 +238,6 @@ class ModelParts(nn.Module):
         labels = unwrapped(self.network).labels
         known = f", {labels} classes" if labels else ""
         lines = [f"{kind}: {getattr(self, kind)!r}" for kind in PARTS]
+        known += f", given {self.condition}" if self.condition else ""
         head = f"{type(self).__name__}{called}: samples of shape {self.shape}{span}{known}"
         return "\n  ".join([f"{head}, {self.steps} steps, {self.dtype} on {self.device}", *lines])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from zoo.config.condition import Condition
 from zoo.config.model import Config
 from zoo.config.standardise import Standardise
 from zoo.errors import ZooError, brief
@@ -24,6 +26,7 @@ from zoo.models.model import FieldModel
 from zoo.models.trajectory import Trajectory, arguments_of
 from zoo.posterior import observe
 from zoo.sampling.arguments import Numbers
+from zoo.sampling.given import Given
 from zoo.sampling.predict import unwrapped
 
 
@@ -73,6 +76,11 @@ class PosteriorModel(FieldModel):
         return self.source.standardise
 
     @property
+    def condition(self) -> Condition | None:
+        """What samples are drawn given, that of the model that was asked."""
+        return self.source.condition
+
+    @property
     def steps(self) -> int:
         """Default number of solver steps, that of the model that was asked."""
         return self.source.steps
@@ -103,22 +111,33 @@ class PosteriorModel(FieldModel):
         return super().trajectory(*args, **options)
 
     def flow(
-        self, labels: Tensor | None = None, guidance: float = 1.0, noise: StepNoise | None = None
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+        condition: Tensor | None = None,
     ) -> Flow:
         """Return the ODE of one sample for each label, or for each row of y; see FieldModel."""
         rows = len(self.given.seen.y) if labels is None else len(labels)
-        return self.source.flow(self._codes(labels, 0, rows), guidance, noise)
+        return self.source.flow(self._codes(labels, 0, rows), guidance, noise, condition)
 
-    def _flow_of(self, n: int, labels: Numbers | None, guidance: float = 1.0) -> Flow:
+    def _flow_of(
+        self,
+        n: int,
+        labels: Numbers | None,
+        condition: Numbers | None,
+        guidance: float = 1.0,
+    ) -> Flow:
         self._check_count(n)
-        own = self._labels(labels, guidance, n)
-        return self.source.flow(self._codes(own, 0, n), guidance)
+        given = self._given(labels, condition, guidance, n).of(n).part(0, n, self.device)
+        codes = self._codes(given.labels, 0, n)
+        return self.source.flow(codes, guidance, condition=given.condition)
 
     def _start(
-        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
-        codes = self._codes(labels, first, len(x))
-        return self.source._start(x, codes, guidance, noise, first)
+        codes = self._codes(given.labels, first, len(x))
+        return self.source._start(x, replace(given, labels=codes), guidance, noise, first)
 
     def _samples_in(self, state: Tensor) -> Tensor:
         return self.source._samples_in(state)

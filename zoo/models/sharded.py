@@ -21,9 +21,10 @@ def sample_sharded(
     n: int,
     *,
     labels: int | str | Tensor | None = None,
+    condition: Tensor | None = None,
     **options: Any,
 ) -> Tensor | None:
-    """Return model.sample(n, labels=labels, **options) in the first process, None in the others.
+    """Return model.sample(n, ...) of all options in the first process, None in the others.
 
     The result is that of one process, to the last bit on the CPU; processes draw groups of 16.
     Options, a seed among them, and errors are those of `sample`.
@@ -34,5 +35,8 @@ def sample_sharded(
     rows = torch.empty(0, *model.shape)
     if first < last:
         part = labels[first:last] if isinstance(labels, Tensor) else labels
-        rows = model.sample(last - first, first=first, labels=part, **options)
+        known = model.condition
+        if condition is not None and known is not None and condition.ndim > len(known.shape):
+            condition = condition[first:last]
+        rows = model.sample(last - first, first=first, labels=part, condition=condition, **options)
     return context.gather_rows(rows)

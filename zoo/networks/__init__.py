@@ -5,6 +5,7 @@ by MixtureSkip, whose skip connection is the denoiser of a Mixture fitted to the
 that was trained elsewhere, under Gaussian noise, becomes a GaussianDenoiser.
 """
 
+from zoo.networks.condition import check_condition, seen_condition
 from zoo.networks.gaussian import GaussianDenoiser, refuse_random_level
 from zoo.networks.mixture import Mixture
 from zoo.networks.mixture_skip import MixtureSkip
@@ -17,5 +18,7 @@ __all__ = [
     "Mixture",
     "MixtureSkip",
     "Preconditioned",
+    "check_condition",
     "refuse_random_level",
+    "seen_condition",
 ]

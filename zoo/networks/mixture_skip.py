@@ -5,10 +5,13 @@
 M is the mixture's denoiser (zoo.networks.mixture), in the place of EDM's c_skip x, and `error` its
 measured distance from x_0, in that of c_out (arXiv:2206.00364, table 1). The network fades at
 levels s far above the data's spread sd: there M is as good as optimal, and hardly any image to
-train on has so much noise, while a heavy-tailed prior starts at any level.
+train on has so much noise, while a heavy-tailed prior starts at any level. With a condition, of
+which M knows nothing, it does not fade.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +37,7 @@ class MixtureSkip(Preconditioned):
         mixture: fitted to the data when training begins; with as many classes as `labels`.
         labels: number of classes, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
+        condition: shape of one condition, None for none.
 
     Raises:
         ZooError: as for `Preconditioned`.
@@ -48,8 +52,11 @@ class MixtureSkip(Preconditioned):
         *,
         labels: int = 0,
         sigma_data: float = 0.5,
+        condition: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(backbone, shape, kernel, labels=labels, sigma_data=sigma_data)
+        super().__init__(
+            backbone, shape, kernel, labels=labels, sigma_data=sigma_data, condition=condition
+        )
         self.mixture = mixture
 
     @property
@@ -80,7 +87,12 @@ class MixtureSkip(Preconditioned):
         return self.mixture.error(sigma / alpha.clamp(min=1e-6), labels).to(sigma)
 
     def _evaluate(
-        self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor | None,
+        augment: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> Evaluation:
         """Ask the backbone, whose output fades, for what the mixture leaves."""
         levels = self._levels(x, t, labels)
@@ -88,8 +100,10 @@ class MixtureSkip(Preconditioned):
         mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
         seen = x / over(self._scale(alpha, sigma), x)
         inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
-        raw = self._ask(inputs, x, levels, labels, augment)
+        raw = self._ask(inputs, x, levels, labels, augment, condition)
+        error = over(self._error(alpha, sigma, labels), x)
+        if self.condition is not None:
+            return Evaluation(raw, mixed, error, levels)
         level = sigma / alpha.clamp(min=1e-6)
         fade = 1 / (1 + (level / (_FADE * self.sigma_data)) ** 4)
-        error = over(self._error(alpha, sigma, labels), x)
         return Evaluation(over(fade.to(x.dtype), x) * raw, mixed, error, levels)

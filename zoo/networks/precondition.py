@@ -17,7 +17,7 @@ data: c_skip and c_out are then the best there are given |x_t| and t, from a tab
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -28,9 +28,10 @@ from zoo.interfaces import (
     FieldKernel,
     IsotropicKernel,
     Network,
-    check_positive,
+    check_real,
     over,
 )
+from zoo.networks.condition import check_condition, seen_condition
 from zoo.networks.levels import LevelTable, open_table
 
 FEATURES = 3
@@ -78,12 +79,14 @@ class Preconditioned(Network):
 
     Args:
         backbone: module with forward(x, features, labels) -> like x; with `augment`, given those
-            numbers (B, augment) after the labels when training.
+            numbers (B, augment) after the labels when training; with `condition`, given the keyword
+            condition=, as zoo.networks.seen_condition makes it.
         shape: data shape (C, H, W) or (d,).
         kernel: the field kernel.
         labels: number of classes, 0 for none.
         augment: number of augmentation labels per sample, 0 for none.
         sigma_data: standard deviation of the data per coordinate, in data units.
+        condition: shape of one condition, None for none.
 
     Raises:
         ZooError: sigma_data is not positive, or the kernel's random levels cannot be estimated.
@@ -101,9 +104,12 @@ class Preconditioned(Network):
         labels: int = 0,
         augment: int = 0,
         sigma_data: float = 0.5,
+        condition: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        check_positive("sigma_data", sigma_data, below=1e15)  # its square is a float32
+        check_real(  # its square is a float32
+            "sigma_data", sigma_data, "a number from 1e-15 to 1e15", least=1e-15, below=1e15
+        )
         if kernel.random_level and not isinstance(kernel, IsotropicKernel):
             raise ZooError(
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "
@@ -111,6 +117,7 @@ class Preconditioned(Network):
             )
         self.backbone, self.kernel = backbone, kernel
         self.labels, self.augment = labels, augment
+        self.condition = check_condition(condition)
         self.sigma_data: float = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
         self.table: LevelTable | None = None
@@ -176,6 +183,7 @@ class Preconditioned(Network):
         levels: Levels,
         labels: Tensor | None,
         augment: Tensor | None,
+        condition: Tensor | None,
     ) -> Tensor:
         """Return the output of the backbone for `inputs`, with the features of x and its levels."""
         alpha, sigma, typical, _ = levels
@@ -183,18 +191,26 @@ class Preconditioned(Network):
         features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         features = features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
         more = () if augment is None else (augment,)
-        raw: Tensor = self.backbone(inputs, features, labels, *more)
+        known = {}
+        if self.condition is not None:
+            known = {"condition": seen_condition(condition, self.condition, x)}
+        raw: Tensor = self.backbone(inputs, features, labels, *more, **known)
         return raw.to(x.dtype)
 
     def _evaluate(
-        self, x: Tensor, t: Tensor, labels: Tensor | None, augment: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        labels: Tensor | None,
+        augment: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> Evaluation:
         if self.table is not None and not self.table.of_images:
-            return self._evaluate_vectors(self.table, x, t, labels, augment)
+            return self._evaluate_vectors(self.table, x, t, labels, augment, condition)
         levels = self._levels(x, t, labels)
         alpha, sigma, *_ = levels
         scale = self._scale(alpha, sigma)
-        raw = self._ask(x / over(scale, x), x, levels, labels, augment)
+        raw = self._ask(x / over(scale, x), x, levels, labels, augment, condition)
         skip = alpha * self.sigma_data**2 / scale.square()
         error = over(self._error(alpha, sigma, labels), x)
         return Evaluation(raw, over(skip, x) * x, error, levels)
@@ -206,6 +222,7 @@ class Preconditioned(Network):
         t: Tensor,
         labels: Tensor | None,
         augment: Tensor | None,
+        condition: Tensor | None,
     ) -> Evaluation:
         """Ask the backbone where |x| and t alone say how far x_t is from x_0."""
         alpha, typical = (c.to(x).expand(len(x)) for c in self.kernel.marginal(t))
@@ -214,7 +231,7 @@ class Preconditioned(Network):
         error = log_error.exp()
         scale = (radius.square() + self.sigma_data**2).sqrt()
         levels = Levels(alpha, error, typical, error)
-        raw = self._ask(x / over(scale, x), x, levels, labels, augment)
+        raw = self._ask(x / over(scale, x), x, levels, labels, augment, condition)
         return Evaluation(raw, over(logit.sigmoid(), x) * x, over(error, x))
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -233,9 +250,15 @@ class Preconditioned(Network):
         """Let torch.compile make the backbone's code; what is around it may not be traceable."""
         self.backbone.compile(*args, **kwargs)
 
-    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
-        raw, skip, scale, _ = self._evaluate(x_t, t, labels)
+        raw, skip, scale, _ = self._evaluate(x_t, t, labels, None, condition)
         out = skip + scale * raw
         if self.predicts == "denoised":
             return out
@@ -250,13 +273,14 @@ class Preconditioned(Network):
         labels: Tensor | None = None,
         *,
         augment: Tensor | None = None,
+        condition: Tensor | None = None,
     ) -> Tensor:
         """Return mean |D - target|^2 / c_out^2 per sample, shape (B,): EDM's weight.
 
         c_out is that of the level which x alone shows: training draws levels evenly that are rare
         given t, and by what is known from t their errors would outweigh all others.
         """
-        raw, skip, scale, levels = self._evaluate(x_t, t, labels, augment)
+        raw, skip, scale, levels = self._evaluate(x_t, t, labels, augment, condition)
         error = scale
         if levels is not None:
             error = over(self._error(levels.alpha, levels.shown, labels), x_t)

@@ -1,7 +1,7 @@
 """Numerics for kernels: logarithmic derivatives, special functions, roots, expressions."""
 
 from zoo.numerics import rules as _rules  # noqa: F401  registers the rules of LogJet
-from zoo.numerics.derivatives import broadcast, derivative, jet, log_value
+from zoo.numerics.derivatives import broadcast, derivative, finite_value, jet, log_value
 from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
 from zoo.numerics.krylov import minimal_residual
 from zoo.numerics.logjet import LogJet
@@ -17,6 +17,7 @@ __all__ = [
     "betainc",
     "broadcast",
     "derivative",
+    "finite_value",
     "formula",
     "gammainc",
     "jet",

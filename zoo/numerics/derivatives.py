@@ -14,6 +14,9 @@ from zoo.errors import ZooError
 from zoo.numerics.logjet import LogJet, UnsupportedError, lift
 from zoo.numerics.scaled import Scaled
 
+# Of the largest float: ratios of variables below that power of it may be raised to the tenth.
+_REACH = 0.1
+
 
 def jet(function: Callable[..., Any], *variables: Tensor) -> LogJet:
     """Return function(*variables) with its partial derivatives, elementwise.
@@ -49,6 +52,35 @@ def log_value(function: Callable[..., Any], *variables: Tensor) -> Tensor:
         return torch.as_tensor(function(*variables)).log()
 
 
+def finite_value(function: Callable[..., Any], *variables: Tensor | float) -> Tensor:
+    """Return function(*variables), in logarithms where a power may leave the range of a float.
+
+    (r/t)**4/sqrt(1 + (r/t)**8) is 1 at r = 1e100 t. `variables` are positive, or 0, tensors or
+    numbers that broadcast.
+    """
+    plain: Any = function(*variables)
+    if not isinstance(plain, Tensor) or not plain.is_floating_point():
+        return plain  # type: ignore[no-any-return]  # a LogJet
+    given = broadcast(*(torch.as_tensor(v, device=plain.device).double() for v in variables))
+    if plain.shape != given[0].shape:
+        return plain
+    sizes = torch.stack([*given, torch.ones_like(given[0])]).detach()
+    far = sizes.amax(0) > sizes.amin(0) * torch.finfo(plain.dtype).max ** _REACH
+    far = (far | ~plain.isfinite()) & sizes.isfinite().all(0)
+    if not bool(far.any()):
+        return plain
+    # Apart, so that no derivative passes through what overflows.
+    near = function(*(torch.where(far, 1.0, v).to(plain.dtype) for v in given))
+    kept = tuple(torch.where(far, v, 1.0) for v in given)
+    seeds = [LogJet(v, Scaled.plain(v), (), torch.zeros_like(v)) for v in kept]
+    try:
+        found = lift(function(*seeds), seeds[0]).scaled.value().to(plain.dtype)
+    except (UnsupportedError, TypeError):
+        found = plain.detach()
+    found = torch.where(found.isfinite(), found, plain.detach())
+    return torch.where(far, found, near)
+
+
 def _by_autodiff(function: Callable[..., Any], variables: Sequence[Tensor]) -> LogJet:
     # Slopes are differentiable if the value is, by a variable or by a tensor inside the formula.
     differentiable = torch.is_grad_enabled() and torch.as_tensor(function(*variables)).requires_grad
@@ -67,7 +99,7 @@ def _by_autodiff(function: Callable[..., Any], variables: Sequence[Tensor]) -> L
             plain.sum(), inputs, create_graph=differentiable, allow_unused=True
         )
     plain = plain if differentiable else plain.detach()
-    return LogJet(plain, Scaled.plain(plain), slopes, torch.zeros_like(plain))
+    return LogJet(plain, Scaled.plain(plain), slopes, torch.zeros_like(inputs[0]))
 
 
 @cache

@@ -19,9 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.numerics.scaled import POWER_RANGE, Scaled
+from zoo.numerics.scaled import Scaled
 
 Slopes = tuple[Tensor | None, ...]
+Power = float | Tensor
+Factors = tuple[tuple["LogJet", Power], ...]
+Terms = tuple["LogJet", ...]
 Operator = Callable[["LogJet", Any], "LogJet"]
 
 
@@ -52,15 +55,40 @@ class LogJet:
         scaled: the number with an exponent.
         slopes: mantissas of the derivatives by each variable; None for a derivative that is 0.
         exponent: the common exponent of all the derivatives.
+        terms: what it is the sum of; empty if it is no sum.
+        antilog: what it is the logarithm of, else None.
+        complement: makes 1 - the number where a function gives that to full precision, else None.
     """
 
-    __slots__ = ("exponent", "plain", "scaled", "slopes")
+    __slots__ = (
+        "_factors",
+        "antilog",
+        "complement",
+        "exponent",
+        "plain",
+        "scaled",
+        "slopes",
+        "terms",
+    )
 
     def __init__(self, plain: Tensor, scaled: Scaled, slopes: Slopes, exponent: Tensor) -> None:
         self.plain = plain
         self.scaled = scaled
         self.slopes = slopes
         self.exponent = exponent
+        self.terms: Terms = ()
+        self.antilog: LogJet | None = None
+        self.complement: Callable[[], LogJet] | None = None
+        self._factors: Factors | None = None
+
+    @property
+    def factors(self) -> Factors:
+        """What it is the product of: (number, power), constants left out; itself if no product."""
+        return ((self, 1.0),) if self._factors is None else self._factors
+
+    @factors.setter
+    def factors(self, given: Factors) -> None:
+        self._factors = given
 
     def slope(self, i: int) -> Scaled:
         """Return the derivative by variable i."""
@@ -96,7 +124,7 @@ class LogJet:
         raise UnsupportedError("a comparison in a formula")
 
     def __neg__(self) -> LogJet:
-        return neg(self)
+        return _rule("neg")(self)
 
     __add__, __radd__ = _operators("add")
     __sub__, __rsub__ = _operators("sub")
@@ -113,131 +141,12 @@ def lift(x: Any, like: LogJet) -> LogJet:
         raise UnsupportedError(f"{type(x).__name__} in a formula")
     plain = torch.as_tensor(x, dtype=like.plain.dtype, device=like.plain.device)
     scaled = Scaled.plain(plain)
-    return LogJet(plain, scaled, (None,) * len(like.slopes), scaled.exponent)
-
-
-def _pair(a: Any, b: Any) -> tuple[LogJet, LogJet]:
-    like = a if isinstance(a, LogJet) else b
-    return lift(a, like), lift(b, like)
+    constant = LogJet(plain, scaled, (None,) * len(like.slopes), scaled.exponent)
+    constant.factors = ()
+    return constant
 
 
 def chain(x: LogJet, plain: Tensor, scaled: Scaled, slope: Scaled) -> LogJet:
     """Apply the chain rule: every derivative of x times one slope."""
     slopes = tuple(None if s is None else s * slope.mantissa for s in x.slopes)
     return LogJet(plain, scaled, slopes, x.exponent + slope.exponent)
-
-
-def _align(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a common exponent, and the factors that bring two exponents to it."""
-    top = torch.maximum(a, b).detach()
-    top = torch.where(top.isfinite(), top, 0.0)
-    return top, (a - top).exp(), (b - top).exp()
-
-
-def _sum_slopes(
-    a: Slopes, a_exponent: Tensor, b: Slopes, b_exponent: Tensor
-) -> tuple[Slopes, Tensor]:
-    # A side without derivatives does not affect the exponent.
-    if all(s is None for s in b):
-        return a, a_exponent
-    if all(s is None for s in a):
-        return b, b_exponent
-    top, f, g = _align(a_exponent, b_exponent)
-    scaled_a = [None if s is None else s * f for s in a]
-    scaled_b = [None if s is None else s * g for s in b]
-    both = zip(scaled_a, scaled_b, strict=True)
-    return tuple(p if q is None else q if p is None else p + q for p, q in both), top
-
-
-def neg(x: LogJet) -> LogJet:
-    """Return -x."""
-    scaled = Scaled(-x.scaled.mantissa, x.scaled.exponent)
-    return LogJet(-x.plain, scaled, tuple(None if s is None else -s for s in x.slopes), x.exponent)
-
-
-def add(a: Any, b: Any) -> LogJet:
-    """Return a + b."""
-    a, b = _pair(a, b)
-    top, f, g = _align(a.scaled.exponent, b.scaled.exponent)
-    scaled = Scaled(a.scaled.mantissa * f + b.scaled.mantissa * g, top)
-    slopes, exponent = _sum_slopes(a.slopes, a.exponent, b.slopes, b.exponent)
-    return LogJet(a.plain + b.plain, scaled, slopes, exponent)
-
-
-def sub(a: Any, b: Any) -> LogJet:
-    """Return a - b."""
-    a, b = _pair(a, b)
-    return add(a, neg(b))
-
-
-def _product(a: LogJet, b: LogJet, plain: Tensor) -> LogJet:
-    (m, e), (n, f) = a.scaled, b.scaled
-    slopes, exponent = _sum_slopes(
-        tuple(None if s is None else s * n for s in a.slopes),
-        a.exponent + f,
-        tuple(None if s is None else s * m for s in b.slopes),
-        b.exponent + e,
-    )
-    return LogJet(plain, Scaled(m * n, e + f).normal(), slopes, exponent)
-
-
-def mul(a: Any, b: Any) -> LogJet:
-    """Return a b."""
-    a, b = _pair(a, b)
-    return _product(a, b, a.plain * b.plain)
-
-
-def reciprocal(x: LogJet) -> LogJet:
-    """Return 1 / x."""
-    m, e = x.scaled.normal()
-    return chain(x, 1 / x.plain, Scaled(1 / m, -e), Scaled(-1 / m.square(), -2 * e))
-
-
-def div(a: Any, b: Any) -> LogJet:
-    """Return a / b."""
-    a, b = _pair(a, b)
-    return _product(a, reciprocal(b), a.plain / b.plain)
-
-
-def log(x: LogJet) -> LogJet:
-    """Return log x."""
-    plain = x.scaled.log()
-    return chain(x, plain, Scaled.plain(plain), Scaled(1 / x.scaled.mantissa, -x.scaled.exponent))
-
-
-def square(x: LogJet) -> LogJet:
-    """Return x^2."""
-    m, e = x.scaled
-    return chain(x, x.plain.square(), Scaled(m.square(), 2 * e), Scaled(2 * m, e))
-
-
-def _is_number(x: Any, number: float) -> bool:
-    if isinstance(x, Tensor):
-        return x.ndim == 0 and x.device.type == "cpu" and bool(x.detach() == number)
-    return isinstance(x, (int, float)) and x == number
-
-
-def power(a: Any, b: Any) -> LogJet:
-    """Return a^b; if b depends on a variable, a must be positive."""
-    if isinstance(a, LogJet) and not isinstance(b, LogJet) and _is_number(b, 2):
-        return square(a)
-    a, b = _pair(a, b)
-    plain = a.plain**b.plain
-    if any(s is not None for s in b.slopes):
-        exponent = mul(b, log(a))
-        value = Scaled.of(1.0, exponent.plain, POWER_RANGE)
-        return chain(exponent, plain, value, value)
-    zero = a.scaled.mantissa == 0
-    base = torch.where(zero, 1.0, a.scaled.mantissa)
-    size = b.plain * (base.abs().log() + a.scaled.exponent)
-    near = (size.detach().abs() < POWER_RANGE) & (a.scaled.exponent == 0)
-    direct = torch.where(near, base, 1.0) ** b.plain
-    # The sign of (negative base) ** (whole exponent) is that of a power of the sign.
-    far = Scaled.of(base.detach().sign() ** b.plain, torch.where(near, 0.0, size))
-    mantissa = torch.where(near, direct, far.mantissa)
-    slope = Scaled(
-        torch.where(zero, b.plain * a.plain ** (b.plain - 1), b.plain * mantissa / base),
-        torch.where(zero, 0.0, far.exponent - a.scaled.exponent),
-    )
-    value = Scaled(torch.where(zero, plain, mantissa), torch.where(zero, 0.0, far.exponent))
-    return chain(a, plain, value, slope)

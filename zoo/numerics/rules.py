@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.numerics import logjet
-from zoo.numerics.logjet import RULES, LogJet, UnsupportedError, chain
+from zoo.numerics import arithmetic
+from zoo.numerics.logjet import RULES, LogJet, UnsupportedError, chain, lift
 from zoo.numerics.scaled import Scaled
 from zoo.numerics.special import betainc, gammainc, log_beta
 
@@ -18,6 +18,8 @@ ERF_SLOPE = 2 / math.sqrt(math.pi)
 
 
 def _exp(x: LogJet) -> LogJet:
+    if x.antilog is not None:
+        return x.antilog
     value = Scaled.power_of_e(x.plain)
     return chain(x, x.plain.exp(), value, value)
 
@@ -25,19 +27,18 @@ def _exp(x: LogJet) -> LogJet:
 def _expm1(x: LogJet) -> LogJet:
     plain = x.plain.expm1()
     big = x.plain > 1
-    mantissa = torch.where(big, -torch.expm1(-x.plain), plain)
-    scaled = Scaled.of(mantissa, torch.where(big, x.plain, 0.0))
-    return chain(x, plain, scaled, Scaled.power_of_e(x.plain))
+    # Apart, since both overflow: a derivative through them would be NaN.
+    small, large = torch.where(big, 0.0, x.plain), torch.where(big, x.plain, 0.0)
+    mantissa = torch.where(big, -torch.expm1(-large), small.expm1())
+    scaled = Scaled.of(mantissa, large)
+    value = chain(x, plain, scaled, Scaled.power_of_e(x.plain))
+    value.terms = _exp(x), lift(-1.0, x)
+    return value
 
 
 def _log1p(x: LogJet) -> LogJet:
     plain = torch.log1p(x.plain)
     return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(-plain))
-
-
-def _sqrt(x: LogJet) -> LogJet:
-    root = Scaled(x.scaled.mantissa.sqrt(), x.scaled.exponent / 2)
-    return chain(x, x.plain.sqrt(), root, Scaled(0.5 / root.mantissa, -root.exponent))
 
 
 def _cosh_of(x: Tensor) -> Scaled:
@@ -52,20 +53,30 @@ def _tanh(x: LogJet) -> LogJet:
     plain = x.plain.tanh()
     cosh = _cosh_of(x.plain)
     slope = Scaled(1 / cosh.mantissa.square(), -2 * cosh.exponent)
-    return chain(x, plain, Scaled.plain(plain), slope)
+    value = chain(x, plain, Scaled.plain(plain), slope)
+    value.complement = lambda: 2 / (_exp(2 * x) + 1)
+    return value
 
 
 def _cosh(x: LogJet) -> LogJet:
-    return chain(x, x.plain.cosh(), _cosh_of(x.plain), _sinh_of(x.plain))
+    value = chain(x, x.plain.cosh(), _cosh_of(x.plain), _sinh_of(x.plain))
+    value.terms = tuple(arithmetic.mul(0.5, _exp(y)) for y in (x, arithmetic.neg(x)))
+    return value
 
 
 def _sinh(x: LogJet) -> LogJet:
-    return chain(x, x.plain.sinh(), _sinh_of(x.plain), _cosh_of(x.plain))
+    value = chain(x, x.plain.sinh(), _sinh_of(x.plain), _cosh_of(x.plain))
+    both = (0.5, x), (-0.5, arithmetic.neg(x))
+    value.terms = tuple(arithmetic.mul(half, _exp(y)) for half, y in both)
+    return value
 
 
 def _sigmoid(x: LogJet) -> LogJet:
     log, log_rest = (torch.nn.functional.logsigmoid(v) for v in (x.plain, -x.plain))
-    return chain(x, x.plain.sigmoid(), Scaled.power_of_e(log), Scaled.power_of_e(log + log_rest))
+    slope = Scaled.power_of_e(log + log_rest)
+    value = chain(x, x.plain.sigmoid(), Scaled.power_of_e(log), slope)
+    value.complement = lambda: _sigmoid(arithmetic.neg(x))
+    return value
 
 
 def _sin(x: LogJet) -> LogJet:
@@ -80,8 +91,10 @@ def _cos(x: LogJet) -> LogJet:
 
 def _atan(x: LogJet) -> LogJet:
     plain = x.plain.atan()
-    log = -2 * torch.hypot(x.plain, torch.ones_like(x.plain)).log()
-    return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(log))
+    zero = x.scaled.mantissa == 0
+    log = 2 * Scaled(torch.where(zero, 1.0, x.scaled.mantissa), x.scaled.exponent).log_size()
+    log = -torch.logaddexp(torch.zeros_like(log), log)
+    return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(torch.where(zero, 0.0, log)))
 
 
 def _gauss(x: Tensor, factor: float) -> Scaled:
@@ -90,7 +103,9 @@ def _gauss(x: Tensor, factor: float) -> Scaled:
 
 def _erf(x: LogJet) -> LogJet:
     plain = torch.erf(x.plain)
-    return chain(x, plain, Scaled.plain(plain), _gauss(x.plain, ERF_SLOPE))
+    value = chain(x, plain, Scaled.plain(plain), _gauss(x.plain, ERF_SLOPE))
+    value.complement = lambda: _erfc(x)
+    return value
 
 
 def _erfc(x: LogJet) -> LogJet:
@@ -102,6 +117,8 @@ def _erfc(x: LogJet) -> LogJet:
 
 
 def _constant(x: Any) -> float:
+    if isinstance(x, LogJet) and not x.factors:
+        x = x.plain
     if isinstance(x, LogJet) or (isinstance(x, Tensor) and x.numel() != 1):
         raise UnsupportedError("a parameter that varies")
     return float(x)
@@ -117,35 +134,38 @@ def _gammainc(a: Any, x: LogJet) -> LogJet:
 def _betainc(a: Any, b: Any, x: LogJet) -> LogJet:
     a, b = _constant(a), _constant(b)
     plain = betainc(a, b, x.plain)
-    log = (a - 1) * x.scaled.log_size() + (b - 1) * torch.log1p(-x.plain) - log_beta(a, b)
+    rest = arithmetic.complement(x)
+    log_rest = torch.log1p(-x.plain) if rest is None else rest.scaled.log_size()
+    log = (a - 1) * x.scaled.log_size() + (b - 1) * log_rest - log_beta(a, b)
     return chain(x, plain, Scaled.plain(plain), Scaled.power_of_e(log))
 
 
 # Rule -> the names of its torch functions.
 _NAMES: dict[Callable[..., LogJet], tuple[str, ...]] = {
-    logjet.add: ("add",),
+    arithmetic.add: ("add",),
     _atan: ("arctan", "atan"),
     _betainc: ("betainc",),
     _cos: ("cos",),
     _cosh: ("cosh",),
-    logjet.div: ("div", "divide", "true_divide"),
+    arithmetic.div: ("div", "divide", "true_divide"),
     _erf: ("erf", "special_erf"),
     _erfc: ("erfc", "special_erfc"),
     _exp: ("exp",),
     _expm1: ("expm1", "special_expm1"),
+    lambda x, value: lift(value, x): ("full_like",),
     _gammainc: ("gammainc", "special_gammainc"),
-    logjet.log: ("log",),
+    arithmetic.log: ("log",),
     _log1p: ("log1p", "special_log1p"),
-    logjet.mul: ("mul", "multiply"),
-    logjet.neg: ("neg",),
-    logjet.power: ("pow",),
-    logjet.reciprocal: ("reciprocal",),
+    arithmetic.mul: ("mul", "multiply"),
+    arithmetic.neg: ("neg",),
+    arithmetic.power: ("pow",),
+    arithmetic.reciprocal: ("reciprocal",),
     _sigmoid: ("sigmoid", "special_expit"),
     _sin: ("sin",),
     _sinh: ("sinh",),
-    _sqrt: ("sqrt",),
-    logjet.square: ("square",),
-    logjet.sub: ("sub", "subtract"),
+    arithmetic.sqrt: ("sqrt",),
+    arithmetic.square: ("square",),
+    arithmetic.sub: ("sub", "subtract"),
     _tanh: ("tanh",),
 }
 for _each, _names in _NAMES.items():

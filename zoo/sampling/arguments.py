@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from numbers import Real
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from zoo.config.model import MAX_STEPS
-from zoo.errors import ZooError, brief, did_you_mean
+from zoo.errors import ZooError, ZooWarning, brief, did_you_mean
 from zoo.interfaces.checks import all_finite, check_integer, check_real, describe_value
 
 Numbers = Tensor | ArrayLike
@@ -125,6 +126,20 @@ def as_points(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
     raise ZooError(f"{name} is of {x.dtype}; expected floating-point numbers{scaled}")
 
 
+def warn_outside(name: str, x: Tensor, span: tuple[float, float] | None) -> None:
+    """Warn of real numbers that lie outside twice the range of the data, as bytes do."""
+    if span is None or not x.is_floating_point() or not x.numel():
+        return
+    low, high = (float(end) for end in x.aminmax())
+    if max(-low, high) > 2 * max(-span[0], span[1]):
+        warnings.warn(
+            f"{name} has values from {low:.4g} to {high:.4g}; the model's data are images in "
+            f"[{span[0]:g}, {span[1]:g}]: scale them",
+            ZooWarning,
+            stacklevel=4,
+        )
+
+
 def as_times(t: Numbers, n: int) -> Tensor | float:
     """Return a time as a float, or times of n samples as a tensor, () or (n,).
 
@@ -148,23 +163,30 @@ def classes_in_turn(classes: int, n: int) -> Tensor | None:
 
 
 def class_numbers(
-    labels: Numbers | None, classes: int, guidance: float, n: int, names: Sequence[str] = ()
+    labels: Numbers | None,
+    classes: int,
+    guidance: float,
+    n: int,
+    names: Sequence[str] = (),
+    *,
+    conditional: bool = False,
 ) -> Tensor | None:
     """Return class numbers, one () or one per sample (n,); None for none.
 
     Args:
         labels: one number for all or n of them, -1 for no class; or names of classes.
         classes: number of classes of the network.
-        guidance: a finite number; other than 1 it needs labels.
+        guidance: a finite number; other than 1 it needs labels or a condition.
         n: number of samples.
         names: of the classes, where they have some.
+        conditional: whether there is a condition.
 
     Raises:
         ZooError: labels or guidance are not what a network of so many classes takes.
     """
     guidance = check_real("guidance", guidance, "a finite number, 1 for none")
     if labels is None:
-        if guidance != 1.0:
+        if guidance != 1.0 and not conditional:
             raise ZooError(f"guidance = {guidance} needs labels")
         return None
     if not classes:
@@ -192,15 +214,3 @@ def _numbers_of(labels: Numbers, names: Sequence[str]) -> Numbers:
     if isinstance(labels, Sequence) and any(isinstance(label, str) for label in labels):
         return [_numbers_of(label, names) for label in labels]  # type: ignore[return-value]
     return labels
-
-
-def padded(label: Tensor | None, n: int, before: int, after: int) -> Tensor | None:
-    """Return class numbers of n samples with `before` and `after` others around; None for none.
-
-    One number is everybody's; of a tensor the others get -1, no class.
-    """
-    if label is None:
-        return None
-    whole = torch.full((before + n + after,), -1 if label.ndim else int(label), dtype=torch.long)
-    whole[before : before + n] = label
-    return whole

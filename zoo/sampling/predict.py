@@ -1,4 +1,4 @@
-"""A network as the function of (x, t) that a flow evaluates: labels, guidance, batches, dtype.
+"""A network as the function of (x, t) that a flow evaluates: guidance, batches, dtype.
 
 A matrix product on the CPU sums in another order for another number of rows: the same sample
 has other last bits in a batch of 6 than in one of 64, and the ODE amplifies them. For a fixed
@@ -20,15 +20,17 @@ from zoo.interfaces import Network
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.posterior import Around
 from zoo.numerics.memory import is_out_of_memory
+from zoo.sampling.given import hidden
 
 # Enough to keep a core busy, few enough that a single sample does not wait for company.
-_COORDINATES = 12_544  # 16 images of 28x28
-_OF_FEW = 512
+_COORDINATES = 12_544  # 4 images of 3x32x32
+_OF_FEW, _IMAGES, _MOST = 1000, 8, 256
 
 
 def fixed_batch_size(dim: int) -> int:
-    """Return the number of samples of `dim` coordinates in a tile: a power of 2 up to 512."""
-    return 1 << int(math.log2(max(1.0, min(_COORDINATES / dim, _OF_FEW / math.sqrt(dim)))))
+    """Return the number of samples of `dim` coordinates in a tile: a power of 2 up to 256."""
+    size = min(_COORDINATES / dim, max(_IMAGES, _OF_FEW / dim), _MOST)
+    return 1 << int(math.log2(max(1.0, size)))
 
 
 def fixed_size_batches(predict: Predict, size: int) -> Predict:
@@ -37,28 +39,37 @@ def fixed_size_batches(predict: Predict, size: int) -> Predict:
     Accelerators want large batches; there samples agree across batch sizes to rounding only.
     """
 
-    def tiled(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+    def tiled(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
         n = len(x)
-        if n in (0, size) or x.device.type != "cpu":
-            return predict(x, t, *labels)
+        if x.device.type != "cpu":
+            return predict(x, t, *given)
+        if n in (0, size):
+            return predict(x, t, *map(_aligned, given))
         whole = n - n % size
         tiles = [slice(first, first + size) for first in range(0, whole, size)]
         found = [
-            predict(_aligned(x[tile]), _at(t, tile), *(label[tile] for label in labels))
+            predict(_aligned(x[tile]), _at(t, tile), *(_aligned(_rows(g, tile)) for g in given))
             for tile in tiles
         ]
         if n > whole:  # repeat the last sample
             rows = torch.arange(whole, whole + size).clamp(max=n - 1)
-            padded = predict(x[rows], _at(t, rows), *(label[rows] for label in labels))
+            padded = predict(x[rows], _at(t, rows), *(_rows(g, rows) for g in given))
             found.append(padded[: n - whole])
         return torch.cat(found)
 
     return tiled
 
 
-def _aligned(x: Tensor) -> Tensor:
+Rows = TypeVar("Rows", Tensor, Tensor | None)
+
+
+def _aligned(x: Rows) -> Rows:
     """Return x, a copy where it does not begin at a cache line: products may round otherwise."""
-    return x if x.data_ptr() % 64 == 0 else x.clone()
+    return x if x is None or x.data_ptr() % 64 == 0 else x.clone()
+
+
+def _rows(given: Tensor | None, rows: slice | Tensor) -> Tensor | None:
+    return None if given is None else given[rows]
 
 
 def _at(t: Tensor, rows: slice | Tensor) -> Tensor:
@@ -144,11 +155,18 @@ def autocast_predict(predict: Predict, dtype: torch.dtype) -> Predict:
     if dtype not in HALVES:
         return predict
 
-    def halved(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+    def halved(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
         with torch.autocast(x.device.type, dtype=dtype):
-            return predict(x, t, *labels)
+            return predict(x, t, *given)
 
     return halved
+
+
+def _and_hidden(given: Tensor | None) -> Tensor | None:
+    """Return labels or conditions (B, *), and as many that are hidden, (2 B, *)."""
+    if given is None:
+        return None
+    return torch.cat([given, torch.full_like(given, hidden(given))])
 
 
 def conditioned(
@@ -158,9 +176,9 @@ def conditioned(
     dtype: torch.dtype,
     around: Around | None = None,
 ) -> Predict:
-    """Return the network as a function of (x, t), or of (x, t, labels).
+    """Return the network as a function of (x, t), (x, t, labels) or (x, t, labels, condition).
 
-        D = D(x, no class) + guidance (D(x, class) - D(x, no class))
+        D = D(x) + guidance (D(x, class, condition) - D(x))
 
     On the CPU it is evaluated in batches of a fixed size.
     Source: classifier-free guidance, arXiv:2207.12598.
@@ -170,10 +188,9 @@ def conditioned(
     batch: what conditions it on an observation.
     """
 
-    def guided(x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
-        both = torch.cat([labels, torch.full_like(labels, -1)])
+    def guided(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
         twice = t if t.ndim == 0 else torch.cat([t, t])
-        out: Tensor = network(torch.cat([x, x]), twice, both)
+        out: Tensor = network(torch.cat([x, x]), twice, *map(_and_hidden, given))
         conditional, plain = out.chunk(2)
         return plain + guidance * (conditional - plain)
 

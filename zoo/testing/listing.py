@@ -8,15 +8,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import CheckFailure, PluginError, ZooError, did_you_mean
+from zoo.errors import CheckFailure, PluginError, ZooError, did_you_mean, shown
 from zoo.hookspecs import Component
 from zoo.host import build
 from zoo.host.plugins import PluginRecord, describe_error, plugins
+from zoo.testing.places import place_in, place_of
 
 Check = Callable[[], None]
 Options = Mapping[str, Mapping[str, Any]]
 
 DIMS = (2, 3072)
+# Longest text of a failure, in characters, beside its name and place.
+_MOST = 380
 # Kind of component -> its laws: functions of one argument in zoo.testing.<module>.
 KERNEL_LAWS = {
     "divergence": "green",
@@ -24,6 +27,7 @@ KERNEL_LAWS = {
     "density": "green",
     "velocity": "green",
     "quantiles": "green",
+    "far": "far",
     "concentration": "declared",
     "levels": "declared",
     "declarations": "declared",
@@ -36,8 +40,8 @@ KERNEL_LAWS = {
     "dtypes": "calls",
     "pickling": "calls",
 }
-PRIOR_LAWS = ("law", "normalisation", "agreement", "calls", "pickling")
-NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "pickling")
+PRIOR_LAWS = ("law", "normalisation", "agreement", "far", "calls", "pickling")
+NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "condition", "pickling")
 SOLVER_LAWS = ("order", "interval", "trivial", "pickling")
 FORMAT_LAWS = ("refusals", "inert")
 POSTERIOR_LAWS = ("closeness", "rows", "dtypes", "pickling")
@@ -91,7 +95,7 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     kernels = {k.name: builder("kernels", k) for k in parts.get("kernels", ())}
     for name, build_kernel in kernels.items():
         for dim in DIMS:
-            make = cache(partial(build_kernel, dim=dim))
+            make = cache(partial(_kernel, build_kernel, dim))
             for law, module in KERNEL_LAWS.items():
                 yield _check(f"{name}-{law}-d{dim}", module, law, make)
     for prior in parts.get("priors", ()):
@@ -121,6 +125,23 @@ def _names(found: Iterable[Component]) -> set[str]:
     return {component.name for component in found}
 
 
+def _kernel(build_kernel: Callable[..., Any], dim: int) -> Any:
+    """Return the kernel; raise CheckFailure if it is isotropic and psi is no radial CDF.
+
+    Every other law would fail for that reason and not say so.
+    """
+    kernel = build_kernel(dim=dim)
+    interfaces = import_module("zoo.interfaces")
+    if isinstance(kernel, interfaces.IsotropicKernel):
+        try:
+            interfaces.check_radial_cdf(
+                kernel.radial_cdf, kernel.t_min, kernel.t_max, argument="psi"
+            )
+        except ZooError as error:
+            raise CheckFailure(f"{error}{place_of(kernel)}") from error
+    return kernel
+
+
 def _prior(
     build_prior: Callable[..., Any],
     kernels: Mapping[str, Callable[..., Any]],
@@ -138,16 +159,17 @@ def _check(name: str, module: str, law: str, make: Callable[[], Any]) -> Check:
     """Return the check of one law, a function called `name`."""
 
     def check() -> None:
+        subject = None
         try:
             subject = make()
-        except ZooError as error:
-            raise CheckFailure(f"{name}: cannot be built: {error}") from error
-        try:
             getattr(import_module(f"zoo.testing.{module}"), law)(subject)
         except CheckFailure as failure:
-            raise CheckFailure(f"{name}: {failure}") from None
+            text = str(failure)
+            raise CheckFailure(f"{name}: {shown(text, _MOST)}{place_of(subject)}") from None
         except Exception as error:
-            raise CheckFailure(f"{name}: {describe_error(error)}") from error
+            built = isinstance(error, ZooError) and subject is None
+            text = f"cannot be built: {error}" if built else describe_error(error)
+            raise CheckFailure(f"{name}: {shown(text, _MOST)}{place_in(error)}") from error
 
     check.__name__ = check.__qualname__ = name
     return check

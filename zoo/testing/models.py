@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo.errors import CheckFailure, ZooError
 from zoo.folder.read import CARD, read_config
@@ -12,13 +14,24 @@ from zoo.host.requirements import check_requirements
 from zoo.hub import Access
 from zoo.models.load import load_folder
 from zoo.models.locate import resolve, weight_paths
+from zoo.models.model import FieldModel
 from zoo.sampling.arguments import classes_in_turn
 from zoo.testing.calls import require_equal, require_shape
+from zoo.testing.numerics import normal
 
 _SAMPLES = 3
 _STEPS = 2
 # How far the denoiser may move samples at t_min, in units of their standard deviation.
 _MOVED = 0.05
+
+
+def conditions_of(model: FieldModel, n: int) -> Tensor | None:
+    """Return n conditions of the size of those that the model was trained with; None for none."""
+    known = model.condition
+    if known is None:
+        return None
+    made = normal(n, *known.shape, seed=3)
+    return made if known.standardise is None else known.standardise.undo(made)
 
 
 def files(folder: Path) -> None:
@@ -39,8 +52,9 @@ def samples(folder: Path) -> None:
     try:
         model = load_folder(folder)
         labels = classes_in_turn(model.network.labels, _SAMPLES)
+        given: dict[str, Any] = {"labels": labels, "condition": conditions_of(model, _SAMPLES)}
         draws = [
-            model.sample(_SAMPLES, seed=0, steps=_STEPS, labels=labels, batch_size=size)
+            model.sample(_SAMPLES, seed=0, steps=_STEPS, batch_size=size, **given)
             for size in (_SAMPLES, 1)
         ]
     except ZooError as error:
@@ -59,8 +73,10 @@ def identity(folder: Path) -> None:
         if not model.kernel.affine:
             return  # a field that determines no denoiser
         labels = classes_in_turn(model.network.labels, _SAMPLES)
-        x = model.sample(_SAMPLES, seed=0, labels=labels).to(model.device)
-        moved = float((model.denoise(x, model.kernel.t_min) - x).square().mean().sqrt())
+        given = conditions_of(model, _SAMPLES)
+        x = model.sample(_SAMPLES, seed=0, labels=labels, condition=given).to(model.device)
+        kept = model.denoise(x, model.kernel.t_min, condition=given)
+        moved = float((kept - x).square().mean().sqrt())
     except ZooError as error:
         raise CheckFailure(str(error)) from error
     spread = float(x.std())

@@ -1,8 +1,10 @@
-"""Laws of networks: any batch size, independent samples, gradients, labels."""
+"""Laws of networks: any batch size, independent samples, gradients, labels, conditions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +19,13 @@ from zoo.testing.reference import ReferenceKernel
 Factory = Callable[..., Network]
 
 # Tried in this order: a network may refuse some shapes.
-_SHAPES = ((1, 8, 8), (3, 32, 32), (6,))
+_SHAPES = ((1, 8, 8), (3, 32, 32), (6,), (2, 16))
 _CLASSES = 3
+_CONDITIONS = ((2,), (1, 4, 4))
 _BATCH = 5
 
 
-def _build(factory: Factory, **options: int) -> tuple[Network, tuple[int, ...]]:
+def _build(factory: Factory, **options: Any) -> tuple[Network, tuple[int, ...]]:
     """Return the network for the first shape that it takes, with noisy weights, and the shape."""
     refusals = []
     for shape in _SHAPES:
@@ -144,3 +147,33 @@ def labels(factory: Factory) -> None:
     require_equal(mixed[::2], none[::2], "-1 in a mixed batch and no labels", 1e-5)
     if torch.equal(first, none):
         raise CheckFailure("class 0 gives the same result as no class")
+
+
+def condition(factory: Factory) -> None:
+    """With a condition it changes the result, and a row of NaN is the same as none."""
+    for shape in _CONDITIONS:
+        try:
+            network, data = _build(factory, condition=[*shape])
+        except CheckFailure as failure:
+            if "no option 'condition'" in str(failure):
+                return
+            raise
+        if network.condition != shape:
+            raise CheckFailure(
+                f"condition = {[*shape]} is taken as an option, but .condition is "
+                f"{network.condition}"
+            )
+        network.eval()
+        x, t = _inputs(data)
+        given = normal(_BATCH, *shape, seed=4).float()
+        nothing = torch.full_like(given, math.nan)
+        mixed = given.clone()
+        mixed[::2] = math.nan
+        with torch.no_grad():
+            none, hidden = network(x, t), network(x, t, None, nothing)
+            shown, both = network(x, t, None, given), network(x, t, None, mixed)
+        require_equal(hidden, none, "a condition of NaN and no condition", 1e-5)
+        require_equal(both[1::2], shown[1::2], "a condition in a mixed batch and for all", 1e-5)
+        require_equal(both[::2], none[::2], "NaN in a mixed batch and no condition", 1e-5)
+        if torch.equal(shown, none):
+            raise CheckFailure("a condition gives the same result as none")

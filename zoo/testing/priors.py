@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 
 from zoo.errors import CheckFailure
-from zoo.interfaces import PriorSampler
+from zoo.interfaces import IsotropicKernel, PriorSampler
 from zoo.testing.calls import copied, require_shape
 from zoo.testing.draws import draws, obeys_density
+from zoo.testing.far import factors, rays, require_far
 from zoo.testing.numerics import (
     generator,
     require_determined,
     require_distribution,
     require_mass_one,
 )
+
+_TAILS = (1e-7, 1e-4, 0.5, 1 - 1e-4, 1 - 1e-7)
 
 
 def law(prior: PriorSampler) -> None:
@@ -45,6 +48,19 @@ def calls(prior: PriorSampler) -> None:
     require_shape(prior.log_density(image), (4,), "log_density")
     if first.dtype != torch.float64 or not bool(first.isfinite().all()):
         raise CheckFailure(f"samples are {first.dtype}, or not all finite; expected finite float64")
+
+
+def far(prior: PriorSampler) -> None:
+    """The log density is finite at quantiles of 1e-7 and as far beyond as that of the kernel."""
+    kernel = prior.kernel
+    if isinstance(kernel, IsotropicKernel):
+        with torch.no_grad():
+            radii = kernel.radial_icdf(torch.tensor(_TAILS, dtype=torch.float64), kernel.t_max)
+    else:
+        drawn = prior.sample(64, (kernel.dim,), generator(1)).norm(dim=1)
+        radii = torch.stack([*drawn.aminmax()])
+    x = rays(kernel, torch.cat([radii, radii[-1] * factors(kernel)]))
+    require_far(prior.log_density(x).isfinite(), x, kernel.t_max, "log_density is not finite")
 
 
 def pickling(prior: PriorSampler) -> None:

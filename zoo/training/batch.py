@@ -51,6 +51,7 @@ class Batch:
         target: x_0 or the conditional velocity, (B, *shape).
         labels: class numbers, -1 where hidden, (B,); or None.
         augment: how the images were augmented, (B, zoo.data.augment.LABELS); or None.
+        condition: as the network sees it, NaN where hidden, (B, *); or None.
     """
 
     x_t: Tensor
@@ -58,16 +59,17 @@ class Batch:
     target: Tensor
     labels: Tensor | None = None
     augment: Tensor | None = None
+    condition: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
-        labels, augment = (None if c is None else c.to(device) for c in (self.labels, self.augment))
+        more = (self.labels, self.augment, self.condition)
         x_t, t, target = (c.to(device) for c in (self.x_t, self.t, self.target))
-        return Batch(x_t, t, target, labels, augment)
+        return Batch(x_t, t, target, *(None if c is None else c.to(device) for c in more))
 
     def split(self, parts: int) -> list[Batch]:
         """Return the batch in so many equal parts, in order."""
-        columns = (self.x_t, self.t, self.target, self.labels, self.augment)
+        columns = (self.x_t, self.t, self.target, self.labels, self.augment, self.condition)
         cut = [[None] * parts if c is None else c.chunk(parts) for c in columns]
         return [Batch(*row) for row in zip(*cut, strict=True)]
 
@@ -158,6 +160,22 @@ class BatchSampler:
         dropped = torch.rand(len(indices)) < self.recipe.train.label_dropout
         return torch.where(dropped, -1, self.data.labels[indices]).to(self.device)
 
+    def conditions(
+        self, x_0: Tensor, indices: Tensor, labels: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the conditions of the samples x_0 with these numbers, and their labels.
+
+        Some are hidden (NaN) for guidance, together with the label.
+        """
+        condition = self.data.conditions(x_0, indices)
+        if condition is None:
+            return None, labels
+        dropped = (torch.rand(len(x_0)) < self.recipe.train.condition_dropout).to(self.device)
+        each = dropped.reshape(-1, *[1] * (condition.ndim - 1))
+        if labels is not None:
+            labels = torch.where(dropped, -1, labels)
+        return torch.where(each, math.nan, condition), labels
+
     def batch(self, step: int, shard: slice) -> Batch:
         """Return the samples of step number `step` (from 0) at the positions `shard`."""
         torch.manual_seed(step_seed(self.recipe.train.seed, step))
@@ -167,14 +185,15 @@ class BatchSampler:
         x_0, labels = images[: plan.batch], self.labels(indices[: plan.batch])
         if self.recipe.data.augment:
             x_0, augment = geometric(x_0, self.recipe.data.augment, ends=self.data.ends(x_0))
+        condition, labels = self.conditions(x_0, indices[: plan.batch], labels)
         x_t, t = self.noise.draw(self.kernel, x_0)
         x_0, x_t, t = x_0[shard], x_t[shard], t[shard]
         if plan.reference_batch is None:
             target = single_target(self.kernel, self.predicts, x_t, t, x_0)
         else:
             target = stable_target(self.kernel, self.predicts, x_t, t, images)
-        labels, augment = (None if c is None else c[shard] for c in (labels, augment))
-        return Batch(x_t, t, target, labels, augment)
+        more = (None if c is None else c[shard] for c in (labels, augment, condition))
+        return Batch(x_t, t, target, *more)
 
 
 def single_target(

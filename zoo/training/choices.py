@@ -21,6 +21,8 @@ _PRIOR_WIDTH = 10.0
 # ... and training sees noise as large as twice that distance, in so many standard deviations.
 _SEEN = 2.5
 FIGURES = 25
+# A series of fewer times is a vector to the network.
+_SHORTEST = 8
 # Rows and images to train on where neither `images` nor `minutes` says how many.
 _ROWS, _IMAGES = 600_000, 200_000
 
@@ -39,6 +41,7 @@ class Asked:
         images: samples to train on, repetitions counted.
         train: other keys of a recipe's [train].
         seed: of the run.
+        condition: a rule of images, or `ARRAY`; None for none.
     """
 
     kernel: str | dict[str, Any]
@@ -50,6 +53,7 @@ class Asked:
     images: int | None
     train: dict[str, Any]
     seed: int
+    condition: str | None = None
 
 
 def part_of(kind: str, value: str | dict[str, Any]) -> dict[str, Any]:
@@ -80,10 +84,10 @@ def tables_of(
         raise ZooError(f"the kernel's {twice[0]} is given twice; leave one out")
     kernel |= asked.kernel_options
     kernel |= _time_of_prior(kernel, math.prod(shape), radius)
-    image = len(shape) == 3
-    samples = asked.images or (_IMAGES if image else _ROWS)
-    batch = asked.batch or min(128 if image else 512, samples)
-    lr = asked.lr or (1e-3 if image else 2e-3)
+    rows = len(shape) == 1
+    samples = asked.images or (_ROWS if rows else _IMAGES)
+    batch = asked.batch or min(512 if rows else 128, samples)
+    lr = asked.lr or (2e-3 if rows else 1e-3)
     spread = (math.log(max(2 * radius, 1e-9)) - _MEAN) / _SEEN
     train = {
         "images": samples,
@@ -104,7 +108,7 @@ def tables_of(
         network.setdefault("labels", classes)
     return {
         "name": "fit",
-        "data": {"use": ARRAY, "standardise": standardised},
+        "data": {"use": ARRAY, "standardise": standardised, "condition": asked.condition},
         "kernel": kernel,
         "network": network,
         "solver": part_of("solver", asked.solver or _solver(kernel, shape)),
@@ -127,6 +131,8 @@ def _network(shape: tuple[int, ...]) -> dict[str, Any]:
     """Return the network for data of a shape."""
     if len(shape) == 3 and min(shape[1:]) >= 4:
         return {"use": "unet", "width": 32, "multipliers": [1, 2]}
+    if len(shape) == 2 and shape[1] >= _SHORTEST:
+        return {"use": "unet1d", "width": 32}
     return {"use": "mlp", "width": 64 if math.prod(shape) <= 20 else 128, "blocks": 3}
 
 

@@ -54,6 +54,7 @@ def model_of(trainer: Trainer) -> FieldModel:
             name=data.name,
             classes=data.class_names if network.labels else (),
             standardise=data.standardise,
+            condition=data.condition,
         ),
         kernel=recipe.kernel,
         prior=recipe.prior,
@@ -70,11 +71,15 @@ def model_of(trainer: Trainer) -> FieldModel:
 def picture_of(trainer: Trainer, model: FieldModel) -> Tensor | None:
     """Return 64 samples, always of the same starting points; of all classes in turn, if any.
 
+    Where they are drawn given a condition it is that of 64 samples of the data, evenly spread.
     None, and a line in the log, where the samples are not finite: a run is not lost for a picture.
     """
-    labels = classes_in_turn(model.network.labels, _SHOWN)
+    labels, condition = classes_in_turn(model.network.labels, _SHOWN), None
+    if trainer.data.given is not None:
+        chosen = torch.arange(_SHOWN) * len(trainer.data) // _SHOWN
+        condition = trainer.data.raw_conditions(chosen)
     try:
-        return model.sample(_SHOWN, seed=0, labels=labels)
+        return model.sample(_SHOWN, seed=0, labels=labels, condition=condition)
     except ZooError as error:
         trainer.log(no_picture=str(error))
         return None
@@ -132,7 +137,9 @@ class Validation:
         target = single_target(kernel, network.predicts, x_t, t, x_0)
         labelled = network.labels and self.data.labels is not None
         labels = self.data.labels[indices] if labelled and self.data.labels is not None else None
-        return Batch(x_t, t, target, labels).to(trainer.context.device)
+        condition = self.data.conditions(x_0, indices)
+        batch = Batch(x_t, t, target, labels, condition=condition)
+        return batch.to(trainer.context.device)
 
     def on_step(self, trainer: Trainer) -> None:
         """Log the loss; where it is the least so far, write model-best/."""

@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 import torch
 
+from zoo.config.model import unit_of
 from zoo.config.part import Part
-from zoo.config.recipe import from_dict
+from zoo.config.recipe import ARRAY, from_dict
 from zoo.errors import ZooError, brief
 from zoo.interfaces.checks import check_integer, check_positive
 from zoo.models.model import FieldModel
@@ -73,20 +74,24 @@ def fit(
     the least one are kept. Everything chosen is printed in one line on standard error.
 
     Args:
-        X: rows (n, d), or images (n, C, H, W) in [-1, 1] or of bytes: an array, a tensor, lists, or
-            a DataFrame whose columns hold numbers, whose names and types `sample_frame` gives back.
+        X: rows (n, d), series (n, C, L), or images (n, C, H, W) in [-1, 1] or of bytes: an array, a
+            tensor, lists, or a DataFrame whose columns hold numbers, whose names and types
+            `sample_frame` gives back.
         kernel: its name, or a table {"use": name, ...} as in a recipe.
         labels: classes (n,), whole numbers from 0 or text, for sample(labels=...).
-        condition: not supported yet.
+        condition: what each sample is to be drawn given, for sample(condition=...): vectors (n, k),
+            a DataFrame, images (n, C, H, W) or series (n, C, L), standardised for the network; or a
+            rule of images X, "downscale:2" (means of 2x2 pixels). Part of them are hidden in
+            training, so that `guidance` works: train={"condition_dropout": 0.1}.
         minutes: about so long to train.
         images: so many rows or images to train on, repetitions counted. Neither: enough for a
             small table in less than a minute.
         validation: fraction of the data to hold out, 0 for none; or held-out data, as X, or
-            (X, labels).
+            (X, labels), or (X, labels, condition).
         seed: of the split, the weights, the batches and the noise.
         progress: print the choices, and show a bar where standard error is a terminal.
-        network: its name, or a table of name and options; by default a U-Net for images, an MLP
-            for rows.
+        network: its name, or a table of name and options; by default a U-Net for images and
+            series, an MLP for rows.
         solver: its name, or a table of name, steps and options.
         batch: rows or images per step.
         lr: peak learning rate.
@@ -101,22 +106,20 @@ def fit(
         KeyboardInterrupt: after Ctrl-C; nothing is kept.
     """
     since = time.monotonic()
-    if condition is not None:
-        raise ZooError(
-            "condition = ... is not supported yet; leave it out, or give classes as labels="
-        )
     if minutes is not None and images is not None:
         raise ZooError("minutes and images both say how long to train; leave one out")
     seed = check_integer("seed", seed, 0)
     seconds = None if minutes is None else 60 * check_positive("minutes", minutes)
     if images is not None:
         images = check_integer("images", images, 1)
+    source = condition if isinstance(condition, str) else None if condition is None else ARRAY
+    more = dict(train or {})
     asked = Asked(
-        kernel, kernel_options, network, solver, batch, lr, images, dict(train or {}), seed
+        kernel, kernel_options, network, solver, batch, lr, images, more, seed, condition=source
     )
     size = network.get("sigma_data", SIGMA_DATA) if isinstance(network, dict) else SIGMA_DATA
     size = check_positive("network.sigma_data", size)
-    ready = prepare(X, labels, validation, seed, standardise=standardise, size=size)
+    ready = prepare(X, labels, condition, validation, seed, standardise=standardise, size=size)
     context = DistributedContext(device=parse_device(device))
     devices = [context.device] if context.device.type == "cuda" else []
     end: float | None = None
@@ -167,7 +170,10 @@ def _early_stop(plan: Plan, ready: Prepared) -> list[EarlyStop]:
     """Return what ends the run by the held-out loss, if any data are held out."""
     if ready.held_out is None:
         return []
-    held_out = replace(ready.held_out, standardise=plan.data.standardise)
+    held_out, given = ready.held_out, ready.held_out.given
+    if given is not None and plan.data.condition is not None:
+        given = given.standardised_as(plan.data.condition.standardise)
+    held_out = replace(held_out, standardise=plan.data.standardise, given=given)
     every = max(1, plan.recipe.train.images // FIGURES)
     return [EarlyStop(held_out, every, patience=_PATIENCE)]
 
@@ -175,12 +181,13 @@ def _early_stop(plan: Plan, ready: Prepared) -> list[EarlyStop]:
 def _chosen(plan: Plan, ready: Prepared) -> str:
     """Return what was chosen, in one line."""
     train, recipe, data, kernel = plan.recipe.train, plan.recipe, plan.data, plan.kernel
-    unit = "images" if len(data.shape) == 3 else "rows"
+    unit = unit_of(data.shape).replace("points", "rows")
     low, high = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
     whole = 0 if ready.table is None else int(ready.table.whole.sum())
     parts = [
         f"{len(data):,} {unit} of shape {data.shape}",
         f"{ready.held:,} held out, until whose loss stops to fall" if ready.held else "",
+        f"given {data.condition}" if data.condition else "",
         "standardised" if data.standardise else "not standardised",
         f"{ready.heavy} columns with heavy tails" if ready.heavy else "",
         f"{whole} columns of whole numbers" if whole else "",

@@ -30,7 +30,8 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return the mean loss, a scalar."""
         with torch.autocast(batch.t.device.type, torch.bfloat16, enabled=self.bf16):
-            more = {} if batch.augment is None else {"augment": batch.augment}
+            known = {"augment": batch.augment, "condition": batch.condition}
+            more = {key: value for key, value in known.items() if value is not None}
             loss = self.network.loss(batch.x_t, batch.t, batch.target, batch.labels, **more)
         return loss.mean()
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import msgspec
 import torch
 
+from zoo.config.part import Part
 from zoo.config.recipe import DataPlan, Recipe, TrainPlan
 from zoo.data import Images, load
 from zoo.data.augment import LABELS
+from zoo.data.condition import by_rule, fitted, is_rule
 from zoo.data.size import standardise, warn_of_size
-from zoo.errors import ZooError
+from zoo.errors import ZooError, brief
 from zoo.host.build import kernel_of, network_of, prior_of, solver_of
 from zoo.interfaces import FieldKernel, Network
 from zoo.sampling.rng import step_seed
@@ -54,6 +56,8 @@ def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: in
         recipe = msgspec.structs.replace(recipe, data=used)
     _check_processes(recipe.train, processes)
     images = _images(recipe, data)
+    if images.given is not None:
+        recipe, images = _conditioned(recipe, images)
     held_out = _held_out(recipe, data, images) if recipe.train.validate_every else None
     kernel = kernel_of(recipe.kernel, math.prod(images.shape))
     prior_of(recipe.prior, kernel)
@@ -69,6 +73,7 @@ def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: in
             f"train.validate_every needs a test split like the training data: {held_out.classes} "
             f"classes are more than {images.classes}"
         )
+    _check_condition(images, network)
     _check_augmentation(recipe.data, images, network)
     _check_reference(recipe, images, network)
     size = network.sigma_data or 1.0
@@ -84,12 +89,53 @@ def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: in
 def _images(recipe: Recipe, data: str | Images | None) -> Images:
     """Return the training data."""
     if not isinstance(data, Images):
-        return load(recipe.data.use, size=recipe.data.size)
+        return load(recipe.data.use, size=recipe.data.size, condition=recipe.data.condition)
     if recipe.data.size is not None:
         raise ZooError(
             f"data.size = {recipe.data.size} is for data sets by reference; scale the array itself"
         )
-    return data
+    source = recipe.data.condition
+    if source is None or data.given is not None:
+        return data
+    if not is_rule(source):
+        raise ZooError(
+            f"data.condition = {brief(source)} is an array of an npz: file; with an array of data "
+            "give its conditions too, as data=(x, labels, condition)"
+        )
+    return replace(data, given=by_rule(source, data.shape))
+
+
+def _conditioned(recipe: Recipe, images: Images) -> tuple[Recipe, Images]:
+    """Return the recipe whose network takes the conditions, and data with standardised ones."""
+    given = images.given
+    assert given is not None
+    if given.values is not None and (recipe.data.flip or recipe.data.augment):
+        raise ZooError(
+            "data.flip and data.augment change images and not their conditions; leave them out"
+        )
+    if given.known.standardise is None:
+        plain = replace(images, standardise=None)
+        given = fitted(given, len(images), plain.batch)
+    part = recipe.network
+    network = Part(part.use, {"condition": [*given.known.shape], **part.options})
+    return msgspec.structs.replace(recipe, network=network), replace(images, given=given)
+
+
+def _check_condition(images: Images, network: Network) -> None:
+    """Raise ZooError unless the network takes the conditions that the data have."""
+    known, taken = images.condition, network.condition
+    there = None if known is None else known.shape
+    if taken is not None and known is None:
+        raise ZooError(
+            f"network.condition = {[*taken]}, but {images.name} has no conditions; say which with "
+            "data.condition"
+        )
+    if taken != there:
+        of_network = "takes none" if taken is None else f"takes {taken}"
+        raise ZooError(
+            f"the network {of_network}, the conditions of {images.name} have shape {there}; leave "
+            "network.condition out"
+        )
 
 
 def _held_out(recipe: Recipe, data: str | Images | None, images: Images) -> Images:
@@ -100,7 +146,8 @@ def _held_out(recipe: Recipe, data: str | Images | None, images: Images) -> Imag
             "write an .npz file with x and x_test"
         )
     try:
-        held_out = load(recipe.data.use, split="test", size=recipe.data.size)
+        plan = recipe.data
+        held_out = load(plan.use, split="test", size=plan.size, condition=plan.condition)
     except ZooError as error:
         raise ZooError(f"train.validate_every needs a test split: {error}") from error
     if held_out.shape != images.shape:
@@ -108,7 +155,10 @@ def _held_out(recipe: Recipe, data: str | Images | None, images: Images) -> Imag
             f"train.validate_every needs a test split like the training data: {held_out.shape} "
             f"is not {images.shape}"
         )
-    return held_out
+    if images.given is None or held_out.given is None:
+        return held_out
+    known = images.given.known.standardise
+    return replace(held_out, given=held_out.given.standardised_as(known))
 
 
 def _check_augmentation(plan: DataPlan, images: Images, network: Network) -> None:
@@ -133,8 +183,12 @@ def _check_reference(recipe: Recipe, images: Images, network: Network) -> None:
             f"train.reference_batch = {count}; expected at least train.batch = {batch} and at most "
             f"the {len(images)} samples of {images.name}"
         )
-    if network.labels or recipe.data.augment:
-        what = "network.labels" if network.labels else "data.augment"
+    averaged = {
+        "network.labels": network.labels,
+        "data.augment": recipe.data.augment,
+        "data.condition": images.given,
+    }
+    if what := next((name for name, used in averaged.items() if used), None):
         raise ZooError(
             f"train.reference_batch averages over all images alike, which {what} forbids; "
             "leave one of them out"

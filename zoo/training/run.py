@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from zoo.config.model import unit_of
 from zoo.config.recipe import ARRAY, Recipe, from_dict
 from zoo.data import Images
+from zoo.data.condition import of_array
 from zoo.data.npz import from_arrays
 from zoo.data.size import warn_of_range
 from zoo.errors import ZooError, brief, one_line
@@ -39,7 +41,7 @@ def train(
     recipe: str | Path | dict[str, Any] | Recipe,
     *,
     folder: str | Path | None = None,
-    data: str | Arrays | tuple[Arrays, Arrays] | None = None,
+    data: str | Arrays | tuple[Arrays | None, ...] | None = None,
     resume: bool = False,
     stop: bool = False,
     progress: bool = True,
@@ -58,8 +60,9 @@ def train(
         data: trains on this data set instead of the recipe's: a reference such as
             "fashion-mnist" or "npz:PATH"; an array or tensor, vectors (N, d) or images
             (N, H, W), (N, C, H, W) or (N, H, W, C), whole numbers in [0, 255] or real ones in
-            [-1, 1]; or (array, labels), labels (N,) class numbers from 0. A dict may then leave
-            out [data].
+            [-1, 1]; or (array, labels), labels (N,) class numbers from 0; or (array, labels or
+            None, condition), what each sample is to be drawn given, (N, k) or (N, C, H, W). A dict
+            may then leave out [data].
         resume: go on from the last checkpoint in `folder`, exactly.
         stop: with `resume`: make no further step, and return the model of that checkpoint.
         progress: show a progress bar, where standard error is a terminal.
@@ -114,22 +117,29 @@ def recipe_of(recipe: str | Path | dict[str, Any] | Recipe, data: Any = None) ->
     return from_dict(recipe, "recipe")
 
 
-def data_of(data: str | Arrays | tuple[Arrays, Arrays] | None) -> str | Images | None:
-    """Return an array, or (array, labels), as a data set; a reference and None as they are.
+def data_of(data: str | Arrays | tuple[Arrays | None, ...] | None) -> str | Images | None:
+    """Return an array, or (array, labels, condition), as a data set; others as they are.
 
     Raises:
         ZooError: a tuple of another length, rows of different lengths, or as in `from_arrays`.
     """
     if data is None or isinstance(data, str):
         return data
-    pair = data if isinstance(data, tuple) else (data, None)
-    if len(pair) != 2:
-        items = "1 item" if len(pair) == 1 else f"{len(pair)} items"
-        raise ZooError(f"data is a tuple of {items}; expected an array or (array, labels)")
-    x, labels = pair
-    found = from_arrays(_numpy(x), None if labels is None else _numpy(labels), name=ARRAY)
+    given = data if isinstance(data, tuple) else (data, None)
+    if len(given) not in (2, 3) or given[0] is None:
+        items = "1 item" if len(given) == 1 else f"{len(given)} items"
+        raise ZooError(
+            f"data is a tuple of {items}; expected an array or (array, labels) or "
+            "(array, labels, condition)"
+        )
+    x, labels, condition = (None if each is None else _numpy(each) for each in (*given, None)[:3])
+    assert x is not None
+    found = from_arrays(x, labels, name=ARRAY)
     warn_of_range(found, "data")
-    return found
+    if condition is None:
+        return found
+    known = of_array(condition, len(found), source=ARRAY, where="data")
+    return replace(found, given=known)
 
 
 def _numpy(array: Arrays) -> np.ndarray[Any, Any]:

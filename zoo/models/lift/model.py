@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from torch import Tensor
 
+from zoo.config.condition import Condition
 from zoo.config.model import Config
 from zoo.config.part import SolverPart
 from zoo.config.standardise import Standardise
@@ -26,6 +27,7 @@ from zoo.models.lift.flow import AugmentedFlow, split_level
 from zoo.models.lift.network import LevelDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model, check_part
+from zoo.sampling.given import Given
 from zoo.sampling.predict import shown_dtype, unwrapped
 
 
@@ -59,7 +61,7 @@ class LiftedModel(FieldModel):
         network = LiftedNetwork(denoiser, kernel, source.shape)
         super().__init__(kernel, prior, network, solver, source.shape, name=source.name)
         self._range, self._steps = source.range, source.steps
-        self._standardise = source.standardise
+        self._standardise, self._condition = source.standardise, source.condition
         if source.config is not None:
             self.config = self._described(source.config)
 
@@ -85,6 +87,11 @@ class LiftedModel(FieldModel):
         return self._standardise
 
     @property
+    def condition(self) -> Condition | None:
+        """What samples are drawn given, that of the model that was lifted."""
+        return self._condition
+
+    @property
     def steps(self) -> int:
         """Default number of solver steps, that of the model that was lifted."""
         return self._steps
@@ -94,6 +101,7 @@ class LiftedModel(FieldModel):
         labels: Tensor | None = None,
         guidance: float = 1.0,
         noise: StepNoise | None = None,
+        condition: Tensor | None = None,
     ) -> AugmentedFlow:
         """Return the ODE of (x, sigma), for an isotropic kernel; arguments as for `flow`."""
         assert isinstance(self.kernel, IsotropicKernel), "others have no radius"
@@ -105,16 +113,17 @@ class LiftedModel(FieldModel):
             self.shape,
             dtype=shown_dtype(self.dtype),
             labels=labels,
+            condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
             sigma_data=self.network.sigma_data,
             noise=noise,
         )
 
     def _start(
-        self, x: Tensor, labels: Tensor | None, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         if not self.kernel.random_level:
-            return super()._start(x, labels, guidance, noise, first)
-        flow = self.augmented_flow(labels, guidance, noise)
+            return super()._start(x, given, guidance, noise, first)
+        flow = self.augmented_flow(given.labels, guidance, noise, given.condition)
         return flow, flow.start(x)
 
     def _samples_in(self, state: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ class LevelDenoiser(Network):
         super().__init__()
         check_gaussian(kernel, NEED)
         self.network, self.source, self.labels = network, kernel, network.labels
+        self.condition = network.condition
         self.tile, self.sigma_data = network.tile, network.sigma_data
         ends = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
         self.low, self.high = kernel.level(ends).tolist()
@@ -52,16 +53,20 @@ class LevelDenoiser(Network):
         x: Tensor,
         alpha: Tensor,
         sigma: Tensor,
-        labels: Tensor | None = None,
-        **given: Tensor | None,
+        *given: Tensor | None,
+        **weights: Tensor,
     ) -> Tensor:
-        """Return E[x_0 | alpha x_0 + sigma n = x], shape of x; alpha >= 0 and sigma () or (B,)."""
+        """Return E[x_0 | alpha x_0 + sigma n = x], shape of x; alpha >= 0 and sigma () or (B,).
+
+        What is `given` are labels and condition, as the network takes them; `weights` those of an
+        exact field.
+        """
         level = (sigma / alpha).clamp(self.low, self.high)
         time = self.source.time_at(level)
         shown = self.source.marginal(time)[1].to(sigma)
         # In terms of sigma, not of alpha: alpha is 0 where flow matching begins.
         seen = over(shown / torch.maximum(sigma, self.low * alpha), x) * x
-        out: Tensor = self.network(seen, time.to(x), labels, **given)
+        out: Tensor = self.network(seen, time.to(x), *given, **weights)
         return self.source.denoised(out, seen, time) if self.network.predicts == "field" else out
 
     def forward(
@@ -69,11 +74,13 @@ class LevelDenoiser(Network):
         x_t: Tensor,
         t: Tensor,
         labels: Tensor | None = None,
-        **given: Tensor | None,
+        condition: Tensor | None = None,
+        **weights: Tensor,
     ) -> Tensor:
         """Return D(x_t; t), shape of x_t (B, *); t is the level, scalar or (B,)."""
         level = t.double()
-        return self.at(x_t, torch.ones_like(level), level, labels, **given)
+        more = () if condition is None else (condition,)
+        return self.at(x_t, torch.ones_like(level), level, labels, *more, **weights)
 
 
 class LiftedNetwork(Network):
@@ -103,7 +110,7 @@ class LiftedNetwork(Network):
         if not isinstance(kernel, IsotropicKernel):
             check_gaussian(kernel, NEED)
         self.denoiser, self.kernel, self.labels = denoiser, kernel, denoiser.labels
-        self.tile = denoiser.tile
+        self.condition, self.tile = denoiser.condition, denoiser.tile
         # The kernel whose field is not affine in x_0: Gaussian ones are.
         self._radial = kernel if isinstance(kernel, IsotropicKernel) and not kernel.affine else None
         self.predicts: Literal["denoised", "field"] = (
@@ -134,11 +141,13 @@ class LiftedNetwork(Network):
         x_t: Tensor,
         t: Tensor,
         labels: Tensor | None = None,
-        **given: Tensor | None,
+        condition: Tensor | None = None,
+        **weights: Tensor,
     ) -> Tensor:
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
         alpha, sigma = self.levels(x_t, t)
-        d = self.denoiser.at(x_t, alpha, sigma, labels, **given)
+        more = () if condition is None else (condition,)
+        d = self.denoiser.at(x_t, alpha, sigma, labels, *more, **weights)
         if self._radial is None:
             return d
         return over(level_rate(self._radial, sigma, t), x_t) * (x_t - d)

@@ -108,10 +108,10 @@ def log_likelihood(
     """Return the log likelihood of data under an ODE and a prior; see `FieldModel.log_likelihood`.
 
     The solver steps by the field alone, or is None for exponential steps with a spline through the
-    divergences; the flow's labels are those of all data. The integers 0 and 255 become the ends of
-    `value_range`, None where data are no images. Data are in data units, the flow in those of
-    `standardise`. `device` is the flow's, by default that of x_0. So many `rows` cost the network
-    as much as one.
+    divergences; the flow's labels and conditions are those of all data. The integers 0 and 255
+    become the ends of `value_range`, None where data are no images. Data are in data units, the
+    flow in those of `standardise`. `device` is the flow's, by default that of x_0. So many `rows`
+    cost the network as much as one.
 
     Raises:
         ZooError: data that are not finite, or an option out of range.
@@ -131,12 +131,13 @@ def log_likelihood(
     volume += dim * math.log(alpha)
     signs = None if exact else random_signs(len(x_0), probes, dim, seed_for(seed, PROBES))
     estimates = [torch.zeros(0, 1 if exact else probes, dtype=torch.float64)]
-    labels = flow.labels
+    labels, condition = flow.labels, flow.condition
     times = kernel.t_min, kernel.t_max
     with IntegrationBar(len(x_0), times, progress) as bar:
         for first in range(0, len(x_0), size):
             part = slice(first, first + size)
             flow.labels = None if labels is None else labels[part]
+            flow.condition = None if condition is None else condition[part]
             own = None if signs is None else signs[part].to(device)
             start = alpha * x_0[part].to(device, torch.float64)
             bar.batch(len(start))

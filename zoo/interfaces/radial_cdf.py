@@ -3,34 +3,25 @@
     psi_t(0) = 0,   psi_t(inf) = 1,   increasing in r,   psi_t(r) -> 1 for every r > 0 as t -> 0
 
 Source: kexue.fm/archives/9370, "reverse construction", conditions 1 to 3.
-
-And whether a function depends on r / t alone: then x_t = x_0 + t z and v = (x_t - x_0) / t. It does
-where Euler's r d_r f + t d_t f = 0 holds. That is tried on a grid over many decades of both; a
-formula that passes there passes everywhere.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo import ZooError
-from zoo.numerics import LogJet, jet
+from zoo.errors import ZooError
+from zoo.interfaces.radial import LOG_RADIUS_SPAN
 
 RadialCDF = Callable[[Tensor, Tensor], Tensor]
 
-# Radii from e^-150 to e^150: far enough for any usable law, and their squares are finite.
-_LOG_SPAN = 150.0
 _COARSE, _FINE, _TIMES = 1841, 400, 5
 _END_SLACK = 1e-3
 # Incomplete functions near 1 jitter by the root of the working precision.
 _ROUNDING = 1e-5
-_TOLERANCE = 1e-9
-_ENOUGH = 8  # points at each time where the derivatives are neither 0 nor out of range
 
 
 def check_radial_cdf(psi: RadialCDF, t_min: float, t_max: float, *, argument: str) -> None:
@@ -53,7 +44,7 @@ def _evaluate(psi: RadialCDF, r: Tensor, t: Tensor, argument: str) -> Tensor:
 
 
 def _check_in_r(psi: RadialCDF, t: Tensor, argument: str) -> None:
-    r = torch.linspace(-_LOG_SPAN, _LOG_SPAN, _COARSE, dtype=torch.float64).exp()
+    r = torch.linspace(-LOG_RADIUS_SPAN, LOG_RADIUS_SPAN, _COARSE, dtype=torch.float64).exp()
     r, value = _finite(r, _evaluate(psi, r, t, argument), t, argument)
     at = f"at t = {float(t):g}"
     low, high = float(value[0]), float(value[-1])
@@ -87,8 +78,8 @@ def _finite(r: Tensor, value: Tensor, t: Tensor, argument: str) -> tuple[Tensor,
 
 
 def _check_limit(psi: RadialCDF, t_min: float, t_max: float, argument: str) -> None:
-    t = torch.linspace(math.log(t_max), math.log(t_min) - _LOG_SPAN, _COARSE, dtype=torch.float64)
-    t = t.exp()
+    ends = math.log(t_max), math.log(t_min) - LOG_RADIUS_SPAN
+    t = torch.linspace(*ends, _COARSE, dtype=torch.float64).exp()
     r = torch.ones(1, dtype=torch.float64)
     with torch.no_grad():
         value = psi(r.expand_as(t), t)
@@ -99,33 +90,3 @@ def _check_limit(psi: RadialCDF, t_min: float, t_max: float, argument: str) -> N
             f"{argument} tends to {last:g} at r = 1 as t -> 0; a kernel concentrates on the data, "
             "so it has to tend to 1"
         )
-
-
-def _on_grid(function: Callable[..., Any]) -> tuple[LogJet, Tensor, Tensor]:
-    """Return (derivatives, r, t) on a grid, shape (times, ratios)."""
-    t = torch.logspace(-4, 4, 7, dtype=torch.float64)[:, None]
-    ratio = torch.logspace(-3, 4, 57, dtype=torch.float64)[None, :]
-    r, t = ratio * t, t.expand(-1, ratio.shape[1])
-    with torch.no_grad():
-        return jet(function, r, t), r.contiguous(), t.contiguous()
-
-
-def depends_on_ratio(psi: Callable[..., Any]) -> bool:
-    """Return whether psi(r, t) is a function of r / t."""
-    at, r, t = _on_grid(psi)
-    by_r, by_t = at.slope(0).mantissa * r, at.slope(1).mantissa * t
-    usable = by_r.isfinite() & by_t.isfinite() & (by_r != 0)
-    equal = (by_r + by_t).abs() <= _TOLERANCE * by_r.abs()
-    return bool((usable.sum(dim=1) >= _ENOUGH).all()) and bool((equal | ~usable).all())
-
-
-def depends_on_ratio_but_for_scale(phi: Callable[..., Any]) -> bool:
-    """Return whether phi(r, t) is a function of t times a function of r / t."""
-    at, r, t = _on_grid(phi)
-    by_r, by_t = at.log_slope(0) * r, at.log_slope(1) * t
-    usable = by_r.isfinite() & by_t.isfinite()
-    total = torch.where(usable, by_r + by_t, torch.nan)
-    spread = (total - total.nanmedian(dim=1, keepdim=True).values).abs()
-    size = by_r.abs() + by_t.abs() + 1
-    equal = spread <= _TOLERANCE * size
-    return bool((usable.sum(dim=1) >= _ENOUGH).all()) and bool((equal | ~usable).all())

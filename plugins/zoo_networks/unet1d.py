@@ -1,0 +1,140 @@
+"""A residual U-Net for series (C, L) of any length and number of channels.
+
+The blocks of `unet` with convolutions along time, and self-attention at the coarsest resolution, so
+that all times of a series know each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zoo import ZooError
+from zoo.interfaces import FieldKernel, check_integer
+from zoo.networks import Preconditioned
+from zoo_networks.common import Conditioning, beside, check_options, placed, zeroed
+from zoo_networks.unet import Attention, Block, groups_of
+
+
+class UNet1d(nn.Module):
+    """The backbone F(x, features, labels, condition); lengths that do not fit are padded."""
+
+    def __init__(
+        self,
+        channels: int,
+        inputs: int,
+        numbers: int,
+        *,
+        width: int,
+        multipliers: tuple[int, ...],
+        blocks: int,
+        labels: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        emb = 4 * width
+        # A multiple of 8 places is left for the attention: its last bits depend on the batch else.
+        self.multiple = 8 * 2 ** (len(multipliers) - 1)
+        self.conditioning = Conditioning(emb, labels, numbers)
+        self.stem = nn.Conv1d(inputs, width, 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, now = [width], width
+        for level, factor in enumerate(multipliers):
+            if level:
+                self.down.append(nn.Conv1d(now, now, 4, stride=2, padding=1))
+                skips.append(now)
+            for _ in range(blocks):
+                self.down.append(Block(now, factor * width, emb, dropout, nn.Conv1d))
+                now = factor * width
+                skips.append(now)
+        self.middle = Block(now, now, emb, dropout, nn.Conv1d)
+        self.attention = Attention(now, nn.Conv1d)
+        for level, factor in reversed(list(enumerate(multipliers))):
+            for _ in range(blocks + 1):
+                block = Block(now + skips.pop(), factor * width, emb, dropout, nn.Conv1d)
+                self.up.append(block)
+                now = factor * width
+            if level:
+                self.up.append(nn.ConvTranspose1d(now, now, 4, stride=2, padding=1))
+        self.norm = nn.GroupNorm(groups_of(now), now)
+        self.out = zeroed(nn.Conv1d(now, channels, 3, padding=1))
+
+    def forward(
+        self,
+        x: Tensor,
+        features: Tensor,
+        labels: Tensor | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Return (B, channels, L) of x (B, *, L)."""
+        length = x.shape[-1]
+        x = beside(x, condition)
+        x = F.pad(x, (0, -length % self.multiple), mode="replicate")
+        embedding = self.conditioning(features, labels, condition)
+        x = self.stem(x)
+        skips = [x]
+        for layer in self.down:
+            x = layer(x, embedding) if isinstance(layer, Block) else layer(x)
+            skips.append(x)
+        x = self.attention(self.middle(x, embedding))
+        for layer in self.up:
+            if isinstance(layer, Block):
+                x = layer(torch.cat([x, skips.pop()], dim=1), embedding)
+            else:
+                x = layer(x)
+        out: Tensor = self.out(F.silu(self.norm(x)))
+        return out[..., :length]
+
+
+def unet1d(
+    shape: tuple[int, ...],
+    kernel: FieldKernel,
+    *,
+    width: int = 32,
+    multipliers: Sequence[int] = (1, 2, 2),
+    blocks: int = 1,
+    labels: int = 0,
+    dropout: float = 0.0,
+    sigma_data: float = 0.5,
+    condition: Sequence[int] | None = None,
+) -> Preconditioned:
+    """Build a preconditioned U-Net for series of shape (C, L).
+
+    Args:
+        shape: (C, L).
+        kernel: the field kernel.
+        width: channels at the finest resolution.
+        multipliers: channels per resolution, times width; each further one halves the length.
+        blocks: residual blocks per resolution.
+        labels: number of classes, 0 for none.
+        dropout: probability in [0, 1).
+        sigma_data: standard deviation of the data.
+        condition: shape of one condition, None for none: a series (C', L') is scaled to the length
+            and laid beside the channels, a vector is embedded with the noise level.
+
+    Raises:
+        ZooError: the shape is not a series', or a size is not positive.
+    """
+    if len(shape) != 2:
+        raise ZooError(f"unet1d takes series (C, L), not shape {tuple(shape)}; mlp takes vectors")
+    check_options("unet1d", dropout=dropout, labels=labels, width=width, blocks=blocks)
+    if isinstance(multipliers, str) or not multipliers:
+        raise ZooError(f"unet1d: multipliers = {multipliers!r}; expected numbers such as [1, 2]")
+    factors = tuple(check_integer("unet1d: multipliers", m, 1) for m in multipliers)
+    channels, numbers = placed(condition, shape)
+    backbone = UNet1d(
+        shape[0],
+        shape[0] + channels,
+        numbers,
+        width=width,
+        multipliers=factors,
+        blocks=blocks,
+        labels=labels,
+        dropout=dropout,
+    )
+    return Preconditioned(
+        backbone, shape, kernel, labels=labels, sigma_data=sigma_data, condition=condition
+    )
