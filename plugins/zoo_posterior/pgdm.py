@@ -31,8 +31,9 @@ class PGDM(PosteriorMethod):
     """
 
     def __init__(self, *, sigma_data: float | None = None) -> None:
-        given = sigma_data is not None
-        self.sigma_data = check_positive("sigma_data", sigma_data) if given else None
+        if sigma_data is not None:
+            check_positive("sigma_data", sigma_data)
+        self.sigma_data = sigma_data
 
     def denoise(self, at: Estimate, seen: Observation) -> Tensor:
         """Return E[x_0 | x_t, y], shape (B, *shape)."""

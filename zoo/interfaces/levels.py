@@ -73,7 +73,8 @@ def own_noise(
     part = (low / (low - high)).nan_to_num(0.5).clamp(0, 1)
 
     def at_radius(table: Tensor) -> Tensor:
-        return torch.lerp(*table.expand_as(excess).gather(1, ends).unbind(dim=1), part)
+        below, beyond = table.expand_as(excess).gather(1, ends).unbind(dim=1)
+        return below + part * (beyond - below)
 
     return OwnNoise(at_radius(2 * log_r - kappa.log()).exp(), at_radius(turn))
 

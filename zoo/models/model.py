@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,9 +54,6 @@ from zoo.sampling.predict import (
     unwrapped,
 )
 from zoo.sampling.rng import GROUP, starting_points, step_noise, whole_groups
-
-if TYPE_CHECKING:
-    from zoo.models.posterior import PosteriorModel
 
 # Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
 _BATCH_COORDINATES = 786_432
@@ -521,7 +519,7 @@ class FieldModel(ModelParts):
         noise: Numbers,
         method: PosteriorMethod | str = "mmps",
         **options: Any,
-    ) -> PosteriorModel:
+    ) -> FieldModel:
         """Return the model of p(x | y), y = A x + n, n ~ N(0, S): its samples are restorations.
 
         posterior = model.posterior(y, zoo.posterior.Mask(keep), noise=0.05)
@@ -539,9 +537,11 @@ class FieldModel(ModelParts):
             ZooError: shapes that do not fit; values that are not finite; a method that does not
                 know this kernel, operator or noise.
         """
-        from zoo.models.posterior import posterior_of  # derives from this class
-
-        return posterior_of(self, y, operator, noise=noise, method=method, options=options)
+        of = import_module("zoo.models.posterior")  # whose model derives from this class
+        asked: FieldModel = of.posterior_of(
+            self, y, operator, noise=noise, method=method, options=options
+        )
+        return asked
 
     def push_to_hub(
         self,

@@ -126,8 +126,9 @@ class Downscale(Operator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the means, (B, C, H / factor, W / factor)."""
+        *first, height, width = x.shape
         k = self.factor
-        return x.unflatten(-1, (-1, k)).unflatten(-3, (-1, k)).mean(dim=(-1, -3))
+        return x.reshape(*first, height // k, k, width // k, k).mean(dim=(-1, -3))
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
         """Return y / factor^2 in every pixel of its block, (B, *shape)."""

@@ -115,7 +115,7 @@ def exact(
     if isinstance(data, GaussianMixture):
         network, shape = MixtureDenoiser(kernel, data), data.shape
     else:
-        known = weights
+        known = None
         if weights is not None:
             known = log_weights_of(as_tensor("weights", weights), len(data))
         network, shape = exact_network(kernel, data, known), tuple(data.shape[1:])

@@ -87,8 +87,8 @@ class SourceSum(Network):
         for columns, chunk in self._chunks(len(x)):
             pairs = pair_up(self.kernel, x, t, self.centre, chunk)
             logs = pairs.log_density()
-            for weights in more:
-                logs = logs + weights[..., columns]
+            for own in more:
+                logs = logs + own[..., columns]
             # The largest is a reference only; the result does not depend on it.
             before, top = top, torch.maximum(top, logs.detach().amax(dim=1))
             shrink = (before - top).exp()
