@@ -160,6 +160,20 @@ def test_weights_of_zoo_exact_are_the_method_exact(kernel):
     assert set(torch.cdist(few.double(), x).argmin(dim=1).tolist()) == {3, 5}
 
 
+def test_weights_hold_over_all_chunks_of_the_sources(monkeypatch):
+    x = points()
+    weights = torch.rand(len(x), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    at, t = normal(5, 2), 0.7
+    logs = weights.log() - torch.cdist(at, x).square() / (2 * t**2)
+    expected = logs.softmax(dim=1) @ x
+    for numbers in (2**19, 5 * 100):
+        monkeypatch.setattr("zoo.models.exact.network.CHUNK_NUMBERS", numbers)
+        model = zoo.exact("gaussian", x, weights=weights)
+        torch.testing.assert_close(model.denoise(at, t), expected)
+        density = (logs - weights.sum().log()).logsumexp(dim=1) - math.log(2 * math.pi * t**2)
+        torch.testing.assert_close(model.network.log_density(at, t), density)
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [

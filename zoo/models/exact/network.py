@@ -81,13 +81,13 @@ class SourceSum(Network):
         `log_weights` (B, N) come on top of the network's own.
         """
         x, t = x.to(self.centred), t.to(self.centred)
-        more = [w.to(x) for w in (self.log_weights, log_weights) if w is not None]
+        extra = [w.to(x) for w in (self.log_weights, log_weights) if w is not None]
         top = torch.full_like(x.flatten(1)[:, 0], torch.finfo(x.dtype).min).detach()
         total, gathered = torch.zeros_like(top), torch.zeros_like(x)
         for columns, chunk in self._chunks(len(x)):
             pairs = pair_up(self.kernel, x, t, self.centre, chunk)
             logs = pairs.log_density()
-            for own in more:
+            for own in extra:
                 logs = logs + own[..., columns]
             # The largest is a reference only; the result does not depend on it.
             before, top = top, torch.maximum(top, logs.detach().amax(dim=1))
