@@ -22,6 +22,7 @@ _OWN = (
     ("exp-ab3", "adams:ExpAB3", "exponential multistep (DPM-Solver++ 3M), order 3"),
     ("exp-abm3", "adams:ExpABM3", "exponential predictor-corrector (UniPC), order 3"),
     ("exp-abm4", "adams:ExpABM4", "exponential predictor-corrector (UniPC), order 4"),
+    ("ipndm", "ipndm:IPNDM", "improved PNDM, up to four values, 1 evaluation a step"),
     (
         "exp-adaptive",
         "exp_adaptive:ExpAdaptive",
