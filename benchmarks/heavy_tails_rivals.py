@@ -32,9 +32,8 @@ class Sampler:
 
 
 def fitted(x: Array, seed: int, rows: int, **options: Any) -> zoo.FieldModel:
-    """Return what `zoo.fit` makes of rows, with batch, solver and length of all candidates."""
-    same = {"batch": 256, "solver": {"use": "heun", "steps": 20}, "validation": 0}
-    return zoo.fit(x, images=rows, seed=seed, progress=False, **same, **options)
+    """Return what `zoo.fit` makes of rows, with the batch and the length of all candidates."""
+    return zoo.fit(x, images=rows, batch=256, validation=0, seed=seed, progress=False, **options)
 
 
 def soft_log_flow(x: Array, seed: int, rows: int) -> Sampler:

@@ -21,7 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("zoo", "zoo.config", "zoo.numerics", "zoo.files"),
     ("zoo.interfaces",),
     ("zoo.formats", "zoo.host", "zoo.networks", "zoo.sampling"),
-    ("zoo.folder", "zoo.scaffold", *PLUGINS),
+    ("zoo.folder", "zoo.posterior", "zoo.scaffold", *PLUGINS),
     ("zoo.hub",),
     ("zoo.models", "zoo.data"),
     ("zoo.training", "zoo.evaluation", "zoo.exporting", "zoo.plotting", "zoo.testing"),

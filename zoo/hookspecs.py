@@ -82,6 +82,12 @@ def zoo_formats() -> Iterable[Component]:
 
 
 @hookspec
+def zoo_posteriors() -> Iterable[Component]:
+    """Return methods of posterior sampling; each target is called as target(**options)."""
+    return ()
+
+
+@hookspec
 def zoo_models() -> Iterable[Traversable]:
     """Return model folders (config.json, README.md, weights); the folder's name is the model's."""
     return ()

@@ -234,7 +234,7 @@ def test_components_lists_one_kind_or_all(run, site):
     assert ["kernels", "wind", "wind", "zoo-wind", "3.1"] in rows
     assert {row[0] for row in rows} == {"kind", "kernels"}
     kinds = {line.split()[0] for line in run("components")[1].splitlines()}
-    assert kinds == {"kind", "kernels", "priors", "networks", "solvers", "formats"}
+    assert kinds == {"kind", "kernels", "priors", "networks", "solvers", "formats", "posteriors"}
     found = json.loads(run("components", "kernels", "--json")[1])
     assert {"wind", "gravity", "gaussian"} <= {c["name"] for c in found}
 

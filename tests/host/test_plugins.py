@@ -61,6 +61,8 @@ def test_a_plugin_brings_every_kind_from_generators_and_from_lists(site):
         @hookimpl
         def zoo_formats(): yield Component("f", {target})
         @hookimpl
+        def zoo_posteriors(): yield Component("m", {target})
+        @hookimpl
         def zoo_models(): yield Path(__file__).parent / "models" / "k-digits"
         """.replace("\n        ", "\n"),
     )
@@ -73,6 +75,7 @@ def test_a_plugin_brings_every_kind_from_generators_and_from_lists(site):
         "networks": ["n"],
         "solvers": ["s-1", "s.2"],
         "formats": ["f"],
+        "posteriors": ["m"],
     }
     assert r.components["priors"][0].summary == "one line"
     assert [folder.name for folder in r.models] == ["k-digits"]

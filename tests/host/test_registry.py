@@ -6,7 +6,7 @@ from fake_distributions import brings, install
 import zoo
 from zoo.host.registry import catalogue, find, model_folders
 
-KINDS = ("kernels", "priors", "networks", "solvers", "formats")
+KINDS = ("kernels", "priors", "networks", "solvers", "formats", "posteriors")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -53,7 +53,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion():
 
 def test_with_no_plugins_there_is_nothing_and_that_is_what_errors_say(monkeypatch):
     monkeypatch.setenv("ZOO_PLUGINS", "")
-    assert [zoo.components(kind) for kind in KINDS] == [[], [], [], [], []]
+    assert [zoo.components(kind) for kind in KINDS] == [[]] * len(KINDS)
     with pytest.raises(
         zoo.ZooError, match=r"no kernel 'gravity'; there is none \(ZOO_PLUGINS is ''\)"
     ):

@@ -20,8 +20,8 @@ from zoo.host.registry import Found, catalogue, find
 def command(kind: str | None, name: str | None, as_json: bool) -> None:
     """List the components of one KIND, or of all.
 
-    KIND is kernels, priors, networks, solvers or formats. With the NAME of one: its options, their
-    defaults, and what it says of itself.
+    KIND is kernels, priors, networks, solvers, formats or posteriors. With the NAME of one: its
+    options, their defaults, and what it says of itself.
     """
     if kind and name:
         catalogue(kind)  # refuses a kind that there is not

@@ -90,7 +90,7 @@ def command(
             "solver": solver,
             "seed": seed,
             "batch_size": batch_size,
-            "labels": _class(label, model.classes),
+            "labels": class_of(label, model.classes),
             "condition": given,
             "guidance": guidance,
             "progress": context.is_main,
@@ -121,7 +121,7 @@ def _sample_film(
     return walk.samples
 
 
-def _class(label: str | None, names: Sequence[str]) -> str | int | None:
+def class_of(label: str | None, names: Sequence[str]) -> str | int | None:
     """Return a class as `sample` takes it: a name goes before a number."""
     if label is None or label in names:
         return label

@@ -59,6 +59,15 @@ def _decode(file: ImageFile, mode: str, size: int | None) -> Tensor:
     return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
+def decode_as(path: Path, channels: int) -> Tensor:
+    """Return the image in a file, uint8, (channels, H, W), grey or in colour.
+
+    Raises:
+        ZooError: it is no readable image.
+    """
+    return _decode((str(path), path), "L" if channels == 1 else "RGB", None)
+
+
 def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
     """Return the images, uint8, (N, 1, H, W) if all are grey, else (N, 3, H, W).
 

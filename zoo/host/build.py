@@ -26,7 +26,14 @@ from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, find, is_own_law
 
 if TYPE_CHECKING:
-    from zoo.interfaces import FieldKernel, Format, Network, PriorSampler, Solver
+    from zoo.interfaces import (
+        FieldKernel,
+        Format,
+        Network,
+        PosteriorMethod,
+        PriorSampler,
+        Solver,
+    )
 
 MAX_DIM = 2**31
 _SECTION = re.compile(r"^(?:Args|Options):\n(?:[ ].*\n?|\n(?=[ ]))+", re.MULTILINE)
@@ -153,6 +160,17 @@ def format(name: str, **options: Any) -> Format:
         PluginError: its plugin is broken.
     """
     built: Format = _build("formats", name, (), {}, options)
+    return built
+
+
+def posterior(name: str, **options: Any) -> PosteriorMethod:
+    """Return the method of posterior sampling `name`.
+
+    Raises:
+        ZooError: an unknown name, an unknown or missing option, a value that it refuses.
+        PluginError: its plugin is broken.
+    """
+    built: PosteriorMethod = _build("posteriors", name, (), {}, options)
     return built
 
 

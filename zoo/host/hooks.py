@@ -47,6 +47,7 @@ _ALL = (
     Kind("networks", "zoo_networks", "Network", given=("shape", "kernel")),
     Kind("solvers", "zoo_solvers", "Solver"),
     Kind("formats", "zoo_formats", "Format"),
+    Kind("posteriors", "zoo_posteriors", "PosteriorMethod"),
 )
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.plural: kind for kind in _ALL})
 MODELS_HOOK = "zoo_models"

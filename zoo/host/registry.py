@@ -49,7 +49,7 @@ def components(kind: str) -> list[str]:
     """Return the names of all components of one kind, sorted; clashing ones as "plugin:name".
 
     Args:
-        kind: "kernels", "priors", "networks", "solvers" or "formats".
+        kind: "kernels", "priors", "networks", "solvers", "formats" or "posteriors".
 
     Raises:
         ZooError: there is no such kind.

@@ -2,6 +2,8 @@
 
 - Parts: FieldKernel with IsotropicKernel, SelfSimilarKernel, GaussianPathKernel; PriorSampler with
   KernelPrior; Network; Solver, which integrates a Flow, and GridSolver, which does so by steps.
+- Posterior sampling: PosteriorMethod, which makes an Estimate of x_0 one given an Observation;
+  Operator.
 - Formats of other libraries: Format, which makes a Checkpoint of Files; Config, Data, Part,
   SolverPart.
 - Checks of options, one line each: check_integer, check_real, check_positive, check_choice.
@@ -26,7 +28,9 @@ from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, Gr
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.network import Network
+from zoo.interfaces.observation import Near, Observation, Operator
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
+from zoo.interfaces.posterior import Estimate, PosteriorMethod
 from zoo.interfaces.prior import KernelPrior, PriorSampler
 from zoo.interfaces.radial import directions, log_shell, log_sphere_area, uniform_open
 from zoo.interfaces.radial_cdf import check_radial_cdf
@@ -42,6 +46,7 @@ __all__ = [
     "Checkpoint",
     "Config",
     "Data",
+    "Estimate",
     "FieldKernel",
     "Files",
     "Flow",
@@ -52,9 +57,13 @@ __all__ = [
     "GridSpec",
     "IsotropicKernel",
     "KernelPrior",
+    "Near",
     "Network",
+    "Observation",
+    "Operator",
     "Part",
     "PathCoefficients",
+    "PosteriorMethod",
     "PriorSampler",
     "SelfSimilarKernel",
     "ShortStart",

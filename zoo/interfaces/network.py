@@ -28,6 +28,7 @@ class Network(nn.Module, ABC):
         sigma_data: standard deviation of the data per coordinate, in data units, where it is
             known: solvers measure noise by it. None where it is not.
         tile: on the CPU evaluate at least so many samples together (zoo.sampling.predict).
+        by_level: it is asked by the noise level in the place of t.
         compiled: whether `compile` has been called on it as a whole.
     """
 
@@ -38,7 +39,17 @@ class Network(nn.Module, ABC):
     augment: int = 0
     sigma_data: float | None = None
     tile: int = 1
+    by_level: bool = False
     compiled: bool = False
+
+    @property
+    def sources(self) -> Tensor | None:
+        """The data whose exact prediction this is, (N, *shape); None for networks.
+
+        Where there are some, forward takes the keyword `log_weights`, (B, N), of other weights for
+        each sample.
+        """
+        return None
 
     def __repr__(self) -> str:
         return described(self, parameters=sum(p.numel() for p in self.parameters()))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.folder.columns import frame_of
 from zoo.folder.picture import drawable
 from zoo.host.build import solver as build_solver
-from zoo.interfaces import Flow, PriorSampler, Solver
+from zoo.interfaces import Flow, Operator, PosteriorMethod, PriorSampler, Solver
 from zoo.interfaces.checks import check_integer
-from zoo.interfaces.flow import StepNoise
+from zoo.interfaces.flow import Predict, StepNoise
+from zoo.interfaces.posterior import Around
 from zoo.models.likelihood import (
     EXACT_UP_TO,
     LIKELIHOOD_STEPS,
@@ -84,6 +87,9 @@ class FieldModel(ModelParts):
         ZooError: parts that do not fit each other.
     """
 
+    # What conditions the network's predictions on an observation; see `posterior`.
+    _around: Around | None = None
+
     def flow(
         self,
         labels: Tensor | None = None,
@@ -99,18 +105,22 @@ class FieldModel(ModelParts):
             noise: of stochastic solvers, see `Flow`.
             condition: (B, *), as the network sees it: standardised, NaN where hidden; or None.
         """
-        predict = conditioned(self.network, guidance, self.kernel.dim, self.dtype)
         network = unwrapped(self.network)
+        denoises = self._around is not None and self.kernel.affine
         return Flow(
             self.kernel,
-            predict,
-            network.predicts,
+            self._ask(self.network, guidance),
+            "denoised" if denoises else network.predicts,
             dtype=shown_dtype(self.dtype),
             labels=labels,
             condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
             sigma_data=network.sigma_data,
             noise=noise,
         )
+
+    def _ask(self, network: nn.Module, guidance: float) -> Predict:
+        """Return a network as the function that a flow evaluates."""
+        return conditioned(network, guidance, self.kernel.dim, self.dtype, self._around)
 
     @evaluating
     def trajectory(
@@ -153,7 +163,7 @@ class FieldModel(ModelParts):
                 def noise(step: int) -> Tensor:
                     return step_noise(self.shape, seed, step, a, b)
 
-                flow, state = self._start(x, own, guidance, noise)
+                flow, state = self._start(x, own, guidance, noise, a)
                 states: list[tuple[float, Tensor]] = []
 
                 def keep_state(t: float, state: Tensor) -> None:
@@ -248,9 +258,10 @@ class FieldModel(ModelParts):
         )
 
     def _start(
-        self, x: Tensor, given: Given, guidance: float, noise: StepNoise
+        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
-        """Return the ODE that a solver integrates for samples, and its state at x_T = x."""
+        """Return the ODE that a solver integrates for samples first, first + 1, ..., and x_T."""
+        del first
         return self.flow(given.labels, guidance, noise, given.condition), x
 
     def _samples_in(self, state: Tensor) -> Tensor:
@@ -499,6 +510,38 @@ class FieldModel(ModelParts):
             start = x.to(self.device, torch.float64)
             end = method.integrate(flow, start, *times, steps=steps, callback=bar.after_step)
         return end.clone()
+
+    def posterior(
+        self,
+        y: Numbers,
+        operator: Operator | Callable[[Tensor], Tensor],
+        *,
+        noise: Numbers,
+        method: PosteriorMethod | str = "mmps",
+        **options: Any,
+    ) -> FieldModel:
+        """Return the model of p(x | y), y = A x + n, n ~ N(0, S): its samples are restorations.
+
+        posterior = model.posterior(y, zoo.posterior.Mask(keep), noise=0.05)
+        posterior.sample(8, seed=0)
+
+        Args:
+            y: what was observed, in data units: (*out) for all samples, (n, *out) for sample 0, 1,
+                ..., n - 1 each its own.
+            operator: A, of zoo.posterior, or a differentiable function of a batch (B, *shape).
+            noise: of y: a standard deviation, one for each number of y, or a covariance (m, m).
+            method: a name in zoo.components("posteriors"), or a method itself.
+            options: of the method of that name.
+
+        Raises:
+            ZooError: shapes that do not fit; values that are not finite; a method that does not
+                know this kernel, operator or noise.
+        """
+        of = import_module("zoo.models.posterior")  # whose model derives from this class
+        asked: FieldModel = of.posterior_of(
+            self, y, operator, noise=noise, method=method, options=options
+        )
+        return asked
 
     def push_to_hub(
         self,

@@ -3,6 +3,7 @@
 from zoo.numerics import rules as _rules  # noqa: F401  registers the rules of LogJet
 from zoo.numerics.derivatives import broadcast, derivative, finite_value, jet, log_value
 from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
+from zoo.numerics.krylov import minimal_residual
 from zoo.numerics.logjet import LogJet
 from zoo.numerics.roots import solve_increasing
 from zoo.numerics.scaled import Scaled
@@ -24,6 +25,7 @@ __all__ = [
     "jet",
     "log_gamma_ratio",
     "log_value",
+    "minimal_residual",
     "occurring",
     "on_cpu",
     "solve_increasing",

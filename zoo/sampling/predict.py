@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from zoo.errors import ZooError
 from zoo.interfaces import Network
 from zoo.interfaces.flow import Predict
+from zoo.interfaces.posterior import Around
 from zoo.numerics.memory import is_out_of_memory
 from zoo.sampling.given import hidden
 
@@ -168,7 +169,13 @@ def _and_hidden(given: Tensor | None) -> Tensor | None:
     return torch.cat([given, torch.full_like(given, hidden(given))])
 
 
-def conditioned(network: nn.Module, guidance: float, dim: int, dtype: torch.dtype) -> Predict:
+def conditioned(
+    network: nn.Module,
+    guidance: float,
+    dim: int,
+    dtype: torch.dtype,
+    around: Around | None = None,
+) -> Predict:
     """Return the network as a function of (x, t), (x, t, labels) or (x, t, labels, condition).
 
         D = D(x) + guidance (D(x, class, condition) - D(x))
@@ -177,7 +184,8 @@ def conditioned(network: nn.Module, guidance: float, dim: int, dtype: torch.dtyp
     Source: classifier-free guidance, arXiv:2207.12598.
 
     Guidance 1 is none, and costs no second evaluation. A sample has `dim` coordinates. Weights are
-    of `dtype`, and x and t of `shown_dtype(dtype)`.
+    of `dtype`, and x and t of `shown_dtype(dtype)`. `around` is put around the prediction, batch by
+    batch: what conditions it on an observation.
     """
 
     def guided(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
@@ -187,4 +195,6 @@ def conditioned(network: nn.Module, guidance: float, dim: int, dtype: torch.dtyp
         return plain + guidance * (conditional - plain)
 
     size = max(fixed_batch_size(dim), unwrapped(network).tile)
-    return fixed_size_batches(autocast_predict(network if guidance == 1.0 else guided, dtype), size)
+    predict = autocast_predict(network if guidance == 1.0 else guided, dtype)
+    whole = predict if around is None else around(predict, unwrapped(network))
+    return fixed_size_batches(whole, size)

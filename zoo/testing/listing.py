@@ -44,6 +44,7 @@ PRIOR_LAWS = ("law", "normalisation", "agreement", "far", "calls", "pickling")
 NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "condition", "pickling")
 SOLVER_LAWS = ("order", "interval", "trivial", "pickling")
 FORMAT_LAWS = ("refusals", "inert")
+POSTERIOR_LAWS = ("closeness", "rows", "dtypes", "pickling")
 MODEL_LAWS = ("files", "samples", "identity")
 
 
@@ -106,6 +107,7 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
         ("networks", NETWORK_LAWS, ""),
         ("solvers", SOLVER_LAWS, ""),
         ("formats", FORMAT_LAWS, "format-"),
+        ("posteriors", POSTERIOR_LAWS, "posterior-"),
     ):
         for component in parts.get(kind, ()):
             make = builder(kind, component)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import prior as build_prior
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import FieldKernel, KernelPrior, Network, PriorSampler, Solver
 from zoo.models.exact.gaussians import GaussianMixture, MixtureDenoiser
-from zoo.models.exact.network import SourceSum, check_data, exact_network
+from zoo.models.exact.network import SourceSum, check_data, exact_network, log_weights_of
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_part
 from zoo.sampling.arguments import Numbers, as_tensor
@@ -25,25 +26,36 @@ class ExactPrior(PriorSampler):
     Args:
         kernel: the field kernel.
         data: sources (N, *shape), float32 or float64, or a GaussianMixture.
+        weights: of the sources, (N,), proportional; None for equal ones.
 
     Raises:
-        ZooError: the data does not fit, see `zoo.exact`.
+        ZooError: data or weights do not fit, see `zoo.exact`.
     """
 
-    def __init__(self, kernel: FieldKernel, data: Tensor | GaussianMixture) -> None:
+    def __init__(
+        self,
+        kernel: FieldKernel,
+        data: Tensor | GaussianMixture,
+        weights: Tensor | None = None,
+    ) -> None:
         super().__init__(kernel)
         self.data = data
         self._law: MixtureDenoiser | SourceSum
         if isinstance(data, GaussianMixture):
             self._law = MixtureDenoiser(kernel, data)
         else:
-            self._law = exact_network(kernel, data)
+            known = None if weights is None else log_weights_of(weights, len(data))
+            self._law = exact_network(kernel, data, known)
+        self._weights = weights
 
     def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Draw n data points, float64, on the CPU."""
         if isinstance(self.data, GaussianMixture):
             return self.data.sample(n, generator)
-        index = torch.randint(len(self.data), (n,), generator=generator)
+        if self._weights is None:
+            index = torch.randint(len(self.data), (n,), generator=generator)
+        else:
+            index = self._weights.cpu().double().multinomial(n, True, generator=generator)
         return self.data[index.to(self.data.device)].double().cpu()
 
     def sample(
@@ -65,6 +77,7 @@ def exact(
     kernel: FieldKernel | str,
     data: Numbers | GaussianMixture,
     *,
+    weights: Numbers | None = None,
     prior: PriorSampler | str | None = None,
     solver: Solver | str | None = None,
 ) -> FieldModel:
@@ -79,14 +92,18 @@ def exact(
         data: sources (N, *shape), a tensor, an array or lists, computed in their own dtype:
             float64 where t is so small that squared distances have to be right to 1e-7; or a
             GaussianMixture, under a Gaussian kernel, for closed forms.
+        weights: of the sources, (N,), proportional; None for equal ones. With likelihoods as
+            weights the model is the exact posterior. A mixture has weights of its own.
         prior: a prior sampler or the name of one; by default the kernel's law at x_0 = 0, as for
             trained models. ExactPrior(kernel, data) is the exact mixture at t_max.
         solver: a solver or the name of one, "heun" by default.
 
     Raises:
-        ZooError: data of the wrong dtype, shape or dimension, or not finite; a mixture under a
-            kernel that is not Gaussian; an unknown name.
+        ZooError: data of the wrong dtype, shape or dimension, or not finite; weights that are none;
+            a mixture under a kernel that is not Gaussian; an unknown name.
     """
+    if weights is not None and isinstance(data, GaussianMixture):
+        raise ZooError("a GaussianMixture has weights of its own: give them when it is made")
     if not isinstance(data, GaussianMixture):
         data = as_tensor("data", data)
         check_data(data)
@@ -98,7 +115,10 @@ def exact(
     if isinstance(data, GaussianMixture):
         network, shape = MixtureDenoiser(kernel, data), data.shape
     else:
-        network, shape = exact_network(kernel, data), tuple(data.shape[1:])
+        known = None
+        if weights is not None:
+            known = log_weights_of(as_tensor("weights", weights), len(data))
+        network, shape = exact_network(kernel, data, known), tuple(data.shape[1:])
     if isinstance(prior, str):
         prior = build_prior(prior, kernel)
     if solver is None or isinstance(solver, str):

@@ -32,14 +32,20 @@ class SourceSum(Network):
     Args:
         kernel: the field kernel.
         data: sources (N, *shape), float32 or float64.
+        log_weights: of the sources, (N,), of weights with sum 1; None for equal ones.
     """
 
     # All sources are read once per tile: enough samples to outweigh that.
     tile = 64
 
-    def __init__(self, kernel: FieldKernel, data: Tensor) -> None:
+    def __init__(
+        self, kernel: FieldKernel, data: Tensor, log_weights: Tensor | None = None
+    ) -> None:
         super().__init__()
-        self.kernel = kernel
+        self.kernel, self.shape = kernel, tuple(data.shape[1:])
+        self.log_weights = None
+        if log_weights is not None:
+            self.log_weights = nn.Parameter(log_weights.to(data), requires_grad=False)
         mean = data.flatten(1).mean(dim=0)
         centred = data.flatten(1) - mean
         squares = torch.linalg.vector_norm(centred, dim=1).square()
@@ -53,19 +59,36 @@ class SourceSum(Network):
         """Return the number of sources."""
         return len(self.centred)
 
-    def _chunks(self, batch: int) -> Iterator[Chunk]:
+    @property
+    def sources(self) -> Tensor:
+        """The sources, (N, *shape)."""
+        return (self.centred + self.centre).reshape(-1, *self.shape)
+
+    def _chunks(self, batch: int) -> Iterator[tuple[slice, Chunk]]:
         size = max(1, CHUNK_NUMBERS // (max(1, batch) * elements_per_source(self.kernel)))
         for first, last in pairwise([*range(0, len(self), size), len(self)]):
-            yield Chunk(self.centred[first:last], self.squares[first:last])
+            yield slice(first, last), Chunk(self.centred[first:last], self.squares[first:last])
 
-    def _stream(self, x: Tensor, t: Tensor, gather: Gather | None = None) -> tuple[Tensor, Tensor]:
-        """Return (log sum_i G_1, sum_i softmax_i gathered_i or 0), shapes (B,) and (B, *)."""
+    def _stream(
+        self,
+        x: Tensor,
+        t: Tensor,
+        gather: Gather | None = None,
+        log_weights: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return (log sum_i w_i G_1, sum_i softmax_i gathered_i or 0), shapes (B,) and (B, *).
+
+        `log_weights` (B, N) come on top of the network's own.
+        """
         x, t = x.to(self.centred), t.to(self.centred)
+        extra = [w.to(x) for w in (self.log_weights, log_weights) if w is not None]
         top = torch.full_like(x.flatten(1)[:, 0], torch.finfo(x.dtype).min).detach()
         total, gathered = torch.zeros_like(top), torch.zeros_like(x)
-        for chunk in self._chunks(len(x)):
+        for columns, chunk in self._chunks(len(x)):
             pairs = pair_up(self.kernel, x, t, self.centre, chunk)
             logs = pairs.log_density()
+            for own in extra:
+                logs = logs + own[..., columns]
             # The largest is a reference only; the result does not depend on it.
             before, top = top, torch.maximum(top, logs.detach().amax(dim=1))
             shrink = (before - top).exp()
@@ -77,13 +100,24 @@ class SourceSum(Network):
         return top + total.log(), gathered / over(total, x)
 
     def log_density(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return log p_t(x) = log (1/N) sum_i G_1(x, x_i, t) in nats, shape (B,)."""
+        """Return log p_t(x) = log sum_i w_i G_1(x, x_i, t) in nats, shape (B,); w_i = 1/N."""
         log_sum, _ = self._stream(x, torch.as_tensor(t, dtype=torch.float64))
-        return (log_sum - math.log(len(self))).to(x.dtype)
+        count = len(self) if self.log_weights is None else 1
+        return (log_sum - math.log(count)).to(x.dtype)
 
     @abstractmethod
-    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the prediction, shape of x_t (B, *); there are no labels."""
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        *,
+        log_weights: Tensor | None = None,
+    ) -> Tensor:
+        """Return the prediction, shape of x_t (B, *); there are no labels.
+
+        With `log_weights` (B, N): for sources weighted so, other ones for each sample.
+        """
 
 
 class ExactDenoiser(SourceSum):
@@ -91,10 +125,21 @@ class ExactDenoiser(SourceSum):
 
     predicts: Literal["denoised", "field"] = "denoised"
 
-    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        *,
+        log_weights: Tensor | None = None,
+    ) -> Tensor:
         """Return E[x_0 | x_t], shape of x_t (B, *); t is a scalar or (B,)."""
         del labels
-        _, mean = self._stream(x_t, t, lambda _, chunk, weights: _sums(weights, chunk.centred))
+
+        def sums(_: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:
+            return _sums(weights, chunk.centred)
+
+        _, mean = self._stream(x_t, t, sums, log_weights)
         return (mean + self.centre.reshape(mean.shape[1:])).to(x_t)
 
 
@@ -103,10 +148,21 @@ class ExactField(SourceSum):
 
     predicts: Literal["denoised", "field"] = "field"
 
-    def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        labels: Tensor | None = None,
+        *,
+        log_weights: Tensor | None = None,
+    ) -> Tensor:
         """Return dx/dt, shape of x_t (B, *); t is a scalar or (B,)."""
         del labels
-        _, field = self._stream(x_t, t, lambda pairs, _, weights: pairs.velocity_sum(weights))
+
+        def sums(pairs: Pairs, _: Chunk, weights: Tensor) -> Tensor:
+            return pairs.velocity_sum(weights)
+
+        _, field = self._stream(x_t, t, sums, log_weights)
         return field.to(x_t)
 
 
@@ -133,8 +189,26 @@ def check_data(data: Tensor) -> None:
         raise ZooError("data is not finite")
 
 
-def exact_network(kernel: FieldKernel, data: Tensor) -> SourceSum:
+def log_weights_of(weights: Tensor, count: int) -> Tensor:
+    """Return the logarithms of weights (N,), scaled to the sum 1, float64.
+
+    Raises:
+        ZooError: they are not N numbers of at least 0, finite, one of them more than 0.
+    """
+    if tuple(weights.shape) != (count,):
+        raise ZooError(f"weights have shape {tuple(weights.shape)}; expected ({count},), the data")
+    weights = weights.double()
+    if not bool((weights >= 0).all() & weights.isfinite().all() & (weights > 0).any()):
+        raise ZooError("weights have to be finite and at least 0, one of them more")
+    return (weights / weights.max()).log().log_softmax(dim=0)
+
+
+def exact_network(
+    kernel: FieldKernel, data: Tensor, log_weights: Tensor | None = None
+) -> SourceSum:
     """Return the exact denoiser of `data`, or its exact field where the kernel is not affine.
+
+    `log_weights` (N,) are of weights with sum 1.
 
     Raises:
         ZooError: the data is not as `check_data` wants it, or of another dimension.
@@ -144,4 +218,5 @@ def exact_network(kernel: FieldKernel, data: Tensor) -> SourceSum:
         raise ZooError(
             f"data has {data[0].numel()} coordinates per sample, the kernel {kernel.dim}"
         )
-    return ExactDenoiser(kernel, data) if kernel.affine else ExactField(kernel, data)
+    network = ExactDenoiser if kernel.affine else ExactField
+    return network(kernel, data, log_weights)

@@ -28,7 +28,7 @@ from zoo.models.lift.network import LevelDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model, check_part
 from zoo.sampling.given import Given
-from zoo.sampling.predict import conditioned, shown_dtype, unwrapped
+from zoo.sampling.predict import shown_dtype, unwrapped
 
 
 class LiftedModel(FieldModel):
@@ -108,7 +108,7 @@ class LiftedModel(FieldModel):
         denoiser = self.network.denoiser
         return AugmentedFlow(
             self.kernel,
-            conditioned(denoiser, guidance, self.kernel.dim, self.dtype),
+            self._ask(denoiser, guidance),
             denoiser.high,
             self.shape,
             dtype=shown_dtype(self.dtype),
@@ -119,10 +119,10 @@ class LiftedModel(FieldModel):
         )
 
     def _start(
-        self, x: Tensor, given: Given, guidance: float, noise: StepNoise
+        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         if not self.kernel.random_level:
-            return super()._start(x, given, guidance, noise)
+            return super()._start(x, given, guidance, noise, first)
         flow = self.augmented_flow(given.labels, guidance, noise, given.condition)
         return flow, flow.start(x)
 
@@ -172,6 +172,8 @@ def lift(
             or of another dimension.
     """
     check_model(model)
+    if model._around is not None:
+        raise ZooError("a posterior is not lifted: lift the model, and ask the lifted one")
     if isinstance(kernel, str):
         kernel = build_kernel(kernel, dim=model.kernel.dim)
     check_part("kernel", kernel)

@@ -19,9 +19,9 @@ NEED = "a lift goes from a Gaussian kernel to an isotropic or Gaussian one"
 class LevelDenoiser(Network):
     """D(x; level) = E[x_0 | x_0 + level n = x] from a network trained under a Gaussian kernel.
 
-    forward takes the level in the place of t. Levels outside the network's own range [low, high]
-    need no training: above, D(x; s) = D(x high / s; high) is the mean of the data, and the field
-    (x - D)/t known, up to O(sigma_data^2 / high^2) of x / t; below, D(x; low).
+    forward takes the level in the place of t (`by_level`). Levels outside the network's own range
+    [low, high] need no training: above, D(x; s) = D(x high / s; high) is the mean of the data, and
+    the field (x - D)/t known, up to O(sigma_data^2 / high^2) of x / t; below, D(x; low).
 
     Args:
         network: a denoiser, or a field from which the kernel recovers one.
@@ -32,6 +32,7 @@ class LevelDenoiser(Network):
     """
 
     predicts: Literal["denoised", "field"] = "denoised"
+    by_level = True
 
     def __init__(self, network: Network, kernel: FieldKernel) -> None:
         super().__init__()
@@ -42,17 +43,30 @@ class LevelDenoiser(Network):
         ends = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)
         self.low, self.high = kernel.level(ends).tolist()
 
-    def at(self, x: Tensor, alpha: Tensor, sigma: Tensor, *given: Tensor | None) -> Tensor:
+    @property
+    def sources(self) -> Tensor | None:
+        """The data of an exact field."""
+        return self.network.sources
+
+    def at(
+        self,
+        x: Tensor,
+        alpha: Tensor,
+        sigma: Tensor,
+        *given: Tensor | None,
+        **weights: Tensor,
+    ) -> Tensor:
         """Return E[x_0 | alpha x_0 + sigma n = x], shape of x; alpha >= 0 and sigma () or (B,).
 
-        What is `given` are labels and condition, as the network takes them.
+        What is `given` are labels and condition, as the network takes them; `weights` those of an
+        exact field.
         """
         level = (sigma / alpha).clamp(self.low, self.high)
         time = self.source.time_at(level)
         shown = self.source.marginal(time)[1].to(sigma)
         # In terms of sigma, not of alpha: alpha is 0 where flow matching begins.
         seen = over(shown / torch.maximum(sigma, self.low * alpha), x) * x
-        out: Tensor = self.network(seen, time.to(x), *given)
+        out: Tensor = self.network(seen, time.to(x), *given, **weights)
         return self.source.denoised(out, seen, time) if self.network.predicts == "field" else out
 
     def forward(
@@ -61,11 +75,12 @@ class LevelDenoiser(Network):
         t: Tensor,
         labels: Tensor | None = None,
         condition: Tensor | None = None,
+        **weights: Tensor,
     ) -> Tensor:
         """Return D(x_t; t), shape of x_t (B, *); t is the level, scalar or (B,)."""
         level = t.double()
         more = () if condition is None else (condition,)
-        return self.at(x_t, torch.ones_like(level), level, labels, *more)
+        return self.at(x_t, torch.ones_like(level), level, labels, *more, **weights)
 
 
 class LiftedNetwork(Network):
@@ -116,17 +131,23 @@ class LiftedNetwork(Network):
             sigma = self.table(self.table.reading(x), times)[:, 0].double().exp()
         return alpha, sigma
 
+    @property
+    def sources(self) -> Tensor | None:
+        """The data of an exact field."""
+        return self.denoiser.sources
+
     def forward(
         self,
         x_t: Tensor,
         t: Tensor,
         labels: Tensor | None = None,
         condition: Tensor | None = None,
+        **weights: Tensor,
     ) -> Tensor:
         """Return E[x_0 | x_t], or the field where the kernel is not affine; shape (B, *)."""
         alpha, sigma = self.levels(x_t, t)
         more = () if condition is None else (condition,)
-        d = self.denoiser.at(x_t, alpha, sigma, labels, *more)
+        d = self.denoiser.at(x_t, alpha, sigma, labels, *more, **weights)
         if self._radial is None:
             return d
         return over(level_rate(self._radial, sigma, t), x_t) * (x_t - d)

@@ -37,3 +37,10 @@ def zoo_formats() -> list[Component]:
     """Bring the format."""
     target = "zoo_changeme.format:ChangemeFormat"
     return [Component("changeme", target, "an mlp's weights, .npz")]
+
+
+@hookimpl
+def zoo_posteriors() -> list[Component]:
+    """Bring the method."""
+    target = "zoo_changeme.posterior:ChangemeMethod"
+    return [Component("changeme", target, "moment matching in two directions")]

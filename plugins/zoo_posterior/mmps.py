@@ -1,0 +1,50 @@
+"""Moment matching posterior sampling: Rozet et al., arXiv:2405.13712, algorithm 2.
+
+    D(x | y) = D + V A^T (A V A^T + I)^{-1} (y - A D),   V = Cov(x_0 | x_t) = s^2 grad D
+
+which is exact where x_0 given x_t is Gaussian, as for Gaussian data. One direction of the solve is
+one pass back through the network. The paper solves by conjugate gradients; conjugate residuals do
+as well on a Jacobian that is not quite symmetric, and never make the residual larger.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from zoo.interfaces import (
+    Estimate,
+    Observation,
+    PosteriorMethod,
+    check_integer,
+    check_real,
+)
+from zoo.numerics import minimal_residual
+
+
+class MMPS(PosteriorMethod):
+    """The Gaussian with the denoiser's mean and the covariance of its Jacobian, given y.
+
+    Args:
+        iterations: directions of the solve at most, each one pass back through the network.
+        tolerance: residual of the solve that is small enough, relative to that of y.
+
+    Raises:
+        ZooError: an option out of range.
+    """
+
+    def __init__(self, *, iterations: int = 3, tolerance: float = 1e-3) -> None:
+        self.iterations = check_integer("iterations", iterations, 1)
+        self.tolerance = check_real("tolerance", tolerance, "a number of at least 0", least=0)
+
+    def denoise(self, at: Estimate, seen: Observation) -> Tensor:
+        """Return E[x_0 | x_t, y], shape (B, *shape)."""
+        near = seen.near(at.denoised)
+
+        def direction(p: Tensor) -> tuple[Tensor, Tensor]:
+            step = at.covariance(near.pull(p))
+            return step, near.push(step) + p
+
+        shift = minimal_residual(
+            direction, near.residual, iterations=self.iterations, tolerance=self.tolerance
+        )
+        return at.denoised + shift

@@ -1,0 +1,51 @@
+"""Pseudo-inverse guidance: Song et al., ICLR 2023 (openreview 9_gsMA8MRKQ), equations 7 and 8.
+
+    D(x | y) = D + c s^2 (grad D)^T A^T (r^2 A A^T + I)^{-1} (y - A D),   r^2 = s^2 v / (s^2 + v)
+
+x_0 given x_t has the covariance r^2, one number, with v the variance of the data. Where that is
+too small for some direction the step goes too far: c <= 1 shortens it (zoo_posterior.guided).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from zoo.interfaces import Estimate, Observation, PosteriorMethod, check_positive
+from zoo.numerics import minimal_residual
+from zoo_posterior.guided import damped
+
+_ITERATIONS, _TOLERANCE = 50, 1e-4
+_SIGMA_DATA = 0.5
+
+
+class PGDM(PosteriorMethod):
+    """The gradient of log p(y | x_t) with one number for the covariance of x_0 given x_t.
+
+    One pass back through the network.
+
+    Args:
+        sigma_data: standard deviation of the data per coordinate; None for the network's own.
+
+    Raises:
+        ZooError: sigma_data is not positive.
+    """
+
+    def __init__(self, *, sigma_data: float | None = None) -> None:
+        if sigma_data is not None:
+            check_positive("sigma_data", sigma_data)
+        self.sigma_data = sigma_data
+
+    def denoise(self, at: Estimate, seen: Observation) -> Tensor:
+        """Return E[x_0 | x_t, y], shape (B, *shape)."""
+        near = seen.near(at.denoised)
+        variance = (self.sigma_data or at.network.sigma_data or _SIGMA_DATA) ** 2
+        square = at.level.square()
+        spread = (square * variance / (square + variance)).to(at.x)
+
+        def direction(p: Tensor) -> tuple[Tensor, Tensor]:
+            return p, near.push(spread * near.pull(p)) + p
+
+        weight = minimal_residual(
+            direction, near.residual, iterations=_ITERATIONS, tolerance=_TOLERANCE
+        )
+        return at.denoised + damped(near, at.covariance(near.pull(weight)), weight)

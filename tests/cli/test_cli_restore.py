@@ -1,0 +1,99 @@
+"""`zoo restore`: what is left of an image, answers, and what is refused before any is drawn."""
+
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_models import points
+
+import zoo
+from zoo.folder.picture import grid
+from zoo.posterior import Downscale, Mask
+
+
+@pytest.fixture
+def restore(command):
+    """Run `zoo restore ARGS` in an empty folder; return (exit status, stdout, stderr)."""
+    return partial(command, "restore")
+
+
+@pytest.fixture
+def folder(saved_images, tmp_path):
+    return shutil.copytree(saved_images, tmp_path / "gravity-tiny")
+
+
+def picture(name, size=8, mode="L"):
+    generator = np.random.default_rng(0)
+    shape = (size, size) if mode == "L" else (size, size, 3)
+    pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(pixels, mode=None).save(name)
+    return torch.from_numpy(pixels)
+
+
+def refused(result, status):
+    code, out, err = result
+    assert (code, out) == (status, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_a_masked_image_is_restored(restore, folder):
+    pixels = picture("in.png")
+    Image.fromarray(np.uint8(np.arange(8) > 3)[None].repeat(8, 0) * 255).save("mask.png")
+    status, out, err = restore(
+        folder,
+        "in.png",
+        "--mask",
+        "mask.png",
+        "-n",
+        2,
+        "--steps",
+        4,
+        "-o",
+        "out.png",
+        "--noise",
+        0.1,
+    )
+    assert (status, err) == (0, "")
+    assert out.startswith("out.png: the input, 2 answers, their mean and standard deviation; ")
+    y, keep = pixels[None].float() / 127.5 - 1, torch.arange(8) > 3
+    model = zoo.load(folder)
+    answers = model.posterior(y, Mask(keep), noise=0.1).sample(2, seed=0, steps=4)
+    spread = answers.std(dim=0, correction=0)
+    spread = spread / spread.max() * 2 - 1
+    shown = torch.stack([y.where(keep, 0), *answers, answers.mean(dim=0), spread])
+    with Image.open("out.png") as written:
+        assert np.array_equal(np.asarray(written), grid(shown))
+
+
+def test_few_pixels_as_numbers(restore, folder):
+    pixels = picture("small.png", size=4)
+    options = ("--operator", "downscale:2", "-n", 3, "--steps", 4, "--method", "diffpir")
+    assert restore(folder, "small.png", *options, "-o", "x.npz")[0] == 0
+    posterior = zoo.load(folder).posterior(
+        pixels[None].float() / 127.5 - 1, Downscale(2), noise=0.05, method="diffpir"
+    )
+    with np.load("x.npz") as archive:
+        assert np.array_equal(archive["samples"], posterior.sample(3, seed=0, steps=4).numpy())
+
+
+def test_what_does_not_fit_is_told_in_one_line(restore, folder, tmp_path):
+    picture("in.png")
+    vectors = points().save_pretrained(tmp_path / "points")
+    assert "--mask MASK.png, or --operator" in refused(restore(folder, "in.png"), 2)
+    both = ("--mask", "in.png", "--operator", "grey")
+    assert "--mask MASK.png, or --operator" in refused(restore(folder, "in.png", *both), 2)
+    for args, message in (
+        ((folder, "in.png", "--operator", "downscale:2"), "in.png has 8x8 pixels; the operator"),
+        ((folder, "in.png", "--operator", "grey"), "Grey is for images of 3 channels"),
+        ((folder, "in.png", "--operator", "sharpen"), "no operator 'sharpen'"),
+        ((folder, "no.png", "--operator", "blur:1"), "no.png: not a readable image"),
+        ((folder, "in.png", "--operator", "blur:1", "--noise", "0"), "noise = 0"),
+        ((folder, "in.png", "--operator", "blur:1", "--method", "magic"), "no posterior 'magic'"),
+        ((folder, "in.png", "--operator", "blur:1", "-o", "x.txt"), "ending in .npz or .png"),
+        ((vectors, "in.png", "--operator", "blur:1"), "zoo restore is for images"),
+    ):
+        assert message in refused(restore(*args), 1)

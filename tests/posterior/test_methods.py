@@ -1,0 +1,312 @@
+"""Methods of posterior sampling, held to closed forms and to the exact posterior."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import zoo
+from zoo import ZooError
+from zoo.interfaces import Network, over
+from zoo.interfaces.levels import own_noise
+from zoo.models.exact import GaussianMixture
+from zoo.posterior import Linear, Mask, observe
+from zoo.testing.posteriors import energy, points
+
+METHODS = ("mmps", "pgdm", "dps", "diffpir", "replacement")
+KERNELS = ("gravity", "gaussian", "pfgmpp", "tanh", "exp", "flow", "vp")
+
+
+def normal(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def relative(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
+# Gaussian data, linear operators: the closed form
+
+
+def conditional(mean, covariance, matrix, noise, y):
+    """Mean of N(mean, covariance) given y = A x + n."""
+    gain = covariance @ matrix.T @ (matrix @ covariance @ matrix.T + noise).inverse()
+    return mean + gain @ (y - matrix @ mean)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "vp", "flow"])
+@pytest.mark.parametrize("noise", [0.3, "covariance"])
+def test_mmps_is_exact_for_gaussian_data(kernel, noise):
+    d, m = 12, 5
+    root = normal(d, d)
+    data = GaussianMixture.full(
+        normal(1, d, seed=1), (root @ root.T / d + 0.01 * torch.eye(d))[None]
+    )
+    covariance = root @ root.T / d + 0.01 * torch.eye(d)
+    model = zoo.exact(kernel, data)
+    matrix, y = normal(m, d, seed=2), normal(m, seed=3)
+    spread = normal(m, m, seed=4)
+    law = spread @ spread.T + 0.1 * torch.eye(m) if noise == "covariance" else noise
+    posterior = model.posterior(y, Linear(matrix), noise=law, iterations=50, tolerance=1e-12)
+    full = law if noise == "covariance" else law**2 * torch.eye(m)
+    for level in (0.05, 0.5, 3.0, 20.0):
+        t = model.kernel.time_at(level)
+        alpha, sigma = (float(c) for c in model.kernel.marginal(t))
+        x = alpha * normal(1, d, seed=5) + sigma * normal(1, d, seed=6)
+        given = model.denoise(x, float(t))[0]
+        v = (covariance.inverse() + torch.eye(d) * (alpha / sigma) ** 2).inverse()
+        expected = conditional(given, v, matrix, full.double(), y)
+        assert relative(posterior.denoise(x, float(t))[0], expected) < 1e-4
+
+
+class ScaleMixture(Network):
+    """E[x_0 | x_t] of N(0, C), C diagonal, under a Student kernel; of x_0 given y too.
+
+    An integral over the level s of the sample's noise: t^2 / s^2 is chi-square with D degrees.
+    """
+
+    def __init__(self, kernel, variances, seen=None, y=None, noise=None):
+        super().__init__()
+        self.kernel, self.variances = kernel, variances
+        self.seen, self.y, self.noise = seen, y, noise
+        self.sigma_data = float(variances.mean().sqrt())
+
+    def forward(self, x_t: Tensor, t: Tensor, labels=None) -> Tensor:
+        degrees = self.kernel.degrees
+        # At levels above the data's own size |x| tells it to 2.5 %.
+        size = x_t.detach().double().square().mean().sqrt()
+        log_s = size.log() + torch.linspace(-0.3, 0.2, 101, dtype=torch.float64)
+        s2 = (2 * log_s).exp()
+        square = t.double().square() / s2
+        log = degrees / 2 * square.log() - square / 2  # of log s
+        total = self.variances + s2[:, None]
+        x = x_t.double()[:, None]
+        log = log - (x.square() / total + total.log()).sum(dim=2) / 2
+        mean = x * self.variances / total
+        if self.seen is not None:
+            v = self.variances * s2[:, None] / total
+            spread = v + self.noise**2
+            error = self.y - mean
+            seen = (error.square() / spread + spread.log()) * self.seen
+            log = log - seen.sum(dim=2) / 2
+            mean = mean + self.seen * v / spread * error
+        return (log.softmax(dim=1)[..., None] * mean).sum(dim=1).to(x_t)
+
+
+@pytest.mark.parametrize(("kernel", "options"), [("gravity", {}), ("pfgmpp", {"D": 128})])
+def test_mmps_under_random_levels_is_near_the_closed_form(kernel, options):
+    d = 784
+    variances = (1 + torch.arange(d).double()) ** -1.0
+    built = zoo.kernel(kernel, dim=d, **options)
+    seen = (torch.arange(d) % 3 > 0).double()
+    x_0 = normal(1, d) * variances.sqrt()
+    y = (x_0 + 0.1 * normal(1, d, seed=1)) * seen
+    plain = ScaleMixture(built, variances)
+    model = zoo.FieldModel(built, zoo.prior(kernel, built), plain, zoo.solver("heun"), (d,))
+    posterior = model.posterior(y, Mask(seen > 0), noise=0.1, iterations=40)
+    exact = ScaleMixture(built, variances, seen, y, 0.1)
+    for level in (0.5, 3.0, 20.0):
+        t = float(built.time_at(level))
+        x = built.sample(x_0, t, torch.Generator().manual_seed(3))
+        expected = exact(x, torch.tensor(t))
+        assert relative(posterior.denoise(x, t), expected) < 0.02
+        assert relative(model.denoise(x, t), expected) > 0.1
+
+
+# Points of the plane: the exact posterior
+
+
+def truth(x, operator, y, noise):
+    """Probabilities of the points (N, d) given y (1, m)."""
+    return (-(operator(x) - y).square().sum(dim=1) / (2 * noise**2)).softmax(dim=0)
+
+
+DIRECTION = Linear(torch.tensor([[0.8, 0.6]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_exact_draws_each_point_with_its_probability(kernel):
+    x, y, noise, n = points()[:24], torch.tensor([[0.4]], dtype=torch.float64), 0.4, 4000
+    posterior = zoo.exact(kernel, x).posterior(y, DIRECTION, noise=noise, method="exact")
+    samples = posterior.sample(n, seed=0, steps=24)
+    landed = torch.cdist(samples.double(), x).argmin(dim=1)
+    shares = torch.bincount(landed, minlength=len(x)) / n
+    probabilities = truth(x, DIRECTION, y, noise)
+    variation = float((shares - probabilities).abs().sum() / 2)
+    # What n draws differ by from their own law: sum sqrt(2 p (1 - p) / (pi n)) / 2.
+    chance = float((probabilities * (1 - probabilities) / (2 * math.pi * n)).sqrt().sum())
+    assert variation < 0.02 + chance
+    uniform = float((probabilities - 1 / len(x)).abs().sum() / 2)
+    assert uniform > 0.3  # else it would say nothing
+
+
+@pytest.mark.parametrize("kernel", [*KERNELS, "psi"])
+def test_weights_of_zoo_exact_are_the_method_exact(kernel):
+    options = {"psi": "1 - exp(-r / (t + t**2))"} if kernel == "psi" else {}
+    built = zoo.kernel(kernel, dim=2, **options)
+    x, y = points()[:32], torch.tensor([[0.4]], dtype=torch.float64)
+    by_method = zoo.exact(built, x).posterior(y, DIRECTION, noise=0.3, method="exact")
+    by_weights = zoo.exact(built, x, weights=truth(x, DIRECTION, y, 0.3))
+    for level in (0.05, 1.0):
+        t = float(built.time_at(level))
+        at = points()[:7] + level * normal(7, 2)
+        torch.testing.assert_close(by_method.field(at, t), by_weights.field(at, t))
+    if kernel == "psi":  # whose radii are found by bisection: slow
+        return
+    picked = torch.zeros(len(x)).index_fill(0, torch.tensor([3, 5]), 1.0)
+    few = zoo.exact(built, x, weights=picked).sample(8, seed=0, steps=20, solver="exp-abm3")
+    assert set(torch.cdist(few.double(), x).argmin(dim=1).tolist()) == {3, 5}
+
+
+def test_weights_hold_over_all_chunks_of_the_sources(monkeypatch):
+    x = points()
+    weights = torch.rand(len(x), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    at, t = normal(5, 2), 0.7
+    logs = weights.log() - torch.cdist(at, x).square() / (2 * t**2)
+    expected = logs.softmax(dim=1) @ x
+    for numbers in (2**19, 5 * 100):
+        monkeypatch.setattr("zoo.models.exact.network.CHUNK_NUMBERS", numbers)
+        model = zoo.exact("gaussian", x, weights=weights)
+        torch.testing.assert_close(model.denoise(at, t), expected)
+        density = (logs - weights.sum().log()).logsumexp(dim=1) - math.log(2 * math.pi * t**2)
+        torch.testing.assert_close(model.network.log_density(at, t), density)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (torch.ones(3), r"weights have shape \(3,\)"),
+        (torch.zeros(512), "one of them more"),
+        (-torch.ones(512), "at least 0"),
+        (torch.full((512,), torch.nan), "finite"),
+    ],
+)
+def test_weights_that_are_none_are_refused(weights, message):
+    with pytest.raises(ZooError, match=message):
+        zoo.exact("gaussian", points(), weights=weights)
+
+
+def test_a_mixture_takes_no_weights():
+    with pytest.raises(ZooError, match="weights of its own"):
+        zoo.exact("gaussian", GaussianMixture.diagonal(torch.zeros(1, 2), 1.0), weights=[1.0])
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_mmps_comes_near_the_exact_posterior(kernel):
+    model = zoo.exact(kernel, points())
+    y = torch.tensor([[0.5]], dtype=torch.float64)
+    there = points()[truth(points(), DIRECTION, y, 0.2).multinomial(1024, True)]
+    posterior = model.posterior(y, DIRECTION, noise=0.2)
+    options = {"seed": 0, "steps": 24, "solver": "exp-abm3"}
+    samples = posterior.sample(256, **options)
+    far = energy(model.sample(256, **options), there)
+    assert energy(samples, there) < far / 4
+    sizes = [(DIRECTION(x.double()) - y).abs().median() for x in (samples, there)]
+    assert 0.8 < sizes[0] / sizes[1] < 1.25  # 256 draws tell a median to 7 %
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kernel", ["gravity", "gaussian", "flow"])
+def test_every_method_uses_y(kernel, method):
+    model = zoo.exact(kernel, points())
+    y = torch.tensor([[0.9]], dtype=torch.float64)
+    there = points()[truth(points(), DIRECTION, y, 0.3).multinomial(1024, True)]
+    options = {"seed": 0, "steps": 20, "solver": "exp-abm3"}
+    samples = model.posterior(y, DIRECTION, noise=0.3, method=method).sample(256, **options)
+    assert energy(samples, there) < energy(model.sample(256, **options), there) / 2
+    assert samples.std(dim=0).min() > 0.1
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("method", ["mmps", "pgdm", "dps", "exact"])
+def test_no_noise_is_refused_where_it_divides(method):
+    with pytest.raises(ZooError, match="noise = 0"):
+        zoo.exact("gaussian", points()).posterior([[0.4]], DIRECTION, noise=0, method=method)
+
+
+@pytest.mark.parametrize("method", ["diffpir", "replacement"])
+def test_no_noise_is_fitted_exactly_by_the_others(method):
+    posterior = zoo.exact("gaussian", points()).posterior(
+        [[0.4]], DIRECTION, noise=0, method=method
+    )
+    d = posterior.denoise(points()[:5] + 1.0, 1.0)
+    torch.testing.assert_close(DIRECTION(d), torch.full((5, 1), 0.4).double())
+
+
+def test_methods_refuse_what_they_do_not_know():
+    model = zoo.exact("gaussian", points())
+    with pytest.raises(ZooError, match="replacement knows linear operators only"):
+        model.posterior([0.1, 0.2], lambda x: x.square(), noise=0.1, method="replacement")
+    with pytest.raises(ZooError, match="did you mean 'mmps'"):
+        model.posterior([[0.4]], DIRECTION, noise=0.1, method="mmsp")
+    with pytest.raises(ZooError, match="no option 'zeta'"):
+        model.posterior([[0.4]], DIRECTION, noise=0.1, zeta=1.0)
+    with pytest.raises(ZooError, match="method is 3"):
+        model.posterior([[0.4]], DIRECTION, noise=0.1, method=3)
+    mixture = zoo.exact("gaussian", GaussianMixture.diagonal(torch.zeros(1, 2), 1.0))
+    with pytest.raises(ZooError, match="needs the data themselves"):
+        mixture.posterior([[0.4]], DIRECTION, noise=0.1, method="exact")
+    built = zoo.kernel("psi", dim=2, psi="1 - exp(-r / (t + t**2))")
+    with pytest.raises(ZooError, match="mmps needs the denoiser"):
+        zoo.exact(built, points()).posterior([[0.4]], DIRECTION, noise=0.1)
+
+
+def test_a_nonlinear_operator_is_linearised_at_the_denoiser():
+    model = zoo.exact("gaussian", points())
+
+    def bent(x):
+        return torch.sinh(x @ torch.tensor([[0.8], [0.6]], dtype=x.dtype))
+
+    there = (-(bent(points()) - 1.2).square().sum(dim=1) / (2 * 0.3**2)).softmax(dim=0)
+    expected = points()[there.multinomial(1024, True)]
+    far = energy(model.sample(256, seed=0), expected)
+    for method in ("mmps", "dps", "exact"):
+        posterior = model.posterior([[1.2]], bent, noise=0.3, method=method)
+        samples = posterior.sample(256, seed=0, steps=20)
+        assert energy(samples, expected) < far / 2
+
+
+@pytest.mark.parametrize("name", ["gravity", "pfgmpp", "tanh", "exp"])
+def test_the_noise_of_a_sample_is_read_off_its_radius(name):
+    d = 200
+    kernel = zoo.kernel(name, dim=d)
+    t = kernel.time_at(2.0)
+    x = kernel.sample(torch.zeros(64, d).double(), t, torch.Generator().manual_seed(0))
+    square, zero = x.square().sum(dim=1), torch.zeros(64)  # D = 0: one point, no trace
+    found = own_noise(kernel, square, zero, zero, t).variance
+    if name in ("gravity", "pfgmpp"):
+        expected = (t**2 + square) / (d + kernel.degrees)
+        torch.testing.assert_close(found, expected, rtol=2e-3, atol=0)
+    else:
+        torch.testing.assert_close(found, square / d, rtol=0.03, atol=0)
+    # Half of the coordinates show no noise: the trace accounts for them.
+    half = own_noise(kernel, square / 2, torch.full((64,), d / 2), zero, t).variance
+    if name in ("gravity", "pfgmpp"):
+        expected = (t**2 + square / 2) / (d / 2 + kernel.degrees)
+        torch.testing.assert_close(half, expected, rtol=2e-3, atol=0)
+    else:
+        torch.testing.assert_close(half, found, rtol=0.05, atol=0)
+
+
+def test_observations_have_the_units_of_the_network():
+    from zoo.config.standardise import Standardise
+
+    known = Standardise(mean=(1e4, -3.0), scale=(2.0, 0.5))
+    z = normal(1, 2)
+    x = known.undo(z)
+    seen = observe(
+        x @ torch.tensor([[1.0, 2.0]]).T.double(),
+        Linear([[1.0, 2.0]]),
+        0.1,
+        shape=(2,),
+        standardise=known,
+    )
+    near = seen.near(z)
+    assert near.residual.abs().max() < 1e-6
+    torch.testing.assert_close(
+        near.push(over(torch.tensor(1.0), z) * z), (z[:, :1] * 2 + z[:, 1:]) / 0.1
+    )

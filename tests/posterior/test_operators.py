@@ -1,0 +1,176 @@
+"""Operators: adjoints, shapes, and what they refuse."""
+
+import pytest
+import torch
+
+from zoo import ZooError
+from zoo.interfaces import Operator
+from zoo.posterior import (
+    Blur,
+    Compose,
+    Crop,
+    Downscale,
+    Function,
+    Grey,
+    Linear,
+    Mask,
+    named_operator,
+    observe,
+)
+
+SHAPE = (3, 8, 12)
+
+
+def normal(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+KEEP = normal(*SHAPE) > 0
+LINEAR = {
+    "mask": (Mask(KEEP), SHAPE),
+    "mask-of-columns": (Mask(torch.arange(12) > 3), SHAPE),
+    "crop": (Crop(1, 2, 4, 5), (3, 4, 5)),
+    "blur": (Blur(1.5), SHAPE),
+    "downscale": (Downscale(2), (3, 4, 6)),
+    "grey": (Grey(), (1, 8, 12)),
+    "linear": (Linear(normal(7, 288)), (7,)),
+    "compose": (Compose(Blur(0.8), Downscale(4), Grey()), (1, 2, 3)),
+    "compose-mask": (Compose(Grey(), Mask(torch.arange(12) > 3)), (1, 8, 12)),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_the_adjoint_is_the_adjoint_and_the_derivative(name):
+    operator, out = LINEAR[name]
+    assert operator.linear
+    assert operator.out_shape(SHAPE) == out
+    x, y = normal(2, *SHAPE, seed=1), normal(2, *out, seed=2)
+    there, back = operator(x), operator.adjoint(y, SHAPE)
+    assert there.shape == y.shape
+    assert back.shape == x.shape
+    torch.testing.assert_close((there * y).sum(), (x * back).sum())
+    torch.testing.assert_close(Operator.adjoint(operator, y, SHAPE), back)
+    assert operator(x.float()).dtype == torch.float32
+
+
+def test_operators_do_what_they_say():
+    x = normal(1, *SHAPE)
+    torch.testing.assert_close(Downscale(2)(x), torch.nn.functional.avg_pool2d(x, 2))
+    assert torch.equal(Crop(1, 2, 4, 5)(x), x[..., 1:5, 2:7])
+    assert torch.equal(Mask(KEEP)(x)[0][KEEP], x[0][KEEP])
+    assert not Mask(KEEP)(x)[0][~KEEP].any()
+    flat = torch.ones(1, *SHAPE, dtype=torch.float64)
+    torch.testing.assert_close(Blur(1.5)(flat), flat)  # up to the border
+    torch.testing.assert_close(Grey()(flat), flat[:, :1])
+    matrix = normal(7, 288)
+    torch.testing.assert_close(Linear(matrix)(x)[0], matrix @ x.flatten())
+
+
+def test_operators_have_names():
+    x = normal(1, *SHAPE)
+    for name, operator in (
+        ("downscale:2", Downscale(2)),
+        ("blur:1.5", Blur(1.5)),
+        ("grey", Grey()),
+    ):
+        assert torch.equal(named_operator(name)(x), operator(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Mask(torch.zeros(SHAPE, dtype=torch.bool)), "a mask of nothing"),
+        (lambda: Mask(torch.ones(SHAPE)), "expected booleans"),
+        (lambda: Mask(KEEP).out_shape((3, 8, 8)), r"keep has shape \(3, 8, 12\); expected"),
+        (lambda: Crop(5, 0, 4, 4).out_shape(SHAPE), "rows 5..8"),
+        (lambda: Crop(-1, 0, 4, 4), "top = -1"),
+        (lambda: Crop(0, 0, 4, 4).out_shape((5,)), "for images"),
+        (lambda: Downscale(5).out_shape(SHAPE), "does not divide images of 8 x 12"),
+        (lambda: Downscale(1), "factor = 1"),
+        (lambda: Blur(0), "sigma = 0"),
+        (lambda: Grey().out_shape((1, 8, 8)), "3 channels; these have 1"),
+        (lambda: Linear(normal(7, 5)).out_shape(SHAPE), "need 288 columns"),
+        (lambda: Linear(normal(7)), r"expected \(m, d\)"),
+        (lambda: Linear(torch.zeros(2, 3)), "matrix is 0"),
+        (lambda: Linear(torch.full((2, 3), torch.nan)), "not finite"),
+        (lambda: Compose(), "at least one"),
+        (lambda: Compose(3), "operator is 3"),
+        (lambda: Function(lambda x: x.sum()).out_shape(SHAPE), "for 2 samples"),
+        (lambda: Function(lambda x: x @ x).out_shape(SHAPE), "fails on a batch"),
+        (lambda: Function(lambda x: x.round().long()).out_shape(SHAPE), "no gradient"),
+        (lambda: Function(lambda x: x.detach()).out_shape(SHAPE), "no gradient"),
+        (lambda: named_operator("sharpen"), "no operator 'sharpen'"),
+        (lambda: named_operator("blur:x"), "expected a number, such as blur:1.5"),
+        (lambda: named_operator("downscale"), "expected a number"),
+    ],
+)
+def test_what_is_refused_is_told_in_one_line(make, message):
+    with pytest.raises(ZooError, match=message) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
+def test_noise_becomes_one_whatever_it_was():
+    matrix = normal(4, 6)
+    root = normal(4, 4, seed=3)
+    covariance = root @ root.T + torch.eye(4)
+    x, y = normal(1, 6), normal(3, 4, seed=5)
+    for noise, inverse in (
+        (0.5, torch.eye(4) / 0.25),
+        ([0.5, 1.0, 2.0, 0.1], torch.diag(torch.tensor([4.0, 1.0, 0.25, 100.0]))),
+        (covariance, covariance.inverse()),
+    ):
+        seen = observe(y, Linear(matrix), noise, shape=(6,))
+        error = y - x @ matrix.T
+        expected = -((error @ inverse.double()) * error).sum(dim=1) / 2
+        torch.testing.assert_close(seen.log_likelihood(x.double())[:, 0], expected)
+        near = seen.near(x)
+        torch.testing.assert_close(near.residual.square().sum(dim=1), -2 * expected)
+        v = normal(1, 4, seed=6)
+        torch.testing.assert_close((near.push(x) * v).sum(), (near.pull(v) * x).sum())
+
+
+def test_hidden_values_may_be_anything():
+    keep = torch.tensor([True, False, True])
+    y = torch.tensor([1.0, torch.nan, 2.0])
+    assert torch.equal(observe(y, Mask(keep), 1.0, shape=(3,)).y[0], y.nan_to_num().double())
+    with pytest.raises(ZooError, match="y is not finite where it is seen"):
+        observe(y.roll(1), Mask(keep), 1.0, shape=(3,))
+
+
+@pytest.mark.parametrize(
+    ("y", "noise", "message"),
+    [
+        (torch.zeros(2, 5), 0.1, r"y has shape \(2, 5\); the operator gives \(4,\)"),
+        (torch.zeros(0, 4), 0.1, r"y has shape \(0, 4\)"),
+        (torch.full((4,), torch.nan), 0.1, "y is not finite"),
+        (torch.zeros(4), -0.1, "noise is -0.1"),
+        (torch.zeros(4), [0.0, 1.0, 1.0, 1.0], "expected positive numbers"),
+        (torch.zeros(4), torch.nan, "noise is not finite"),
+        (torch.zeros(4), [1.0, 2.0], r"noise has shape \(2,\)"),
+        (torch.zeros(4), -torch.eye(4), "not positive definite"),
+        (torch.zeros(4), torch.eye(4) + torch.ones(4, 4).triu(1), "not symmetric"),
+        ("abc", 0.1, "y is 'abc'"),
+    ],
+)
+def test_observations_that_do_not_fit_are_refused(y, noise, message):
+    with pytest.raises(ZooError, match=message) as refusal:
+        observe(y, Linear(normal(4, 6)), noise, shape=(6,))
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_is_no_operator_is_refused():
+    for wrong in (None, Mask, torch.eye(3)):
+        with pytest.raises(ZooError, match=r"expected one of zoo\.posterior"):
+            observe(torch.zeros(3), wrong, 0.1, shape=(3,))
+
+
+def test_a_function_is_linearised_where_it_is_used():
+    seen = observe(torch.zeros(2, 3), lambda x: x.square(), 1.0, shape=(3,))
+    d, v = normal(2, 3), normal(2, 3, seed=1)
+    near = seen.of(torch.arange(2), d).near(d)
+    torch.testing.assert_close(near.residual, -d.square())
+    torch.testing.assert_close(near.push(v), 2 * d * v)
+    torch.testing.assert_close(near.pull(v), 2 * d * v)

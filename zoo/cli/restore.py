@@ -1,0 +1,118 @@
+"""`zoo restore NAME INPUT.png`: images of which a part, or what is left of them, is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoo.cli.options import COUNT, PATH, STEPS, device_option, option
+from zoo.cli.sample import class_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo.interfaces import Operator
+
+
+@click.command()
+@click.argument("ref", metavar="NAME")
+@click.argument("image", metavar="INPUT.png", type=PATH)
+@option("--mask", type=PATH, help="MASK.png, of the size of INPUT.png: white where it is seen.")
+@option("--operator", "named", help="How INPUT.png was made: downscale:2, blur:1.5 or grey.")
+@option("--noise", type=float, default=0.05, help="Its deviation; pixels are in [-1, 1].")
+@option("-n", "count", type=COUNT, default=8, help="Number of answers.")
+@option("--method", default="mmps", help="See `zoo components posteriors`.")
+@option("-o", "--out", type=PATH, default=Path("restored.png"), help="FILE.png, or FILE.npz.")
+@option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
+@option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
+@option("--solver", help="Another solver, see `zoo components solvers`.")
+@option("--seed", type=int, default=0, help="Answer i depends on it and i.")
+@option("--label", help="Class of the image, where there are some: its name, or its number.")
+@option("--guidance", type=float, default=1.0, help="How closely to follow --label.")
+@device_option
+def command(
+    ref: str,
+    image: Path,
+    mask: Path | None,
+    named: str | None,
+    noise: float,
+    count: int,
+    method: str,
+    out: Path,
+    steps: int | None,
+    kernel: str | None,
+    solver: str | None,
+    seed: int,
+    label: str | None,
+    guidance: float,
+    device: str,
+) -> None:
+    """Draw answers to the question what image INPUT.png is what is left of.
+
+    The picture shows the input, the answers, their mean and their standard deviation per pixel.
+    """
+    if (mask is None) == (named is None):
+        raise click.UsageError("say what is seen: --mask MASK.png, or --operator downscale:2")
+    import torch
+
+    from zoo.folder.picture import check_target, write_samples
+    from zoo.models.load import load
+
+    model = load(ref, kernel=kernel, device=device)
+    check_target(out, model.shape)
+    operator, y = _observed(ref, image, mask, named, model.shape)
+    posterior = model.posterior(y, operator, noise=noise, method=method)
+    answers = posterior.sample(
+        count,
+        steps=steps,
+        solver=solver,
+        seed=seed,
+        labels=class_of(label, model.classes),
+        guidance=guidance,
+        progress=True,
+    )
+    spread = answers.std(dim=0, correction=0)
+    largest = float(spread.max())
+    if out.suffix == ".png":
+        shown = _shown(y, operator, model.shape)
+        scaled = spread / max(largest, 1e-12) * 2 - 1
+        answers = torch.cat([shown[None], answers, answers.mean(dim=0)[None], scaled[None]])
+    write_samples(out, answers, model.data)
+    what = "the input, {}, their mean and standard deviation" if out.suffix == ".png" else "{}"
+    click.echo(
+        f"{out}: {what.format(f'{count} answers')}; of that the largest is {largest:.2g} (white)"
+    )
+
+
+def _observed(
+    ref: str, image: Path, mask: Path | None, named: str | None, shape: tuple[int, ...]
+) -> tuple[Operator, Tensor]:
+    """Return the operator, and what it left: the pixels of the file in [-1, 1]."""
+    from zoo.data.decode import decode_as
+    from zoo.errors import ZooError
+    from zoo.posterior import Mask, named_operator
+
+    if len(shape) != 3:
+        raise ZooError(f"zoo restore is for images; the samples of {ref} have shape {shape}")
+    if mask is not None:
+        operator: Operator = Mask(decode_as(mask, 1) >= 128)
+    else:
+        assert named is not None, "checked"
+        operator = named_operator(named)
+    channels, height, width = out = operator.out_shape(shape)
+    pixels = decode_as(image, channels)
+    if tuple(pixels.shape) != out:
+        given = f"{pixels.shape[2]}x{pixels.shape[1]}"
+        raise ZooError(f"{image} has {given} pixels; the operator leaves {width}x{height} of them")
+    return operator, pixels.float() / 127.5 - 1
+
+
+def _shown(y: Tensor, operator: Operator, shape: tuple[int, ...]) -> Tensor:
+    """Return y as an image of the model's shape: hidden pixels grey, few pixels as blocks."""
+    from torch.nn.functional import interpolate
+
+    seen = operator.seen(shape)
+    visible = y if seen is None else y.where(seen, 0)
+    return interpolate(visible[None], shape[1:], mode="nearest")[0].expand(shape)

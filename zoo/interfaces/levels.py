@@ -1,0 +1,92 @@
+"""The noise of one sample as Tweedie's formula sees it, where the time leaves its level open.
+
+For noise of density phi_t(r), r = |x - x_0|, the denoiser's Jacobian is
+
+    grad D = Cov(x_0, grad_x log phi) = Cov(x_0, lambda(r) (x_0 - x)),   lambda = -dlog phi / r dr
+
+To first order in x_0 - D, with n = x - D and V = Cov(x_0 | x),
+
+    grad D = V (lambda + 2 lambda' n n^T),   lambda' = dlambda / d(r^2)
+
+The second term is not small: noise of a level that x alone tells grows with |n|. Under gravity it
+turns the sign of grad D along n, as D = d C x / |x|^2 shows, that of data N(0, C) far out. In terms
+of kappa = -dlog phi / dlog r, lambda = kappa / r^2, and
+
+    V = s^2 grad D (1 + (c - 1) n n^T / |n|^2)^{-1},  s^2 = r^2 / kappa,
+    c = 1 + (dlog kappa / dlog r - 2) |n|^2 / r^2
+
+Gaussian noise has kappa = r^2 / t^2 and c = 1; a Student law s^2 = (t^2 + r^2) / (d + D). The
+radius is that of the sample itself, E[r^2 | x] = |n|^2 + tr V: the root of an increasing function.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo.interfaces.isotropic import IsotropicKernel
+
+# Where the radius is looked for: logarithms, over the typical one, and how many.
+_LEAST, _MOST, _COUNT = -12.0, 20.0, 1024
+# Of a derivative of log phi where phi has underflowed.
+_LARGE = 1e30
+# Where c is near 0, grad D says little of V along n: 1 / c becomes c / (c^2 + this).
+_RIDGE = 1e-2
+
+
+class OwnNoise(NamedTuple):
+    """The noise of each sample: V = s^2 grad D (1 + turn n n^T / |n|^2), float64, (B,)."""
+
+    variance: Tensor
+    turn: Tensor
+
+
+def own_noise(
+    kernel: IsotropicKernel, square: Tensor, trace: Tensor, along: Tensor, t: Tensor
+) -> OwnNoise:
+    """Return the noise of each sample, by a table of kappa: s^2 is right to a relative 1e-3.
+
+    Args:
+        kernel: of random level.
+        square: |n|^2, (B,).
+        trace: tr grad D, (B,).
+        along: n^T grad D n / |n|^2, (B,), 0 where it is not known.
+        t: time, () or (B,).
+    """
+    square, trace = square.double().clamp(min=1e-60)[:, None], trace.double()[:, None]
+    t = t.to(square).reshape(-1, 1)
+    steps = torch.linspace(_LEAST, _MOST, _COUNT, dtype=torch.float64, device=square.device)
+    log_r = (kernel.level(t) * math.sqrt(kernel.dim)).log() + steps  # (1 or B, count)
+    kappa, rise = slopes(kernel, log_r, t)
+    c = 1 + (rise - 2) * (square.log() - 2 * log_r).clamp(max=0).exp()
+    turn = c / (c.square() + _RIDGE) - 1
+    spread = (trace + turn * along[:, None]).clamp(0, kernel.dim)
+    left = (1 - spread / kappa).clamp(min=1 / _LARGE)
+    # log of r^2 - tr V over |n|^2, which is 0 at the radius.
+    excess = 2 * log_r + left.log() - square.log()
+    above = (excess < 0).sum(dim=1, keepdim=True).clamp(1, _COUNT - 1)
+    ends = torch.cat([above - 1, above], dim=1)
+    low, high = excess.gather(1, ends).unbind(dim=1)
+    part = (low / (low - high)).nan_to_num(0.5).clamp(0, 1)
+
+    def at_radius(table: Tensor) -> Tensor:
+        below, beyond = table.expand_as(excess).gather(1, ends).unbind(dim=1)
+        return below + part * (beyond - below)
+
+    return OwnNoise(at_radius(2 * log_r - kappa.log()).exp(), at_radius(turn))
+
+
+def slopes(kernel: IsotropicKernel, log_r: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Return kappa = -dlog phi_t / dlog r, and dlog kappa / dlog r, at log radii, like log_r.
+
+    The second by differences of neighbours.
+    """
+    with torch.enable_grad():
+        at = log_r.detach().clone().requires_grad_()
+        (found,) = torch.autograd.grad(kernel.log_phi(at.exp(), t).sum(), at)
+    kappa = found.neg().nan_to_num(nan=_LARGE).clamp(1 / _LARGE, _LARGE)
+    (rise,) = torch.gradient(kappa.log(), spacing=(_MOST - _LEAST) / (_COUNT - 1), dim=1)
+    return kappa, rise.clamp(0, 2)

@@ -1,0 +1,218 @@
+"""The model of p(x | y): another model, whose denoiser is conditioned on what was observed."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from zoo.config.condition import Condition
+from zoo.config.model import Config
+from zoo.config.standardise import Standardise
+from zoo.errors import ZooError, brief
+from zoo.host.build import posterior as build_method
+from zoo.interfaces import Flow, Operator, PosteriorMethod
+from zoo.interfaces.checks import check_integer
+from zoo.interfaces.flow import StepNoise
+from zoo.interfaces.posterior import Conditioned
+from zoo.models.lift.model import LiftedModel
+from zoo.models.model import FieldModel
+from zoo.models.trajectory import Trajectory, arguments_of
+from zoo.posterior import observe
+from zoo.sampling.arguments import Numbers
+from zoo.sampling.given import Given
+from zoo.sampling.predict import unwrapped
+
+
+class PosteriorModel(FieldModel):
+    """A model that draws from p(x | y); made by `FieldModel.posterior`.
+
+    `sample`, `trajectory`, `field`, `denoise`, `encode` and `decode` are those of the model it was
+    made of, conditioned. Sample i belongs to row i of y, or to the one row there is.
+
+    Args:
+        source: the model that was asked.
+        given: what was observed, and the method.
+
+    Attributes:
+        given: as given.
+    """
+
+    def __init__(self, source: FieldModel, given: Conditioned) -> None:
+        own = copy.copy(source)
+        own._around = given
+        super().__init__(
+            source.kernel,
+            source.prior,
+            source.network,
+            source.solver,
+            source.shape,
+            config=source.config,
+            card=source.card,
+            name=source.name,
+        )
+        self.given = self._around = given
+        self._source = (own,)  # in a tuple: its network is this model's, registered once
+
+    @property
+    def source(self) -> FieldModel:
+        """The model that was asked, conditioned: its labels are `_codes`."""
+        return self._source[0]
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Range of the data, that of the model that was asked."""
+        return self.source.range
+
+    @property
+    def standardise(self) -> Standardise | None:
+        """The map to the coordinates of the network, that of the model that was asked."""
+        return self.source.standardise
+
+    @property
+    def condition(self) -> Condition | None:
+        """What samples are drawn given, that of the model that was asked."""
+        return self.source.condition
+
+    @property
+    def steps(self) -> int:
+        """Default number of solver steps, that of the model that was asked."""
+        return self.source.steps
+
+    def _codes(self, labels: Tensor | None, first: int, count: int) -> Tensor:
+        """Return (class number, row of y) of samples first, first + 1, ...: (count, 2)."""
+        # Solvers that take whole groups of samples draw some beyond the last row, and drop them.
+        index = torch.arange(first, first + count).clamp(max=len(self.given.seen.y) - 1)
+        classes = torch.full((count,), -1) if labels is None else labels.cpu().expand(count)
+        return torch.stack([classes, index], dim=1).to(self.device)
+
+    def _check_count(self, last: int) -> None:
+        rows = len(self.given.seen.y)
+        if 1 < rows < last:
+            raise ZooError(f"y has {rows} rows, one for each sample; sample {last - 1} has none")
+
+    @arguments_of(FieldModel.trajectory, without="")
+    def trajectory(self, *args: Any, **options: Any) -> Trajectory:
+        """Draw n samples of p(x | y) and keep their states; see FieldModel.
+
+        Raises:
+            ZooError: y has several rows, and less than samples are asked for; or as there.
+        """
+        given = inspect.signature(FieldModel.trajectory).bind(self, *args, **options)
+        given.apply_defaults()
+        n, first = (check_integer(name, given.arguments[name], 0) for name in ("n", "first"))
+        self._check_count(first + n)
+        return super().trajectory(*args, **options)
+
+    def flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+        condition: Tensor | None = None,
+    ) -> Flow:
+        """Return the ODE of one sample for each label, or for each row of y; see FieldModel."""
+        rows = len(self.given.seen.y) if labels is None else len(labels)
+        return self.source.flow(self._codes(labels, 0, rows), guidance, noise, condition)
+
+    def _flow_of(
+        self,
+        n: int,
+        labels: Numbers | None,
+        condition: Numbers | None,
+        guidance: float = 1.0,
+    ) -> Flow:
+        self._check_count(n)
+        given = self._given(labels, condition, guidance, n).of(n).part(0, n, self.device)
+        codes = self._codes(given.labels, 0, n)
+        return self.source.flow(codes, guidance, condition=given.condition)
+
+    def _start(
+        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
+    ) -> tuple[Flow, Tensor]:
+        codes = self._codes(given.labels, first, len(x))
+        return self.source._start(x, replace(given, labels=codes), guidance, noise, first)
+
+    def _samples_in(self, state: Tensor) -> Tensor:
+        return self.source._samples_in(state)
+
+    def describe(self) -> Config:
+        """Refuse: a posterior is no model folder.
+
+        Raises:
+            ZooError: always.
+        """
+        self._refuse("is not saved: save the model that was asked, and ask it again")
+
+    def write(self, folder: Path, **options: Any) -> Path:
+        """Refuse: a posterior is no model folder.
+
+        Raises:
+            ZooError: always.
+        """
+        del folder, options
+        return self.describe()  # type: ignore[return-value]
+
+    def log_likelihood(self, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: methods approximate the denoiser of p(x | y), not its density.
+
+        Raises:
+            ZooError: always.
+        """
+        del args, options
+        self._refuse(
+            "has no likelihood: log p(x | y) is log p(x) + log p(y | x) up to a constant, and "
+            "log_prob of the model that was asked gives the first"
+        )
+
+    def push_to_hub(self, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: a posterior is no model folder.
+
+        Raises:
+            ZooError: always.
+        """
+        del args, options
+        self._refuse("is not published: publish the model that was asked")
+
+    def posterior(self, *args: Any, **options: Any) -> NoReturn:
+        """Refuse: one observation holds all that was observed.
+
+        Raises:
+            ZooError: always.
+        """
+        del args, options
+        self._refuse("is not asked again: put all that was observed into one operator")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise ZooError(f"a posterior {why}")
+
+
+def posterior_of(
+    model: FieldModel,
+    y: Numbers,
+    operator: Operator | Callable[[Tensor], Tensor],
+    *,
+    noise: Numbers,
+    method: PosteriorMethod | str,
+    options: dict[str, Any],
+) -> PosteriorModel:
+    """Return the model of p(x | y); arguments and errors are those of `FieldModel.posterior`."""
+    if isinstance(method, str):
+        method = build_method(method, **options)
+    elif not isinstance(method, PosteriorMethod):
+        raise ZooError(f"method is {brief(method)}; expected a name, or a PosteriorMethod")
+    elif options:
+        raise ZooError(f"option {min(options)!r} goes with the name of a method, not with a method")
+    seen = observe(y, operator, noise, shape=model.shape, standardise=model.standardise)
+    network = unwrapped(model.network)
+    if isinstance(model, LiftedModel):  # whose samples ask the denoiser by their own level
+        network = model.network.denoiser
+    with torch.inference_mode(False), torch.no_grad():
+        prepared = method.prepare(network, model.kernel, seen)
+    return PosteriorModel(model, Conditioned(prepared, seen, model.kernel))

@@ -1,0 +1,62 @@
+"""Linear systems known by what they do to a vector: generalised conjugate residuals, by rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# What a direction leads to: (step, image); the step is what is summed, the image its residual.
+Direction = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def minimal_residual(
+    direction: Direction, residual: Tensor, *, iterations: int, tolerance: float = 0.0
+) -> Tensor:
+    """Return the sum of steps whose images come closest to the residual, one system per row.
+
+    GCR (Eisenstat, Elman and Schultz, SIAM J. Numer. Anal. 20, 1983): GMRES without its matrix.
+    The residual never grows, whatever the operator: symmetric, positive or neither. A row that has
+    arrived stays as it is, so its result does not depend on the others of the batch.
+
+    Args:
+        direction: p (B, *) -> (step, image); both linear in p, each row by itself.
+        residual: what the images have to add up to, (B, *).
+        iterations: at most so many directions.
+        tolerance: a row has arrived where its residual is that small, relative to the first.
+    """
+    total = None
+    known: list[tuple[Tensor, Tensor]] = []
+    least = tolerance * _norm(residual)
+    for _ in range(iterations):
+        going = _norm(residual) > least
+        if total is not None and not bool(going.any()):
+            break
+        step, image = direction(residual)
+        for old_step, old_image in known:
+            along = _dot(image, old_image)
+            image, step = image - _on(along, image) * old_image, step - _on(along, step) * old_step
+        size = _norm(image)
+        there = going & (size > 0) & size.isfinite()
+        scale = torch.where(there, 1 / size.clamp(min=torch.finfo(size.dtype).tiny), 0)
+        image, step = image * _on(scale, image), step * _on(scale, step)
+        known.append((step, image))
+        amount = _dot(residual, image)
+        residual = residual - _on(amount, image) * image
+        total = _on(amount, step) * step if total is None else total + _on(amount, step) * step
+    assert total is not None, "no iteration"
+    return total
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).flatten(1).sum(dim=1)
+
+
+def _norm(a: Tensor) -> Tensor:
+    size: Tensor = torch.linalg.vector_norm(a.flatten(1), dim=1)
+    return size
+
+
+def _on(numbers: Tensor, x: Tensor) -> Tensor:
+    return numbers.reshape(-1, *[1] * (x.ndim - 1))

@@ -1,0 +1,100 @@
+"""What the user observed, checked: y, operator and noise as an `Observation`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from zoo.config.standardise import Standardise
+from zoo.errors import ZooError
+from zoo.interfaces import Observation, Operator, all_finite
+from zoo.interfaces.observation import Noise, Shape
+from zoo.posterior.operators import as_operator
+from zoo.sampling.arguments import Numbers, as_tensor
+
+
+def observe(
+    y: Numbers,
+    operator: Operator | Callable[[Tensor], Tensor],
+    noise: Numbers,
+    *,
+    shape: Shape,
+    standardise: Standardise | None = None,
+) -> Observation:
+    """Return y = A x_0 + n of all samples, as the methods see it.
+
+    Args:
+        y: (*out) or (1, *out) for all samples, (n, *out) for one each; in data units.
+        operator: A, on data of `shape` in data units, or a differentiable function.
+        noise: of y: a standard deviation, one for each number of y, or the covariance (m, m).
+        shape: of one sample.
+        standardise: the map between data and what the network works with.
+
+    Raises:
+        ZooError: shapes that do not fit; y or noise that is not finite; noise that is negative, or
+            no covariance.
+    """
+    operator = as_operator(operator)
+    out = operator.out_shape(shape)
+    seen = operator.seen(shape)
+    values = _values(y, out, seen)
+    law = _noise(noise, out)
+    mean, scale = _map(standardise, shape)
+    if operator.linear and mean is not None:
+        values = values - operator.forward(mean)
+    count = math.prod(out) if seen is None else int(seen.sum())
+    return Observation(law.whiten(values), operator, law, shape, count, mean, scale)
+
+
+def _values(y: Numbers, out: Shape, seen: Tensor | None) -> Tensor:
+    """Return y, (R, *out), float64; 0 where it is hidden."""
+    given = as_tensor("y", y)
+    rows = given[None] if tuple(given.shape) == out else given
+    if tuple(rows.shape[1:]) != out or rows.ndim != len(out) + 1 or not len(rows):
+        raise ZooError(
+            f"y has shape {tuple(given.shape)}; the operator gives {out}: expected that, or "
+            f"(n, *{out}) for n samples"
+        )
+    rows = rows.detach().double().cpu()
+    if seen is not None:
+        rows = torch.where(seen.cpu(), rows, 0)
+    if not all_finite(rows):
+        raise ZooError("y is not finite" + ("" if seen is None else " where it is seen"))
+    return rows
+
+
+def _noise(noise: Numbers, out: Shape) -> Noise:
+    count = math.prod(out)
+    given = as_tensor("noise", noise).detach().double().cpu()
+    if not all_finite(given):
+        raise ZooError("noise is not finite")
+    if tuple(given.shape) == (count, count) and given.ndim != len(out):
+        return _covariance(given)
+    if given.ndim and tuple(given.shape) not in (out, (count,)):
+        raise ZooError(
+            f"noise has shape {tuple(given.shape)}; expected a standard deviation, {out} of them, "
+            f"or a covariance ({count}, {count})"
+        )
+    if bool((given < 0).any()) or (bool((given == 0).any()) and bool((given > 0).any())):
+        raise ZooError(f"noise is {float(given.min()):g} somewhere; expected positive numbers")
+    return Noise(given.reshape(out) if given.ndim else given)
+
+
+def _covariance(given: Tensor) -> Noise:
+    if not torch.allclose(given, given.T, rtol=1e-9, atol=1e-12 * float(given.abs().max())):
+        raise ZooError("noise is a covariance that is not symmetric")
+    factor, failed = torch.linalg.cholesky_ex(given)
+    if int(failed):
+        raise ZooError("noise is a covariance that is not positive definite")
+    return Noise(factor, full=True)
+
+
+def _map(standardise: Standardise | None, shape: Shape) -> tuple[Tensor | None, Tensor | None]:
+    """Return mean and scale, (1, *shape), float64; None for none."""
+    if standardise is None:
+        return None, None
+    origin = torch.zeros(1, *shape, dtype=torch.float64)
+    return standardise.undo(origin), standardise.stretch(origin + 1)
