@@ -151,6 +151,14 @@ def verdict(by_name: dict[str, list[Results]]) -> Iterator[str]:
     yield f"The least Wasserstein distance of lengths is that of {best}{told}."
 
 
+# Seeds of every candidate, below which nothing is concluded.
+ENOUGH = 5
+UNFINISHED = (
+    "**Not finished**: candidates or seeds are missing, so nothing follows from it yet; "
+    "`python benchmarks/heavy_tails.py` goes on."
+)
+
+
 def written(found: Results) -> str:
     """Return the page."""
     f = found["facts"]
@@ -160,7 +168,8 @@ def written(found: Results) -> str:
         if by_name:
             seeds = min(len(runs) for runs in by_name.values())
             head = f"## {title}\n\n{seeds} seeds or more of each.\n\n{table(by_name)}"
-            parts.append(head + "\n\n" + "\n".join(verdict(by_name)) + "\n")
+            told = verdict(by_name) if seeds >= ENOUGH else [UNFINISHED]
+            parts.append(head + "\n\n" + "\n".join(told) + "\n")
     versions = ", ".join(f"{name} {version}" for name, version in f["versions"].items())
     parts.append(f"Measured {f['date']}; {f['machine']}, one thread; {versions}.\n")
     return "\n".join(parts)
