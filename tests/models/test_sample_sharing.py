@@ -153,7 +153,7 @@ def test_sampling_goes_on_with_smaller_batches_and_the_same_samples(monkeypatch)
         parts = (kernel, zoo.prior("gaussian", kernel), network, zoo.solver("heun"), (2,))
         return FieldModel(*parts).sample(40, seed=0, steps=2, batch_size=32), network
 
-    for module in ("models.model", "sampling.predict"):
+    for module in ("models.sampling", "sampling.predict"):
         monkeypatch.setattr(f"zoo.{module}.fixed_batch_size", lambda dim: 4)
     plenty, _ = sampled(40)
     scarce, network = sampled(8)

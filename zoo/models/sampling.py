@@ -1,0 +1,247 @@
+"""Sampling: the ODE of a model, and what steps a solver through it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.folder.columns import frame_of
+from zoo.host.build import solver as build_solver
+from zoo.interfaces import Flow, PriorSampler, Solver
+from zoo.interfaces.checks import check_integer
+from zoo.interfaces.flow import Predict, StepNoise
+from zoo.interfaces.posterior import Around
+from zoo.models.parts import ModelParts, check_part
+from zoo.models.trajectory import (
+    Batch,
+    Trajectory,
+    arguments_of,
+    integrate_to_data,
+    join_batches,
+    progress_bar,
+)
+from zoo.sampling.arguments import Numbers, seed_from, step_count
+from zoo.sampling.given import Given, given_of
+from zoo.sampling.modes import evaluating
+from zoo.sampling.predict import (
+    conditioned,
+    fixed_batch_size,
+    in_batches,
+    shown_dtype,
+    unwrapped,
+)
+from zoo.sampling.rng import GROUP, starting_points, step_noise, whole_groups
+
+# Coordinates per batch when the caller names no batch size: 256 images of 3x32x32.
+_BATCH_COORDINATES = 786_432
+# More than any memory holds.
+_MOST_NUMBERS = 2**42
+
+
+class SamplingModel(ModelParts):
+    """The parts of a model, and samples of it; see `FieldModel`."""
+
+    # What conditions the network's predictions on an observation; see `posterior`.
+    _around: Around | None = None
+
+    def flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float = 1.0,
+        noise: StepNoise | None = None,
+        condition: Tensor | None = None,
+    ) -> Flow:
+        """Return the model's ODE, for a solver.
+
+        Args:
+            labels: class numbers (B,), or None.
+            guidance: as for `sample`.
+            noise: of stochastic solvers, see `Flow`.
+            condition: (B, *), as the network sees it: standardised, NaN where hidden; or None.
+        """
+        network = unwrapped(self.network)
+        denoises = self._around is not None and self.kernel.affine
+        return Flow(
+            self.kernel,
+            self._ask(self.network, guidance),
+            "denoised" if denoises else network.predicts,
+            dtype=shown_dtype(self.dtype),
+            labels=labels,
+            condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
+            sigma_data=network.sigma_data,
+            noise=noise,
+        )
+
+    def _ask(self, network: nn.Module, guidance: float) -> Predict:
+        """Return a network as the function that a flow evaluates."""
+        return conditioned(network, guidance, self.kernel.dim, self.dtype, self._around)
+
+    @evaluating
+    def trajectory(
+        self,
+        n: int = 1,
+        *,
+        steps: int | None = None,
+        solver: Solver | str | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        batch_size: int | None = None,
+        labels: Numbers | None = None,
+        condition: Numbers | None = None,
+        guidance: float = 1.0,
+        prior: PriorSampler | None = None,
+        progress: bool = False,
+        first: int = 0,
+        keep: bool = True,
+    ) -> Trajectory:
+        """Draw n samples and keep their states x_t after every step of the solver.
+
+        The samples are those of `sample`, to the last bit; arguments and errors are the same too.
+        With keep = False no states are kept. States are in data units, see `standardise`.
+        """
+        solver = self._solver(solver)
+        n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
+        steps = step_count(steps, self.steps)
+        seed, first = seed_from(seed, generator), check_integer("first", first, 0)
+        low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
+        before, after = first - low, high - first - n
+        given = self._given(labels, condition, guidance, n).of(n, before, after)
+        prior = self.prior if prior is None else check_part("prior", prior)
+        sizes = self._batch_sizes(solver, batch_size)
+        with progress_bar(n, steps, progress) as bar, torch.inference_mode():
+
+            def draw(a: int, b: int) -> Batch:
+                x = starting_points(prior, self.shape, seed, a, b).to(self.device)
+                own = given.part(a - low, b - low, self.device)
+
+                def noise(step: int) -> Tensor:
+                    return step_noise(self.shape, seed, step, a, b)
+
+                flow, state = self._start(x, own, guidance, noise, a)
+                states: list[tuple[float, Tensor]] = []
+
+                def keep_state(t: float, state: Tensor) -> None:
+                    x = self._to_data(self._samples_in(state))
+                    states.append((t, x.to("cpu", torch.float64, copy=True)))
+
+                def after_step(_: int, t: float, state: Tensor) -> None:
+                    bar.update(b - a)
+                    if keep and t > 0:
+                        keep_state(t, state)
+
+                if keep:
+                    keep_state(self.kernel.t_max, state)
+                observed = after_step if progress or keep else None
+                end = integrate_to_data(solver, flow, state, steps, observed)
+                end = self._to_data(self._samples_in(end).double())
+                return Batch(states, end.to(self._rounding).cpu(), flow.nfe)
+
+            batches = [*in_batches(draw, low, high, *sizes)]
+        rows = slice(before, before + n)
+        samples = torch.cat([batch.end for batch in batches])[rows]
+        samples = samples if self.range is None else samples.clamp_(*self.range)
+        return join_batches(batches, rows, samples)
+
+    @arguments_of(trajectory, without="keep")
+    def sample(self, *args: Any, **options: Any) -> Tensor:  # noqa: D417
+        """Draw n samples, shape (n, *shape), float32, in data units; images in [-1, 1].
+
+        (float64 for a model of a table, or of data whose mean float32 would round.)
+
+        Sample i depends on (seed, i) alone, and on its own label and condition: on the CPU to the
+        last bit, on an accelerator to rounding. (Under a solver with one step size for all, it
+        depends on those of its group of 16 too.) The solver takes steps - 1 steps from t_max to
+        t_min; the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364,
+        algorithm 1).
+
+        Args:
+            n: number of samples, at least 1.
+            steps: solver steps; None for the model's default.
+            solver: a solver or the name of one; None, or its name, for the model's own with its
+                options.
+            seed: whole number; None draws one.
+            generator: draws the seed from a torch.Generator instead.
+            batch_size: samples at a time, on the CPU rounded up to whole batches of a fixed size
+                (zoo.sampling.predict); None for about 800,000 coordinates. Where a batch does not
+                fit into an accelerator's memory, it and those after it are halved.
+            labels: class number, or name where the classes have names, for all; or n of them,
+                -1 for "no class".
+            condition: what to draw samples given, in data units, where the model was trained so:
+                one (k,) or image (C, H, W) for all, or n of them; a data frame of named columns.
+            guidance: 1 is none; larger follows class and condition more closely
+                (arXiv:2207.12598).
+            prior: another prior sampler.
+            progress: show a progress bar.
+            first: number of the first sample: sample(4, first=60, seed=0) is the end of
+                sample(64, seed=0), so processes can share the work.
+
+        Raises:
+            ZooError: a value out of range, or a state that became non-finite; names t.
+        """
+        return self.trajectory(*args, keep=False, **options).samples
+
+    @arguments_of(trajectory, without="keep")
+    def sample_frame(self, *args: Any, **options: Any) -> Any:  # noqa: D417
+        """Draw n samples as a DataFrame with the columns of the table that was fitted.
+
+        Names, order and types are those of `zoo.fit`'s data frame, of pandas or polars; whole
+        numbers are rounded. Rows of an array have the columns "x0", "x1", ...
+
+        Args:
+            n: number of rows, at least 1.
+            options: as for `sample`.
+
+        Raises:
+            ZooError: the model is not of rows, or pandas or polars is not installed; or as
+                `sample`.
+        """
+        return frame_of(self.sample(*args, **options), self.data)
+
+    def _given(
+        self, labels: Numbers | None, condition: Numbers | None, guidance: float, n: int
+    ) -> Given:
+        """Return labels and conditions of n samples, checked."""
+        return given_of(
+            labels,
+            condition,
+            classes=unwrapped(self.network).labels,
+            names=self.classes,
+            known=self.condition,
+            guidance=guidance,
+            n=n,
+        )
+
+    def _start(
+        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
+    ) -> tuple[Flow, Tensor]:
+        """Return the ODE that a solver integrates for samples first, first + 1, ..., and x_T."""
+        del first
+        return self.flow(given.labels, guidance, noise, given.condition), x
+
+    def _samples_in(self, state: Tensor) -> Tensor:
+        """Return x, shape (B, *shape), of a state of that ODE."""
+        return state
+
+    def _batch_sizes(self, solver: Solver, asked: int | None) -> tuple[int, int]:
+        """Return how many samples at a time, and how many at least."""
+        default = max(1, _BATCH_COORDINATES // self.kernel.dim)
+        size = default if asked is None else check_integer("batch_size", asked, 1)
+        least = fixed_batch_size(self.kernel.dim) if self.device.type == "cpu" else 1
+        return (GROUP, GROUP) if solver.couples_samples else (-(-size // least) * least, least)
+
+    def _solver(self, solver: Solver | str | None) -> Solver:
+        if solver is None or isinstance(solver, Solver):
+            return solver or self.solver
+        return self.solver_called(solver)
+
+    def solver_called(self, name: str) -> Solver:
+        """Return the solver of that name: the model's own, with its options, or one without any.
+
+        Raises:
+            ZooError: an unknown name.
+        """
+        own = self.solver.part
+        is_own = isinstance(name, str) and own is not None and own.use == name
+        return self.solver if is_own else build_solver(name)
