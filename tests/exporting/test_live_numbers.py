@@ -86,6 +86,31 @@ def test_fields_and_densities_are_the_zoos(data, places):
             assert (np.abs(values - expected) / scale).max() < 1e-6, (name, t)
 
 
+CSV = """
+import { parseCsv } from "./points.js";
+console.log(JSON.stringify(given.map((text) => {
+  try { return parseCsv(text); } catch (error) { return error.message; }
+})));
+"""
+
+
+def test_files_of_points_are_read_with_either_decimal_mark():
+    texts = ["x,y\n0,1\n\n2,3.5\n", "0;1\n2;3,5", "0\t1\n2\t3,5", "0 1\r\n2 3.5", "\n1,2\n\nx,4"]
+    *found, wrong = node(CSV, texts)
+    assert found == [[[-0.8, -1.0], [0.8, 1.0]]] * 4
+    assert wrong.startswith("line 4 is “x,4”; expected two numbers, as in 0.5, -1.2")
+
+
+SEEDS = """
+import { uniforms } from "./random.js";
+console.log(JSON.stringify(given.map((seed) => uniforms(seed * 65536)())));
+"""
+
+
+def test_every_seed_has_numbers_of_its_own():
+    assert len(set(node(SEEDS, [*range(8), 65536, 131072]))) == 10
+
+
 RADII = """
 import { makeKernel } from "./kernels.js";
 const out = {};

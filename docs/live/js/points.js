@@ -37,17 +37,27 @@ export const PRESETS = {
 export const MOST_POINTS = 400;
 
 // Points of the first two columns of a CSV file, moved and scaled together into [-1, 1]^2.
-// A line that is no two numbers is refused, unless it is the first: a header.
+// A line that is no two numbers is refused, unless it is the first that is not blank: a header.
 export function parseCsv(text) {
-  const rows = text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
   const points = [];
-  rows.forEach((row, i) => {
-    const [x, y] = row.split(/[,;\t]\s*|\s+/).slice(0, 2).map((cell) => (cell === "" ? NaN : Number(cell)));
+  let header = true;
+  text.split(/\r?\n/).forEach((line, i) => {
+    const row = line.trim();
+    if (!row) return;
+    const [x, y] = cells(row).map((cell) => (cell === "" ? NaN : Number(cell)));
     if (Number.isFinite(x) && Number.isFinite(y)) points.push([x, y]);
-    else if (i) throw new Error(`line ${i + 1} is “${row.slice(0, 40)}”; expected two numbers, as in 0.5, −1.2`);
+    else if (!header) throw new Error(`line ${i + 1} is “${row.slice(0, 40)}”; expected two numbers, as in 0.5, -1.2`);
+    header = false;
   });
-  if (!points.length) throw new Error("the file has no line with two numbers, as in 0.5, −1.2");
+  if (!points.length) throw new Error("the file has no line with two numbers, as in 0.5, -1.2");
   return scaled(thinned(points));
+}
+
+// The first two cells of a row. Between semicolons or tabs a comma is a decimal one.
+function cells(row) {
+  const mark = ["\t", ";"].find((each) => row.includes(each));
+  const found = mark ? row.split(mark).map((cell) => cell.trim().replace(",", ".")) : row.split(/\s*,\s*|\s+/);
+  return found.slice(0, 2);
 }
 
 const thinned = (points) => {

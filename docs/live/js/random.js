@@ -2,7 +2,7 @@
 
 // sfc32 (PractRand), seeded by a whole number; returns numbers in (0, 1).
 export function uniforms(seed) {
-  let a = 0x9e3779b9, b = 0x243f6a88, c = seed | 0, d = (seed / 2 ** 32) | 0 || 1;
+  let a = 0x9e3779b9, b = 0x243f6a88, c = seed | 0, d = ((seed / 2 ** 32) | 0) + 1;
   const next = () => {
     const t = (((a + b) | 0) + d) | 0;
     d = (d + 1) | 0;
