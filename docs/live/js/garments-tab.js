@@ -10,6 +10,7 @@ const $ = (id) => document.getElementById(id);
 const FRAME = 140; // milliseconds of a step when played
 
 export async function startGarmentsTab() {
+  say("");
   const models = await listModels();
   const opened = new Map(), state = { frames: [], job: 0, timer: 0 };
   $("model").replaceChildren(...models.map(({ name, title }) => new Option(title, name)));
@@ -20,7 +21,10 @@ export async function startGarmentsTab() {
   }
   const open = (name) => {
     if (!opened.has(name)) opened.set(name, openModel(name));
-    return opened.get(name);
+    return opened.get(name).catch((error) => {
+      opened.delete(name); // the next run tries again
+      throw error;
+    });
   };
   const about = () => {
     $("model-about").textContent = models.find(({ name }) => name === $("model").value)?.about ?? "";
@@ -39,6 +43,7 @@ export async function startGarmentsTab() {
     const job = ++state.job, name = $("model").value;
     stop();
     say("Loading the network …");
+    $("garments").setAttribute("aria-busy", "true");
     try {
       const model = await open(name);
       if (job !== state.job) return null;
@@ -46,15 +51,16 @@ export async function startGarmentsTab() {
       noise ??= noiseOf(model.manifest.noise, n, model.shape, Number($("garment-seed").value) || 0);
       return await walk(job, model, noise, n);
     } catch (error) {
-      say(`${name} does not run here: ${error.message}`, true);
-      throw error;
+      if (job === state.job) say(`${name} does not run here: ${error.message}`, true);
+      return null;
+    } finally {
+      if (job === state.job) $("garments").removeAttribute("aria-busy");
     }
   }
 
   async function walk(job, model, noise, n) {
     state.frames = [];
     const began = performance.now();
-    $("garments").setAttribute("aria-busy", "true");
     for await (const frame of sample(model.manifest, model.denoise, noise, n)) {
       if (job !== state.job) return null;
       state.frames.push(frame);
@@ -65,7 +71,7 @@ export async function startGarmentsTab() {
       draw(state);
       await new Promise((resolve) => setTimeout(resolve));
     }
-    $("garments").removeAttribute("aria-busy");
+    if (job !== state.job) return null;
     for (const id of ["garment-step", "garment-play"]) $(id).disabled = false;
     say(`${n} image${n === 1 ? "" : "s"} in ${short((performance.now() - began) / 1000)} s, ${state.frames.length - 1} evaluations of the network`);
     $("garments").dataset.drawn = job;

@@ -18,7 +18,14 @@ async function show(tab) {
     field.draw();
   } else {
     garments ??= import("./garments-tab.js").then((module) => module.startGarmentsTab());
-    await garments;
+    try {
+      await garments;
+    } catch (error) {
+      garments = null; // opening the tab again tries again
+      const said = document.getElementById("garment-said");
+      said.textContent = `The models cannot be loaded (${error.message}); open this tab again`;
+      said.classList.add("wrong");
+    }
   }
 }
 

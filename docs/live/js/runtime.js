@@ -18,15 +18,25 @@ async function get(url) {
   return answer;
 }
 
-// [{ name, title }] of the models that lie beside the page; [] where there are none.
+// [{ name, title }] of the models that lie beside the page; [] where there are none, which some
+// servers say by a page of their own.
 export async function listModels() {
   const answer = await fetch(new URL("../models/models.json", import.meta.url));
-  return answer.ok ? answer.json() : [];
+  if (!answer.ok) return [];
+  const text = await answer.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return [];
+  }
 }
 
 // { manifest, denoise } of a model.
 export async function openModel(name) {
-  runtime ??= load();
+  runtime ??= load().catch((error) => {
+    runtime = null; // the next call tries again
+    throw error;
+  });
   const ort = await runtime;
   const manifest = await (await get(new URL("manifest.json", folder(name)))).json();
   const bytes = await (await get(new URL("model.onnx", folder(name)))).arrayBuffer();
