@@ -133,6 +133,27 @@ def test_points_are_placed_by_mouse_and_keyboard_and_read_from_a_file(open_page,
     page.wait_for_function("document.getElementById('said').textContent.includes('line 2')")
 
 
+def test_a_dragged_point_follows_and_a_swipe_places_none(open_page):
+    page = open_page(LIVE)
+    walks(page, 96)
+    shown = "document.getElementById('plane').toDataURL()"
+    box = page.locator("#plane").bounding_box()
+    at = [box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.1]
+    page.mouse.click(*at)
+    before = page.evaluate(shown)
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] + 40, at[1])
+    assert page.evaluate(shown) != before
+    page.mouse.move(box["x"] - 300, at[1])  # no further than the picture
+    page.mouse.up()
+    page.mouse.move(box["x"] + box["width"] * 0.9, at[1])
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, at[1] + 60)
+    page.mouse.up()
+    assert "point 4 at" in page.locator("#said").text_content()
+
+
 def test_a_phone_shows_all_without_scrolling_sideways(open_page):
     page = open_page(LIVE, viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
     walks(page, 96)
@@ -149,6 +170,23 @@ def test_without_models_the_second_tab_says_what_to_do(browser):
     page.wait_for_function(
         "document.getElementById('garment-said').textContent.includes('zoo space')"
     )
+    page.close()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_list_of_models_that_does_not_come_is_asked_for_again(browser):
+    server, address = serve(LIVE)
+    page = browser.new_page()
+    page.route("**/models.json", lambda route: route.abort())
+    page.goto(address + "#garments")
+    said = "document.getElementById('garment-said').textContent"
+    page.wait_for_function(f"{said}.includes('open this tab again')")
+    page.unroute("**/models.json")
+    page.route("**/models.json", lambda route: route.fulfill(body="<!doctype html>"))
+    page.locator("#field-tab").click()
+    page.locator("#garments-tab").click()
+    page.wait_for_function(f"{said}.includes('zoo space')")
     page.close()
     server.shutdown()
     server.server_close()

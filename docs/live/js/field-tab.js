@@ -48,16 +48,21 @@ export function startFieldTab() {
   function add(x, y) {
     if (state.points.length >= 2 * MOST_POINTS) {
       say(`at most ${MOST_POINTS} points`);
-      return -1;
+      return;
     }
     state.points = [...state.points, x, y];
-    recompute();
+    moved();
     say(`point ${state.points.length / 2} at ${x.toFixed(2)}, ${y.toFixed(2)}`);
-    return state.points.length / 2 - 1;
   }
   function move(index, x, y) {
     state.points.splice(2 * index, 2, x, y);
+    moved();
+  }
+  // The points are drawn at once, with the walks there are; the new walks take longer.
+  function moved() {
+    state.colours = pointColours(state.points, theme().dark);
     recompute();
+    draw();
   }
   function remove(index) {
     if (index < 0 || state.points.length <= 2) return;
@@ -126,7 +131,9 @@ async function compute(state) {
     ...walkTimes(seen, kernel.timeAt(LAST_LEVEL), LAST_NODES + 1).slice(1),
   ];
   $("D-value").textContent = D;
+  $("D").setAttribute("aria-valuetext", D);
   $("level-value").textContent = `${short(T)} (noise level ${short(level)})`;
+  $("level").setAttribute("aria-valuetext", $("level-value").textContent);
   $("formula").textContent = formula;
   $("about").textContent = about;
   const count = Number($("count").value), points = Float64Array.from(state.points);

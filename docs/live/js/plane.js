@@ -5,15 +5,17 @@ import { logDensity } from "./field.js";
 import { stateAt, timeAt } from "./space.js";
 
 const CELLS = 96, CELLS_OF_MANY = 48, MANY = 200;
-const GRAB = 14; // pixels
+const GRAB = 14, STILL = 6; // pixels: a point is under the pointer; a press that goes further is no click
 
 // edit: { points(), add(x, y), move(index, x, y), remove(index), say(text) }
 export function makePlane(canvas, edit) {
-  const state = { cursor: null, held: -1, scene: null, sheet: document.createElement("canvas") };
+  const state = { cursor: null, held: -1, pressed: null, scene: null, sheet: document.createElement("canvas") };
+  const on = (name, handler, options) =>
+    canvas.addEventListener(name, (event) => state.scene && handler(event), options);
   const toData = (event) => {
     const box = canvas.getBoundingClientRect(), { half } = state.scene;
     const unit = (2 * half) / box.width;
-    return [(event.clientX - box.left) * unit - half, (box.top + box.height / 2 - event.clientY) * unit];
+    return inside([(event.clientX - box.left) * unit - half, (box.top + box.height / 2 - event.clientY) * unit], half);
   };
   const nearest = ([x, y]) => {
     const { half } = state.scene, points = edit.points();
@@ -25,27 +27,36 @@ export function makePlane(canvas, edit) {
     }
     return best;
   };
-  canvas.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    const at = toData(event), found = nearest(at);
+  const release = () => Object.assign(state, { held: -1, pressed: null });
+  on("pointerdown", (event) => {
+    if (event.button || !event.isPrimary) return;
     canvas.setPointerCapture(event.pointerId);
-    state.cursor = null;
-    state.held = found >= 0 ? found : edit.add(...at);
+    Object.assign(state, { cursor: null, held: nearest(toData(event)) });
+    state.pressed = state.held < 0 ? [event.clientX, event.clientY] : null;
   });
-  canvas.addEventListener("pointermove", (event) => {
+  on("pointermove", (event) => {
     if (state.held >= 0) edit.move(state.held, ...toData(event));
+    else if (state.pressed && !still(event, state.pressed)) state.pressed = null;
   });
-  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (state.held = -1));
-  canvas.addEventListener("dblclick", (event) => edit.remove(nearest(toData(event))));
-  canvas.addEventListener("contextmenu", (event) => {
+  on("pointerup", (event) => {
+    const click = state.pressed && still(event, state.pressed);
+    release();
+    if (click) edit.add(...toData(event));
+  });
+  on("pointercancel", release);
+  // A finger scrolls the page, unless it has a point.
+  on("touchmove", (event) => state.held >= 0 && event.preventDefault(), { passive: false });
+  on("dblclick", (event) => edit.remove(nearest(toData(event))));
+  on("contextmenu", (event) => {
     event.preventDefault();
+    release();
     edit.remove(nearest(toData(event)));
   });
-  canvas.addEventListener("blur", () => {
+  on("blur", () => {
     state.cursor = null;
     draw(canvas, state);
   });
-  canvas.addEventListener("keydown", (event) => keys(event, state, canvas, nearest, edit));
+  on("keydown", (event) => keys(event, state, canvas, nearest, edit));
   return {
     draw(scene) {
       state.scene = scene;
@@ -54,12 +65,16 @@ export function makePlane(canvas, edit) {
   };
 }
 
+const inside = (at, half) => at.map((v) => Math.min(Math.max(v, -half), half));
+
+const still = (event, [x, y]) => Math.hypot(event.clientX - x, event.clientY - y) < STILL;
+
 function keys(event, state, canvas, nearest, edit) {
   const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
   const at = state.cursor ?? [0, 0];
   if (move) {
     const step = state.scene.half * (event.shiftKey ? 0.1 : 0.025);
-    state.cursor = [at[0] + step * move[0], at[1] + step * move[1]];
+    state.cursor = inside([at[0] + step * move[0], at[1] + step * move[1]], state.scene.half);
     edit.say(`cursor at ${state.cursor.map((v) => v.toFixed(2)).join(", ")}`);
   } else if (event.key === "Enter" || event.key === " ") {
     edit.add(...at);
