@@ -49,10 +49,15 @@ print(result.shape)
 
 _DENOISER = """n, shape, t = 4, {shape}, {t}
 rng = np.random.default_rng(0)
-feed = {{
-    "x": (t * rng.standard_normal((n, *shape))).astype("{dtype}"),
+{units}feed = {{
+    "x": ({scaled}t * rng.standard_normal((n, *shape))).astype("{dtype}"),
     "t": np.full(n, t, dtype="{dtype}"),{conditions}
 }}"""
+
+# t and noise are of z = (x - mean) / scale where data are standardised.
+_UNITS = """known = manifest["data"]["standardise"]
+mean, scale = (np.reshape(known[name], {along}) for name in ("mean", "scale"))
+"""
 
 _NOISE = {
     "radial": """direction = rng.standard_normal((n, {dim}))
@@ -109,7 +114,11 @@ def _feed(manifest: dict[str, Any]) -> str:
     known = {"shape": shape, "dtype": output["dtype"], "conditions": conditions}
     if manifest["what"] == "denoiser":
         t = (kernel["t_min"] * kernel["t_max"]) ** 0.5
-        return _DENOISER.format(t=f"{t:.4g}", **known)
+        units, scaled = "", ""
+        if manifest["data"].get("standardise"):
+            units = _UNITS.format(along=(-1, *[1] * (len(shape) - 1)))
+            scaled = "mean + scale * "
+        return _DENOISER.format(t=f"{t:.4g}", units=units, scaled=scaled, **known)
     law = manifest["noise"].get("law")
     noise = _NOISE.get(law, _NOISE["other"]).format(shape=shape, dim=kernel["dim"])
     return _SAMPLER.format(noise=noise, **known)

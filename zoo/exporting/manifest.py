@@ -37,6 +37,8 @@ _SAYS = {
     "field": "dx/dt: the kernel's velocity is not affine in x_0, so there is no denoiser",
     "samples": "data, in data units",
 }
+# Of times and noise of a model that knows its data in other units.
+_STANDARDISED = "; in the units of z = (x - mean) / scale, mean and scale in data.standardise"
 
 
 def manifest(model: FieldModel, exported: Exported, what: str, files: list[Path]) -> dict[str, Any]:
@@ -55,11 +57,11 @@ def manifest(model: FieldModel, exported: Exported, what: str, files: list[Path]
         "what": what,
         "model": model.name or None,
         "files": {file.name: _facts(file) for file in files},
-        "inputs": {one.name: _describe(one) for one in exported.graph.inputs},
-        "outputs": {output: _describe(Input(output, model.shape, model.dtype))},
+        "inputs": {one.name: _describe(one, model) for one in exported.graph.inputs},
+        "outputs": {output: _describe(Input(output, model.shape, model.dtype), model)},
         "kernel": describe_kernel(model.kernel),
         "data": msgspec.to_builtins(model.data),
-        "noise": _part(model.prior) | _noise(model),
+        "noise": _part(model.prior) | describe_noise(model),
         "solver": _solver(model, exported),
         "written_by": {"fieldzoo": __version__, "torch": torch.__version__},
     }
@@ -75,9 +77,11 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def _describe(one: Input) -> dict[str, Any]:
+def _describe(one: Input, model: FieldModel) -> dict[str, Any]:
     shape = [] if one.shape is None else ["batch", *one.shape]
-    return {"dtype": _dtype(one.dtype), "shape": shape, "is": _SAYS[one.name]}
+    scaled = one.name in ("t", "noise") and model.standardise is not None
+    says = _SAYS[one.name] + (_STANDARDISED if scaled else "")
+    return {"dtype": _dtype(one.dtype), "shape": shape, "is": says}
 
 
 def _dtype(dtype: torch.dtype) -> str:
@@ -127,7 +131,7 @@ def _solver(model: FieldModel, exported: Exported) -> dict[str, Any]:
     return part | {"steps": len(times) - 1, "evaluations": exported.evaluations, "times": times}
 
 
-def _noise(model: FieldModel) -> dict[str, Any]:
+def describe_noise(model: FieldModel) -> dict[str, Any]:
     """Return the law of starting points, where it is that of a radius in every direction alike.
 
     x_T = radius times a direction, uniform on the sphere; log radius is linear in logit(q) between

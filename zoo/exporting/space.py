@@ -14,10 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from zoo.errors import ZooError, one_line, shown
 from zoo.exporting.export import check_new, export
-from zoo.exporting.manifest import FILE
+from zoo.exporting.manifest import FILE, describe_kernel, describe_noise
+from zoo.exporting.onnx_file import check_packages
 from zoo.files import as_path
+from zoo.interfaces import FieldKernel
 from zoo.models.load import load
 from zoo.models.model import FieldModel
 
@@ -33,6 +37,8 @@ _HERE = Path(__file__).parents[1]
 _PAGES = (_HERE / "live", _HERE.parent / "docs" / "live")
 _PAGE_FILES = ("index.html", "style.css", "js")
 _LICENSE = "onnxruntime-LICENSE"  # which the package names and lacks
+# Of docs/live/js/grid.js; a model with another solver is drawn by the first.
+_SOLVERS = ("exp-abm3", "exp-abm4", "exp-ab3", "exp-ab2", "ddim")
 
 MODELS = (
     "gravity-fashion-mnist",
@@ -52,6 +58,9 @@ sdk: static
 app_file: index.html
 pinned: false
 license: apache-2.0
+custom_headers:
+  cross-origin-embedder-policy: require-corp
+  cross-origin-opener-policy: same-origin
 short_description: Fields that turn noise into data, live in the browser
 tags:
 - field-diffusion
@@ -83,18 +92,20 @@ def space(out: str | Path, models: Sequence[str | Path | FieldModel] = MODELS) -
 
     Raises:
         ZooError: `out` is there; npm is not installed or cannot fetch ONNX Runtime; a model that is
-            not of images with 1 or 3 channels, or whose kernel the page does not know; or as
-            `zoo.export`.
+            not of images with 1 or 3 channels, of standardised data or of float64, or whose kernel
+            the page does not know; two models of one name; or as `zoo.export`.
     """
     folder = as_path(out, "out")
     check_new(folder)
+    check_packages()
+    loaded = _loaded(models)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     try:
         temporary.mkdir()
         _copy_page(temporary)
         _fetch_runtime(temporary / "runtime")
         (temporary / "models").mkdir()
-        listed = [_add_model(temporary / "models", model) for model in models]
+        listed = [_add_model(temporary / "models", *one) for one in loaded.items()]
         (temporary / "models" / "models.json").write_text(json.dumps(listed, indent=1))
         (temporary / "README.md").write_text(_readme(listed), encoding="utf-8")
         temporary.rename(folder)
@@ -126,7 +137,7 @@ def _fetch_runtime(folder: Path) -> None:
     if npm is None:
         raise ZooError(f"{RUNTIME} is fetched by npm, which is not installed: install Node.js")
     with tempfile.TemporaryDirectory() as temporary:
-        command = [npm, "pack", f"{RUNTIME}@{VERSION}", "--silent", "--ignore-scripts"]
+        command = [npm, "pack", f"{RUNTIME}@{VERSION}", "--loglevel=error", "--ignore-scripts"]
         try:
             subprocess.run(
                 command, cwd=temporary, check=True, capture_output=True, text=True, timeout=600
@@ -134,10 +145,15 @@ def _fetch_runtime(folder: Path) -> None:
         except (subprocess.SubprocessError, OSError) as error:
             said = getattr(error, "stderr", None) or one_line(error)
             raise ZooError(f"npm cannot fetch {RUNTIME} {VERSION}: {shown(said)}") from error
-        package = next(Path(temporary).glob("*.tgz"))
+        package = next(Path(temporary).glob("*.tgz"), None)
+        if package is None:
+            raise ZooError(f"npm pack {RUNTIME}@{VERSION} wrote no package; try it by hand")
         digest = base64.b64encode(hashlib.sha512(package.read_bytes()).digest()).decode()
         if f"sha512-{digest}" != INTEGRITY:
-            raise ZooError(f"what npm fetched is not {RUNTIME} {VERSION}: its hash is another")
+            raise ZooError(
+                f"what npm fetched is not {RUNTIME} {VERSION}: its hash is another; run `npm cache "
+                "clean --force` and try again, and see `npm config get registry`"
+            )
         folder.mkdir()
         with tarfile.open(package) as archive:
             for name in _FILES:
@@ -147,21 +163,53 @@ def _fetch_runtime(folder: Path) -> None:
     shutil.copyfile(_page() / _LICENSE, folder / "LICENSE")
 
 
-def _add_model(folder: Path, model: FieldModel | str | Path) -> dict[str, Any]:
-    """Export a model into its own folder; return its entry in models.json."""
-    if not isinstance(model, FieldModel):
-        model = load(model)
-    name = (model.name or "model").rpartition("/")[2]
+def _loaded(models: Sequence[str | Path | FieldModel]) -> dict[str, FieldModel]:
+    """Return models by the names of their folders, each one that the page can draw."""
+    found: dict[str, FieldModel] = {}
+    for one in models:
+        model = one if isinstance(one, FieldModel) else load(one)
+        name = (model.name or "model").rpartition("/")[2]
+        if name in found:
+            raise ZooError(f"two models are named {name}; the page has a folder for each name")
+        if reason := _unfit(model):
+            raise ZooError(f"the page cannot draw {name}: {reason}")
+        found[name] = model
+    return found
+
+
+def _unfit(model: FieldModel) -> str:
+    """Return why docs/live/js/sampler.js cannot draw a model, "" where it can."""
     if len(model.shape) != 3 or model.shape[0] not in (1, 3):
-        raise ZooError(f"{name} makes samples of shape {model.shape}; the page shows images")
+        return f"it makes samples of shape {model.shape}, and the page shows images"
+    if model.standardise is not None:
+        return "its data are standardised, and the page takes images of [-1, 1] as they are"
+    if model.dtype == torch.float64:
+        return "it is float64, and the page computes in float32"
+    kernel = model.kernel
+    use = kernel.part.use if kernel.part is not None else type(kernel).__name__
+    if describe_noise(model)["law"] not in ("normal", "radial"):
+        return f"it draws noise alike in every direction, and the kernel {use} has another"
+    if not kernel.affine_path or not _alpha_is_known(kernel):
+        return f"it does not know the kernel {use}, only alpha = 1 or 1 - t and sigma = factor t"
+    return ""
+
+
+def _alpha_is_known(kernel: FieldKernel) -> bool:
+    kind = describe_kernel(kernel)["level"]["kind"]
+    t = torch.linspace(kernel.t_min, kernel.t_max, 9, dtype=torch.float64)
+    alpha = kernel.marginal(t)[0]
+    return kind != "other" and torch.allclose(alpha, 1 - t if kind == "flow" else t * 0 + 1)
+
+
+def _add_model(folder: Path, name: str, model: FieldModel) -> dict[str, Any]:
+    """Export a model into its own folder; return its entry in models.json."""
     written = export(model, folder / name)
     manifest = json.loads((written / FILE).read_text(encoding="utf-8"))
-    kernel = manifest["kernel"]
-    if "denoised" not in manifest["outputs"] or kernel["level"]["kind"] == "other":
-        raise ZooError(f"{name}: the page does not know the kernel {kernel['use']}")
+    kernel, solver = manifest["kernel"]["use"], manifest["solver"]
+    used = solver["use"] if solver["use"] in _SOLVERS else _SOLVERS[0]
     size = "x".join(map(str, model.shape))
-    about = f"Kernel {kernel['use']}, images of {size}, {manifest['solver']['steps']} evaluations."
-    return {"name": name, "title": name, "kernel": kernel["use"], "about": about}
+    about = f"Kernel {kernel}, images of {size}, {solver['steps']} evaluations by {used}."
+    return {"name": name, "title": name, "kernel": kernel, "about": about}
 
 
 def _readme(listed: Sequence[dict[str, Any]]) -> str:

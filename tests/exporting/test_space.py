@@ -1,0 +1,74 @@
+"""zoo.exporting.space: models that the page would draw wrongly are refused, before any work."""
+
+import json
+
+import pytest
+from tiny_models import images, points, stir
+
+import zoo
+from zoo.exporting import space as module
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+
+
+def under(kernel, **options):
+    built = zoo.kernel(kernel, dim=64, **options)
+    network = stir(zoo.network("unet", shape=(1, 8, 8), kernel=built, width=8, multipliers=[1]))
+    return zoo.FieldModel(
+        built, zoo.interfaces.KernelPrior(built), network, zoo.solver("heun"), (1, 8, 8)
+    )
+
+
+def standardised(monkeypatch):
+    model = images()
+    known = zoo.config.standardise.Standardise((0.0,), (2.0,))
+    monkeypatch.setattr(type(model), "standardise", property(lambda self: known))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (points, r"samples of shape \(2,\), and the page shows images"),
+        (lambda: images().double(), "it is float64"),
+        (
+            lambda: under("rotating"),
+            "alike in every direction, and the kernel rotating",
+        ),
+        (lambda: under("anisotropic", covariance="1 / (1 + i)"), "kernel anisotropic has another"),
+        (
+            lambda: under("interpolant", alpha="exp(-t)", sigma="t*exp(-t)", t_max=5.0),
+            "does not know the kernel interpolant",
+        ),
+        (lambda: under("vp"), "does not know the kernel vp"),
+    ],
+)
+def test_what_the_page_would_draw_wrongly_is_refused(build, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_fetch_runtime", lambda folder: pytest.fail("fetched"))
+    with pytest.raises(zoo.ZooError, match=message):
+        module.space(tmp_path / "out", [build()])
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_standardised_models_and_models_of_one_name_are_refused(tmp_path, monkeypatch):
+    model = images()
+    with pytest.raises(zoo.ZooError, match="two models are named model"):
+        module.space(tmp_path / "out", [model, model])
+    with pytest.raises(zoo.ZooError, match="its data are standardised"):
+        module.space(tmp_path / "out", [standardised(monkeypatch)])
+
+
+def test_the_page_says_which_solver_it_uses(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_fetch_runtime", lambda folder: None)
+    folder = module.space(tmp_path / "out", [images(solver="rk4")])
+    (listed,) = json.loads((folder / "models" / "models.json").read_text())
+    assert listed["about"].endswith("evaluations by exp-abm3.")
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "cross-origin-embedder-policy: require-corp" in text
+
+
+def test_an_npm_that_writes_nothing_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.shutil, "which", lambda name: "true")
+    with pytest.raises(zoo.ZooError, match="wrote no package"):
+        module._fetch_runtime(tmp_path / "runtime")
