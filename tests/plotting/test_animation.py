@@ -49,12 +49,25 @@ def test_points_walk_in_a_window_around_their_ends(tmp_path):
 
 
 def test_a_point_is_drawn_where_it_is():
-    picture = points_picture(torch.tensor([[0.5, -0.25]]), 1.0).astype(float)
+    half = torch.ones(2).double()
+    picture = points_picture(torch.tensor([[0.5, -0.25]]), half * 0, half).astype(float)
     ink = 255 - picture[..., 0]
     rows, columns = np.indices(ink.shape)
     x, y = (columns * ink).sum() / ink.sum(), (rows * ink).sum() / ink.sum()
     middle = (ink.shape[0] - 1) / 2
     assert (x / middle - 1, 1 - y / middle) == pytest.approx((0.5, -0.25), abs=0.01)
+
+
+def test_points_far_from_zero_are_seen_as_those_around_it():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 2, generator=generator, dtype=torch.float64)
+    scale = torch.tensor([64.0, 0.125], dtype=torch.float64)
+    around = zoo.show(x)
+    moved = zoo.show(x * scale + torch.tensor([1024.0, -3.0]))
+    assert np.abs(np.asarray(moved).astype(int) - np.asarray(around)).mean() < 0.1
+    assert (np.asarray(around) < 255).any(axis=2).mean() > 0.01
+    assert zoo.show(torch.full((3, 2), 7.0)).size == (480, 480)
+    assert zoo.show(torch.cat([x, x[:1] * 1e6])).size == (480, 480)
 
 
 def test_the_command_writes_the_film_and_the_same_samples(tmp_path):

@@ -40,13 +40,29 @@ def grid(images: Tensor, columns: int | None = None) -> npt.NDArray[np.uint8]:
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def points_window(points: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    """Return the centre (2,) and half widths (2,) of a window on points (n, 2), float64.
+
+    The centre is the median; half widths are `factor` times the distance of 99 % of the points.
+    """
+    wide = points.double()
+    centre = wide.median(dim=0).values
+    far = torch.from_numpy(np.quantile((wide - centre).abs().numpy(), 0.99, axis=0))
+    return centre, factor * torch.where(far > 0, far, float(far.max()) or 1.0)
+
+
 # Side of a picture of points, radius of a point, its colour and opacity.
 _SIDE, _DOT, _INK, _OPACITY = 480, 3.2, (58, 75, 216), 0.65
 
 
-def points_picture(points: Tensor, half: float) -> npt.NDArray[np.uint8]:
-    """Return one picture, uint8 (side, side, 3), of points (n, 2) within `half` of the origin."""
-    place = (points.double() / half + 1) * (_SIDE - 1) / 2
+def points_picture(points: Tensor, centre: Tensor, half: Tensor) -> npt.NDArray[np.uint8]:
+    """Return one picture, uint8 (side, side, 3), of points (n, 2) within `half` of `centre`.
+
+    Points that lie further out are drawn at the edge, towards where they are.
+    """
+    place = (points.double() - centre) / half
+    far = place.abs().amax(dim=1, keepdim=True).clamp(min=1)
+    place = (place / far * torch.where(far > 1, 0.98, 1.0) + 1) * (_SIDE - 1) / 2
     rows = torch.arange(_SIDE, dtype=torch.float64)
     white = torch.ones(_SIDE, _SIDE, dtype=torch.float64)
     reach = int(_DOT) + 2

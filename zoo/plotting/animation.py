@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.files import check_place, replacing
-from zoo.folder.picture import drawable, grid, points_picture
+from zoo.folder.picture import drawable, grid, points_picture, points_window
 from zoo.models.trajectory import Trajectory
 
 SUFFIXES = {".gif": "GIF", ".webp": "WEBP"}
@@ -63,15 +61,9 @@ def write_film(path: Path, walk: Trajectory) -> None:
 def frames(walk: Trajectory) -> list[Frame]:
     """Return a picture, uint8 (H, W, 3), of every state of a walk; the last are the samples."""
     if walk.samples.ndim == 2:
-        half = _WINDOW * float(walk.samples.double().abs().max() or 1.0)
-        return [points_picture(_within(x, half), half) for x in walk.x]
+        window = points_window(walk.samples, _WINDOW)
+        return [points_picture(x, *window) for x in walk.x]
     ends = walk.samples.double()
     typical = ends.flatten(1).square().mean(dim=1).sqrt().clamp(min=1e-3)
     sizes = (walk.rms / typical).clamp(min=1)[:, :, None, None, None]
     return [grid(x.float()) for x in walk.x / sizes]
-
-
-def _within(points: Tensor, half: float) -> Tensor:
-    """Return points (n, 2) drawn towards the middle where they lie beyond the window."""
-    far = (points.abs().amax(dim=1, keepdim=True) / half).clamp(min=1)
-    return points / far * torch.where(far > 1, 0.98, 1.0)

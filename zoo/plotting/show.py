@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from zoo.errors import ZooError, brief
-from zoo.folder.picture import drawable, grid, points_picture
+from zoo.folder.picture import drawable, grid, points_picture, points_window
 from zoo.interfaces.checks import check_integer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# Points are seen in a window this many times as large as most of them.
+_WINDOW = 1.25
 
 
 def show(samples: Any, *, columns: int | None = None) -> Image:
@@ -22,7 +24,7 @@ def show(samples: Any, *, columns: int | None = None) -> Image:
 
     Args:
         samples: images (n, C, H, W) or one (C, H, W), C 1 or 3, in [-1, 1]; or points (n, 2). A
-            tensor, or what becomes one.
+            tensor, or what becomes one; points are seen around their median.
         columns: images in a row; by default as many as rows.
 
     Raises:
@@ -43,10 +45,6 @@ def show(samples: Any, *, columns: int | None = None) -> Image:
             "channels, or points (n, 2)"
         )
     if x.ndim == 2:
-        return Image.fromarray(points_picture(x, _half(x)))
+        return Image.fromarray(points_picture(x, *points_window(x, _WINDOW)))
     wide = None if columns is None else check_integer("columns", columns, 1)
     return Image.fromarray(grid(x, columns=wide))
-
-
-def _half(points: Tensor) -> float:
-    return 1.1 * float(points.abs().max() or 1.0)
