@@ -237,6 +237,27 @@ def test_a_pickle_in_a_zip_is_seen(tmp_path):
     assert pickles_in(tmp_path / "a.pt2") == ["model/data/sample_inputs/model.pt"]
 
 
+def test_what_is_a_pickle_is_said_by_the_lists_in_the_file(tmp_path):
+    listed = {"a": {"path_name": "tensor_0", "use_pickle": False}}
+    listed["b"] = {"path_name": "tensor_1", "use_pickle": True}
+    with zipfile.ZipFile(tmp_path / "a.pt2", "w") as archive:
+        for i in range(3):
+            archive.writestr(f"model/data/constants/tensor_{i}", b"\x80\x02")
+        text = json.dumps({"config": listed})
+        archive.writestr("model/data/constants/model_constants_config.json", text)
+    names = [f"model/data/constants/tensor_{i}" for i in (1, 2)]
+    assert pickles_in(tmp_path / "a.pt2") == names
+
+
+def test_what_torch_cannot_trace_is_one_line(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("no\nway")
+
+    monkeypatch.setattr(torch.export, "export", fails)
+    with pytest.raises(zoo.ZooError, match=r"torch\.export cannot trace the graph: no way"):
+        zoo.export(images(), tmp_path / "out", format="torch")
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
@@ -354,6 +375,31 @@ def test_a_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch):
 def test_what_depends_on_values_is_refused_and_says_so():
     with pytest.raises(zoo.ZooError, match="depending on values"):
         record(lambda x: x if float(x.sum()) > 0 else -x, [Input("x", (2,), torch.float32)])
+
+
+class Branching(zoo.interfaces.Network):
+    """A network whose branches of Python see values that a record does not have."""
+
+    def __init__(self, kind, shape):
+        super().__init__()
+        self.kind, self.shape, self.labels = kind, shape, 2
+
+    def forward(self, x_t, t, labels=None):
+        known = getattr(x_t, "fake_mode", None) is None
+        if self.kind == "classes":
+            shift = 0 if not known else (labels >= 0).to(x_t)[:, None]
+        else:
+            shift = 0 if not known else (t > t.min()).to(x_t)[:, None]
+        return 0.5 * x_t + shift
+
+
+@pytest.mark.parametrize("kind", ["classes", "times"])
+def test_a_network_whose_graph_gives_other_numbers_is_refused(kind):
+    kernel = zoo.kernel("gaussian", dim=2)
+    network = Branching(kind, (2,))
+    model = zoo.FieldModel(kernel, KernelPrior(kernel), network, zoo.solver("heun"), (2,))
+    with pytest.raises(zoo.ZooError, match=r"gives other numbers .* write it with torch\.where"):
+        denoiser(model)
 
 
 def test_a_recorded_graph_is_free_of_the_size_of_the_batch():

@@ -20,7 +20,7 @@ from zoo.models.model import FieldModel
 from zoo.models.trajectory import integrate_to_data
 from zoo.sampling.predict import HALVES, unwrapped
 
-# Numbers of a data set that become part of a graph: 64 MB.
+# Numbers of a data set that become part of a graph.
 _MOST_NUMBERS = 2**24
 # Rows of the example that a graph is held to, and how far it may be from it.
 _ROWS, _ROUNDING = 2, 1e-3
@@ -93,21 +93,35 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
         return without + guidance.to(out) * (with_class - without)
 
     inputs = (x, t, *_conditions(network))
-    example = [one.like(_ROWS) for one in inputs]
-    example[0] += torch.linspace(-1, 1, _ROWS * model.kernel.dim).reshape(example[0].shape)
-    example[1] += (model.kernel.t_min * model.kernel.t_max) ** 0.5
     with error_context("the network cannot be exported"):
-        with torch.no_grad():  # first, since tables are made when they are first needed
-            expected = predict(*example)
-        return Opaque(_checked(record(predict, inputs), example, expected))
+        return Opaque(_recorded(predict, inputs, model, "network"))
 
 
-def _checked(graph: Graph, example: Sequence[Tensor], expected: Tensor) -> Graph:
-    """Return the graph.
+def _example(inputs: Sequence[Input], model: FieldModel) -> list[Tensor]:
+    """Return values of inputs that differ from row to row: times, classes, and a guidance."""
+    low, high = model.kernel.t_min, model.kernel.t_max
+    size = float(model.kernel.marginal(high)[1]) if inputs[0].name == "noise" else 1.0
+    values = {
+        "t": torch.tensor([(low * high) ** 0.5, (low * high**3) ** 0.25]),
+        "labels": torch.tensor([0, -1]),
+        "guidance": torch.tensor(1.5),
+    }
+    x = size * torch.linspace(-1, 1, _ROWS * model.kernel.dim).reshape(_ROWS, *model.shape)
+    return [values.get(one.name, x).to(one.dtype) for one in inputs]
+
+
+def _recorded(
+    function: Callable[..., Tensor], inputs: Sequence[Input], model: FieldModel, what: str
+) -> Graph:
+    """Return the graph of a function.
 
     Raises:
-        ZooError: it does not say what is expected.
+        ZooError: the function cannot be recorded, or its graph gives other numbers.
     """
+    example = _example(inputs, model)
+    with torch.no_grad():  # first, since tables are made when they are first needed
+        expected = function(*example)
+    graph = record(function, inputs)
     try:
         with torch.no_grad():
             found = graph(*example)
@@ -115,7 +129,10 @@ def _checked(graph: Graph, example: Sequence[Tensor], expected: Tensor) -> Graph
     except RuntimeError:  # a size that is that of the batch, unseen
         right = False
     if not right:
-        raise ZooError("its graph does not say what it says: it does what no graph can")
+        raise ZooError(
+            f"the recorded {what} gives other numbers than the {what}: a branch of its code "
+            "depends on values of x or t; write it with torch.where"
+        )
     return graph
 
 
@@ -157,7 +174,7 @@ def denoiser(model: FieldModel) -> Exported:
         return found if model.standardise is None else model.standardise.stretch(found)
 
     with error_context(f"the kernel {_name(model.kernel)} cannot be exported"):
-        graph = record(function, predict.graph.inputs)
+        graph = _recorded(function, predict.graph.inputs, model, "kernel")
     return Exported(graph, predict, "denoised" if affine else "field")
 
 
@@ -216,7 +233,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
 
     inputs = Input("noise", model.shape, model.dtype), *_conditions(network)
     with error_context(f"the solver {_name(solver)} cannot be exported"):
-        graph = record(function, inputs)
+        graph = _recorded(function, inputs, model, "solver")
     return Exported(graph, predict, "samples", times, evaluations)
 
 
