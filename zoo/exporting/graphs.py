@@ -89,7 +89,7 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
         labels, guidance = conditions
         both = torch.cat([labels, torch.full_like(labels, -1)])
         out = network(torch.cat([x, x]), torch.cat([t, t]), both)
-        with_class, without = out.chunk(2)
+        with_class, without = out[: len(x)], out[len(x) :]
         return without + guidance.to(out) * (with_class - without)
 
     inputs = (x, t, *_conditions(network))
