@@ -200,6 +200,10 @@ def test_held_out_conditions():
     assert math.isfinite(model.config.training.outcome.validation_loss)
     with pytest.raises(ZooError, match=r"validation has conditions of shape None, X of \(1,\)"):
         fit(x, c, validation=x[:50])
+    named = pd.DataFrame(np.hstack([c, c]), columns=["dose", "age"])
+    for other in (named[["age", "dose"]], named.rename(columns={"age": "mass"})):
+        with pytest.raises(ZooError, match="has other columns than that of X; give the same"):
+            fit(x, named, validation=(x[:50], None, other[:50]))
 
 
 @pytest.mark.parametrize(
