@@ -11,7 +11,7 @@ import torch
 import zoo
 from zoo.config.recipe import from_dict
 from zoo.data import load
-from zoo.data.condition import of_array
+from zoo.data.condition import by_rule, fitted, of_array
 from zoo.data.npz import from_arrays
 from zoo.errors import ZooError
 from zoo.training.batch import BatchSampler
@@ -258,6 +258,19 @@ def test_recipes_that_do_not_go_with_a_condition(tmp_path):
     table["network"] = {"use": "ddpmpp"}
     with pytest.raises(ZooError, match="no option 'condition'"):
         make_plan(from_dict(table, "test"))
+
+
+@pytest.mark.parametrize(("side", "read"), [(8, 20_000), (64, 8_192), (1_024, 64)])
+def test_standardising_reads_no_more_than_fits_in_memory(side, read):
+    asked = []
+
+    def images(chosen):
+        asked.append(len(chosen))
+        return torch.zeros(len(chosen), 1, 1, 1).expand(-1, 1, side, side)
+
+    given = by_rule(f"downscale:{side}", (1, side, side))
+    fitted(given, 50_000, images)
+    assert asked == [1, read]
 
 
 def test_a_constant_condition_says_nothing_and_does_no_harm():
