@@ -258,6 +258,11 @@ def test_recipes_that_do_not_go_with_a_condition(tmp_path):
     table["network"] = {"use": "ddpmpp"}
     with pytest.raises(ZooError, match="no option 'condition'"):
         make_plan(from_dict(table, "test"))
+    np.savez(tmp_path / "d.npz", x=x, c=x[:, :, :4], x_test=x, c_test=x)
+    table = told(condition="c")
+    table["train"]["validate_every"] = 16
+    with pytest.raises(ZooError, match=r"conditions of shape \(1, 8, 8\) are not \(1, 4, 8\)"):
+        make_plan(from_dict(table, "test"))
 
 
 @pytest.mark.parametrize(("side", "read"), [(8, 20_000), (64, 8_192), (1_024, 64)])
