@@ -280,5 +280,7 @@ def test_standardising_reads_no_more_than_fits_in_memory(side, read):
 
 def test_a_constant_condition_says_nothing_and_does_no_harm():
     x = chance().normal(size=(100, 2))
-    model = fit(x, np.full((100, 1), 7.0), images=64)
-    assert torch.isfinite(model.sample(2, seed=0, condition=[7.0])).all()
+    sevens = np.full((100, 1), 7.0)
+    for given in (sevens, pd.DataFrame(sevens, columns=["dose"])):
+        model = fit(x, given, images=64)
+        assert torch.isfinite(model.sample(2, seed=0, condition=[7.0])).all()

@@ -117,7 +117,7 @@ def _conditions(condition: Any, n: int, where: str) -> Conditions:
     """Return what each of n samples is given."""
     if library_of(condition) is None and not isinstance(condition, Table):
         return of_array(_array_of_numbers(condition, where), n, source=ARRAY, where=where)
-    table = table_of(condition, where)
+    table = table_of(condition, where, constant=True)
     found = of_array(table.values, n, source=ARRAY, where=where)
     known = msgspec.structs.replace(found.known, columns=table.columns)
     return replace(found, known=known)
