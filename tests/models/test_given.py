@@ -165,6 +165,11 @@ def test_a_condition_is_standardised_and_named(tmp_path):
     plain = points(condition=[2], kernel="gaussian")
     raw = plain.sample(2, seed=0, steps=3, condition=[[0.0, 0.0], [2.0, 2.0]])
     assert torch.equal(named, raw)
+    one, row = frame[["mass", "age"]].iloc[1], frame.iloc[1:]
+    assert torch.equal(
+        model.sample(3, seed=0, steps=3, condition=row),
+        model.sample(3, seed=0, steps=3, condition=one.to_list()),
+    )
     with pytest.raises(ZooError, match="condition has no column 'mass'; it takes mass, age"):
         model.sample(2, condition=frame[["age"]])
     again = zoo.load(model.save_pretrained(tmp_path / "named"))

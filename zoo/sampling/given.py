@@ -106,6 +106,8 @@ def typical(known: Condition | None) -> Tensor | None:
 def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | None:
     """Return a condition (*shape) or n of them (n, *shape), float64, as the network sees them.
 
+    One row is one condition for all.
+
     Raises:
         ZooError: another shape, not finite, or one where there should be none or the reverse.
     """
@@ -126,6 +128,8 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
         )
     if value.ndim == 0 and known.shape == (1,):
         value = value[None]
+    if n > 1 and tuple(value.shape) == (1, *known.shape):
+        value = value[0]
     whole = tuple(value.shape)
     if whole != known.shape and whole != (n, *known.shape):
         shape = ", ".join(map(str, known.shape))
