@@ -170,6 +170,13 @@ def test_a_condition_is_standardised_and_named(tmp_path):
         model.sample(3, seed=0, steps=3, condition=row),
         model.sample(3, seed=0, steps=3, condition=one.to_list()),
     )
+    for entries in (one, one[["age", "mass"]], pd.Series(one.to_list())):
+        assert torch.equal(
+            model.sample(1, seed=0, steps=3, condition=entries),
+            model.sample(1, seed=0, steps=3, condition=row),
+        )
+    with pytest.raises(ZooError, match="condition has no column 'mass'"):
+        model.sample(1, condition=one.rename({"mass": "weight"}))
     with pytest.raises(ZooError, match="condition has no column 'mass'; it takes mass, age"):
         model.sample(2, condition=frame[["age"]])
     again = zoo.load(model.save_pretrained(tmp_path / "named"))

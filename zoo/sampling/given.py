@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,9 +149,15 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
 
 
 def _by_name(condition: Any, known: Condition) -> Any:
-    """Return the columns of a data frame in the model's order; anything else as it is."""
+    """Return columns of a data frame, or entries of a pandas Series, in the model's order.
+
+    Anything else as it is, and a Series whose entries are numbered where the model knows names.
+    """
     names = [column.name for column in known.columns]
     there = getattr(condition, "columns", None)
+    if names and isinstance(condition, getattr(sys.modules.get("pandas"), "Series", ())):
+        index = condition.index
+        there = None if names[0] not in index and index.dtype.kind == "i" else index
     if not names or there is None:
         return condition
     if missing := [name for name in names if name not in [*there]]:
