@@ -124,7 +124,7 @@ def test_images_of_several_kinds_of_networks():
         ([1.0, float("nan")], "condition is not finite: it holds NaN or infinity"),
         (torch.tensor([[0.0, 1], [np.inf, 0], [0, 0]]), "the first in row 1"),
         ("left", "condition is 'left'; expected a tensor, an array or lists of numbers"),
-        (torch.ones(3, 2, dtype=torch.bool), "expected real numbers"),
+        (torch.ones(3, 2, dtype=torch.complex64), "expected real numbers"),
     ],
 )
 def test_what_is_no_condition_is_one_clear_line(condition, told):
@@ -139,6 +139,13 @@ def test_what_is_no_condition_is_one_clear_line(condition, told):
             ask()
         assert told in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_true_and_false_are_1_and_0_as_in_training():
+    model = given_mean()
+    ones = model.sample(3, seed=0, steps=3, condition=[1.0, 0.0])
+    for given in ([True, False], torch.tensor([True, False]), np.array([[True, False]] * 3)):
+        assert torch.equal(model.sample(3, seed=0, steps=3, condition=given), ones)
 
 
 def test_a_model_without_conditions_takes_none():

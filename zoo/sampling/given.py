@@ -121,7 +121,7 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
             f"the model draws samples given a condition, {known}; give condition=, one for all or "
             "one for each"
         )
-    value = as_tensor("condition", _by_name(condition, known)).detach()
+    value = as_tensor("condition", _by_name(condition, known), booleans=True).detach()
     if not value.is_floating_point() and ":" in known.source:
         raise ZooError(
             f"condition is of {describe_value(value)}; expected floating-point numbers, as "
