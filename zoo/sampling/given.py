@@ -155,7 +155,8 @@ def _by_name(condition: Any, known: Condition) -> Any:
     """
     names = [column.name for column in known.columns]
     there = getattr(condition, "columns", None)
-    if names and isinstance(condition, getattr(sys.modules.get("pandas"), "Series", ())):
+    series: Any = getattr(sys.modules.get("pandas"), "Series", ())
+    if names and isinstance(condition, series):
         index = condition.index
         there = None if names[0] not in index and index.dtype.kind == "i" else index
     if not names or there is None:
