@@ -174,3 +174,31 @@ def test_a_function_is_linearised_where_it_is_used():
     torch.testing.assert_close(near.residual, -d.square())
     torch.testing.assert_close(near.push(v), 2 * d * v)
     torch.testing.assert_close(near.pull(v), 2 * d * v)
+
+
+def test_what_is_hidden_is_left_out_of_the_covariance():
+    d, keep = 5, torch.tensor([True, False, True, True, False])
+    root = normal(d, d, seed=3)
+    covariance = root @ root.T + torch.eye(d)
+    x, y = normal(4, d), normal(1, d, seed=5)
+    hidden = torch.where(keep[:, None] & keep, covariance, torch.nan)
+    rows = Linear(torch.eye(d).double()[keep])
+    expected = observe(y[:, keep], rows, covariance[keep][:, keep], shape=(d,)).log_likelihood(x)
+    for law in (covariance, hidden):
+        found = observe(y, Mask(keep), law, shape=(d,)).log_likelihood(x)
+        torch.testing.assert_close(found, expected)
+    stds = torch.where(keep, torch.linspace(0.1, 0.5, d), torch.nan)
+    found = observe(y, Mask(keep), stds, shape=(d,)).log_likelihood(x)
+    expected = observe(y[:, keep], rows, stds[keep], shape=(d,)).log_likelihood(x)
+    torch.testing.assert_close(found, expected)
+    assert observe(y, Mask(keep), torch.zeros(d), shape=(d,)).noise.variance == 0
+
+
+def test_a_covariance_of_y_of_two_dimensions():
+    root = normal(6, 6)
+    covariance = root @ root.T + torch.eye(6)
+    seen = observe(normal(2, 3), Mask(torch.tensor(True)), covariance, shape=(2, 3))
+    v = normal(4, 2, 3, seed=1)
+    size = seen.noise.whiten(v).flatten(1).square().sum(dim=1)
+    expected = ((v.flatten(1) @ covariance.inverse()) * v.flatten(1)).sum(dim=1)
+    torch.testing.assert_close(size, expected)

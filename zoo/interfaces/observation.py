@@ -80,14 +80,12 @@ class Noise:
 
     Attributes:
         variance: 1, or 0 for no noise: of n after W.
-        level: root mean square of n.
     """
 
     def __init__(self, std: Tensor, *, full: bool = False) -> None:
         self._full = full
-        self.level = float((std.square().sum(dim=1) if full else std.square()).mean().sqrt())
-        self.variance = 1.0 if self.level > 0 else 0.0
-        self._std = std if self.level > 0 else torch.ones_like(std)
+        self.variance = 1.0 if bool(std.any()) else 0.0
+        self._std = std if self.variance else torch.ones_like(std)
 
     def whiten(self, v: Tensor) -> Tensor:
         """Return W v, shape of v (B, *out)."""
@@ -133,7 +131,6 @@ class Observation:
         operator: in data units.
         noise: of y.
         shape: of one sample.
-        count: numbers of one y that say something.
         mean, scale: data are mean + scale z, of what the network denoises; None for z itself.
         rows: which of all y those of the batch are, (B,).
     """
@@ -142,7 +139,6 @@ class Observation:
     operator: Operator
     noise: Noise
     shape: Shape
-    count: int
     mean: Tensor | None = None
     scale: Tensor | None = None
     rows: Tensor | None = None
@@ -150,11 +146,6 @@ class Observation:
     def of(self, rows: Tensor, like: Tensor) -> Observation:
         """Return what is observed of some rows (B,), with the dtype and device of `like`."""
         return replace(self, y=self.y[rows.to(self.y.device)].to(like), rows=rows)
-
-    @property
-    def level(self) -> float:
-        """Root mean square of the noise, in units of y."""
-        return self.noise.level
 
     def predict(self, z: Tensor) -> Tensor:
         """Return A z, shape (B, *out), of z as the network denoises it."""

@@ -41,12 +41,11 @@ def observe(
     out = operator.out_shape(shape)
     seen = operator.seen(shape)
     values = _values(y, out, seen)
-    law = _noise(noise, out)
+    law = _noise(noise, out, seen)
     mean, scale = _map(standardise, shape)
     if operator.linear and mean is not None:
         values = values - operator.forward(mean)
-    count = math.prod(out) if seen is None else int(seen.sum())
-    return Observation(law.whiten(values), operator, law, shape, count, mean, scale)
+    return Observation(law.whiten(values), operator, law, shape, mean, scale)
 
 
 def _values(y: Numbers, out: Shape, seen: Tensor | None) -> Tensor:
@@ -66,12 +65,22 @@ def _values(y: Numbers, out: Shape, seen: Tensor | None) -> Tensor:
     return rows
 
 
-def _noise(noise: Numbers, out: Shape) -> Noise:
+def _noise(noise: Numbers, out: Shape, seen: Tensor | None) -> Noise:
+    """Return the law of n; hidden values have noise of their own, so the rest is marginal."""
     count = math.prod(out)
     given = as_tensor("noise", noise).detach().double().cpu()
+    full = tuple(given.shape) == (count, count) != out
+    if seen is not None and given.ndim:
+        here = seen.flatten().cpu()
+        if full:
+            apart = torch.eye(count, dtype=given.dtype)
+            given = torch.where(here[:, None] & here, given, apart)
+        elif given.numel() == count:
+            # Not 1: where what is seen has no noise, neither has the rest.
+            given = torch.where(here, given.flatten(), given.flatten()[here].max())
     if not all_finite(given):
         raise ZooError("noise is not finite")
-    if tuple(given.shape) == (count, count) and given.ndim != len(out):
+    if full:
         return _covariance(given)
     if given.ndim and tuple(given.shape) not in (out, (count,)):
         raise ZooError(
