@@ -11,6 +11,7 @@ from zoo import ZooError
 from zoo.interfaces import Network, over
 from zoo.interfaces.levels import own_noise
 from zoo.models.exact import GaussianMixture
+from zoo.models.exact.network import ExactField
 from zoo.posterior import Linear, Mask, observe
 from zoo.testing.posteriors import energy, points
 
@@ -310,3 +311,38 @@ def test_observations_have_the_units_of_the_network():
     torch.testing.assert_close(
         near.push(over(torch.tensor(1.0), z) * z), (z[:, :1] * 2 + z[:, 1:]) / 0.1
     )
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_replacement_ends_where_the_noise_of_y_is_larger_in_any_units(factor, scale):
+    from zoo.config.standardise import Standardise
+    from zoo.interfaces import Estimate
+    from zoo_posterior.replacement import Replacement
+
+    model = zoo.exact("gaussian", points())
+    y = points()[:1] * scale
+    seen = observe(
+        factor * y,
+        Linear(factor * torch.eye(2)),
+        0.3 * scale * factor,
+        shape=(2,),
+        standardise=Standardise(mean=(0.0, 0.0), scale=(scale, scale)),
+    )
+    for t, replaced in ((0.25, False), (0.35, True)):
+        x = points()[1:2]
+        at = Estimate(model.network, model.network, model.kernel, x, torch.tensor(t))
+        d = Replacement().denoise(at, seen.of(torch.zeros(1).long(), x))
+        expected = y / scale if replaced else at.denoised
+        torch.testing.assert_close(d, expected)
+
+
+def test_an_exact_field_of_an_affine_kernel_is_conditioned_as_its_denoiser():
+    model = zoo.exact("gaussian", points()[:32])
+    field = zoo.FieldModel(
+        model.kernel, model.prior, ExactField(model.kernel, points()[:32]), model.solver, (2,)
+    )
+    options = {"noise": 0.3, "method": "exact"}
+    expected, found = (m.posterior([[0.4]], DIRECTION, **options) for m in (model, field))
+    x = points()[:7] + 0.5
+    torch.testing.assert_close(found.denoise(x, 0.5), expected.denoise(x, 0.5))
