@@ -8,10 +8,12 @@ from torch import Tensor
 
 import zoo
 from zoo import ZooError
-from zoo.interfaces import Network, over
+from zoo.interfaces import Estimate, Network, over
 from zoo.interfaces.levels import own_noise
 from zoo.models.exact import GaussianMixture
 from zoo.models.exact.network import ExactField
+from zoo.models.lift import LevelDenoiser
+from zoo.numerics import minimal_residual
 from zoo.posterior import Linear, Mask, observe
 from zoo.testing.posteriors import energy, points
 
@@ -317,7 +319,6 @@ def test_observations_have_the_units_of_the_network():
 @pytest.mark.parametrize("scale", [1.0, 50.0])
 def test_replacement_ends_where_the_noise_of_y_is_larger_in_any_units(factor, scale):
     from zoo.config.standardise import Standardise
-    from zoo.interfaces import Estimate
     from zoo_posterior.replacement import Replacement
 
     model = zoo.exact("gaussian", points())
@@ -346,3 +347,33 @@ def test_an_exact_field_of_an_affine_kernel_is_conditioned_as_its_denoiser():
     expected, found = (m.posterior([[0.4]], DIRECTION, **options) for m in (model, field))
     x = points()[:7] + 0.5
     torch.testing.assert_close(found.denoise(x, 0.5), expected.denoise(x, 0.5))
+
+
+def test_beyond_its_largest_level_the_covariance_of_a_lifted_denoiser_stays():
+    d = 3
+    spread = torch.tensor([0.25, 1.0, 4.0], dtype=torch.float64)
+    data = GaussianMixture.diagonal(torch.zeros(1, d).double(), spread[None])
+    network = LevelDenoiser(zoo.exact("gaussian", data).network, zoo.kernel("gaussian", dim=d))
+    v = normal(1, d)
+    for level in (0.5, 20.0, network.high, 50 * network.high):
+        x = level * normal(1, d, seed=1)
+        at = Estimate(network, network, network.source, x, torch.tensor(level))
+        expected = spread / (1 + spread / level**2) * v
+        torch.testing.assert_close(at.covariance(v), expected, rtol=2e-3, atol=0)
+
+
+def test_a_step_on_numbers_that_half_precision_does_not_hold():
+    def half(x, t):
+        return (x.half() * 0.5).float()
+
+    network, x = zoo.exact("gaussian", points()).network, torch.ones(2, 2)
+    at = Estimate(half, network, zoo.kernel("gaussian", dim=2), x, torch.tensor(1.0))
+    v = torch.tensor([[2.0**20, -(2.0**18)], [0.0, 0.0]])
+    assert torch.equal(at.covariance(v), v / 2)
+    big = torch.tensor([[3e37, 1e-3], [2.0, 1.0]])
+    for scale in (1.0, torch.inf):  # a row whose image overflows is left as it is
+        found = minimal_residual(
+            lambda p: (p, torch.stack([p[0] * scale, p[1]])), big, iterations=3
+        )
+        torch.testing.assert_close(found[1], big[1])
+        torch.testing.assert_close(found[0], big[0] if scale == 1.0 else torch.zeros(2))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError, brief
 from zoo.interfaces import Operator
-from zoo.interfaces.observation import Shape, pulled_back
+from zoo.interfaces.observation import Shape, linearised
 from zoo.sampling.arguments import Numbers, as_tensor
 
 
@@ -177,11 +177,12 @@ class Function(Operator):
             kind = tuple(found.shape) if isinstance(found, Tensor) else brief(found)
             raise ZooError(f"operator {named} gives {kind} for 2 samples; expected a tensor (2, *)")
         try:
-            pulled_back(self.forward, x, torch.ones_like(found))
+            _, push, pull = linearised(self.forward, x)
+            push(pull(torch.ones_like(found)))
         except Exception as error:
             raise ZooError(
                 f"operator {named} has no gradient: write it with torch operations that are "
-                "differentiable"
+                "differentiable, twice"
             ) from error
         return tuple(found.shape[1:])
 
