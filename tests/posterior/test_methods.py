@@ -318,8 +318,9 @@ def test_observations_have_the_units_of_the_network():
 @pytest.mark.parametrize("factor", [0.1, 10.0])
 @pytest.mark.parametrize("scale", [1.0, 50.0])
 def test_replacement_ends_where_the_noise_of_y_is_larger_in_any_units(factor, scale):
-    from zoo.config.standardise import Standardise
     from zoo_posterior.replacement import Replacement
+
+    from zoo.config.standardise import Standardise
 
     model = zoo.exact("gaussian", points())
     y = points()[:1] * scale
@@ -371,9 +372,8 @@ def test_a_step_on_numbers_that_half_precision_does_not_hold():
     v = torch.tensor([[2.0**20, -(2.0**18)], [0.0, 0.0]])
     assert torch.equal(at.covariance(v), v / 2)
     big = torch.tensor([[3e37, 1e-3], [2.0, 1.0]])
-    for scale in (1.0, torch.inf):  # a row whose image overflows is left as it is
-        found = minimal_residual(
-            lambda p: (p, torch.stack([p[0] * scale, p[1]])), big, iterations=3
-        )
+    for factor in (1.0, torch.inf):  # a row whose image overflows is left as it is
+        scale = torch.tensor([[factor], [1.0]])
+        found = minimal_residual(lambda p, s=scale: (p, p * s), big, iterations=3)
         torch.testing.assert_close(found[1], big[1])
-        torch.testing.assert_close(found[0], big[0] if scale == 1.0 else torch.zeros(2))
+        torch.testing.assert_close(found[0], big[0] if factor == 1.0 else torch.zeros(2))

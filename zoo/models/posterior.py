@@ -27,7 +27,7 @@ from zoo.models.trajectory import Trajectory, arguments_of
 from zoo.posterior import observe
 from zoo.sampling.arguments import Numbers
 from zoo.sampling.given import Given
-from zoo.sampling.predict import unwrapped
+from zoo.sampling.predict import shown_dtype, unwrapped
 
 
 class PosteriorModel(FieldModel):
@@ -221,7 +221,15 @@ def posterior_of(
         raise ZooError(f"method is {brief(method)}; expected a name, or a PosteriorMethod")
     elif options:
         raise ZooError(f"option {min(options)!r} goes with the name of a method, not with a method")
-    seen = observe(y, operator, noise, shape=model.shape, standardise=model.standardise)
+    seen = observe(
+        y,
+        operator,
+        noise,
+        shape=model.shape,
+        standardise=model.standardise,
+        span=model.range,
+        like=torch.empty((), dtype=shown_dtype(model.dtype), device=model.device),
+    )
     network = unwrapped(model.network)
     if isinstance(model, LiftedModel):  # whose samples ask the denoiser by their own level
         network = model.network.denoiser
