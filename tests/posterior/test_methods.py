@@ -377,3 +377,17 @@ def test_a_step_on_numbers_that_half_precision_does_not_hold():
         found = minimal_residual(lambda p, s=scale: (p, p * s), big, iterations=3)
         torch.testing.assert_close(found[1], big[1])
         torch.testing.assert_close(found[0], big[0] if factor == 1.0 else torch.zeros(2))
+
+
+def test_tables_of_noise_are_made_once_for_each_time(monkeypatch):
+    kernel, asked = zoo.kernel("gravity", dim=3), []
+    log_phi = kernel.log_phi
+    monkeypatch.setattr(kernel, "log_phi", lambda r, t: asked.append(t) or log_phi(r, t))
+    square, zero = torch.ones(2), torch.zeros(2)
+    found = [
+        own_noise(kernel, square, zero, zero, torch.as_tensor(t)).variance
+        for t in (1.0, 1.0, 2.0, [1.0, 2.0])
+    ]
+    assert len(asked) == 3
+    assert torch.equal(found[0], found[1])
+    assert found[3].tolist() == [float(found[0][0]), float(found[2][1])]

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 @click.argument("image", metavar="INPUT.png", type=PATH)
 @option("--mask", type=PATH, help="MASK.png, of the size of INPUT.png: white where it is seen.")
 @option("--operator", "named", help="How INPUT.png was made: downscale:2, blur:1.5 or grey.")
-@option("--noise", type=float, default=0.05, help="Standard deviation of the noise of INPUT.png; pixels are in [-1, 1].")
+@option(
+    "--noise",
+    type=float,
+    default=0.05,
+    help="Standard deviation of the noise of INPUT.png; pixels are in [-1, 1].",
+)
 @option("-n", "count", type=COUNT, default=8, help="Number of answers.")
 @option("--method", default="mmps", help="See `zoo components posteriors`.")
 @option("-o", "--out", type=PATH, default=Path("restored.png"), help="FILE.png, or FILE.npz.")
