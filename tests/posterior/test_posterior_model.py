@@ -197,3 +197,21 @@ def test_the_compiled_or_halved_network_is_conditioned_too():
     model = tiny_models.images("gaussian").to(torch.bfloat16)
     x = model.posterior(some_images(1), HALF, noise=0.1).sample(2, seed=0, steps=4)
     assert bool(x.isfinite().all())
+
+
+def test_what_is_passed_back_through_runs_no_compiled_code():
+    runs = []
+
+    def backend(graph, _):
+        return lambda *args: runs.append(1) or graph(*args)
+
+    model = tiny_models.images("gaussian")
+    y, x = some_images(1), some_images(2, seed=1)
+    posteriors = [model.posterior(y, HALF, noise=0.1, method=m) for m in ("mmps", "diffpir")]
+    expected = [posterior.denoise(x, 1.0) for posterior in posteriors]
+    model.network.compile(backend=backend)
+    found = [posteriors[0].denoise(x, 1.0)]
+    assert not runs
+    found.append(posteriors[1].denoise(x, 1.0))
+    assert runs
+    torch.testing.assert_close(found, expected)
