@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,9 @@ def kernel(name: str, **options: Any) -> Callable[[Array, int, int], Sampler]:
 
 CANDIDATES: dict[str, Callable[[Array, int, int], Sampler]] = {
     "gaussian": kernel("gaussian"),
+    "gaussian, columns": kernel("gaussian", columns=True),
     "flow": kernel("flow"),
+    "flow, columns": kernel("flow", columns=True),
     "gravity": kernel("gravity"),
     "pfgmpp D = 3": kernel("pfgmpp", D=3),
     "pfgmpp D = 5": kernel("pfgmpp", D=5),
@@ -94,7 +97,7 @@ CANDIDATES: dict[str, Callable[[Array, int, int], Sampler]] = {
     "pfgmpp D = auto": kernel("pfgmpp", D="auto"),
     **RIVALS,
 }
-ROWS = "other rows"
+ROWS = page.OTHER
 
 
 def lengths(x: Array, truth: Array) -> Array:
@@ -105,10 +108,12 @@ def lengths(x: Array, truth: Array) -> Array:
 
 def judged(x: Array, truth: Array) -> dict[str, Any]:
     figures = tail_figures(torch.from_numpy(x), torch.from_numpy(truth)).tolist()
-    quantiles = np.quantile(lengths(x, truth), QUANTILES).tolist()
+    quantiles = [np.quantile(lengths(v, truth), QUANTILES).tolist() for v in (x, truth)]
+    found, wanted = ([float(f"{q:.5g}") for q in of] for of in quantiles)
     return {
         "figures": {n: float(f"{v:.5g}") for n, v in zip(TAILS, figures, strict=True)},
-        "length_quantiles": [float(f"{q:.5g}") for q in quantiles],
+        "length_quantiles": found,
+        "truth_quantiles": wanted,
     }
 
 
@@ -128,29 +133,23 @@ def one(data: str, name: str, seed: int, rows: int) -> dict[str, Any]:
     }
 
 
-def truths(data: list[str]) -> dict[str, list[float]]:
-    """Return the quantiles of the truth's lengths."""
-    found = {}
-    for name in data:
-        truth = split(name, 0)[2]
-        found[name] = np.quantile(lengths(truth, truth), QUANTILES).tolist()
-    return found
-
-
 def run(file: Path, data: list[str], seeds: int, rows: int) -> None:
-    """Run what the file lacks, and write it after every run."""
+    """Run what the file lacks, and write it after every run; SystemExit if it has other rows."""
     found: dict[str, Any] = {"runs": []}
     if file.exists():
         found = json.loads(file.read_text())
     done = {(r["data"], r["candidate"], r["seed"]) for r in found["runs"]}
+    others = {r.get("rows") for r in found["runs"]} - {rows}
+    if others:
+        raise SystemExit(f"{file} has runs of {others} rows of training, not {rows}; give --out")
     found["facts"] = page.facts(TRAIN, DRAWN, TRUTH, rows)
-    found["truth"] = truths(data)
     for seed in range(seeds):
         for name in data:
             for candidate in (ROWS, *CANDIDATES):
                 if (name, candidate, seed) in done:
                     continue
-                record = {"data": name, "candidate": candidate, "seed": seed}
+                record: dict[str, Any] = {"data": name, "candidate": candidate, "seed": seed}
+                record |= {"rows": rows, "date": date.today().isoformat()}
                 record |= one(name, candidate, seed, rows)
                 found["runs"].append(record)
                 temporary = file.with_suffix(".part")

@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 # In standard deviations of the middle of the data: where the ODE from a Student prior starts.
 _START = 4.0
 _LIGHT = 100.0
+# Of every candidate; zoo.fit itself would take `columns` under some kernels only.
+NETWORK: dict[str, Any] = {"use": "mlp", "width": 64, "blocks": 3}
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,12 @@ class Sampler:
     options: dict[str, Any]
 
 
-def fitted(x: Array, seed: int, rows: int, **options: Any) -> zoo.FieldModel:
-    """Return what `zoo.fit` makes of rows, with the batch and the length of all candidates."""
-    return zoo.fit(x, images=rows, batch=256, validation=0, seed=seed, progress=False, **options)
+def fitted(
+    x: Array, seed: int, rows: int, *, columns: bool = False, **options: Any
+) -> zoo.FieldModel:
+    """Return what `zoo.fit` makes of rows, with network, batch and length of all candidates."""
+    options |= {"images": rows, "batch": 256, "validation": 0, "seed": seed, "progress": False}
+    return zoo.fit(x, network={**NETWORK, "columns": True} if columns else NETWORK, **options)
 
 
 def soft_log_flow(x: Array, seed: int, rows: int) -> Sampler:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "tests" / "helpers")]
+sys.path.insert(0, str(HERE / "_ext"))
+# For the tutorials, which run in processes of their own: the stand-in of the Hub.
+HELPERS = str(HERE.parent / "tests" / "helpers")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HELPERS, os.environ.get("PYTHONPATH")]))
 
 project = "fieldzoo"
 author = "The fieldzoo developers"
@@ -21,7 +25,6 @@ html_theme_options = {"navigation_with_keys": True}
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-# Links of the pages to files of the repository, which are read on its own pages too.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from zoo import ZooError
 from zoo.interfaces import check_integer, check_real
-from zoo.networks import FEATURES, check_condition
+from zoo.networks import FEATURES, check_condition_shape
 
 _FREQUENCIES = 8
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -68,7 +68,7 @@ def placed(condition: Sequence[int] | None, shape: tuple[int, ...]) -> tuple[int
     Raises:
         ZooError: it is no shape.
     """
-    known = check_condition(condition)
+    known = check_condition_shape(condition)
     if known is None:
         return 0, 0
     if len(known) == len(shape) > 1:

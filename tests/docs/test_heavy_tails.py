@@ -19,6 +19,33 @@ FOUND = json.loads((ROOT / "docs" / "heavy-tails.json").read_text(encoding="utf-
 
 def test_the_page_is_what_the_results_give():
     assert (ROOT / "docs" / "heavy-tails.md").read_text(encoding="utf-8") == page.written(FOUND)
+    assert (ROOT / "docs" / "heavy-tails.png").exists() is bool(FOUND["runs"])
+
+
+def test_without_runs_the_page_says_so_and_has_no_picture(tmp_path):
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps({"runs": [], "facts": FOUND["facts"]}))
+    page.write(file, heavy_tails.QUANTILES)
+    told = file.with_suffix(".md").read_text(encoding="utf-8")
+    assert "Nothing is measured yet" in told
+    assert ".png" not in told
+    assert not file.with_suffix(".png").exists()
+
+
+def test_all_candidates_have_one_network_and_columns_only_those_so_called(monkeypatch):
+    class Fitted(Exception):
+        pass
+
+    def fit(x, **options):
+        raise Fitted(options)
+
+    monkeypatch.setattr(zoo, "fit", fit)
+    for name, candidate in heavy_tails.CANDIDATES.items():
+        with pytest.raises(Fitted) as found:
+            candidate(np.random.default_rng(0).normal(size=(20, 2)), 0, 100)
+        network = dict(found.value.args[0]["network"])
+        assert network.pop("columns", False) is name.endswith(", columns")
+        assert network == {"use": "mlp", "width": 64, "blocks": 3}
 
 
 def test_the_results_are_of_the_candidates():
@@ -73,6 +100,23 @@ def test_a_run_that_is_stopped_goes_on(tmp_path, monkeypatch, capsys):
     assert "pfgmpp D = auto (3.0)" in file.with_suffix(".md").read_text()
     assert file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert "student-2, pfgmpp D = auto, seed 1" in capsys.readouterr().out
+    heavy_tails.run(file, ["copula-10"], 1, 100)
+    page.write(file, heavy_tails.QUANTILES)
+    assert "1 seed or more of each" in file.with_suffix(".md").read_text()
+    with pytest.raises(SystemExit, match="100"):
+        heavy_tails.run(file, ["student-2"], 3, 200)
+    assert len(calls) == 4
+
+
+def test_the_legend_names_what_any_panel_shows(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(page, "rendered", drawn.append)
+    monkeypatch.setattr(page, "encoded", lambda _: b"")
+    quantiles = {"length_quantiles": [1.0, 2.0], "truth_quantiles": [1.0, 1.0]}
+    shown = [("student-2", page.OTHER), ("student-2", "one"), ("copula-10", "other")]
+    runs = [{"data": data, "candidate": name, **quantiles} for data, name in shown]
+    page.picture({"runs": runs}, [0.5, 0.9], tmp_path / "x.png")
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == ["one", "other"]
 
 
 def test_the_student_prior_has_its_law():

@@ -47,6 +47,14 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_both_pages_lead_to_the_same_ones():
+    english, chinese = (
+        set(re.findall(r"\]\((docs/[^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")))
+        for page in ("README.md", "README.zh.md")
+    )
+    assert english == chinese
+
+
 def test_the_chinese_page_has_the_same_code():
     """But for comments, and the marks by which the tests find the commands."""
     chinese = (ROOT / "README.zh.md").read_text(encoding="utf-8")

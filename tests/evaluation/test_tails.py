@@ -93,7 +93,7 @@ def test_columns_of_few_values_have_finite_figures():
 @pytest.fixture(scope="module")
 def vector_data(tmp_path_factory):
     path = tmp_path_factory.mktemp("tails") / "rows.npz"
-    np.savez(path, x=student(600)[:, :2].float(), x_test=student(500, 1)[:, :2].float())
+    np.savez(path, x=student(2_100)[:, :2].float(), x_test=student(2_000, 1)[:, :2].float())
     return f"npz:{path}"
 
 
@@ -105,7 +105,7 @@ def test_a_report_of_vectors_has_tails_with_intervals(vector_data):
     model, there = points(), reference(vector_data)
     for seeds in ((0,), (0, 1)):
         setting = model_setting(model, None, 2)
-        measured = Measurement(("tails",), 200, seeds)
+        measured = Measurement(("tails",), 2_000, seeds)
         report = evaluate("tiny", model, [setting], measured, there)
         found = report.outcomes[0].metrics
         assert [*found] == [*TAILS]
@@ -115,14 +115,14 @@ def test_a_report_of_vectors_has_tails_with_intervals(vector_data):
 
 
 def test_tails_are_measured_of_enough_vectors_by_default(vector_data, tmp_path):
-    assert "tails" in default((2,), 200)
-    assert "tails" not in default((2,), 199)
+    assert "tails" in default((2,), 2_000)
+    assert "tails" not in default((2,), 1_999)
     assert "tails" not in default((1, 8, 8), 5_000)
-    with pytest.raises(ZooError, match="199 samples are too few; these metrics take 200"):
-        check_measurement(Measurement(("tails",), 199, (0,)), points(), reference(vector_data))
-    pictures = reference(write_npz(tmp_path / "patterns.npz", 300), (1, 8, 8))
+    with pytest.raises(ZooError, match="1999 samples are too few; these metrics take 2000"):
+        check_measurement(Measurement(("tails",), 1_999, (0,)), points(), reference(vector_data))
+    pictures = reference(write_npz(tmp_path / "patterns.npz", 2_000), (1, 8, 8))
     with pytest.raises(ZooError, match="'tails' is of vectors"):
-        check_measurement(Measurement(("tails",), 200, (0,)), images(), pictures)
+        check_measurement(Measurement(("tails",), 2_000, (0,)), images(), pictures)
 
 
 def test_the_card_shows_them(vector_data, tmp_path, command):
@@ -134,7 +134,9 @@ def test_the_card_shows_them(vector_data, tmp_path, command):
         progress=False,
     )
     folder = model.save_pretrained(tmp_path / "fitted")
-    command("eval", str(folder), "--data", vector_data, "-n", "200", "--steps", "2", "--write-card")
+    command(
+        "eval", str(folder), "--data", vector_data, "-n", "2000", "--steps", "2", "--write-card"
+    )
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "| relative error of the 99.9 % quantile, of lengths |" in card
     assert "| Kolmogorov-Smirnov statistic, the largest of all columns |" in card

@@ -73,6 +73,11 @@ def test_a_solver_without_a_name_is_told():
         optimise_grid(zoo.exact("gaussian", points, solver=ExpABM3()), steps=5)
 
 
+def test_a_model_given_conditions_is_told_what_to_do():
+    with pytest.raises(ZooError, match=r"without conditions; .* given vectors of 2 .* zoo eval"):
+        optimise_grid(images(condition=[2]), steps=5)
+
+
 def test_a_tuned_model_is_saved_with_its_grid(tmp_path):
     model = images()
     tuned = optimise_grid(model, solver=Part("exp-ab2", {"scale": 0.7}), steps=4, n=2, rounds=3)

@@ -124,7 +124,7 @@ def test_images_of_several_kinds_of_networks():
         ([1.0, float("nan")], "condition is not finite: it holds NaN or infinity"),
         (torch.tensor([[0.0, 1], [np.inf, 0], [0, 0]]), "the first in row 1"),
         ("left", "condition is 'left'; expected a tensor, an array or lists of numbers"),
-        (torch.ones(3, 2, dtype=torch.bool), "expected real numbers"),
+        (torch.ones(3, 2, dtype=torch.complex64), "expected real numbers"),
     ],
 )
 def test_what_is_no_condition_is_one_clear_line(condition, told):
@@ -139,6 +139,13 @@ def test_what_is_no_condition_is_one_clear_line(condition, told):
             ask()
         assert told in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_true_and_false_are_1_and_0_as_in_training():
+    model = given_mean()
+    ones = model.sample(3, seed=0, steps=3, condition=[1.0, 0.0])
+    for given in ([True, False], torch.tensor([True, False]), np.array([[True, False]] * 3)):
+        assert torch.equal(model.sample(3, seed=0, steps=3, condition=given), ones)
 
 
 def test_a_model_without_conditions_takes_none():
@@ -165,6 +172,18 @@ def test_a_condition_is_standardised_and_named(tmp_path):
     plain = points(condition=[2], kernel="gaussian")
     raw = plain.sample(2, seed=0, steps=3, condition=[[0.0, 0.0], [2.0, 2.0]])
     assert torch.equal(named, raw)
+    one, row = frame[["mass", "age"]].iloc[1], frame.iloc[1:]
+    assert torch.equal(
+        model.sample(3, seed=0, steps=3, condition=row),
+        model.sample(3, seed=0, steps=3, condition=one.to_list()),
+    )
+    for entries in (one, one[["age", "mass"]], pd.Series(one.to_list())):
+        assert torch.equal(
+            model.sample(1, seed=0, steps=3, condition=entries),
+            model.sample(1, seed=0, steps=3, condition=row),
+        )
+    with pytest.raises(ZooError, match="condition has no column 'mass'"):
+        model.sample(1, condition=one.rename({"mass": "weight"}))
     with pytest.raises(ZooError, match="condition has no column 'mass'; it takes mass, age"):
         model.sample(2, condition=frame[["age"]])
     again = zoo.load(model.save_pretrained(tmp_path / "named"))

@@ -88,6 +88,14 @@ def test_of_gaussian_columns_it_is_the_shrinkage_of_wiener():
     torch.testing.assert_close(error, torch.full_like(y, 0.2**0.5))
 
 
+def test_far_away_the_nearest_component_speaks_and_none_that_is_unused():
+    columns, x = Columns(1, 0.5), 100 + torch.linspace(-0.1, 0.1, 8)[:, None]
+    columns.fit(x)
+    mean, error = columns(torch.tensor([[0.0], [200.0]]), torch.full((2,), 0.1))
+    assert (mean - 100).abs().max() < 50
+    assert error.max() < 0.05
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_data_are_left_alone_at_t_min_and_the_prior_is_finite(name):
     x = hard(10_000)

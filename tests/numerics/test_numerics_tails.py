@@ -46,6 +46,19 @@ def test_the_index_of_student_lengths_is_found_within_its_error(d):
     assert found == pytest.approx(3, rel=3 / math.sqrt(200))
 
 
+@pytest.mark.parametrize(
+    ("n", "light", "heavy"), [(200, 0.2, 0.25), (1_000, 0.2, 0.5), (4_000, 0.2, 0.85)]
+)
+def test_draws_of_light_laws_seem_light_and_those_of_students_heavy(n, light, heavy):
+    def found(law):
+        draws = (torch.from_numpy(law(np.random.default_rng(s))).abs() for s in range(100))
+        return np.mean([tail_index(x) < math.inf for x in draws])
+
+    assert found(lambda chance: chance.laplace(size=n)) <= light
+    assert found(lambda chance: chance.normal(size=n)) <= light
+    assert found(lambda chance: chance.standard_t(3, size=n)) >= heavy
+
+
 def test_few_numbers_and_equal_ones_say_nothing():
     pareto = quantiles(63, lambda p: (1 - p) ** -1.0)
     assert tail_index(pareto) == math.inf

@@ -11,7 +11,7 @@ import torch
 import zoo
 from zoo.config.recipe import from_dict
 from zoo.data import load
-from zoo.data.condition import of_array
+from zoo.data.condition import by_rule, fitted, of_array
 from zoo.data.npz import from_arrays
 from zoo.errors import ZooError
 from zoo.training.batch import BatchSampler
@@ -200,6 +200,10 @@ def test_held_out_conditions():
     assert math.isfinite(model.config.training.outcome.validation_loss)
     with pytest.raises(ZooError, match=r"validation has conditions of shape None, X of \(1,\)"):
         fit(x, c, validation=x[:50])
+    named = pd.DataFrame(np.hstack([c, c]), columns=["dose", "age"])
+    for other in (named[["age", "dose"]], named.rename(columns={"age": "mass"})):
+        with pytest.raises(ZooError, match="has other columns than that of X; give the same"):
+            fit(x, named, validation=(x[:50], None, other[:50]))
 
 
 @pytest.mark.parametrize(
@@ -254,9 +258,29 @@ def test_recipes_that_do_not_go_with_a_condition(tmp_path):
     table["network"] = {"use": "ddpmpp"}
     with pytest.raises(ZooError, match="no option 'condition'"):
         make_plan(from_dict(table, "test"))
+    np.savez(tmp_path / "d.npz", x=x, c=x[:, :, :4], x_test=x, c_test=x)
+    table = told(condition="c")
+    table["train"]["validate_every"] = 16
+    with pytest.raises(ZooError, match=r"conditions of shape \(1, 8, 8\) are not \(1, 4, 8\)"):
+        make_plan(from_dict(table, "test"))
+
+
+@pytest.mark.parametrize(("side", "read"), [(8, 20_000), (64, 8_192), (1_024, 64)])
+def test_standardising_reads_no_more_than_fits_in_memory(side, read):
+    asked = []
+
+    def images(chosen):
+        asked.append(len(chosen))
+        return torch.zeros(len(chosen), 1, 1, 1).expand(-1, 1, side, side)
+
+    given = by_rule(f"downscale:{side}", (1, side, side))
+    fitted(given, 50_000, images)
+    assert asked == [1, read]
 
 
 def test_a_constant_condition_says_nothing_and_does_no_harm():
     x = chance().normal(size=(100, 2))
-    model = fit(x, np.full((100, 1), 7.0), images=64)
-    assert torch.isfinite(model.sample(2, seed=0, condition=[7.0])).all()
+    sevens = np.full((100, 1), 7.0)
+    for given in (sevens, pd.DataFrame(sevens, columns=["dose"])):
+        model = fit(x, given, images=64)
+        assert torch.isfinite(model.sample(2, seed=0, condition=[7.0])).all()

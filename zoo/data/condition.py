@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,8 +20,9 @@ from zoo.data.finite import as_rows, check_finite
 from zoo.data.spread import centre_and_spread
 from zoo.errors import ZooError, did_you_mean, shown
 
-# So many conditions tell their means and deviations.
-_LOOKED_AT = 20_000
+# So many conditions tell their means and deviations, fewer where they or their images are large.
+_LOOKED_AT, _LEAST = 20_000, 64
+_NUMBERS = 2**25
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,11 @@ def fitted(conditions: Conditions, n: int, images: Callable[[Tensor], Tensor]) -
         n: their number.
         images: gives those of some numbers, as `Conditions.raw` takes them.
     """
-    chosen = torch.linspace(0, n - 1, min(n, _LOOKED_AT)).long()
-    x = images(chosen) if conditions.values is None else torch.zeros(())
+    made = conditions.values is None
+    one = images(torch.zeros(1).long()).numel() if made else math.prod(conditions.known.shape)
+    count = min(n, _LOOKED_AT, max(_LEAST, _NUMBERS // one))
+    chosen = torch.linspace(0, n - 1, count).long()
+    x = images(chosen) if made else torch.zeros(())
     found = conditions.raw(x, chosen)
     rows = found.double().flatten(2).transpose(1, 2).flatten(0, 1) if found.ndim > 2 else found
     centres, spreads = [], []

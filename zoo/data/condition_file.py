@@ -34,7 +34,7 @@ def read_condition(path: Path, known: Condition | None) -> Tensor:
         array = _rows(path, known)
     else:
         raise ZooError(f"{path}: expected a file ending in .npy, .npz, .csv or .tsv")
-    if array.dtype.kind not in "uif":
+    if array.dtype.kind not in "buif":
         raise ZooError(f"{path}: conditions of {array.dtype}; expected numbers")
     found = torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
     one = len(known.shape)

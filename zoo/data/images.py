@@ -86,7 +86,9 @@ class Images:
         """
         if self.given is None:
             return None
-        return self.given.of(x if self.standardise is None else self.standardise.undo(x), indices)
+        if self.given.values is None and self.standardise is not None:
+            x = self.standardise.undo(x)
+        return self.given.of(x, indices)
 
     def raw_conditions(self, indices: Tensor) -> Tensor:
         """Return what the samples numbered `indices` (B,) are given, (B, *), in its own units."""

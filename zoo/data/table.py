@@ -93,11 +93,12 @@ def array_of(x: Any, where: str = "X") -> NDArray[Any]:
     return array
 
 
-def table_of(x: Any, where: str = "X") -> Table:
+def table_of(x: Any, where: str = "X", *, constant: bool = False) -> Table:
     """Return a data frame, or an array (n, d), as a checked table; a Table as it is.
 
     Raises:
-        ZooError: columns that hold no numbers, or missing, infinite or constant values.
+        ZooError: columns that hold no numbers, or missing, infinite or, unless they may be
+            `constant`, constant values.
     """
     if isinstance(x, Table):
         return x
@@ -119,7 +120,7 @@ def table_of(x: Any, where: str = "X") -> Table:
         for i in range(len(columns)):
             values[:, i] = _values(x, i, library)
         table = Table(values, columns, np.array([c.whole for c in columns]), library)
-    check_values(table, where)
+    check_values(table, where, constant=constant)
     return table
 
 

@@ -107,9 +107,16 @@ def optimise_grid(
         progress: show a progress bar.
 
     Raises:
-        ZooError: a solver without a name or without a grid, too few steps, n or rounds.
+        ZooError: a solver without a name or without a grid, too few steps, n or rounds; a model
+            that draws samples given conditions.
     """
     check_model(model)
+    if model.condition is not None:
+        raise ZooError(
+            f"a grid is tuned for a model without conditions; this one draws samples given "
+            f"{model.condition}: compare solvers and steps instead, by zoo eval NAME --solvers "
+            "heun,exp-abm3 --nfe 9,18,35"
+        )
     part = solver if isinstance(solver, Part) else _part(model, solver)
     steps = step_count(steps, model.steps, 3)
     n, rounds = check_integer("n", n, 1), check_integer("rounds", rounds, 1)

@@ -26,8 +26,8 @@ from zoo.sampling.arguments import Numbers, seed_from, step_count
 from zoo.sampling.given import Given, given_of
 from zoo.sampling.modes import evaluating
 from zoo.sampling.predict import (
-    conditioned,
     fixed_batch_size,
+    guided,
     in_batches,
     shown_dtype,
     unwrapped,
@@ -76,7 +76,7 @@ class SamplingModel(ModelParts):
 
     def _ask(self, network: nn.Module, guidance: float) -> Predict:
         """Return a network as the function that a flow evaluates."""
-        return conditioned(network, guidance, self.kernel.dim, self.dtype, self._around)
+        return guided(network, guidance, self.kernel.dim, self.dtype, self._around)
 
     @evaluating
     def trajectory(

@@ -39,6 +39,6 @@ def sample_sharded(
         known = model.condition
         condition_rows(condition, known, n)
         if condition is not None and known is not None and condition.ndim > len(known.shape):
-            condition = condition[first:last]
+            condition = condition if len(condition) == 1 else condition[first:last]
         rows = model.sample(last - first, first=first, labels=part, condition=condition, **options)
     return context.gather_rows(rows)

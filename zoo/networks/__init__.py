@@ -7,7 +7,7 @@ trained elsewhere, under Gaussian noise, becomes a GaussianDenoiser.
 """
 
 from zoo.networks.column_skip import ColumnSkip
-from zoo.networks.condition import check_condition, seen_condition
+from zoo.networks.condition import check_condition_shape, seen_condition
 from zoo.networks.gaussian import GaussianDenoiser, refuse_random_level
 from zoo.networks.mixture import Mixture
 from zoo.networks.mixture_skip import MixtureSkip
@@ -21,7 +21,7 @@ __all__ = [
     "Mixture",
     "MixtureSkip",
     "Preconditioned",
-    "check_condition",
+    "check_condition_shape",
     "refuse_random_level",
     "seen_condition",
 ]

@@ -3,9 +3,10 @@
     D_i = M_i(x_i; s) + e_i(x_i; s) F_i([c_in x, asinh(x_i / sqrt(s^2 + sd^2))], features)
 
 M and e (zoo.networks.columns) take the places of EDM's c_skip x and c_out (arXiv:2206.00364, table
-1): F learns what connects the columns, its target has unit variance given x_i, and it sees each
-column on a scale of its own too, since in a row that is far in one column c_in x of the others is
-too small to see. s is the level at t; where t leaves it open s^2 = E[s^2 | |x_t|, t].
+1): F learns what connects the columns, and it sees each column on a scale of its own too, since in
+a row that is far in one column c_in x of the others is too small to see. s is the level at t, and
+the target of F has unit variance given x_i. Where t leaves the level open, s^2 = E[s^2 | |x_t|, t]
+and the variance is of order 1 only.
 """
 
 from __future__ import annotations

@@ -59,7 +59,10 @@ class Columns(nn.Module):
         widths = torch.maximum((gaps[:, 1:] + gaps[:, :-1]) / 4, spread)
         widths = widths.clamp(min=_NARROWEST * self.sigma_data)
         kept = len(counts)
+        # Unused ones lie where a used one does: far away they would win by their width.
         self.weights.fill_(_NEVER)
+        self.centres[:] = centres[:, :1].clamp(-_FARTHEST, _FARTHEST)
+        self.widths[:] = widths[:, :1].clamp(max=_FARTHEST)
         self.centres[:, :kept] = centres.clamp(-_FARTHEST, _FARTHEST)
         self.widths[:, :kept] = widths.clamp(max=_FARTHEST)
         self.weights[:, :kept] = torch.tensor(counts, dtype=torch.float64).div(len(x)).log()

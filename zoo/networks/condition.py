@@ -11,7 +11,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import check_integer
 
 
-def check_condition(condition: Sequence[int] | None) -> tuple[int, ...] | None:
+def check_condition_shape(condition: Sequence[int] | None) -> tuple[int, ...] | None:
     """Return the shape of one condition as a tuple, None for none.
 
     Raises:

@@ -31,7 +31,7 @@ from zoo.interfaces import (
     check_real,
     over,
 )
-from zoo.networks.condition import check_condition, seen_condition
+from zoo.networks.condition import check_condition_shape, seen_condition
 from zoo.networks.levels import LevelTable, open_table
 
 FEATURES = 3
@@ -117,7 +117,7 @@ class Preconditioned(Network):
             )
         self.backbone, self.kernel = backbone, kernel
         self.labels, self.augment = labels, augment
-        self.condition = check_condition(condition)
+        self.condition = check_condition_shape(condition)
         self.sigma_data: float = float(sigma_data)
         self.predicts: Literal["denoised", "field"] = "denoised" if kernel.affine else "field"
         self.table: LevelTable | None = None

@@ -8,8 +8,8 @@ from torch import Tensor
 
 # From fewer rows nothing is said of a tail: the index is known to 1 / sqrt(k) of itself.
 _LEAST_TOP = 8
-# Below this index a tail is taken for heavy whatever else fits.
-_HEAVY = 4.0
+# By so much has the log-likelihood of Pareto's law to be above: by chance light tails get near it.
+_MARGIN = 0.25
 
 
 def hill(x: Tensor, top: int | None = None) -> float:
@@ -33,10 +33,11 @@ def hill(x: Tensor, top: int | None = None) -> float:
 def tail_index(x: Tensor) -> float:
     """Return Hill's estimate, or inf where the tail of x (n,) seems to be no power at all.
 
-    The largest sqrt(n) are either a Pareto law, P(X > x) = (x / u)^(-index) beyond u, or an
-    exponential one: that of the two which makes them more likely, each with its one parameter at
-    its best; but for an index below 4, which a light tail hardly shows while a heavy one is often
-    taken for exponential. inf too where they are fewer than 8.
+    The largest k = sqrt(n) are either a Pareto law, P(X > x) = (x / u)^(-index) beyond u, or an
+    exponential one, each with its one parameter at its best. They are taken for a Pareto law where
+    its log-likelihood is higher by 0.25, or where Hill's estimate is two standard errors below
+    log(n) / 2, about what it comes to for an exponential law (u / mean excess, u = log(n / k)).
+    inf too where k < 8.
     """
     top = math.isqrt(len(x))
     if top < _LEAST_TOP:
@@ -50,4 +51,5 @@ def tail_index(x: Tensor) -> float:
     logs = (far / threshold).log()
     pareto = math.log(index / float(threshold)) - (index + 1) * float(logs.mean())
     exponential = -math.log(excess) - 1
-    return index if index < _HEAVY or pareto > exponential else math.inf
+    sure = index * (1 + 2 / math.sqrt(top)) < math.log(len(x)) / 2
+    return index if sure or top * (pareto - exponential) > _MARGIN else math.inf

@@ -66,8 +66,10 @@ def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
 _REALS = (np.float16, np.float32, np.float64)
 
 
-def as_tensor(name: str, value: Numbers) -> Tensor:
+def as_tensor(name: str, value: Numbers, *, booleans: bool = False) -> Tensor:
     """Return a tensor as it is; of an array or nested lists a copy with all digits.
+
+    Where `booleans` may be given, true is 1 and false is 0.
 
     Raises:
         ZooError: what is given are no real numbers, or rows of different lengths.
@@ -91,6 +93,8 @@ def as_tensor(name: str, value: Numbers) -> Tensor:
     if found.layout != torch.strided or found.is_quantized or found.is_meta:
         kind = "has no numbers" if found.is_meta else f"is {found.layout} {found.dtype}"
         raise ZooError(f"{name} {kind}; expected a dense tensor of numbers")
+    if booleans and found.dtype == torch.bool:
+        return found.to(torch.uint8)
     if found.is_complex() or found.dtype == torch.bool:
         raise ZooError(f"{name} is {describe_value(found)}; expected real numbers")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,8 @@ def typical(known: Condition | None) -> Tensor | None:
 def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | None:
     """Return a condition (*shape) or n of them (n, *shape), float64, as the network sees them.
 
+    One row is one condition for all.
+
     Raises:
         ZooError: another shape, not finite, or one where there should be none or the reverse.
     """
@@ -118,7 +121,7 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
             f"the model draws samples given a condition, {known}; give condition=, one for all or "
             "one for each"
         )
-    value = as_tensor("condition", _by_name(condition, known)).detach()
+    value = as_tensor("condition", _by_name(condition, known), booleans=True).detach()
     if not value.is_floating_point() and ":" in known.source:
         raise ZooError(
             f"condition is of {describe_value(value)}; expected floating-point numbers, as "
@@ -126,6 +129,8 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
         )
     if value.ndim == 0 and known.shape == (1,):
         value = value[None]
+    if n > 1 and tuple(value.shape) == (1, *known.shape):
+        value = value[0]
     whole = tuple(value.shape)
     if whole != known.shape and whole != (n, *known.shape):
         shape = ", ".join(map(str, known.shape))
@@ -144,9 +149,16 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
 
 
 def _by_name(condition: Any, known: Condition) -> Any:
-    """Return the columns of a data frame in the model's order; anything else as it is."""
+    """Return columns of a data frame, or entries of a pandas Series, in the model's order.
+
+    Anything else as it is, and a Series whose entries are numbered where the model knows names.
+    """
     names = [column.name for column in known.columns]
     there = getattr(condition, "columns", None)
+    series: Any = getattr(sys.modules.get("pandas"), "Series", ())
+    if names and isinstance(condition, series):
+        index = condition.index
+        there = None if names[0] not in index and index.dtype.kind == "i" else index
     if not names or there is None:
         return condition
     if missing := [name for name in names if name not in [*there]]:

@@ -169,7 +169,7 @@ def _and_hidden(given: Tensor | None) -> Tensor | None:
     return torch.cat([given, torch.full_like(given, hidden(given))])
 
 
-def conditioned(
+def guided(
     network: nn.Module,
     guidance: float,
     dim: int,
@@ -188,13 +188,13 @@ def conditioned(
     batch: what conditions it on an observation.
     """
 
-    def guided(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
+    def blended(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
         twice = t if t.ndim == 0 else torch.cat([t, t])
         out: Tensor = network(torch.cat([x, x]), twice, *map(_and_hidden, given))
         conditional, plain = out.chunk(2)
         return plain + guidance * (conditional - plain)
 
     size = max(fixed_batch_size(dim), unwrapped(network).tile)
-    predict = autocast_predict(network if guidance == 1.0 else guided, dtype)
+    predict = autocast_predict(network if guidance == 1.0 else blended, dtype)
     whole = predict if around is None else around(predict, unwrapped(network))
     return fixed_size_batches(whole, size)

@@ -117,7 +117,7 @@ def _conditions(condition: Any, n: int, where: str) -> Conditions:
     """Return what each of n samples is given."""
     if library_of(condition) is None and not isinstance(condition, Table):
         return of_array(_array_of_numbers(condition, where), n, source=ARRAY, where=where)
-    table = table_of(condition, where)
+    table = table_of(condition, where, constant=True)
     found = of_array(table.values, n, source=ARRAY, where=where)
     known = msgspec.structs.replace(found.known, columns=table.columns)
     return replace(found, known=known)
@@ -202,12 +202,18 @@ def _split(
 
 
 def _check_same_condition(found: Conditions | None, expected: Conditions | None) -> None:
-    """Raise ZooError unless held-out data are given what the others are."""
+    """Raise ZooError unless held-out data are given what the others are, in the same order."""
     shapes = [None if each is None else each.known.shape for each in (found, expected)]
     if shapes[0] != shapes[1]:
         raise ZooError(
             f"validation has conditions of shape {shapes[0]}, X of {shapes[1]}; give "
             "validation=(X, labels, condition)"
+        )
+    names = [[column.name for column in each.known.columns] for each in (found, expected) if each]
+    if names and all(names) and names[0] != names[1]:
+        raise ZooError(
+            "the condition of the validation has other columns than that of X; give the same, in "
+            "the same order"
         )
 
 

@@ -160,8 +160,13 @@ def _held_out(recipe: Recipe, data: str | Images | None, images: Images) -> Imag
         )
     if images.given is None or held_out.given is None:
         return held_out
-    known = images.given.known.standardise
-    return replace(held_out, given=held_out.given.standardised_as(known))
+    known, found = images.given.known, held_out.given.known
+    if found.shape != known.shape:
+        raise ZooError(
+            f"train.validate_every needs a test split like the training data: conditions of shape "
+            f"{found.shape} are not {known.shape}"
+        )
+    return replace(held_out, given=held_out.given.standardised_as(known.standardise))
 
 
 def _check_augmentation(plan: DataPlan, images: Images, network: Network) -> None:

@@ -1,0 +1,53 @@
+"""A model that is conditioned is evaluated given what the data are, in turn."""
+
+import msgspec
+import pytest
+import torch
+from evaluation_data import write_npz
+from tiny_models import images
+from torch.nn.functional import avg_pool2d
+
+from zoo.config.condition import Condition
+from zoo.errors import ZooError
+from zoo.evaluation import features
+from zoo.evaluation.reference import open_reference
+from zoo.evaluation.run import evaluate
+from zoo.evaluation.settings import Measurement, model_setting
+
+SHAPE = (1, 8, 8)
+
+
+def conditioned(source):
+    """A model of images given images of a quarter of the pixels, called `source` in its config."""
+    model = images(condition=[1, 4, 4])
+    known = Condition((1, 4, 4), source)
+    data = msgspec.structs.replace(model.data, condition=known)
+    model.config = msgspec.structs.replace(model.describe(), data=data)
+    return model
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Open 12 images as what a model is compared with."""
+    ref = write_npz(tmp_path / "patterns.npz", n=12)
+    pixels = features.build("pixels", SHAPE, torch.device("cpu"))
+    return lambda model: open_reference(ref, SHAPE, pixels, condition=model.condition)
+
+
+def test_samples_are_drawn_given_what_the_data_are_in_turn(opened, monkeypatch):
+    model = conditioned("downscale:2")
+    reference = opened(model)
+    asked, sample = [], model.sample
+    monkeypatch.setattr(
+        model, "sample", lambda *a, **k: (asked.append(k["condition"]), sample(*a, **k))[1]
+    )
+    measurement = Measurement(("frechet",), 30, (0,))
+    report = evaluate("m", model, [model_setting(model, "euler", 2)], measurement, reference)
+    small = avg_pool2d(reference.data.batch(torch.arange(30) % 12), 2)
+    assert torch.equal(torch.cat(asked), small)
+    assert report.outcomes[0].metrics["frechet"].value > 0
+
+
+def test_data_without_conditions_are_refused(opened):
+    with pytest.raises(ZooError, match=r"has none; config\.json says under data\.condition"):
+        opened(conditioned(""))
