@@ -44,7 +44,10 @@ class Exact(PosteriorMethod):
         return known
 
     def denoise(self, at: Estimate, seen: Observation) -> Tensor:
-        """Return E[x_0 | x_t, y], or the field of that posterior; shape (B, *shape)."""
+        """Return E[x_0 | x_t, y], shape (B, *shape); the field where the kernel has none."""
         assert self._log_weights is not None, "prepare comes first"
         assert seen.rows is not None, "of a batch"
-        return at.weighted(self._log_weights[seen.rows.to(self._log_weights.device)])
+        out = at.weighted(self._log_weights[seen.rows.to(self._log_weights.device)])
+        if at.network.predicts == "field" and at.kernel.affine:
+            return at.kernel.denoised(out, at.x, at.t.double())
+        return out

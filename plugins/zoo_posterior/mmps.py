@@ -24,6 +24,8 @@ from zoo.numerics import minimal_residual
 class MMPS(PosteriorMethod):
     """The Gaussian with the denoiser's mean and the covariance of its Jacobian, given y.
 
+    Up to `iterations` passes back through the network, and one more under random levels.
+
     Args:
         iterations: directions of the solve at most, each one pass back through the network.
         tolerance: residual of the solve that is small enough, relative to that of y.

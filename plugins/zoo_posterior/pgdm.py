@@ -21,7 +21,7 @@ _SIGMA_DATA = 0.5
 class PGDM(PosteriorMethod):
     """The gradient of log p(y | x_t) with one number for the covariance of x_0 given x_t.
 
-    One pass back through the network.
+    One pass back through the network, two under random levels.
 
     Args:
         sigma_data: standard deviation of the data per coordinate; None for the network's own.

@@ -1,6 +1,9 @@
 """Replacement, as in RePaint: Lugmayr et al., arXiv:2201.09865, algorithm 1, without resampling.
 
-    D(x | y) = D + A^+ (y - A D)  while s > sigma_y,   D after that
+    D(x | y) = D + A^+ (y - A D)  while s |A^T e| > |e|,   D after that
+
+e = A A^+ (y - A D), the part of the residual that x can account for, in units in which the noise
+of y is N(0, I): it replaces as long as the noise of A x along e is larger, s > sigma_y for a mask.
 
 What is seen of x_t is y with noise of the SAMPLE'S OWN level: RePaint draws that noise anew for
 each time, whose level is a sample's own only if the time fixes it. Here the ODE keeps the noise
@@ -13,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.interfaces import Estimate, Observation, PosteriorMethod
+from zoo.interfaces import Estimate, Observation, PosteriorMethod, over
 from zoo.numerics import minimal_residual
 
 _ITERATIONS, _TOLERANCE = 50, 1e-4
@@ -40,4 +43,11 @@ class Replacement(PosteriorMethod):
         change = minimal_residual(
             direction, near.residual, iterations=_ITERATIONS, tolerance=_TOLERANCE
         )
-        return at.denoised + torch.where(at.level.to(change) > seen.level, change, 0)
+        fitted = near.push(change)
+        louder = at.level.flatten() * _norm(near.pull(fitted)) > _norm(fitted) * seen.noise.variance
+        return at.denoised + torch.where(over(louder, change).bool(), change, 0)
+
+
+def _norm(v: Tensor) -> Tensor:
+    size: Tensor = torch.linalg.vector_norm(v.flatten(1).double(), dim=1)
+    return size

@@ -2,6 +2,7 @@
 
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,8 @@ def test_few_pixels_as_numbers(restore, folder):
 
 def test_what_does_not_fit_is_told_in_one_line(restore, folder, tmp_path):
     picture("in.png")
+    picture("large.png", size=10)
+    Image.new("L", (8, 8)).save("black.png")
     vectors = points().save_pretrained(tmp_path / "points")
     assert "--mask MASK.png, or --operator" in refused(restore(folder, "in.png"), 2)
     both = ("--mask", "in.png", "--operator", "grey")
@@ -95,5 +98,14 @@ def test_what_does_not_fit_is_told_in_one_line(restore, folder, tmp_path):
         ((folder, "in.png", "--operator", "blur:1", "--method", "magic"), "no posterior 'magic'"),
         ((folder, "in.png", "--operator", "blur:1", "-o", "x.txt"), "ending in .npz or .png"),
         ((vectors, "in.png", "--operator", "blur:1"), "zoo restore is for images"),
+        ((folder, "in.png", "--mask", "large.png"), "large.png is 10x10; the images are 8x8"),
+        ((folder, "in.png", "--mask", "black.png"), "black.png is white nowhere"),
     ):
         assert message in refused(restore(*args), 1)
+
+
+def test_models_that_draw_given_something_are_refused(restore, monkeypatch):
+    model = SimpleNamespace(condition=object(), shape=(1, 8, 8))
+    monkeypatch.setattr("zoo.models.load.load", lambda *_, **__: model)
+    found = refused(restore("some", "in.png", "--operator", "blur:1"), 1)
+    assert "zoo restore gives no conditions, and some draws images given one" in found

@@ -8,9 +8,12 @@ from torch import Tensor
 
 import zoo
 from zoo import ZooError
-from zoo.interfaces import Network, over
+from zoo.interfaces import Estimate, Network, over
 from zoo.interfaces.levels import own_noise
 from zoo.models.exact import GaussianMixture
+from zoo.models.exact.network import ExactField
+from zoo.models.lift import LevelDenoiser
+from zoo.numerics import minimal_residual
 from zoo.posterior import Linear, Mask, observe
 from zoo.testing.posteriors import energy, points
 
@@ -310,3 +313,81 @@ def test_observations_have_the_units_of_the_network():
     torch.testing.assert_close(
         near.push(over(torch.tensor(1.0), z) * z), (z[:, :1] * 2 + z[:, 1:]) / 0.1
     )
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_replacement_ends_where_the_noise_of_y_is_larger_in_any_units(factor, scale):
+    from zoo_posterior.replacement import Replacement
+
+    from zoo.config.standardise import Standardise
+
+    model = zoo.exact("gaussian", points())
+    y = points()[:1] * scale
+    seen = observe(
+        factor * y,
+        Linear(factor * torch.eye(2)),
+        0.3 * scale * factor,
+        shape=(2,),
+        standardise=Standardise(mean=(0.0, 0.0), scale=(scale, scale)),
+    )
+    for t, replaced in ((0.25, False), (0.35, True)):
+        x = points()[1:2]
+        at = Estimate(model.network, model.network, model.kernel, x, torch.tensor(t))
+        d = Replacement().denoise(at, seen.of(torch.zeros(1).long(), x))
+        expected = y / scale if replaced else at.denoised
+        torch.testing.assert_close(d, expected)
+
+
+def test_an_exact_field_of_an_affine_kernel_is_conditioned_as_its_denoiser():
+    model = zoo.exact("gaussian", points()[:32])
+    field = zoo.FieldModel(
+        model.kernel, model.prior, ExactField(model.kernel, points()[:32]), model.solver, (2,)
+    )
+    options = {"noise": 0.3, "method": "exact"}
+    expected, found = (m.posterior([[0.4]], DIRECTION, **options) for m in (model, field))
+    x = points()[:7] + 0.5
+    torch.testing.assert_close(found.denoise(x, 0.5), expected.denoise(x, 0.5))
+
+
+def test_beyond_its_largest_level_the_covariance_of_a_lifted_denoiser_stays():
+    d = 3
+    spread = torch.tensor([0.25, 1.0, 4.0], dtype=torch.float64)
+    data = GaussianMixture.diagonal(torch.zeros(1, d).double(), spread[None])
+    network = LevelDenoiser(zoo.exact("gaussian", data).network, zoo.kernel("gaussian", dim=d))
+    v = normal(1, d)
+    for level in (0.5, 20.0, network.high, 50 * network.high):
+        x = level * normal(1, d, seed=1)
+        at = Estimate(network, network, network.source, x, torch.tensor(level))
+        expected = spread / (1 + spread / level**2) * v
+        torch.testing.assert_close(at.covariance(v), expected, rtol=2e-3, atol=0)
+
+
+def test_a_step_on_numbers_that_half_precision_does_not_hold():
+    def half(x, t):
+        return (x.half() * 0.5).float()
+
+    network, x = zoo.exact("gaussian", points()).network, torch.ones(2, 2)
+    at = Estimate(half, network, zoo.kernel("gaussian", dim=2), x, torch.tensor(1.0))
+    v = torch.tensor([[2.0**20, -(2.0**18)], [0.0, 0.0]])
+    assert torch.equal(at.covariance(v), v / 2)
+    big = torch.tensor([[3e37, 1e-3], [2.0, 1.0]])
+    for factor in (1.0, torch.inf):  # a row whose image overflows is left as it is
+        scale = torch.tensor([[factor], [1.0]])
+        found = minimal_residual(lambda p, s=scale: (p, p * s), big, iterations=3)
+        torch.testing.assert_close(found[1], big[1])
+        torch.testing.assert_close(found[0], big[0] if factor == 1.0 else torch.zeros(2))
+
+
+def test_tables_of_noise_are_made_once_for_each_time(monkeypatch):
+    kernel, asked = zoo.kernel("gravity", dim=3), []
+    log_phi = kernel.log_phi
+    monkeypatch.setattr(kernel, "log_phi", lambda r, t: asked.append(t) or log_phi(r, t))
+    square, zero = torch.ones(2), torch.zeros(2)
+    found = [
+        own_noise(kernel, square, zero, zero, torch.as_tensor(t)).variance
+        for t in (1.0, 1.0, 2.0, [1.0, 2.0])
+    ]
+    assert len(asked) == 3
+    assert torch.equal(found[0], found[1])
+    assert found[3].tolist() == [float(found[0][0]), float(found[2][1])]

@@ -1,9 +1,11 @@
 """Operators: adjoints, shapes, and what they refuse."""
 
+import numpy as np
 import pytest
 import torch
 
 from zoo import ZooError
+from zoo.errors import ZooWarning
 from zoo.interfaces import Operator
 from zoo.posterior import (
     Blur,
@@ -82,6 +84,8 @@ def test_operators_have_names():
     [
         (lambda: Mask(torch.zeros(SHAPE, dtype=torch.bool)), "a mask of nothing"),
         (lambda: Mask(torch.ones(SHAPE)), "expected booleans"),
+        (lambda: Mask([[True], [True, False]]), "expected booleans"),
+        (lambda: Mask("all"), "expected booleans"),
         (lambda: Mask(KEEP).out_shape((3, 8, 8)), r"keep has shape \(3, 8, 12\); expected"),
         (lambda: Crop(5, 0, 4, 4).out_shape(SHAPE), "rows 5..8"),
         (lambda: Crop(-1, 0, 4, 4), "top = -1"),
@@ -143,7 +147,7 @@ def test_hidden_values_may_be_anything():
 @pytest.mark.parametrize(
     ("y", "noise", "message"),
     [
-        (torch.zeros(2, 5), 0.1, r"y has shape \(2, 5\); the operator gives \(4,\)"),
+        (torch.zeros(2, 5), 0.1, r"y has shape \(2, 5\); the operator gives \(4,\).* or \(n, 4\)"),
         (torch.zeros(0, 4), 0.1, r"y has shape \(0, 4\)"),
         (torch.full((4,), torch.nan), 0.1, "y is not finite"),
         (torch.zeros(4), -0.1, "noise is -0.1"),
@@ -174,3 +178,77 @@ def test_a_function_is_linearised_where_it_is_used():
     torch.testing.assert_close(near.residual, -d.square())
     torch.testing.assert_close(near.push(v), 2 * d * v)
     torch.testing.assert_close(near.pull(v), 2 * d * v)
+
+
+def test_what_is_hidden_is_left_out_of_the_covariance():
+    d, keep = 5, torch.tensor([True, False, True, True, False])
+    root = normal(d, d, seed=3)
+    covariance = root @ root.T + torch.eye(d)
+    x, y = normal(4, d), normal(1, d, seed=5)
+    hidden = torch.where(keep[:, None] & keep, covariance, torch.nan)
+    rows = Linear(torch.eye(d).double()[keep])
+    expected = observe(y[:, keep], rows, covariance[keep][:, keep], shape=(d,)).log_likelihood(x)
+    for law in (covariance, hidden):
+        found = observe(y, Mask(keep), law, shape=(d,)).log_likelihood(x)
+        torch.testing.assert_close(found, expected)
+    stds = torch.where(keep, torch.linspace(0.1, 0.5, d), torch.nan)
+    found = observe(y, Mask(keep), stds, shape=(d,)).log_likelihood(x)
+    expected = observe(y[:, keep], rows, stds[keep], shape=(d,)).log_likelihood(x)
+    torch.testing.assert_close(found, expected)
+    assert observe(y, Mask(keep), torch.zeros(d), shape=(d,)).noise.variance == 0
+
+
+def test_a_covariance_of_y_of_two_dimensions():
+    root = normal(6, 6)
+    covariance = root @ root.T + torch.eye(6)
+    seen = observe(normal(2, 3), Mask(torch.tensor(True)), covariance, shape=(2, 3))
+    v = normal(4, 2, 3, seed=1)
+    size = seen.noise.whiten(v).flatten(1).square().sum(dim=1)
+    expected = ((v.flatten(1) @ covariance.inverse()) * v.flatten(1)).sum(dim=1)
+    torch.testing.assert_close(size, expected)
+
+
+def test_operators_that_are_not_linear_say_so():
+    class Bent(Operator):
+        def out_shape(self, shape):
+            return shape
+
+        def forward(self, x):
+            return x.abs()
+
+    class Moved(Bent):
+        def forward(self, x):
+            return x + 1
+
+    for wrong in (Bent(), Moved()):
+        with pytest.raises(ZooError, match=r"is not linear: .* set linear = False"):
+            observe(torch.zeros(3), wrong, 0.1, shape=(3,))
+
+
+def test_functions_are_tried_with_the_numbers_that_they_will_be_given():
+    matrix = torch.ones(3, 2).double()
+
+    def function(x):
+        return x @ matrix
+
+    for operator in (function, Function(function), Compose(function)):
+        with pytest.raises(ZooError, match="fails on a batch"):
+            observe(torch.zeros(2), operator, 0.1, shape=(3,))
+        seen = observe(torch.zeros(2), operator, 0.1, shape=(3,), like=matrix)
+        assert seen.predict(torch.ones(1, 3).double()).tolist() == [[30.0, 30.0]]
+
+
+def test_masks_are_lists_or_copied_arrays():
+    keep = np.array([True, False])
+    mask = Mask(keep)
+    keep[:] = False
+    assert mask.keep.tolist() == Mask([True, False]).keep.tolist() == [True, False]
+
+
+def test_bytes_are_refused_and_numbers_of_their_size_warned_of():
+    y, options = torch.zeros(1, 4, 4), {"shape": (1, 4, 4), "span": (-1.0, 1.0)}
+    with pytest.raises(ZooError, match=r"which may be bytes; .* pixels in \[-1, 1\]"):
+        observe(y.to(torch.uint8), Blur(1.0), 0.1, **options)
+    with pytest.warns(ZooWarning, match="y has values from 200 to 200"):
+        observe(y + 200, Compose(Blur(1.0)), 0.1, **options)
+    observe(y.flatten() + 200, Linear(200 * torch.eye(16)), 0.1, **options)

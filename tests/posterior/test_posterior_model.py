@@ -85,11 +85,15 @@ def test_the_model_that_was_asked_stays_as_it_was():
 def test_there_is_a_row_of_y_for_every_sample_or_one_for_all():
     posterior = tiny_models.images().posterior(some_images(3), HALF, noise=0.1)
     for options in ({"n": 4}, {"n": 1, "first": 3}, {"n": 4, "solver": "torchdiffeq-dopri5"}):
-        with pytest.raises(ZooError, match="y has 3 rows, one for each sample; sample 3 has none"):
+        with pytest.raises(ZooError, match="sample 3 has none: ask for at most 3, or repeat"):
             posterior.sample(seed=0, steps=2, **options)
-    with pytest.raises(ZooError, match="y has 3 rows"):
-        posterior.denoise(some_images(4), 1.0)
-    assert posterior.denoise(some_images(2), 1.0).shape == (2, 1, 8, 8)
+    for n in (1, 2, 4):
+        with pytest.raises(ZooError, match=f"y has 3 rows, .* and there are {n}"):
+            posterior.denoise(some_images(n), 1.0)
+    assert posterior.denoise(some_images(3), 1.0).shape == (3, 1, 8, 8)
+    shared = tiny_models.images().posterior(some_images(1), HALF, noise=0.1)
+    x = some_images(2, seed=1)
+    assert torch.equal(shared.flow().denoise(x, 1.0).float(), shared.denoise(x, 1.0))
 
 
 def test_field_denoise_encode_and_decode_are_conditioned():
@@ -193,3 +197,21 @@ def test_the_compiled_or_halved_network_is_conditioned_too():
     model = tiny_models.images("gaussian").to(torch.bfloat16)
     x = model.posterior(some_images(1), HALF, noise=0.1).sample(2, seed=0, steps=4)
     assert bool(x.isfinite().all())
+
+
+def test_what_is_passed_back_through_runs_no_compiled_code():
+    runs = []
+
+    def backend(graph, _):
+        return lambda *args: runs.append(1) or graph(*args)
+
+    model = tiny_models.images("gaussian")
+    y, x = some_images(1), some_images(2, seed=1)
+    posteriors = [model.posterior(y, HALF, noise=0.1, method=m) for m in ("mmps", "diffpir")]
+    expected = [posterior.denoise(x, 1.0) for posterior in posteriors]
+    model.network.compile(backend=backend)
+    found = [posteriors[0].denoise(x, 1.0)]
+    assert not runs
+    found.append(posteriors[1].denoise(x, 1.0))
+    assert runs
+    torch.testing.assert_close(found, expected)

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 @click.argument("image", metavar="INPUT.png", type=PATH)
 @option("--mask", type=PATH, help="MASK.png, of the size of INPUT.png: white where it is seen.")
 @option("--operator", "named", help="How INPUT.png was made: downscale:2, blur:1.5 or grey.")
-@option("--noise", type=float, default=0.05, help="Its deviation; pixels are in [-1, 1].")
+@option(
+    "--noise",
+    type=float,
+    default=0.05,
+    help="Standard deviation of the noise of INPUT.png; pixels are in [-1, 1].",
+)
 @option("-n", "count", type=COUNT, default=8, help="Number of answers.")
 @option("--method", default="mmps", help="See `zoo components posteriors`.")
 @option("-o", "--out", type=PATH, default=Path("restored.png"), help="FILE.png, or FILE.npz.")
@@ -49,7 +54,7 @@ def command(
     guidance: float,
     device: str,
 ) -> None:
-    """Draw answers to the question what image INPUT.png is what is left of.
+    """Draw images of which INPUT.png may be what is left.
 
     The picture shows the input, the answers, their mean and their standard deviation per pixel.
     """
@@ -57,10 +62,16 @@ def command(
         raise click.UsageError("say what is seen: --mask MASK.png, or --operator downscale:2")
     import torch
 
+    from zoo.errors import ZooError
     from zoo.folder.picture import check_target, write_samples
     from zoo.models.load import load
 
     model = load(ref, kernel=kernel, device=device)
+    if model.condition is not None:
+        raise ZooError(
+            f"zoo restore gives no conditions, and {ref} draws images given one; in Python: "
+            "model.posterior(...).sample(8, condition=...)"
+        )
     check_target(out, model.shape)
     operator, y = _observed(ref, image, mask, named, model.shape)
     posterior = model.posterior(y, operator, noise=noise, method=method)
@@ -97,7 +108,13 @@ def _observed(
     if len(shape) != 3:
         raise ZooError(f"zoo restore is for images; the samples of {ref} have shape {shape}")
     if mask is not None:
-        operator: Operator = Mask(decode_as(mask, 1) >= 128)
+        keep = decode_as(mask, 1) >= 128
+        if tuple(keep.shape[1:]) != shape[1:]:
+            sizes = [f"{w}x{h}" for h, w in (keep.shape[1:], shape[1:])]
+            raise ZooError(f"{mask} is {sizes[0]}; the images are {sizes[1]}")
+        if not bool(keep.any()):
+            raise ZooError(f"{mask} is white nowhere: nothing is seen")
+        operator: Operator = Mask(keep)
     else:
         assert named is not None, "checked"
         operator = named_operator(named)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -35,6 +36,12 @@ _LEAST, _MOST, _COUNT = -12.0, 20.0, 1024
 _LARGE = 1e30
 # Where c is near 0, grad D says little of V along n: 1 / c becomes c / (c^2 + this).
 _RIDGE = 1e-2
+
+
+# Of each kernel: the last time that was asked for alone, and its tables.
+_last: WeakKeyDictionary[IsotropicKernel, tuple[float, tuple[Tensor, Tensor, Tensor]]] = (
+    WeakKeyDictionary()
+)
 
 
 class OwnNoise(NamedTuple):
@@ -57,10 +64,7 @@ def own_noise(
         t: time, () or (B,).
     """
     square, trace = square.double().clamp(min=1e-60)[:, None], trace.double()[:, None]
-    t = t.to(square).reshape(-1, 1)
-    steps = torch.linspace(_LEAST, _MOST, _COUNT, dtype=torch.float64, device=square.device)
-    log_r = (kernel.level(t) * math.sqrt(kernel.dim)).log() + steps  # (1 or B, count)
-    kappa, rise = slopes(kernel, log_r, t)
+    log_r, kappa, rise = _tables(kernel, t.to(square).reshape(-1, 1))
     c = 1 + (rise - 2) * (square.log() - 2 * log_r).clamp(max=0).exp()
     turn = c / (c.square() + _RIDGE) - 1
     spread = (trace + turn * along[:, None]).clamp(0, kernel.dim)
@@ -77,6 +81,23 @@ def own_noise(
         return below + part * (beyond - below)
 
     return OwnNoise(at_radius(2 * log_r - kappa.log()).exp(), at_radius(turn))
+
+
+def _tables(kernel: IsotropicKernel, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log radii at times (1 or B, 1), and `slopes` there, (1 or B, count).
+
+    The last one of a kernel is kept: all tiles of a batch on the CPU ask at one time.
+    """
+    time = float(t) if t.numel() == 1 and t.device.type == "cpu" else None
+    last = _last.get(kernel)
+    if time is not None and last is not None and last[0] == time:
+        return last[1]
+    steps = torch.linspace(_LEAST, _MOST, _COUNT, dtype=torch.float64, device=t.device)
+    log_r = (kernel.level(t) * math.sqrt(kernel.dim)).log() + steps
+    found = (log_r, *slopes(kernel, log_r, t))
+    if time is not None:
+        _last[kernel] = time, found
+    return found
 
 
 def slopes(kernel: IsotropicKernel, log_r: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

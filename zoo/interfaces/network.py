@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -29,6 +30,7 @@ class Network(nn.Module, ABC):
             known: solvers measure noise by it. None where it is not.
         tile: on the CPU evaluate at least so many samples together (zoo.sampling.predict).
         by_level: it is asked by the noise level in the place of t.
+        high: by_level, the largest level s that it knows: beyond, D(x; s) = D(x high / s; high).
         compiled: whether `compile` has been called on it as a whole.
     """
 
@@ -40,6 +42,7 @@ class Network(nn.Module, ABC):
     sigma_data: float | None = None
     tile: int = 1
     by_level: bool = False
+    high: float = math.inf
     compiled: bool = False
 
     @property

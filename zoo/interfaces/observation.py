@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -56,18 +57,25 @@ def pulled_back(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor) -> T
     return found
 
 
-def pushed(function: Callable[[Tensor], Tensor], x: Tensor, v: Tensor) -> Tensor:
-    """Return the Jacobian of a function at x times v, shape of function(x).
+Along = Callable[[Tensor], Tensor]
 
-    The derivative of its transpose, which is linear in what it is given: twice backwards.
+
+def linearised(function: Along, x: Tensor) -> tuple[Tensor, Along, Along]:
+    """Return function(x), and v -> J v and v -> v^T J with its Jacobian J there.
+
+    The first is the derivative of the second, which is linear in v: twice backwards.
     """
     with torch.inference_mode(False), torch.enable_grad():
         at = x.detach().clone().requires_grad_()
         out = function(at)
         weight = torch.zeros_like(out, requires_grad=True)
         (pulled,) = torch.autograd.grad(out, at, weight, create_graph=True)
-        (found,) = torch.autograd.grad(pulled, weight, v.clone())
-    return found
+
+    def along(end: Tensor, start: Tensor, v: Tensor) -> Tensor:
+        with torch.inference_mode(False):
+            return torch.autograd.grad(end, start, v.clone(), retain_graph=True)[0]
+
+    return out.detach(), partial(along, pulled, weight), partial(along, out, at)
 
 
 class Noise:
@@ -80,14 +88,12 @@ class Noise:
 
     Attributes:
         variance: 1, or 0 for no noise: of n after W.
-        level: root mean square of n.
     """
 
     def __init__(self, std: Tensor, *, full: bool = False) -> None:
         self._full = full
-        self.level = float((std.square().sum(dim=1) if full else std.square()).mean().sqrt())
-        self.variance = 1.0 if self.level > 0 else 0.0
-        self._std = std if self.level > 0 else torch.ones_like(std)
+        self.variance = 1.0 if bool(std.any()) else 0.0
+        self._std = std if self.variance else torch.ones_like(std)
 
     def whiten(self, v: Tensor) -> Tensor:
         """Return W v, shape of v (B, *out)."""
@@ -133,7 +139,6 @@ class Observation:
         operator: in data units.
         noise: of y.
         shape: of one sample.
-        count: numbers of one y that say something.
         mean, scale: data are mean + scale z, of what the network denoises; None for z itself.
         rows: which of all y those of the batch are, (B,).
     """
@@ -142,7 +147,6 @@ class Observation:
     operator: Operator
     noise: Noise
     shape: Shape
-    count: int
     mean: Tensor | None = None
     scale: Tensor | None = None
     rows: Tensor | None = None
@@ -150,11 +154,6 @@ class Observation:
     def of(self, rows: Tensor, like: Tensor) -> Observation:
         """Return what is observed of some rows (B,), with the dtype and device of `like`."""
         return replace(self, y=self.y[rows.to(self.y.device)].to(like), rows=rows)
-
-    @property
-    def level(self) -> float:
-        """Root mean square of the noise, in units of y."""
-        return self.noise.level
 
     def predict(self, z: Tensor) -> Tensor:
         """Return A z, shape (B, *out), of z as the network denoises it."""
@@ -165,15 +164,10 @@ class Observation:
 
     def near(self, d: Tensor) -> Near:
         """Return the observation near x_0 = d, shape (B, *shape); y is that of the batch."""
-        residual = self.y - self.predict(d)
         if self.operator.linear:
-            return Near(residual, self.predict, self._adjoint)
-
-        return Near(
-            residual,
-            lambda v: pushed(self.predict, d, v),
-            lambda v: pulled_back(self.predict, d, v),
-        )
+            return Near(self.y - self.predict(d), self.predict, self._adjoint)
+        out, push, pull = linearised(self.predict, d)
+        return Near(self.y - out, push, pull)
 
     def _adjoint(self, v: Tensor) -> Tensor:
         pulled = self.operator.adjoint(self.noise.pull(v), self.shape)

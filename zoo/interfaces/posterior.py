@@ -8,8 +8,10 @@ as before. What methods differ in is how they come by p(y | x).
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 
 import torch
@@ -68,7 +70,7 @@ class Estimate:
         Raises:
             ZooError: the kernel's velocity is not affine in x_0.
         """
-        with torch.set_grad_enabled(self._gradient):
+        with torch.set_grad_enabled(self._gradient), _eager(self._gradient):
             x = self.x.detach().requires_grad_(self._gradient)
             out = self._predict(x, self.t)
             if self.network.predicts == "field":
@@ -82,8 +84,12 @@ class Estimate:
         _ = self.denoised
         assert self._graph is not None, "the method has gradient = False"
         x, out = self._graph
-        (found,) = torch.autograd.grad(out, x, v.to(out.dtype), retain_graph=True)
-        return found.to(x.dtype)
+        # Divided by noise, v may be larger than a half-precision network holds; powers of 2 are
+        # exact.
+        largest = torch.frexp(v.flatten(1).abs().amax(dim=1)).exponent
+        scale = over(torch.exp2(largest.to(v.dtype) - 1), v).to(v.dtype)
+        (found,) = torch.autograd.grad(out, x, (v / scale).to(out.dtype), retain_graph=True)
+        return found.to(x.dtype) * scale
 
     @cached_property
     def _scales(self) -> tuple[Tensor, Tensor]:
@@ -145,7 +151,9 @@ class Estimate:
         (arXiv:2310.06721, theorem 2.1); where t leaves the level open, see zoo.interfaces.levels.
         """
         alpha, sigma = self._scales
-        factor = torch.where(alpha > _LEAST_ALPHA, sigma.square() / alpha, 0)
+        # Beyond its largest level a network is asked for D(x high / s), whose Jacobian has 1 / s.
+        known = sigma.clamp(max=self.network.high) if self.network.by_level else sigma
+        factor = torch.where(alpha > _LEAST_ALPHA, sigma * known / alpha, 0)
         found = over(factor, self.x) * self._jacobian(v)
         if self._own is None:
             return found
@@ -161,6 +169,12 @@ class Estimate:
         """
         out: Tensor = self.network(self.x, self.t, log_weights=log_weights)
         return out
+
+
+def _eager(wanted: bool) -> AbstractContextManager[None]:
+    """Run no compiled code in the block: its graph is for one pass back, and is freed by it."""
+    known = wanted and "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance")
+    return torch.compiler.set_stance("force_eager") if known else nullcontext()
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -239,7 +253,7 @@ class Conditioned:
     """A network's prediction, conditioned on what is observed; an `Around`.
 
     Its predictor takes (x, t, codes): codes (B, 2) hold each sample's class number and its row
-    in `seen.y`. Without codes all rows of x are those of y, or share the one there is.
+    in `seen.y`. Without codes there is no class, and all samples share row 0.
 
     Args:
         method: prepared for `seen`.
@@ -253,7 +267,11 @@ class Conditioned:
     def __call__(self, predict: Predict, network: Network) -> Predict:
         """Return the conditioned prediction."""
 
-        def conditioned(x: Tensor, t: Tensor, codes: Tensor, *given: Tensor | None) -> Tensor:
+        def conditioned(
+            x: Tensor, t: Tensor, codes: Tensor | None = None, *given: Tensor | None
+        ) -> Tensor:
+            if codes is None:
+                codes = torch.tensor([-1, 0], device=x.device).expand(len(x), 2)
             # Solvers run in inference mode, where nothing is differentiated.
             with torch.inference_mode(False), torch.no_grad():
                 x, t, codes = x.clone(), t.clone(), codes.clone()

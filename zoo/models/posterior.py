@@ -27,7 +27,7 @@ from zoo.models.trajectory import Trajectory, arguments_of
 from zoo.posterior import observe
 from zoo.sampling.arguments import Numbers
 from zoo.sampling.given import Given
-from zoo.sampling.predict import unwrapped
+from zoo.sampling.predict import shown_dtype, unwrapped
 
 
 class PosteriorModel(FieldModel):
@@ -38,15 +38,15 @@ class PosteriorModel(FieldModel):
 
     Args:
         source: the model that was asked.
-        given: what was observed, and the method.
+        observed: what was observed, and the method.
 
     Attributes:
-        given: as given.
+        observed: as given.
     """
 
-    def __init__(self, source: FieldModel, given: Conditioned) -> None:
+    def __init__(self, source: FieldModel, observed: Conditioned) -> None:
         own = copy.copy(source)
-        own._around = given
+        own._around = observed
         super().__init__(
             source.kernel,
             source.prior,
@@ -57,45 +57,48 @@ class PosteriorModel(FieldModel):
             card=source.card,
             name=source.name,
         )
-        self.given = self._around = given
-        self._source = (own,)  # in a tuple: its network is this model's, registered once
+        self.observed = self._around = observed
+        self._conditioned = (own,)  # in a tuple: its network is this model's, registered once
 
     @property
-    def source(self) -> FieldModel:
-        """The model that was asked, conditioned: its labels are `_codes`."""
-        return self._source[0]
+    def conditioned(self) -> FieldModel:
+        """A copy of the model that was asked, conditioned: its labels are `_codes`."""
+        return self._conditioned[0]
 
     @property
     def range(self) -> tuple[float, float] | None:
         """Range of the data, that of the model that was asked."""
-        return self.source.range
+        return self.conditioned.range
 
     @property
     def standardise(self) -> Standardise | None:
         """The map to the coordinates of the network, that of the model that was asked."""
-        return self.source.standardise
+        return self.conditioned.standardise
 
     @property
     def condition(self) -> Condition | None:
         """What samples are drawn given, that of the model that was asked."""
-        return self.source.condition
+        return self.conditioned.condition
 
     @property
     def steps(self) -> int:
         """Default number of solver steps, that of the model that was asked."""
-        return self.source.steps
+        return self.conditioned.steps
 
     def _codes(self, labels: Tensor | None, first: int, count: int) -> Tensor:
         """Return (class number, row of y) of samples first, first + 1, ...: (count, 2)."""
         # Solvers that take whole groups of samples draw some beyond the last row, and drop them.
-        index = torch.arange(first, first + count).clamp(max=len(self.given.seen.y) - 1)
+        index = torch.arange(first, first + count).clamp(max=len(self.observed.seen.y) - 1)
         classes = torch.full((count,), -1) if labels is None else labels.cpu().expand(count)
         return torch.stack([classes, index], dim=1).to(self.device)
 
     def _check_count(self, last: int) -> None:
-        rows = len(self.given.seen.y)
+        rows = len(self.observed.seen.y)
         if 1 < rows < last:
-            raise ZooError(f"y has {rows} rows, one for each sample; sample {last - 1} has none")
+            raise ZooError(
+                f"y has {rows} rows, one for each sample; sample {rows} has none: ask for at most "
+                f"{rows}, or repeat rows, y.repeat_interleave(k, 0)"
+            )
 
     @arguments_of(FieldModel.trajectory, without="")
     def trajectory(self, *args: Any, **options: Any) -> Trajectory:
@@ -117,9 +120,13 @@ class PosteriorModel(FieldModel):
         noise: StepNoise | None = None,
         condition: Tensor | None = None,
     ) -> Flow:
-        """Return the ODE of one sample for each label, or for each row of y; see FieldModel."""
-        rows = len(self.given.seen.y) if labels is None else len(labels)
-        return self.source.flow(self._codes(labels, 0, rows), guidance, noise, condition)
+        """Return the ODE of one sample for each label, or for each row of y; see FieldModel.
+
+        With one y and no labels: of any number of samples.
+        """
+        rows = len(self.observed.seen.y) if labels is None else len(labels)
+        codes = None if labels is None and rows == 1 else self._codes(labels, 0, rows)
+        return self.conditioned.flow(codes, guidance, noise, condition)
 
     def _flow_of(
         self,
@@ -128,19 +135,24 @@ class PosteriorModel(FieldModel):
         condition: Numbers | None,
         guidance: float = 1.0,
     ) -> Flow:
-        self._check_count(n)
+        rows = len(self.observed.seen.y)
+        if rows not in (1, n):
+            raise ZooError(
+                f"y has {rows} rows, one for each of as many points, and there are {n}: ask a "
+                "posterior of the rows that they belong to"
+            )
         given = self._given(labels, condition, guidance, n).of(n).part(0, n, self.device)
         codes = self._codes(given.labels, 0, n)
-        return self.source.flow(codes, guidance, condition=given.condition)
+        return self.conditioned.flow(codes, guidance, condition=given.condition)
 
     def _start(
         self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         codes = self._codes(given.labels, first, len(x))
-        return self.source._start(x, replace(given, labels=codes), guidance, noise, first)
+        return self.conditioned._start(x, replace(given, labels=codes), guidance, noise, first)
 
     def _samples_in(self, state: Tensor) -> Tensor:
-        return self.source._samples_in(state)
+        return self.conditioned._samples_in(state)
 
     def describe(self) -> Config:
         """Refuse: a posterior is no model folder.
@@ -209,7 +221,15 @@ def posterior_of(
         raise ZooError(f"method is {brief(method)}; expected a name, or a PosteriorMethod")
     elif options:
         raise ZooError(f"option {min(options)!r} goes with the name of a method, not with a method")
-    seen = observe(y, operator, noise, shape=model.shape, standardise=model.standardise)
+    seen = observe(
+        y,
+        operator,
+        noise,
+        shape=model.shape,
+        standardise=model.standardise,
+        span=model.range,
+        like=torch.empty((), dtype=shown_dtype(model.dtype), device=model.device),
+    )
     network = unwrapped(model.network)
     if isinstance(model, LiftedModel):  # whose samples ask the denoiser by their own level
         network = model.network.denoiser

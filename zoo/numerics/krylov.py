@@ -26,6 +26,9 @@ def minimal_residual(
         iterations: at most so many directions.
         tolerance: a row has arrived where its residual is that small, relative to the first.
     """
+    largest = residual.flatten(1).abs().amax(dim=1)  # else squares overflow
+    whole = torch.where((largest > 0) & largest.isfinite(), largest, 1)
+    residual = residual / _on(whole, residual)
     total = None
     known: list[tuple[Tensor, Tensor]] = []
     least = tolerance * _norm(residual)
@@ -40,13 +43,14 @@ def minimal_residual(
         size = _norm(image)
         there = going & (size > 0) & size.isfinite()
         scale = torch.where(there, 1 / size.clamp(min=torch.finfo(size.dtype).tiny), 0)
-        image, step = image * _on(scale, image), step * _on(scale, step)
+        # Where a row is left out it may be inf, and inf * 0 is not 0.
+        image, step = _scaled(scale, image), _scaled(scale, step)
         known.append((step, image))
         amount = _dot(residual, image)
         residual = residual - _on(amount, image) * image
         total = _on(amount, step) * step if total is None else total + _on(amount, step) * step
     assert total is not None, "no iteration"
-    return total
+    return total * _on(whole, total)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -56,6 +60,11 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 def _norm(a: Tensor) -> Tensor:
     size: Tensor = torch.linalg.vector_norm(a.flatten(1), dim=1)
     return size
+
+
+def _scaled(numbers: Tensor, x: Tensor) -> Tensor:
+    on = _on(numbers, x)
+    return torch.where(on == 0, 0, on * x)
 
 
 def _on(numbers: Tensor, x: Tensor) -> Tensor:

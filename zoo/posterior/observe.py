@@ -12,8 +12,12 @@ from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.interfaces import Observation, Operator, all_finite
 from zoo.interfaces.observation import Noise, Shape
-from zoo.posterior.operators import as_operator
-from zoo.sampling.arguments import Numbers, as_tensor
+from zoo.posterior.images import Blur, Crop, Downscale, Grey
+from zoo.posterior.operators import Compose, Mask, as_operator
+from zoo.sampling.arguments import Numbers, as_tensor, warn_outside
+
+# Noise leads out of the range of the images, bytes much further.
+_TIMES = 10.0
 
 
 def observe(
@@ -23,6 +27,8 @@ def observe(
     *,
     shape: Shape,
     standardise: Standardise | None = None,
+    span: tuple[float, float] | None = None,
+    like: Tensor | None = None,
 ) -> Observation:
     """Return y = A x_0 + n of all samples, as the methods see it.
 
@@ -32,21 +38,51 @@ def observe(
         noise: of y: a standard deviation, one for each number of y, or the covariance (m, m).
         shape: of one sample.
         standardise: the map between data and what the network works with.
+        span: range of images, which y has too where it is one.
+        like: of the device and dtype that the operator will be given; None for the CPU's float32.
 
     Raises:
         ZooError: shapes that do not fit; y or noise that is not finite; noise that is negative, or
-            no covariance.
+            no covariance; y of bytes; an operator that calls itself linear and is not.
     """
-    operator = as_operator(operator)
+    like = torch.empty(()) if like is None else like
+    operator = as_operator(operator, like)
     out = operator.out_shape(shape)
+    if operator.linear:
+        _check_linear(operator, shape, like)
     seen = operator.seen(shape)
     values = _values(y, out, seen)
-    law = _noise(noise, out)
+    if span is not None:
+        if not as_tensor("y", y).is_floating_point():
+            raise ZooError(
+                "y is of whole numbers, which may be bytes; expected floating-point numbers, "
+                f"pixels in [{span[0]:g}, {span[1]:g}]"
+            )
+        if _of_pixels(operator):
+            warn_outside("y", values, span, _TIMES, stacklevel=5)
+    law = _noise(noise, out, seen)
     mean, scale = _map(standardise, shape)
     if operator.linear and mean is not None:
         values = values - operator.forward(mean)
-    count = math.prod(out) if seen is None else int(seen.sum())
-    return Observation(law.whiten(values), operator, law, shape, count, mean, scale)
+    return Observation(law.whiten(values), operator, law, shape, mean, scale)
+
+
+def _check_linear(operator: Operator, shape: Shape, like: Tensor) -> None:
+    x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)).to(like)
+    once, twice, none = (operator.forward(x * factor) for factor in (1, -2, 0))
+    room = 1e-3 * float(once.abs().max())
+    if none.any() or not torch.allclose(twice, -2 * once, rtol=1e-3, atol=room):
+        raise ZooError(
+            f"{type(operator).__name__} is not linear: of -2 x it does not give -2 times what it "
+            "gives of x, or of 0 not 0; set linear = False"
+        )
+
+
+def _of_pixels(operator: Operator) -> bool:
+    """Whether y has the range of the images."""
+    if isinstance(operator, Compose):
+        return all(map(_of_pixels, operator.operators))
+    return isinstance(operator, Mask | Crop | Blur | Downscale | Grey)
 
 
 def _values(y: Numbers, out: Shape, seen: Tensor | None) -> Tensor:
@@ -56,7 +92,7 @@ def _values(y: Numbers, out: Shape, seen: Tensor | None) -> Tensor:
     if tuple(rows.shape[1:]) != out or rows.ndim != len(out) + 1 or not len(rows):
         raise ZooError(
             f"y has shape {tuple(given.shape)}; the operator gives {out}: expected that, or "
-            f"(n, *{out}) for n samples"
+            f"{_several(out)} for n samples"
         )
     rows = rows.detach().double().cpu()
     if seen is not None:
@@ -66,12 +102,26 @@ def _values(y: Numbers, out: Shape, seen: Tensor | None) -> Tensor:
     return rows
 
 
-def _noise(noise: Numbers, out: Shape) -> Noise:
+def _several(out: Shape) -> str:
+    return f"({', '.join(map(str, ('n', *out)))}{',' * (not out)})"
+
+
+def _noise(noise: Numbers, out: Shape, seen: Tensor | None) -> Noise:
+    """Return the law of n; hidden values have noise of their own, so the rest is marginal."""
     count = math.prod(out)
     given = as_tensor("noise", noise).detach().double().cpu()
+    full = tuple(given.shape) == (count, count) != out
+    if seen is not None and given.ndim:
+        here = seen.flatten().cpu()
+        if full:
+            apart = torch.eye(count, dtype=given.dtype)
+            given = torch.where(here[:, None] & here, given, apart)
+        elif given.numel() == count:
+            # Not 1: where what is seen has no noise, neither has the rest.
+            given = torch.where(here, given.flatten(), given.flatten()[here].max())
     if not all_finite(given):
         raise ZooError("noise is not finite")
-    if tuple(given.shape) == (count, count) and given.ndim != len(out):
+    if full:
         return _covariance(given)
     if given.ndim and tuple(given.shape) not in (out, (count,)):
         raise ZooError(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError, brief
 from zoo.interfaces import Operator
-from zoo.interfaces.observation import Shape, pulled_back
+from zoo.interfaces.checks import describe_value
+from zoo.interfaces.observation import Shape, linearised
 from zoo.sampling.arguments import Numbers, as_tensor
 
 
@@ -25,7 +27,12 @@ class Mask(Operator):
     """
 
     def __init__(self, keep: Numbers) -> None:
-        given = torch.as_tensor(keep)
+        try:
+            given = keep if isinstance(keep, Tensor) else torch.from_numpy(np.array(keep))
+        except (TypeError, ValueError) as error:  # text, rows of different lengths
+            raise ZooError(
+                f"keep is {describe_value(keep)}; expected booleans, True where x is seen"
+            ) from error
         if given.dtype != torch.bool:
             raise ZooError(f"keep is {given.dtype}; expected booleans, True where x is seen")
         if not bool(given.any()):
@@ -150,12 +157,16 @@ class Function(Operator):
 
     Args:
         function: called with a tensor.
+        like: of the device and dtype with which it is tried; None for the CPU's float32.
     """
 
     linear = False
 
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Tensor], Tensor], like: Tensor | None = None) -> None:
+        self.function, self._like = (
+            function,
+            torch.empty(()) if like is None else like.new_empty(()),
+        )
 
     def out_shape(self, shape: Shape) -> Shape:
         """Return the shape of its result for one sample.
@@ -163,7 +174,7 @@ class Function(Operator):
         Raises:
             ZooError: it fails on a batch, gives none back, or has no gradient.
         """
-        x = torch.linspace(-0.5, 0.5, 2 * math.prod(shape)).reshape(2, *shape)
+        x = torch.linspace(-0.5, 0.5, 2 * math.prod(shape)).reshape(2, *shape).to(self._like)
         named = brief(getattr(self.function, "__name__", self.function))
         try:
             found = self.function(x)
@@ -177,11 +188,12 @@ class Function(Operator):
             kind = tuple(found.shape) if isinstance(found, Tensor) else brief(found)
             raise ZooError(f"operator {named} gives {kind} for 2 samples; expected a tensor (2, *)")
         try:
-            pulled_back(self.forward, x, torch.ones_like(found))
+            _, push, pull = linearised(self.forward, x)
+            push(pull(torch.ones_like(found)))
         except Exception as error:
             raise ZooError(
                 f"operator {named} has no gradient: write it with torch operations that are "
-                "differentiable"
+                "differentiable, twice"
             ) from error
         return tuple(found.shape[1:])
 
@@ -190,12 +202,16 @@ class Function(Operator):
         return self.function(x)
 
 
-def as_operator(operator: object) -> Operator:
-    """Return an operator as it is, a function as a `Function`.
+def as_operator(operator: object, like: Tensor | None = None) -> Operator:
+    """Return an operator as it is, a function as a `Function`, tried as `like`.
 
     Raises:
         ZooError: it is neither.
     """
+    if isinstance(operator, Compose) and like is not None:
+        return Compose(*(as_operator(one, like) for one in operator.operators))
+    if isinstance(operator, Function) and like is not None:
+        return Function(operator.function, like)
     if isinstance(operator, Operator):
         return operator
     if isinstance(operator, type) or not callable(operator):
@@ -203,4 +219,4 @@ def as_operator(operator: object) -> Operator:
             f"operator is {brief(operator)}; expected one of zoo.posterior, such as Mask(keep) or "
             "Linear(matrix), or a differentiable function"
         )
-    return Function(operator)
+    return Function(operator, like)

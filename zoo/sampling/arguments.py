@@ -130,17 +130,19 @@ def as_points(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
     raise ZooError(f"{name} is of {x.dtype}; expected floating-point numbers{scaled}")
 
 
-def warn_outside(name: str, x: Tensor, span: tuple[float, float] | None) -> None:
-    """Warn of real numbers that lie outside twice the range of the data, as bytes do."""
+def warn_outside(
+    name: str, x: Tensor, span: tuple[float, float] | None, times: float = 2.0, stacklevel: int = 4
+) -> None:
+    """Warn of real numbers that lie outside so many times the range of the data, as bytes do."""
     if span is None or not x.is_floating_point() or not x.numel():
         return
     low, high = (float(end) for end in x.aminmax())
-    if max(-low, high) > 2 * max(-span[0], span[1]):
+    if max(-low, high) > times * max(-span[0], span[1]):
         warnings.warn(
             f"{name} has values from {low:.4g} to {high:.4g}; the model's data are images in "
             f"[{span[0]:g}, {span[1]:g}]: scale them",
             ZooWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 
