@@ -37,8 +37,8 @@ from zoo.sampling.predict import fixed_batch_size
 _PICTURE_SEED = 0
 _PICTURE_IMAGES = 16
 _PICTURE_POINTS = 500
-# Each step of a likelihood in float64 is right to this, relative and absolute.
-_FINE = 1e-7
+# Each step of a likelihood is right to this, relative and absolute: by the field's dtype.
+_FINE, _COARSE = 1e-7, 1e-5
 
 
 class FieldModel(SamplingModel):
@@ -151,10 +151,11 @@ class FieldModel(SamplingModel):
                 coordinates.
             probes: random vectors per sample, at least 2 so that the error can be stated.
             steps: of the solver; a hint to an adaptive one.
-            solver: a solver or the name of one. By default, where the network is float32,
-                exp-abm3 in 24, 48 and if need be more steps, with a spline through the
-                divergences, until the result moves by less than a third of its standard error,
-                or than 0.001 nats. For a float64 field dopri5 at a tolerance of 1e-7.
+            solver: a solver or the name of one. By default, where the divergence is estimated and
+                the network float32, exp-abm3 in 24, 48 and if need be more steps, with a spline
+                through the divergences, until the result moves by less than a third of its
+                standard error. Else dopri5, at a tolerance of 1e-7 for a float64 field and 1e-5
+                for a float32 network.
             seed: of probes and dequantisation; sample i depends on (seed, i) alone.
             batch_size: samples at a time.
             labels: as for `sample`: log p_0(x_0 | class).
@@ -169,8 +170,9 @@ class FieldModel(SamplingModel):
         warn_outside("x_0", x_0, self.range)
         exact = self.kernel.dim <= EXACT_UP_TO if exact is None else exact
         method = None if solver is None else self._solver(solver)
-        if solver is None and self.dtype == torch.float64:
-            method = build_solver("dopri5", rtol=_FINE, atol=_FINE)
+        if solver is None and (exact or self.dtype == torch.float64):
+            tolerance = _FINE if self.dtype == torch.float64 else _COARSE
+            method = build_solver("dopri5", rtol=tolerance, atol=tolerance)
         return log_likelihood(
             self._flow_of(len(x_0), labels, condition),
             self.prior,

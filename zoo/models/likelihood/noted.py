@@ -114,12 +114,10 @@ def estimated_densities(
         end, integral = noted.integrate(solver, x[todo], steps, callback)
         now = integral + prior.log_density(end)[:, None]
         moved = (now - found[todo]).mean(dim=1).abs()
-        error = now.std(dim=1) / math.sqrt(now.shape[1]) if now.shape[1] > 1 else 0 * moved
+        allowed = now.std(dim=1) * (_PART / math.sqrt(now.shape[1]))
         found[todo] = now
         if known:
-            todo = (
-                todo[moved > (_PART * error).clamp(min=_LEAST)] if steps < MOST_STEPS else todo[:0]
-            )
+            todo = todo[moved > allowed.clamp(min=_LEAST)] if steps < MOST_STEPS else todo[:0]
         steps, known, callback = 2 * steps, True, _silent
     return found
 
