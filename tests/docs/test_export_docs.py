@@ -15,6 +15,7 @@ for package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(package)
 
 
+@pytest.mark.slow
 def test_its_code_and_its_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for language, code in BLOCKS:
