@@ -340,7 +340,9 @@ class Tiny(Network):
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_wrong_network_fails_the_right_check(fault, expected):
-    def factory(*, shape, kernel, labels=0):
+    def factory(*, shape, kernel, labels=0, **others):
+        if others:  # as zoo.network says it
+            raise ZooError(f"tiny has no option {next(iter(others))!r}")
         return Tiny(shape, kernel, labels, **fault)
 
     found = {}
