@@ -28,7 +28,7 @@ def ruff(*args, cwd):
 
 
 def test_it_passes_its_own_tests_once_installed(tmp_path, fieldzoo_wheel):
-    """With all five parts, from the wheel, in an environment of its own."""
+    """With all six parts, from the wheel, in an environment of its own."""
     fresh = Environment(tmp_path, fieldzoo_wheel)
     brings = [word for part in PARTS for word in ("--brings", part)]
     told = fresh("zoo", "new-plugin", "sea-wave", *brings)
@@ -38,7 +38,7 @@ def test_it_passes_its_own_tests_once_installed(tmp_path, fieldzoo_wheel):
     own = {(c["kind"], c["name"]) for c in listed if c["plugin"] == "sea-wave"}
     assert own == {(kind, "sea-wave") for kind in PARTS.values()}
     done = fresh("python", "-m", "pytest", "-q", "zoo-sea-wave")
-    assert "58 passed" in done
+    assert "63 passed" in done
 
 
 @pytest.mark.parametrize("name", NAMES)
