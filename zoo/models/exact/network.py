@@ -105,7 +105,6 @@ class SourceSum(Network):
         count = len(self) if self.log_weights is None else 1
         return (log_sum - math.log(count)).to(x.dtype)
 
-    @abstractmethod
     def forward(
         self,
         x_t: Tensor,
@@ -114,10 +113,21 @@ class SourceSum(Network):
         *,
         log_weights: Tensor | None = None,
     ) -> Tensor:
-        """Return the prediction, shape of x_t (B, *); there are no labels.
+        """Return the prediction, shape of x_t (B, *); t is a scalar or (B,), there are no labels.
 
         With `log_weights` (B, N): for sources weighted so, other ones for each sample.
         """
+        del labels
+        _, found = self._stream(x_t, t, self._gather, log_weights)
+        return self._placed(found).to(x_t)
+
+    @abstractmethod
+    def _gather(self, pairs: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:
+        """Return the sum over a chunk's sources with weights (B, n), (B, d)."""
+
+    def _placed(self, found: Tensor) -> Tensor:
+        """Return the prediction, (B, *), from the weighted mean of what is gathered."""
+        return found
 
 
 class ExactDenoiser(SourceSum):
@@ -125,22 +135,12 @@ class ExactDenoiser(SourceSum):
 
     predicts: Literal["denoised", "field"] = "denoised"
 
-    def forward(
-        self,
-        x_t: Tensor,
-        t: Tensor,
-        labels: Tensor | None = None,
-        *,
-        log_weights: Tensor | None = None,
-    ) -> Tensor:
-        """Return E[x_0 | x_t], shape of x_t (B, *); t is a scalar or (B,)."""
-        del labels
+    def _gather(self, pairs: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:
+        del pairs
+        return _sums(weights, chunk.centred)
 
-        def sums(_: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:
-            return _sums(weights, chunk.centred)
-
-        _, mean = self._stream(x_t, t, sums, log_weights)
-        return (mean + self.centre.reshape(mean.shape[1:])).to(x_t)
+    def _placed(self, found: Tensor) -> Tensor:
+        return found + self.centre.reshape(found.shape[1:])
 
 
 class ExactField(SourceSum):
@@ -148,22 +148,9 @@ class ExactField(SourceSum):
 
     predicts: Literal["denoised", "field"] = "field"
 
-    def forward(
-        self,
-        x_t: Tensor,
-        t: Tensor,
-        labels: Tensor | None = None,
-        *,
-        log_weights: Tensor | None = None,
-    ) -> Tensor:
-        """Return dx/dt, shape of x_t (B, *); t is a scalar or (B,)."""
-        del labels
-
-        def sums(pairs: Pairs, _: Chunk, weights: Tensor) -> Tensor:
-            return pairs.velocity_sum(weights)
-
-        _, field = self._stream(x_t, t, sums, log_weights)
-        return field.to(x_t)
+    def _gather(self, pairs: Pairs, chunk: Chunk, weights: Tensor) -> Tensor:
+        del chunk
+        return pairs.velocity_sum(weights)
 
 
 def _sums(weights: Tensor, sources: Tensor) -> Tensor:
