@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.errors import ZooError
@@ -15,6 +14,7 @@ from zoo.exporting.manifest import manifest, write_manifest
 from zoo.exporting.onnx_file import write_onnx
 from zoo.exporting.torch_file import write_torch
 from zoo.files import as_path
+from zoo.folder.atomic import NewFolder
 from zoo.interfaces.checks import check_choice
 from zoo.models.load import load
 from zoo.models.model import FieldModel
@@ -66,7 +66,7 @@ def export(
     if what == "denoiser" and steps is not None:
         raise ZooError(f"steps = {steps!r}; a denoiser takes none: use what='sampler'")
     folder = as_path(out, "out")
-    check_new(folder)
+    check_absent(folder)
     if format == "onnx":
         onnx_file.check_packages()
     model = load(model_or_ref) if isinstance(model_or_ref, (str, Path)) else model_or_ref
@@ -75,22 +75,29 @@ def export(
         exported = denoiser(model)
     else:
         exported = sampler(model, step_count(steps, model.steps))
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    try:
-        temporary.mkdir()
+    with writing(folder) as temporary:
         write(temporary / file, exported)
         content = manifest(model, exported, what, [temporary / file])
         write_manifest(temporary, content)
         write_readme(temporary, content)
-        temporary.rename(folder)
-    except OSError as error:
-        raise ZooError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
-def check_new(folder: Path) -> None:
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into, which becomes `folder`, whole or not at all.
+
+    Raises:
+        ZooError: the disk refuses.
+    """
+    try:
+        with NewFolder(folder) as temporary:
+            yield temporary
+    except OSError as error:
+        raise ZooError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def check_absent(folder: Path) -> None:
     """Raise ZooError unless a folder can be made there."""
     if folder.exists():
         raise ZooError(f"{folder} is there already; name a folder that is not")

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 
 from zoo.errors import ZooError, one_line, shown
-from zoo.exporting.export import check_new, export
+from zoo.exporting.export import check_absent, export, writing
 from zoo.exporting.manifest import FILE, describe_kernel, describe_noise
 from zoo.exporting.onnx_file import check_packages
 from zoo.files import as_path
@@ -96,23 +95,16 @@ def space(out: str | Path, models: Sequence[str | Path | FieldModel] = MODELS) -
             the page does not know; two models of one name; or as `zoo.export`.
     """
     folder = as_path(out, "out")
-    check_new(folder)
+    check_absent(folder)
     check_packages()
     loaded = _loaded(models)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    try:
-        temporary.mkdir()
+    with writing(folder) as temporary:
         _copy_page(temporary)
         _fetch_runtime(temporary / "runtime")
         (temporary / "models").mkdir()
         listed = [_add_model(temporary / "models", *one) for one in loaded.items()]
         (temporary / "models" / "models.json").write_text(json.dumps(listed, indent=1))
         (temporary / "README.md").write_text(_readme(listed), encoding="utf-8")
-        temporary.rename(folder)
-    except OSError as error:
-        raise ZooError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
