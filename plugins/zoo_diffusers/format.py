@@ -82,7 +82,7 @@ def layout(names: Collection[str], where: str) -> tuple[str, str, str]:
         found = next((path for path in paths if path in names), None)
         if found is None:
             raise ZooError(
-                f"{where} has no {' or '.join(paths)}; expected diffusers' unconditional format"
+                f"{where} has no {' or '.join(reversed(paths))}; expected diffusers' unconditional format"
             )
         return found
 
