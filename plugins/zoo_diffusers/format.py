@@ -81,9 +81,8 @@ def layout(names: Collection[str], where: str) -> tuple[str, str, str]:
     def first(*paths: str) -> str:
         found = next((path for path in paths if path in names), None)
         if found is None:
-            raise ZooError(
-                f"{where} has no {' or '.join(reversed(paths))}; expected diffusers' unconditional format"
-            )
+            wanted = " or ".join(reversed(paths))
+            raise ZooError(f"{where} has no {wanted}; expected diffusers' unconditional format")
         return found
 
     settings = first(f"unet/{SETTINGS}", SETTINGS)
