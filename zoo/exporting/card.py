@@ -20,10 +20,12 @@ Run it with `pip install onnxruntime numpy`:
 
 ```python
 import json
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 
-manifest = json.load(open("manifest.json"))
+manifest = json.loads(Path("manifest.json").read_text())
 session = onnxruntime.InferenceSession("model.onnx")
 {feed}
 result, = session.run(None, feed)
@@ -36,10 +38,12 @@ Run it with torch {torch} or newer:
 
 ```python
 import json
+from pathlib import Path
+
 import numpy as np
 import torch
 
-manifest = json.load(open("manifest.json"))
+manifest = json.loads(Path("manifest.json").read_text())
 graph = torch.export.load("model.pt2").module()
 {feed}
 result = graph(*(torch.as_tensor(value) for value in feed.values()))
