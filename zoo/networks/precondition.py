@@ -107,9 +107,8 @@ class Preconditioned(Network):
         condition: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        check_real(  # its square is a float32
-            "sigma_data", sigma_data, "a number from 1e-15 to 1e15", least=1e-15, below=1e15
-        )
+        expected = "a positive number, 1e-15 to 1e15"  # its square is a float32
+        check_real("sigma_data", sigma_data, expected, least=1e-15, below=1e15)
         if kernel.random_level and not isinstance(kernel, IsotropicKernel):
             raise ZooError(
                 f"{type(kernel).__name__} has random levels and is not an IsotropicKernel: its "
