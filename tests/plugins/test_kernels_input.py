@@ -35,7 +35,7 @@ KERNELS |= {
 KERNELS |= {
     "a third party's": lambda: ByAutodiff(dim=4),
     "psi as a callable": lambda: zoo.kernel(
-        "psi", dim=4, psi=lambda r, t: 2 * torch.special.ndtr(r / (t + t * t)) - 1
+        "psi", dim=4, psi=lambda r, t: torch.special.erf(r / (t + t * t) / 2**0.5)
     ),
     "map as a callable": lambda: zoo.kernel(
         "map", dim=4, map=lambda x_0, z, t: (1 - t) * x_0 + t * (z + 0.1 * z.roll(1, 1))

@@ -116,7 +116,7 @@ def test_a_reference_and_an_array_of_vectors_are_data(tmp_path):
         ({"data": (np.zeros((3, 2)), np.zeros(3))}, "labels of float64; expected whole numbers"),
         ({"data": (np.zeros((3, 2)), np.zeros(2, dtype=int))}, "for 3 samples"),
         ({"data": (np.zeros((3, 2)),)}, r"a tuple of 1 item; expected an array or \(array, lab"),
-        ({"data": (np.zeros((3, 2)),) * 3}, "a tuple of 3 items; expected an array or"),
+        ({"data": (np.zeros((3, 2)),) * 4}, "a tuple of 4 items; expected an array or"),
         ({"data": ()}, "a tuple of 0 items; expected an array or"),
         ({"data": [[0.0, 1.0], [2.0]]}, "cannot be made an array .*rows of one length"),
         ({"data": (np.zeros((3, 2)), [[0], [1, 2], [0]])}, "cannot be made an array"),
