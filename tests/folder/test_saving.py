@@ -263,7 +263,7 @@ def test_another_network_in_a_loaded_model_is_saved_with_its_own_options(tmp_pat
 def test_an_exact_model_says_what_to_save_instead(tmp_path, kernel, kind):
     data = torch.randn(8, 2)
     if kind == "mixture":
-        kernel, data = "vp", GaussianMixture(torch.zeros(1, 2), 1.0, torch.ones(1))
+        kernel, data = "vp", GaussianMixture(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1))
     with pytest.raises(ZooError, match=r"cannot be saved.*save the data, and call zoo\.exact\("):
         zoo.exact(kernel, data).save_pretrained(tmp_path / "exact")
     assert not (tmp_path / "exact").exists()

@@ -173,7 +173,8 @@ class ModelParts(nn.Module):
 
         Raises:
             ZooError: it is a model of zoo.exact; a part was not built by zoo.kernel, zoo.prior,
-                zoo.network or zoo.solver, so that its name and options are not known; or its options cannot be written as JSON.
+                zoo.network or zoo.solver, so that its name and options are not known; or its
+                options cannot be written as JSON.
         """
         why = self._trained()[0].why_unnamed
         if why:
