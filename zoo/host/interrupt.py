@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 @contextmanager
@@ -22,9 +23,10 @@ def only_ctrl_c() -> Iterator[None]:
     handler = signal.getsignal(signal.SIGINT) if main else signal.SIG_IGN
     came: list[int] = []
 
-    def note(number: int, frame: object) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        handler(number, frame)  # type: ignore[operator, arg-type]
+        if callable(handler):
+            handler(number, frame)
 
     if callable(handler):
         signal.signal(signal.SIGINT, note)
