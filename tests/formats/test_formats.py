@@ -256,6 +256,7 @@ BROKEN = {
     "cannot be imported": ("raise SystemExit", "cannot import"),
     "raises": ("raise RuntimeError('odd')", "RuntimeError: odd"),
     "ends the process": ("raise SystemExit(3)", "SystemExit: 3"),
+    "interrupts": ("raise KeyboardInterrupt", "raised KeyboardInterrupt without a Ctrl-C"),
     "gives no checkpoint": ("return 3", "gave a int; expected a zoo.interfaces.Checkpoint"),
     "gives no config": ("return Checkpoint(3, {})", "gave a config that is none"),
     "gives what is no part": (

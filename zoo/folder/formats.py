@@ -30,6 +30,7 @@ from zoo.folder.write import write_folder
 from zoo.formats.files import LocalFiles
 from zoo.host import build
 from zoo.host.build import options_of
+from zoo.host.interrupt import only_ctrl_c
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, catalogue, find, hint
 from zoo.host.requirements import check_requirements, requirements
@@ -139,7 +140,8 @@ def _checked(found: Found, config: Config) -> Config:
 def _guarded(found: Found, files: Files) -> Iterator[None]:
     """Tell in one line what goes wrong while a format reads; its own mistakes are PluginErrors."""
     try:
-        yield
+        with only_ctrl_c():
+            yield
     except (ZooError, KeyboardInterrupt):
         raise
     except MemoryError as error:

@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
-from zoo.errors import ZooError, one_line, shown
+from zoo.errors import ZooError, check_flag, one_line, shown
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import license_of, loaded_as, refresh, replace_facts, split_facts
 from zoo.folder.read import (
@@ -25,7 +25,7 @@ from zoo.folder.read import (
     refuse_links,
 )
 from zoo.folder.weights import untrained_parameters
-from zoo.hub import REPOSITORY, Access
+from zoo.hub import REPOSITORY, Access, check_token
 from zoo.hub.client import connect, namespace, server
 from zoo.hub.errors import Unreachable, hub_errors
 from zoo.hub.snapshot import Snapshot
@@ -41,7 +41,7 @@ def check_repository(repo_id: str, revision: str | None, create_pr: bool) -> Non
         is_pinned = isinstance(repo_id, str) and REPOSITORY.match(repo_id.partition("@")[0])
         hint = ", and a branch as the revision" if is_pinned else ""
         raise ZooError(f"{repo_id!r} is not a repository; expected owner/name{hint}")
-    if create_pr and revision is not None:
+    if check_flag("create_pr", create_pr) and revision is not None:
         raise ZooError("a pull request goes to main; give revision or create_pr, not both")
 
 
@@ -71,6 +71,8 @@ def publish(
         ZooError: as for zoo.push.
     """
     check_repository(repo_id, revision, create_pr)
+    check_token(token)
+    check_flag("private", private)
     with _broken_off(repo_id), hub_errors(repo_id, revision, token):
         files = _files(folder)
         api = connect(token)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zoo.errors import check_flag
 from zoo.folder.picture import drawable
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Operator, PosteriorMethod, Solver
@@ -20,6 +20,7 @@ from zoo.models.likelihood import (
     LogLikelihood,
     log_likelihood,
 )
+from zoo.models.posterior import Asked, observed_by
 from zoo.models.sampling import SamplingModel
 from zoo.models.trajectory import IntegrationBar, accurate_solver
 from zoo.sampling.arguments import (
@@ -168,7 +169,8 @@ class FieldModel(SamplingModel):
         read = as_points if self.range is None else as_samples
         x_0 = read("x_0", x_0, self.shape)
         warn_outside("x_0", x_0, self.range)
-        exact = self.kernel.dim <= EXACT_UP_TO if exact is None else exact
+        small = self.kernel.dim <= EXACT_UP_TO
+        exact = small if exact is None else check_flag("exact", exact)
         method = None if solver is None else self._solver(solver)
         if solver is None and (exact or self.dtype == torch.float64):
             tolerance = _FINE if self.dtype == torch.float64 else _COARSE
@@ -187,7 +189,7 @@ class FieldModel(SamplingModel):
             batch_size=batch_size,
             device=self.device,
             rows=fixed_batch_size(self.kernel.dim),
-            progress=progress,
+            progress=check_flag("progress", progress),
         )
 
     def log_prob(
@@ -277,7 +279,7 @@ class FieldModel(SamplingModel):
         solver: Solver | str | None,
         progress: bool,
     ) -> Tensor:
-        steps = step_count(steps, self.steps)
+        steps, progress = step_count(steps, self.steps), check_flag("progress", progress)
         method = accurate_solver(self.dtype) if solver is None else self._solver(solver)
         with torch.inference_mode(), IntegrationBar(len(x), times, progress) as bar:
             start = x.to(self.device, torch.float64)
@@ -310,11 +312,8 @@ class FieldModel(SamplingModel):
             ZooError: shapes that do not fit; values that are not finite; a method that does not
                 know this kernel, operator or noise.
         """
-        of = import_module("zoo.models.posterior")  # whose model derives from this class
-        asked: FieldModel = of.posterior_of(
-            self, y, operator, noise=noise, method=method, options=options
-        )
-        return asked
+        observed = observed_by(self, y, operator, noise=noise, method=method, options=options)
+        return PosteriorModel(self, observed)
 
     def push_to_hub(
         self,
@@ -347,3 +346,18 @@ class FieldModel(SamplingModel):
                 create_pr=create_pr,
                 keep_picture=True,
             )
+
+
+class PosteriorModel(Asked, FieldModel):
+    """A model that draws from p(x | y); made by `FieldModel.posterior`.
+
+    `sample`, `trajectory`, `field`, `denoise`, `encode` and `decode` are those of the model it was
+    made of, conditioned. Sample i belongs to row i of y, or to the one row there is.
+
+    Args:
+        source: the model that was asked.
+        observed: what was observed, and the method.
+
+    Attributes:
+        observed: as given.
+    """

@@ -172,9 +172,13 @@ class ModelParts(nn.Module):
         """Return config.json of the model with the parts that it has now; no weights are listed.
 
         Raises:
-            ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so
-                that its name and options are not known; or its options cannot be written as JSON.
+            ZooError: it is a model of zoo.exact; a part was not built by zoo.kernel, zoo.prior,
+                zoo.network or zoo.solver, so that its name and options are not known; or its
+                options cannot be written as JSON.
         """
+        why = self._trained()[0].why_unnamed
+        if why:
+            raise ZooError(why)
         if self.config is None:
             known = Config(
                 format=1,

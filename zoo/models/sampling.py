@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import check_flag
 from zoo.folder.columns import frame_of
 from zoo.host.build import solver as build_solver
-from zoo.interfaces import Flow, PriorSampler, Solver
+from zoo.interfaces import Flow, Network, PriorSampler, Solver
 from zoo.interfaces.checks import check_integer
 from zoo.interfaces.flow import Predict, StepNoise
 from zoo.interfaces.posterior import Around
@@ -74,6 +75,11 @@ class SamplingModel(ModelParts):
             noise=noise,
         )
 
+    @property
+    def _asked_by_samples(self) -> Network:
+        """The network that is asked along the ODE of samples."""
+        return unwrapped(self.network)
+
     def _ask(self, network: nn.Module, guidance: float) -> Predict:
         """Return a network as the function that a flow evaluates."""
         return guided(network, guidance, self.kernel.dim, self.dtype, self._around)
@@ -104,6 +110,7 @@ class SamplingModel(ModelParts):
         solver = self._solver(solver)
         n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
         steps = step_count(steps, self.steps)
+        keep, progress = check_flag("keep", keep), check_flag("progress", progress)
         seed, first = seed_from(seed, generator), check_integer("first", first, 0)
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import Network
+from zoo.interfaces.checks import check_real
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.posterior import Around
 from zoo.numerics.memory import is_out_of_memory
@@ -186,7 +187,12 @@ def guided(
     Guidance 1 is none, and costs no second evaluation. A sample has `dim` coordinates. Weights are
     of `dtype`, and x and t of `shown_dtype(dtype)`. `around` is put around the prediction, batch by
     batch: what conditions it on an observation.
+
+    Raises:
+        ZooError: guidance is no finite number.
     """
+    # A float: torch takes no whole number beyond 64 bits.
+    guidance = check_real("guidance", guidance, "a finite number, 1 for none")
 
     def blended(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
         twice = t if t.ndim == 0 else torch.cat([t, t])

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, randn
+from zoo.models.exact.network import UNNAMED
 
 _NEED = "mixtures have closed forms under Gaussian kernels only; give samples of the mixture"
 
@@ -146,6 +147,7 @@ class MixtureDenoiser(Network):
     """
 
     predicts: Literal["denoised", "field"] = "denoised"
+    why_unnamed = UNNAMED
 
     def __init__(self, kernel: FieldKernel, mixture: GaussianMixture) -> None:
         super().__init__()

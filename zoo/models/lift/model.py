@@ -65,6 +65,11 @@ class LiftedModel(FieldModel):
         if source.config is not None:
             self.config = self._described(source.config)
 
+    @property
+    def _asked_by_samples(self) -> Network:
+        """The denoiser: samples ask it by their own level."""
+        return self.network.denoiser
+
     def _described(self, config: Config) -> Config | None:
         """Return `config` for this kernel and prior; None where these have no name."""
         origin = self.network.denoiser.source.part
