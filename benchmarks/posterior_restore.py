@@ -34,6 +34,8 @@ MMPS_ITERATIONS = 3
 KEEP = torch.arange(28) >= 28 // 3
 # A pixel is that far from the next one.
 _GREY = 2 / 255
+# Standard deviation of the answers from which a pixel is open.
+_OPEN = 0.05
 
 
 def observed(count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -59,6 +61,8 @@ def facts(samples: Tensor, truth: Tensor, y: Tensor, labels: Tensor) -> dict[str
     right = (classes == labels[:, None]).double().mean(dim=1)
     return {
         "coverage": float(inside.double().mean()),
+        # Most hidden pixels are black in every answer, and in the truth.
+        "coverage_where_open": float(inside[hidden.std(dim=1) > _OPEN].double().mean()),
         "consistency": float(error.square().mean().sqrt()) / NOISE,
         "class_right": float(right.mean()),
         "class_right_error": float(right.std()) / math.sqrt(len(right)),
@@ -106,7 +110,7 @@ def azulas(count: int, iterations: int) -> dict[str, Any]:
     class Grid(Schedule):
         """Noise levels of EDM's grid, from t = 1 down to 0."""
 
-        def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
             low, high = (v ** (1 / 7) for v in (model.kernel.t_min, model.kernel.t_max))
             return torch.ones_like(t), (low + t * (high - low)) ** 7
 
