@@ -18,6 +18,9 @@ SEEN = {"mask": "two thirds seen", "downscale": "a quarter of the pixels", "line
 DATA = {"garments14": "garments 14x14", "garments28": "garments 28x28", "plane": "points"}
 
 
+PLANE = {"mask": "one of two coordinates", "linear": "one projection"}
+
+
 def cell(row: dict[str, Any]) -> str:
     half = (row["high"] - row["low"]) / 2
     return f"{row['distance']:.2f} ± {half:.2f}, {row['consistency']:.2f}"
@@ -36,7 +39,8 @@ def tables(rows: list[dict[str, Any]]) -> str:
         methods = [*dict.fromkeys(row["method"] for row in own)]
         at = {(row["method"], row["kernel"]): cell(row) for row in own}
         lines = [[method, *(at.get((method, k), "") for k in kernels)] for method in methods]
-        head = f"{DATA[problem]}, {SEEN[operator]}, noise {noise}, {nfe} evaluations:"
+        seen = (PLANE if problem == "plane" else SEEN)[operator]
+        head = f"{DATA[problem]}, {seen}, noise {noise}, {nfe} evaluations:"
         parts += [head, tabulate(lines, ["method", *kernels], tablefmt="github")]
     return "\n\n".join(parts)
 

@@ -247,24 +247,6 @@ def test_functions_are_tried_with_the_numbers_that_they_will_be_given():
         assert seen.predict(torch.ones(1, 3).double()).tolist() == [[30.0, 30.0]]
 
 
-def test_what_is_constant_is_copied_once_also_in_inference_mode():
-    matrix, x = normal(2, 3), normal(4, 3).float()
-    operator = Linear(matrix)
-    with torch.inference_mode():
-        operator(x)
-    copied = operator._matrix._last
-    assert copied.dtype == torch.float32
-    assert not copied.is_inference()
-    operator(x)
-    assert operator._matrix._last is copied
-    assert operator.matrix is matrix
-    seen = observe(normal(5, 2), operator, 0.1, shape=(3,))
-    rows = [seen.of(torch.tensor([i]), x) for i in (3, 1)]
-    assert vars(seen)["_all"]._last.dtype == torch.float32
-    torch.testing.assert_close(torch.cat([row.y for row in rows]), seen.y[[3, 1]].float())
-    assert torch.equal(rows[0].of(torch.tensor([0]), x).y, rows[0].y)
-
-
 def test_masks_are_lists_or_copied_arrays():
     keep = np.array([True, False])
     mask = Mask(keep)

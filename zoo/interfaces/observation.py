@@ -13,29 +13,6 @@ from torch import Tensor
 Shape = tuple[int, ...]
 
 
-class Constant:
-    """A tensor, and its last copy on another device or of another dtype: not one an evaluation.
-
-    Attributes:
-        value: the tensor.
-    """
-
-    def __init__(self, value: Tensor) -> None:
-        self.value = self._last = value
-
-    def on(self, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-        """Return it there, of that dtype, or of its own."""
-        last, dtype = self._last, dtype or self.value.dtype
-        if (last.device, last.dtype) != (device, dtype):
-            with torch.inference_mode(False):  # a copy made in it has no gradient later
-                self._last = last = self.value.to(device, dtype)
-        return last
-
-    def like(self, x: Tensor) -> Tensor:
-        """Return it on the device of x, and of its dtype."""
-        return self.on(x.device, x.dtype)
-
-
 class Operator(ABC):
     """A, from data x_0 (B, *shape) to what is observed of them, (B, *out).
 
@@ -116,7 +93,7 @@ class Noise:
     def __init__(self, std: Tensor, *, full: bool = False) -> None:
         self._full = full
         self.variance = 1.0 if bool(std.any()) else 0.0
-        self._std = Constant(std if self.variance else torch.ones_like(std))
+        self._std = std if self.variance else torch.ones_like(std)
 
     def whiten(self, v: Tensor) -> Tensor:
         """Return W v, shape of v (B, *out)."""
@@ -127,7 +104,7 @@ class Noise:
         return self._apply(v, transposed=True)
 
     def _apply(self, v: Tensor, *, transposed: bool) -> Tensor:
-        std = self._std.like(v)
+        std = self._std.to(v)
         if not self._full:
             return v / std
         factor = std.T if transposed else std
@@ -170,23 +147,19 @@ class Observation:
     operator: Operator
     noise: Noise
     shape: Shape
-    mean: Constant | None = None
-    scale: Constant | None = None
+    mean: Tensor | None = None
+    scale: Tensor | None = None
     rows: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_all", Constant(self.y))
 
     def of(self, rows: Tensor, like: Tensor) -> Observation:
         """Return what is observed of some rows (B,), with the dtype and device of `like`."""
-        whole: Constant = vars(self)["_all"]
-        return replace(self, y=whole.like(like)[rows.to(like.device)], rows=rows)
+        return replace(self, y=self.y[rows.to(self.y.device)].to(like), rows=rows)
 
     def predict(self, z: Tensor) -> Tensor:
         """Return A z, shape (B, *out), of z as the network denoises it."""
-        x = z if self.scale is None else z * self.scale.like(z)
+        x = z if self.scale is None else z * self.scale.to(z)
         if self.mean is not None and not self.operator.linear:
-            x = x + self.mean.like(z)  # of a linear operator it has been taken off y
+            x = x + self.mean.to(z)  # of a linear operator it has been taken off y
         return self.noise.whiten(self.operator.forward(x))
 
     def near(self, d: Tensor) -> Near:
@@ -198,7 +171,7 @@ class Observation:
 
     def _adjoint(self, v: Tensor) -> Tensor:
         pulled = self.operator.adjoint(self.noise.pull(v), self.shape)
-        return pulled if self.scale is None else pulled * self.scale.like(v)
+        return pulled if self.scale is None else pulled * self.scale.to(v)
 
     def log_likelihood(self, z: Tensor) -> Tensor:
         """Return log p(y | x_0) up to a constant of every y, for points z (N, *shape): (R, N)."""

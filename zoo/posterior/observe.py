@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.interfaces import Observation, Operator, all_finite
-from zoo.interfaces.observation import Constant, Noise, Shape
+from zoo.interfaces.observation import Noise, Shape
 from zoo.posterior.images import Blur, Crop, Downscale, Grey
 from zoo.posterior.operators import Compose, Mask, as_operator
 from zoo.sampling.arguments import Numbers, as_tensor, warn_outside
@@ -68,14 +68,7 @@ def observe(
     mean, scale = _map(standardise, shape)
     if operator.linear and mean is not None:
         values = values - operator.forward(mean)
-    return Observation(
-        law.whiten(values),
-        operator,
-        law,
-        shape,
-        None if mean is None else Constant(mean),
-        None if scale is None else Constant(scale),
-    )
+    return Observation(law.whiten(values), operator, law, shape, mean, scale)
 
 
 def _check_linear(operator: Operator, shape: Shape, like: Tensor) -> None:

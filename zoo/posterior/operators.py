@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.errors import ZooError, brief
 from zoo.interfaces import Operator
 from zoo.interfaces.checks import describe_value
-from zoo.interfaces.observation import Constant, Shape, linearised
+from zoo.interfaces.observation import Shape, linearised
 from zoo.sampling.arguments import Numbers, as_tensor
 
 
@@ -37,7 +37,7 @@ class Mask(Operator):
             raise ZooError(f"keep is {given.dtype}; expected booleans, True where x is seen")
         if not bool(given.any()):
             raise ZooError("keep is True nowhere: a mask of nothing says nothing of x")
-        self.keep, self._keep = given, Constant(given)
+        self.keep = given
 
     def out_shape(self, shape: Shape) -> Shape:
         """Return `shape`."""
@@ -46,7 +46,7 @@ class Mask(Operator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x where it is seen and 0 elsewhere, shape of x (B, *shape)."""
-        return torch.where(self._keep.on(x.device), x, 0)
+        return torch.where(self.keep.to(x.device), x, 0)
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
         """Return the same: the operator is a projection."""
@@ -86,7 +86,6 @@ class Linear(Operator):
             raise ZooError("matrix is not finite")
         if not bool(self.matrix.any()):
             raise ZooError("matrix is 0: it says nothing of x")
-        self._matrix = Constant(self.matrix)
 
     def out_shape(self, shape: Shape) -> Shape:
         """Return (m,)."""
@@ -99,11 +98,11 @@ class Linear(Operator):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return A x, (B, m)."""
-        return x.flatten(1) @ self._matrix.like(x).T
+        return x.flatten(1) @ self.matrix.to(x).T
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
         """Return A^T y, (B, *shape)."""
-        return (y @ self._matrix.like(y)).reshape(-1, *shape)
+        return (y @ self.matrix.to(y)).reshape(-1, *shape)
 
 
 class Compose(Operator):
