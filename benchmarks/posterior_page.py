@@ -33,6 +33,8 @@ def setting(row: dict[str, Any]) -> tuple[Any, ...]:
 def tables(rows: list[dict[str, Any]]) -> str:
     """Return a table for each problem, a row per method, a column per kernel."""
     parts = []
+    order = [*dict.fromkeys(map(setting, rows))]
+    rows = sorted(rows, key=lambda row: order.index(setting(row)))
     for (problem, operator, noise, nfe), group in groupby(rows, key=setting):
         own = [*group]
         kernels = [*dict.fromkeys(row["kernel"] for row in own)]
