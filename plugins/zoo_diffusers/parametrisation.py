@@ -50,6 +50,9 @@ class Parametrisation(ABC):
     kept: ClassVar[tuple[str, ...]]
 
     @abstractmethod
+    def __init__(self, scheduler: Mapping[str, Any]) -> None: ...
+
+    @abstractmethod
     def time(self, level: Tensor) -> Tensor:
         """Return what the network is given for a noise level, like level, float64."""
 
