@@ -475,7 +475,9 @@ def changed(folder, name, **changes):
     [
         ("unet/config.json", {"_class_name": "UNet2DConditionModel"}, "a conditional model"),
         ("unet/config.json", {"_class_name": "VQModel"}, "another kind of model, VQModel"),
-        ("unet/config.json", {"num_class_embeds": 10}, "conditional on classes"),
+        ("unet/config.json", {"num_class_embeds": 10}, "class_embedding.weight' is missing"),
+        ("unet/config.json", {"num_class_embeds": 10**9}, "at most 1000000"),
+        ("unet/config.json", {"num_class_embeds": "x"}, "num_class_embeds = 'x'"),
         ("unet/config.json", {"class_embed_type": "timestep"}, "conditional on classes"),
         ("unet/config.json", {"out_channels": 6}, "variances"),
         ("unet/config.json", {"sample_size": None}, "sample_size = None"),

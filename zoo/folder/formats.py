@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import msgspec
 from torch import Tensor
 
 from zoo.config.model import Config, dump_config, parse_config
-from zoo.errors import PluginError, ZooError
+from zoo.errors import PluginError, ZooError, one_line
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -168,7 +169,27 @@ def is_made(target: Path) -> bool:
     return True
 
 
-def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
+def place_of(options: Mapping[str, Any] | None, *parts: str) -> Path:
+    """Return the folder in the cache for files that are read with options of their format.
+
+    Raises:
+        ZooError: an option is no JSON.
+    """
+    if not options:
+        return place(*parts)
+    try:
+        text = json.dumps(options, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ZooError(f"format_options: {one_line(error)}; expected options as in JSON") from error
+    return place(*parts[:-1], f"{parts[-1]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+
+
+def adopt(
+    files: Files,
+    target: Path,
+    own: Callable[[], Config],
+    options: Mapping[str, Any] | None = None,
+) -> Path:
     """Return `target`, the model folder that is made of `files` unless it is there.
 
     Args:
@@ -176,6 +197,7 @@ def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
         target: in the cache.
         own: reads the files as a model of the zoo; it is asked, where no format knows them, why
             they are none.
+        options: of the format; `target` is theirs alone.
 
     Raises:
         ZooError: as `read_checkpoint` and `write_checkpoint` do.
@@ -183,7 +205,7 @@ def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
     if is_made(target):
         return target
     try:
-        checkpoint = read_checkpoint(files)
+        checkpoint = read_checkpoint(files, options)
     except UnknownFormat as unknown:
         try:
             own()
@@ -195,7 +217,7 @@ def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
     return write_checkpoint(files, checkpoint, target, otherwise="; set ZOO_CACHE to another one")
 
 
-def adopt_folder(folder: Path) -> Path:
+def adopt_folder(folder: Path, options: Mapping[str, Any] | None = None) -> Path:
     """Return the model folder made of a local folder in another format; anew when it changed.
 
     Raises:
@@ -204,7 +226,8 @@ def adopt_folder(folder: Path) -> Path:
     folder = folder.resolve()
     files = LocalFiles(folder)
     state = hashlib.sha256(f"{folder}|{files.state()}".encode()).hexdigest()
-    return adopt(files, place("local", state), lambda: read_config(folder))
+    target = place_of(options, "local", state)
+    return adopt(files, target, lambda: read_config(folder), options)
 
 
 def write_checkpoint(
