@@ -14,6 +14,7 @@ from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
 from zoo.errors import ZooError, check_flag, one_line, shown
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import license_of, loaded_as, refresh, replace_facts, split_facts
+from zoo.folder.eval_results import EVAL_RESULTS, eval_yaml
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -83,6 +84,10 @@ def publish(
             card = _card_for(remote, folder)
             operations = [CommitOperationAdd(CARD, card.encode()), *_added(folder, files)]
             gone = sorted(remote.weights - {path.name for path in files})
+            if results := eval_yaml(read_config(folder).training):
+                operations.append(CommitOperationAdd(EVAL_RESULTS, results))
+            elif EVAL_RESULTS in remote.listing:
+                gone.append(EVAL_RESULTS)
             commit = api.create_commit(
                 repo_id,
                 [*operations, *map(CommitOperationDelete, gone)],
