@@ -27,6 +27,7 @@ from zoo.models.trajectory import Trajectory, arguments_of
 from zoo.posterior import observe
 from zoo.sampling.arguments import Numbers
 from zoo.sampling.given import Given
+from zoo.sampling.guidance import Guidance
 from zoo.sampling.predict import shown_dtype, unwrapped
 
 
@@ -116,7 +117,7 @@ class PosteriorModel(FieldModel):
     def flow(
         self,
         labels: Tensor | None = None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
         noise: StepNoise | None = None,
         condition: Tensor | None = None,
     ) -> Flow:
@@ -133,7 +134,7 @@ class PosteriorModel(FieldModel):
         n: int,
         labels: Numbers | None,
         condition: Numbers | None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
     ) -> Flow:
         rows = len(self.observed.seen.y)
         if rows not in (1, n):
@@ -146,7 +147,7 @@ class PosteriorModel(FieldModel):
         return self.conditioned.flow(codes, guidance, condition=given.condition)
 
     def _start(
-        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float | Guidance, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         codes = self._codes(given.labels, first, len(x))
         return self.conditioned._start(x, replace(given, labels=codes), guidance, noise, first)
