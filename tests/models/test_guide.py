@@ -203,7 +203,6 @@ def test_what_is_no_guide_is_refused_in_one_line():
         ],
     ]
     for of, options, words in cases:
-        print(words)
         with pytest.raises(ZooError, match=words) as caught:
             of.sample(2, seed=0, **options)
         assert "\n" not in str(caught.value)
