@@ -13,7 +13,10 @@ from typing import Any
 
 import msgspec
 from huggingface_hub import constants
-from huggingface_hub.utils import build_hf_headers, http_stream_backoff
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    http_stream_backoff,
+)
 
 from zoo.__about__ import __version__
 from zoo.errors import ZooError, shown

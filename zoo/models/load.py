@@ -175,3 +175,6 @@ def assemble(
         solver = solver_of(config.solver)
     network = network if isinstance(network, Network) else network(kernel)
     return FieldModel(kernel, prior, network, solver, config.data.shape, config=config)
+
+
+FieldModel.load_guide = staticmethod(load)

@@ -26,6 +26,7 @@ from zoo.models.trajectory import Trajectory, arguments_of
 from zoo.posterior import observe
 from zoo.sampling.arguments import Numbers
 from zoo.sampling.given import Given
+from zoo.sampling.guidance import Guidance
 from zoo.sampling.predict import shown_dtype
 
 
@@ -115,7 +116,7 @@ class Asked(SamplingModel):
     def flow(
         self,
         labels: Tensor | None = None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
         noise: StepNoise | None = None,
         condition: Tensor | None = None,
     ) -> Flow:
@@ -132,7 +133,7 @@ class Asked(SamplingModel):
         n: int,
         labels: Numbers | None,
         condition: Numbers | None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
     ) -> Flow:
         rows = len(self.observed.seen.y)
         if rows not in (1, n):
@@ -145,7 +146,7 @@ class Asked(SamplingModel):
         return self.conditioned.flow(codes, guidance, condition=given.condition)
 
     def _start(
-        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float | Guidance, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         codes = self._codes(given.labels, first, len(x))
         return self.conditioned._start(x, replace(given, labels=codes), guidance, noise, first)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, randn
 from zoo.models.exact.network import UNNAMED
+from zoo.networks.lifted import check_gaussian
 
 _NEED = "mixtures have closed forms under Gaussian kernels only; give samples of the mixture"
 
@@ -127,12 +128,6 @@ class GaussianMixture:
 def _normalised(weights: Tensor | None, count: int) -> Tensor:
     weights = torch.ones(count) if weights is None else weights
     return weights.double() / weights.double().sum()
-
-
-def check_gaussian(kernel: FieldKernel, need: str) -> None:
-    """Raise ZooError, saying the need, unless the kernel's law is N(alpha x_0, sigma^2 I)."""
-    if not (kernel.gaussian and kernel.affine):
-        raise ZooError(f"{type(kernel).__name__} has no Gaussian noise of one level: {need}")
 
 
 class MixtureDenoiser(Network):
