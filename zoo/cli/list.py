@@ -110,7 +110,7 @@ def _list_hub(pattern: str, as_json: bool) -> None:
     if not rows:
         raise ZooError(f"no model on the Hub matches {pattern!r}; `zoo list --hub` has all")
     echo_table(("repository", "kernel", "data", "size", "downloads", ""), rows)
-    if left := sum(not model.looked for model in found.models):
+    if left := sum(not (model.looked or model.error) for model in found.models):
         click.echo(f"zoo: {left} not looked into yet: ask again, or narrower", err=True)
 
 
@@ -143,7 +143,7 @@ def _absent(model: HubModel) -> tuple[str, ...]:
 
 def _hub_note(model: HubModel) -> str:
     if model.error:
-        return f"broken: {model.error}"
+        return f"broken: {model.error}" if model.looked else f"not read now: {model.error}"
     notes = [f"needs {', '.join(needs)}"] if (needs := _absent(model)) else []
     return "; ".join(notes + ([f"weights of {shown(model.weights, 80)}"] if model.weights else []))
 
