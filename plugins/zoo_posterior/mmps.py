@@ -4,11 +4,15 @@
 
 which is exact where x_0 given x_t is Gaussian, as for Gaussian data. One direction of the solve is
 one pass back through the network. The paper solves by conjugate gradients; conjugate residuals do
-as well on a Jacobian that is not quite symmetric, and never make the residual larger.
+as well on a Jacobian that is not quite symmetric, and never make the residual larger. A covariance has
+no negative direction; a network's Jacobian may, where A V A^T + I is next to singular and a step
+along it of any length: there the solve of that row ends, as Steihaug's (SIAM J. Numer. Anal. 20,
+1983) does.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from zoo.interfaces import (
@@ -17,6 +21,7 @@ from zoo.interfaces import (
     PosteriorMethod,
     check_integer,
     check_real,
+    over,
 )
 from zoo.numerics import minimal_residual
 
@@ -44,7 +49,9 @@ class MMPS(PosteriorMethod):
 
         def direction(p: Tensor) -> tuple[Tensor, Tensor]:
             step = at.covariance(near.pull(p))
-            return step, near.push(step) + p
+            image = near.push(step)
+            known = over((p * image).flatten(1).sum(dim=1), p) >= 0
+            return torch.where(known, step, 0), torch.where(known, image + p, 0)
 
         shift = minimal_residual(
             direction, near.residual, iterations=self.iterations, tolerance=self.tolerance
