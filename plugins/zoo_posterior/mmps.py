@@ -4,10 +4,11 @@
 
 which is exact where x_0 given x_t is Gaussian, as for Gaussian data. One direction of the solve is
 one pass back through the network. The paper solves by conjugate gradients; conjugate residuals do
-as well on a Jacobian that is not quite symmetric, and never make the residual larger. A covariance has
-no negative direction. A network's Jacobian may have one, where A V A^T + I is next to singular and
-a step of any length: the solve of that row ends there, as Steihaug's does (SIAM J. Numer. Anal. 20,
-1983).
+as well on a Jacobian that is not quite symmetric, and never make the residual larger.
+
+A covariance has no negative direction. A network's Jacobian may have one, where A V A^T + I is next
+to singular and a step of any length: the solve of that row ends there, as Steihaug's does (SIAM J.
+Numer. Anal. 20, 1983).
 """
 
 from __future__ import annotations
