@@ -128,6 +128,7 @@ def functions(model):
             zoo.train,
             {"recipe": RECIPE, "folder": None, "data": X, "resume": False, "device": "cpu"},
         ),
+        "ema": (zoo.ema, {"run": "runs", "length": 0.05}),
         "optimise_grid": (
             zoo.optimise_grid,
             {"model": model, "solver": "heun", "steps": 2, "n": 2, "rounds": 1},
