@@ -225,9 +225,17 @@ def _empty_report(
         held_out=held_out_scores(measurement, reference),
         kernel=model.kernel.part.use if model.kernel.part else "",
         classes=model.network.labels,
+        training_seed=_training_seed(model),
         machine=reports.machine(str(model.device)),
         versions=reports.versions(),
     )
+
+
+def _training_seed(model: FieldModel) -> int | None:
+    recipe = (model.config.training.recipe if model.config else None) or {}
+    train = recipe.get("train")
+    seed = train.get("seed") if isinstance(train, dict) else None
+    return seed if isinstance(seed, int) else None
 
 
 def training_scores(measurement: Measurement, reference: Reference) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import yaml
@@ -98,7 +98,9 @@ def parse_eval_yaml(content: bytes) -> tuple[Evaluation, ...]:
         if features != noted.features or not all(map(isfinite, (entry.value, low, high))):
             continue
         known = {k: getattr(noted, k) for k in ("samples", "classes", "seeds", "steps", "nfe")}
-        words = {k: shown(getattr(noted, k)) for k in ("split", "features", "solver")}
+        words: dict[str, Any] = {
+            k: shown(getattr(noted, k)) for k in ("split", "features", "solver")
+        }
         words |= {"data": shown(entry.dataset.id), "title": words["features"]}
         setting = Evaluation(**words, **known, metrics={})
         key = msgspec.json.encode(setting)

@@ -74,10 +74,11 @@ def _read(model: HubModel, token: str | None) -> Figures:
         raise
     except ZooError as error:
         return msgspec.structs.replace(found, error=shown(error), lasting=False)
-    evaluations, error = [], ""
+    evaluations: list[Evaluation] = []
+    broken = ""
     for name, content in zip(files, contents, strict=True):
         try:
             evaluations += parse_eval_yaml(content)
         except ZooError as fault:
-            error = error or f"{name}: {shown(fault)}"
-    return msgspec.structs.replace(found, evaluations=tuple(evaluations), error=error)
+            broken = broken or f"{name}: {shown(fault)}"
+    return msgspec.structs.replace(found, evaluations=tuple(evaluations), error=broken)

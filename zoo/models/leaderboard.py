@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from tabulate import tabulate
@@ -191,7 +192,7 @@ def _on_hub(pattern: str, token: str | None, notes: list[str]) -> dict[str, tupl
 
 
 def _boards(found: dict[str, tuple[Evaluation, ...]], by: str) -> tuple[Board, ...]:
-    groups: dict[tuple[object, ...], list[Standing]] = {}
+    groups: dict[tuple[Any, ...], list[Standing]] = {}
     for model, own in found.items():
         for e in own:
             value, low, high = e.metrics.get(by, (float("nan"),) * 3)
@@ -200,7 +201,7 @@ def _boards(found: dict[str, tuple[Evaluation, ...]], by: str) -> tuple[Board, .
                 groups.setdefault(key, []).append(Standing(model, value, low, high, e))
     sign = -1 if by.startswith(_HIGHER) else 1
     boards = [
-        Board(*key, tuple(sorted(rows, key=lambda s: (sign * s.value, s.model))))  # type: ignore[arg-type]
+        Board(*(*key, tuple(sorted(rows, key=lambda s: (sign * s.value, s.model)))))
         for key, rows in groups.items()
     ]
     return tuple(sorted(boards, key=lambda b: (-len(b.standings), str(b))))
