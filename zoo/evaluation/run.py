@@ -187,7 +187,8 @@ def evaluate(
         if report is not None:
             report = structs.replace(report, outcomes=(*report.outcomes, outcome))
             on_outcome(report)
-        if unguided is None and "classes" in metrics:
+        by_default = model.config.guidance if model.config else None
+        if unguided is None and "classes" in metrics and by_default is None:
             unguided = drawn
         del drawn  # free the memory before the next samples are drawn
     extra: dict[str, Estimate] = {}
