@@ -31,7 +31,7 @@ def evaluate_trainings(
 ) -> None:
     """Measure each of the models, or read what was measured of it, and print what they say.
 
-    Everything is loaded and compared before the first sample is drawn.
+    Data, features and numbers of samples are compared before the first sample is drawn.
     """
     from zoo.evaluation.report import read
     from zoo.evaluation.trainings import (

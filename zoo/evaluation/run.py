@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -125,6 +126,10 @@ def class_accuracy(
     """
     labels = balanced_classes(model.network.labels, measurement.samples)
     assert labels is not None
+    config = model.config
+    if config is not None and config.guidance is not None:
+        model = copy.copy(model)  # its own guide would take the place of the class
+        model.config = structs.replace(config, guidance=None)
     accuracy = {}
     for guidance in GUIDANCE:
         if guidance == 1.0 and unguided is not None:
