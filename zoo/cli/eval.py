@@ -114,21 +114,11 @@ def _evaluate_one(
 ) -> None:
     from zoo.evaluation import card
     from zoo.evaluation.report import write
-    from zoo.evaluation.run import evaluate
 
     folder = card.folder_to_write(ref) if write_card else None
     one = asked.prepare(ref, context)
     on_outcome = partial(_save_outcome, one.name, out, len(one.todo) > 1)
-    report = evaluate(
-        ref,
-        one.model,
-        one.todo,
-        one.measurement,
-        one.reference,
-        partial(log, one.name),
-        context,
-        on_outcome,
-    )
+    report = one.measure(context, on_outcome)
     if report is None:
         return
     # The file is written even if printing fails (a closed pipe), and the other way round.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import floor, log10
 from typing import TYPE_CHECKING
 
@@ -91,6 +93,23 @@ class Prepared:
     todo: list[Setting]
     measurement: Measurement
     reference: Reference
+
+    def measure(
+        self, context: DistributedContext, on_outcome: Callable[[Report], None]
+    ) -> Report | None:
+        """Draw the samples and compare them; None in all processes but the main one."""
+        from zoo.evaluation.run import evaluate
+
+        return evaluate(
+            self.ref,
+            self.model,
+            self.todo,
+            self.measurement,
+            self.reference,
+            partial(log, self.name),
+            context,
+            on_outcome,
+        )
 
 
 def log(name: str, line: str) -> None:

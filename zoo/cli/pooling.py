@@ -57,7 +57,10 @@ def evaluate_trainings(
         for each in found
     ]
     check_alike([*zip((*trainings, *against), facts, strict=True)])
-    reports = [_measured(e, context) if isinstance(e, Prepared) else e for e in found]
+    reports = [
+        e.measure(context, partial(_log_outcome, e.name)) if isinstance(e, Prepared) else e
+        for e in found
+    ]
     if not context.is_main:
         return
     whole = [report for report in reports if report is not None]
@@ -69,19 +72,8 @@ def evaluate_trainings(
             write(pooled, out)
 
 
-def _measured(one: Prepared, context: DistributedContext) -> Report | None:
-    from zoo.evaluation.run import evaluate
-
-    return evaluate(
-        one.ref,
-        one.model,
-        one.todo,
-        one.measurement,
-        one.reference,
-        partial(log, one.name),
-        context,
-        lambda report: log(one.name, told(report)),
-    )
+def _log_outcome(name: str, report: Report) -> None:
+    log(name, told(report))
 
 
 def _print(pooled: Pooled, as_json: bool) -> None:
