@@ -23,13 +23,9 @@ QUICK = {
     "batch": 16,
     "validation": 0,
 }
-# Check -> why it cannot hold.
-EXCEPTIONS = {}
 
 
-@parametrize_with_checks(
-    [FieldDensity(**QUICK)], expected_failed_checks=lambda estimator: EXCEPTIONS
-)
+@parametrize_with_checks([FieldDensity(**QUICK)])
 def test_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
 

@@ -1,5 +1,6 @@
 """zoo.fit: an array or a data frame in, a model out; what it chooses, keeps and refuses."""
 
+import math
 import pickle
 import subprocess
 import sys
@@ -220,16 +221,55 @@ def test_images_get_a_unet_and_stay_in_range():
         model.sample_frame(1)
 
 
-def test_held_out_data_of_ones_own():
-    x, held_out = rows(), rows(40, seed=1)
+@pytest.fixture
+def measured(monkeypatch):
+    """What the losses on held-out data are measured of, one data set per call of `fit`."""
+    seen = []
+
+    class Seen(EarlyStop):
+        def __init__(self, data, every, **options):
+            super().__init__(data, every, **options)
+            seen.append(data)
+
+    monkeypatch.setattr("zoo.training.fit.EarlyStop", Seen)
+    return seen
+
+
+def test_held_out_data_of_ones_own(measured):
+    x, held_out = 1e3 + 7 * rows(), 1e3 + 7 * rows(40, seed=1)
     model = fit(x, validation=held_out)
-    assert model.config.training.outcome.validation_loss > 0
+    assert np.array_equal(measured[0].images[:40].numpy(), held_out)
+    assert len(measured[0]) >= 2_048  # with several draws of noise each
+    assert measured[0].standardise == model.standardise
+    assert math.isfinite(model.config.training.outcome.validation_loss)
     without = fit(x, validation=0)
     assert without.config.training.outcome.validation_loss is None
+    assert len(measured) == 1
     with pytest.raises(ZooError, match=r"validation has shape \(2,\) per sample, X has \(3,\)"):
         fit(x, validation=rows(40, 2))
     with pytest.raises(ZooError, match=r"validation = 1\.5; expected a fraction"):
         fit(x, validation=1.5)
+
+
+def test_held_out_labels_are_those_of_the_data(measured):
+    x, held_out = rows(), rows(4, seed=1)
+    kinds = np.array(["ant", "bee", "cat", "dog"])[np.arange(200) % 4]
+    model = fit(x, labels=kinds, validation=(held_out, ["bee", "dog", "dog", "bee"]))
+    assert model.classes == ("ant", "bee", "cat", "dog")
+    assert measured[0].labels[:4].tolist() == [1, 3, 3, 1]
+    fit(x, labels=np.arange(200) % 4, validation=(held_out, [3, 0, 1, 0]))
+    assert measured[1].labels[:4].tolist() == [3, 0, 1, 0]
+    for labels, own, told in (
+        (kinds, ["ant", "bee", "emu", "bee"], "X has no class 'emu'; it has ['ant', 'bee', 'cat'"),
+        (kinds, [0, 1, 2, 3], "labels of the validation and those of X are of two kinds"),
+        (kinds, None, "X has labels and validation none; give labels= and validation=(X, labels)"),
+        (None, ["ant"] * 4, "validation has labels and X none"),
+        (np.arange(200) % 4, [0, 1, 2, 4], "labels of the validation go to 4, those of X to 3"),
+        (kinds, ["ant"], "labels of the validation have shape (1,); expected one per row, (4,)"),
+    ):
+        with pytest.raises(ZooError) as error:
+            fit(x, labels=labels, validation=(held_out, own))
+        assert told in str(error.value)
 
 
 def test_training_stops_early_and_keeps_the_best_weights(monkeypatch):

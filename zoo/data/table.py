@@ -227,7 +227,9 @@ def largest_radius(values: Values, known: Standardise | None) -> float:
     return math.sqrt(largest)
 
 
-def class_numbers(labels: Any, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def class_numbers(
+    labels: Any, n: int, where: str = "labels"
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return class numbers (n,) of labels, and names of the classes where the labels are text.
 
     Raises:
@@ -235,11 +237,11 @@ def class_numbers(labels: Any, n: int) -> tuple[NDArray[np.int64], tuple[str, ..
     """
     found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if found.shape != (n,):
-        raise ZooError(f"labels have shape {found.shape}; expected one per row, ({n},)")
+        raise ZooError(f"{where} have shape {found.shape}; expected one per row, ({n},)")
     if found.dtype.kind in "biu":
         return found.astype(np.int64), ()
     texts: Sequence[Any] = found.tolist()
     if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
-        raise ZooError(f"labels are of {found.dtype}; expected text, or whole numbers from 0")
+        raise ZooError(f"{where} are of {found.dtype}; expected text, or whole numbers from 0")
     names, numbers = np.unique(np.asarray(texts, dtype=str), return_inverse=True)
     return numbers.astype(np.int64), tuple(names.tolist())

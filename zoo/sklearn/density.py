@@ -19,7 +19,7 @@ from zoo.errors import ZooError
 from zoo.models.load import load
 from zoo.models.model import FieldModel
 from zoo.training.fit import fit
-from zoo.training.fit_data import LEAST_ROWS
+from zoo.training.fit_samples import LEAST_ROWS
 
 # Most that a seed drawn from a RandomState can be.
 _SEEDS = 2**31

@@ -8,31 +8,14 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
-import msgspec
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from zoo.config.recipe import ARRAY
 from zoo.data import Images
-from zoo.data.condition import Conditions, by_rule, of_array
-from zoo.data.images import check_labels
-from zoo.data.npz import from_arrays
-from zoo.data.table import (
-    Table,
-    array_of,
-    check_values,
-    class_numbers,
-    dequantised,
-    largest_radius,
-    library_of,
-    robust_standardise,
-    table_of,
-)
+from zoo.data.condition import Conditions
+from zoo.data.table import Table, largest_radius, robust_standardise
 from zoo.errors import ZooError, ZooWarning, brief
+from zoo.training.fit_samples import by_channel, samples_of
 
-# Fewer rows say nothing of a density.
-LEAST_ROWS = 8
 _MOST_HELD_OUT = 10_000
 # So many draws of noise have a mean loss that tells a better network from a worse one.
 _LEAST_DRAWS = 2_048
@@ -76,7 +59,7 @@ def prepare(
     Raises:
         ZooError: as `fit`, of its data.
     """
-    samples, table = _samples(X, labels, condition, seed, "X")
+    samples, table = samples_of(X, labels, condition, seed, "X")
     data, held_out = _split(samples, table, validation, seed)
     held = 0 if held_out is None else len(held_out)
     if table is None:
@@ -94,77 +77,10 @@ def prepare(
     known, heavy = None, 0
     if standardise is not False:
         values = data.images.numpy()
-        known, heavy = robust_standardise(_by_channel(values) if series else values, size)
+        known, heavy = robust_standardise(by_channel(values) if series else values, size)
     radius = largest_radius(samples.images.numpy(), known)
     data = replace(data, standardise=known)
     return Prepared(data, held_out, held, table, False, heavy, radius)
-
-
-def _samples(
-    X: Any, labels: Any, condition: Any, seed: int, where: str
-) -> tuple[Images, Table | None]:
-    """Return X as a data set, and as a table without values where it is rows or series."""
-    samples, table = _unconditional(X, labels, seed, where)
-    if condition is None:
-        return samples, table
-    if isinstance(condition, str):
-        return replace(samples, given=by_rule(condition, samples.shape)), table
-    name = "condition" if where == "X" else f"condition of the {where}"
-    return replace(samples, given=_conditions(condition, len(samples), name)), table
-
-
-def _conditions(condition: Any, n: int, where: str) -> Conditions:
-    """Return what each of n samples is given."""
-    if library_of(condition) is None and not isinstance(condition, Table):
-        return of_array(_array_of_numbers(condition, where), n, source=ARRAY, where=where)
-    table = table_of(condition, where, constant=True)
-    found = of_array(table.values, n, source=ARRAY, where=where)
-    known = msgspec.structs.replace(found.known, columns=table.columns)
-    return replace(found, known=known)
-
-
-def _array_of_numbers(condition: Any, where: str) -> NDArray[Any]:
-    """Return conditions as an array; `array_of` says what is wrong but that there is one each."""
-    shape = getattr(condition, "shape", None)
-    if shape is not None and len(shape) == 1:
-        raise ZooError(f"{where} has shape {tuple(shape)}; expected (n, k): give it as [:, None]")
-    return array_of(condition, where)
-
-
-def _unconditional(X: Any, labels: Any, seed: int, where: str) -> tuple[Images, Table | None]:
-    named = isinstance(X, Table) or library_of(X) is not None
-    array = None if named else array_of(X, where)
-    n = len(X) if array is None else len(array)
-    if n < LEAST_ROWS and where == "X":
-        raise ZooError(
-            f"X has {n} rows; a density takes at least {LEAST_ROWS}, and hundreds to be any good"
-        )
-    numbers, names = (None, ()) if labels is None else class_numbers(labels, n)
-    if array is not None and array.ndim > 3:
-        images = from_arrays(array, numbers, name=ARRAY, where=where)
-        return replace(images, class_names=names), None
-    if array is not None and array.ndim == 3:
-        table, values = _series(array, where)
-    else:
-        table = table_of(X if array is None else array, where)
-        values = dequantised(table, seed)
-    classes = None if numbers is None else torch.from_numpy(numbers)
-    count = 0 if classes is None else check_labels(classes, n, where)
-    samples = Images(values, classes, count, ARRAY, "not stated", range=None, class_names=names)
-    return samples, replace(table, values=np.empty((0, values.shape[1])))
-
-
-def _by_channel(series: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return series (n, C, L) as rows (n L, C)."""
-    return series.transpose(0, 2, 1).reshape(-1, series.shape[1])
-
-
-def _series(array: NDArray[Any], where: str) -> tuple[Table, torch.Tensor]:
-    """Return a table of the channels of series (n, C, L), checked, and the series, float64."""
-    values = array.astype(np.float64)
-    table = Table(_by_channel(values), whole=np.zeros(array.shape[1], bool), kind="channel")
-    check_values(table, where)
-    return table, torch.from_numpy(values)
 
 
 def _split(
@@ -178,7 +94,7 @@ def _split(
         if samples.given is not None and samples.given.values is None:
             given = (*given[:2], samples.given.known.source)
         x, labels, condition = (*given, None)[:3]
-        held_out, other = _samples(x, labels, condition, seed, "validation")
+        held_out, other = samples_of(x, labels, condition, seed, "validation")
         _check_same_condition(held_out.given, samples.given)
         if held_out.shape != samples.shape:
             raise ZooError(
@@ -186,7 +102,7 @@ def _split(
             )
         if table is not None and other is not None and table.columns != other.columns:
             raise ZooError("validation has other columns than X; give the same, in the same order")
-        return samples, held_out
+        return samples, _with_classes_of(samples, held_out)
     part = 0.0 if validation is None else float(validation)
     if not 0 <= part < 1:
         raise ZooError(
@@ -199,6 +115,37 @@ def _split(
     held = torch.zeros(len(samples), dtype=torch.bool)
     held[order[:count]] = True
     return _rows(samples, ~held), _rows(samples, held)
+
+
+def _with_classes_of(samples: Images, held_out: Images) -> Images:
+    """Return the held-out data with their classes numbered as those of the samples are.
+
+    Raises:
+        ZooError: classes that the samples have not, or labels of the one and none of the other.
+    """
+    where = "labels of the validation"
+    if held_out.labels is None or samples.labels is None:
+        if held_out.labels is samples.labels:
+            return held_out
+        has, lacks = ("X", "validation") if held_out.labels is None else ("validation", "X")
+        raise ZooError(
+            f"{has} has labels and {lacks} none; give labels= and validation=(X, labels), or "
+            "neither of them"
+        )
+    names, found = samples.class_names, held_out.class_names
+    if bool(names) != bool(found):
+        raise ZooError(f"{where} and those of X are of two kinds; give text, or whole numbers")
+    if unknown := sorted({*found} - {*names}):
+        raise ZooError(f"{where}: X has no class {brief(unknown[0])}; it has {brief([*names])}")
+    if held_out.classes > samples.classes:
+        raise ZooError(
+            f"{where} go to {held_out.classes - 1}, those of X to {samples.classes - 1}; give X "
+            "rows of every class"
+        )
+    labels = held_out.labels
+    if names:
+        labels = torch.tensor([names.index(name) for name in found])[labels]
+    return replace(held_out, labels=labels, classes=samples.classes, class_names=names)
 
 
 def _check_same_condition(found: Conditions | None, expected: Conditions | None) -> None:
