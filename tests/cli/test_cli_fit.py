@@ -48,6 +48,17 @@ def test_from_a_file_to_a_file_with_the_same_columns(command, table):
         assert archive["samples"].shape == (2, 2)
 
 
+def test_a_file_without_names_gives_whole_numbers_back(command):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    pd.DataFrame({0: x[:, 0], 1: np.rint(9 * x[:, 1]).astype(int)}).to_csv(
+        "bare.csv", index=False, header=False
+    )
+    assert command("fit", "bare.csv", "-o", "model", *QUICK)[0] == 0
+    assert command("sample", "./model", "-n", 5, "-o", "rows.csv")[0] == 0
+    drawn = pd.read_csv("rows.csv")
+    assert [*drawn.dtypes.items()] == [("x0", np.float64), ("x1", np.int64)]
+
+
 def test_json_and_options_of_the_kernel(command, table):
     table[["n", "size, m"]].to_parquet("table.parquet")
     options = ("--rows", 64, "--set", "D=7", "--seed", 3, "--json")

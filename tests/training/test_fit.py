@@ -61,6 +61,29 @@ def test_a_data_frame_comes_back_with_names_order_and_types(table_model):
     assert table_model.data.frame == "pandas"
 
 
+def test_whole_numbers_without_names_are_rounded_too(tmp_path):
+    whole = np.rint(9 * rows(64)).astype("int8")
+    model = fit(whole, images=128)
+    drawn = model.sample(50, seed=0)
+    assert not torch.equal(drawn, drawn.round())
+    frame = model.sample_frame(50, seed=0)
+    assert list(frame.columns) == ["x0", "x1", "x2"]
+    assert set(frame.dtypes) == {np.dtype("int8")}
+    assert np.array_equal(frame, drawn.round())
+    truth = fit(torch.from_numpy(whole > 0), images=128).sample_frame(50, seed=0)
+    assert set(truth.dtypes) == {np.dtype(bool)}
+    again = zoo.load(model.save_pretrained(tmp_path / "whole"))
+    pd.testing.assert_frame_equal(again.sample_frame(50, seed=0), frame)
+    assert fit(rows(64).tolist(), images=128).data.columns == ()
+
+
+def test_more_whole_numbers_than_can_be_named_are_warned_of(monkeypatch):
+    monkeypatch.setattr("zoo.data.table.MOST_COLUMNS", 2)
+    with pytest.warns(ZooWarning, match="X has 3 columns of whole numbers; at most"):
+        model = fit(np.rint(9 * rows(64)).astype(int), images=128)
+    assert model.data.columns == ()
+
+
 def test_polars_gets_its_own_data_frame(table_model, monkeypatch):
     class Polars:
         Int16, Float64, Boolean, Float32 = "Int16", "Float64", "Boolean", "Float32"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.config.columns import DTYPE, Column, check_columns
+from zoo.config.columns import DTYPE, MOST_COLUMNS, Column, check_columns
 from zoo.config.standardise import MOST, Standardise
 from zoo.data.spread import ROUNDING, centre_and_spread
 from zoo.errors import ZooError, brief, one_line, shown
@@ -40,6 +39,7 @@ class Table:
         whole: which columns hold whole numbers, (d,).
         frame: library of the data frame.
         kind: what errors call a column.
+        dtype: type of the whole numbers where columns have no names.
     """
 
     values: Values
@@ -47,9 +47,21 @@ class Table:
     whole: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     frame: Literal["pandas", "polars"] = "pandas"
     kind: str = "column"
+    dtype: str = "int64"
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def kept(self) -> tuple[Column, ...]:
+        """Columns as a model keeps them: x0, x1, ... where whole numbers have no names.
+
+        () without whole numbers, or of more columns than a config.json can name.
+        """
+        if self.columns or not self.whole.any() or len(self.whole) > MOST_COLUMNS:
+            return self.columns
+        types = [self.dtype if whole else "float64" for whole in self.whole]
+        return tuple(Column(f"x{i}", dtype) for i, dtype in enumerate(types))
 
     def called(self, i: int) -> str:
         """Return what errors call column i."""
@@ -117,7 +129,7 @@ def table_of(x: Any, where: str = "X", *, constant: bool = False) -> Table:
     if library is None:
         array = array_of(x, where)
         whole = np.full(array.shape[1], array.dtype.kind in "biu")
-        table = Table(array.astype(np.float64), (), whole)
+        table = Table(array.astype(np.float64), whole=whole, dtype=array.dtype.name)
     else:
         names = list(x.columns)
         dtypes = [str(dtype) for dtype in x.dtypes]
@@ -225,23 +237,3 @@ def largest_radius(values: Values, known: Standardise | None) -> float:
         z = x if known is None else known.apply(x)
         largest = max(largest, float(z.flatten(1).square().mean(dim=1).max()))
     return math.sqrt(largest)
-
-
-def class_numbers(
-    labels: Any, n: int, where: str = "labels"
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return class numbers (n,) of labels, and names of the classes where the labels are text.
-
-    Raises:
-        ZooError: not one label per row, or neither text nor whole numbers from 0.
-    """
-    found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if found.shape != (n,):
-        raise ZooError(f"{where} have shape {found.shape}; expected one per row, ({n},)")
-    if found.dtype.kind in "biu":
-        return found.astype(np.int64), ()
-    texts: Sequence[Any] = found.tolist()
-    if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
-        raise ZooError(f"{where} are of {found.dtype}; expected text, or whole numbers from 0")
-    names, numbers = np.unique(np.asarray(texts, dtype=str), return_inverse=True)
-    return numbers.astype(np.int64), tuple(names.tolist())

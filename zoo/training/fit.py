@@ -214,9 +214,9 @@ def _finished(trainer: Trainer, ready: Prepared) -> FieldModel:
     """Return the model of the averaged weights, with the columns of the table in its config."""
     model = model_of(trainer)
     assert model.config is not None
-    if ready.table is not None and ready.table.columns:
+    if ready.table is not None and ready.table.kept:
         data = msgspec.structs.replace(
-            model.config.data, columns=ready.table.columns, frame=ready.table.frame
+            model.config.data, columns=ready.table.kept, frame=ready.table.frame
         )
         model.config = msgspec.structs.replace(model.config, data=data)
     return model

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from zoo.config.columns import MOST_COLUMNS
 from zoo.data import Images
 from zoo.data.condition import Conditions
 from zoo.data.table import Table, largest_radius, robust_standardise
 from zoo.errors import ZooError, ZooWarning, brief
+from zoo.training.classes import with_classes_of
 from zoo.training.fit_samples import by_channel, samples_of
 
 _MOST_HELD_OUT = 10_000
@@ -74,6 +76,13 @@ def prepare(
             ZooWarning,
             stacklevel=3,
         )
+    if table.whole.any() and not table.kept:
+        warnings.warn(
+            f"X has {len(table.whole):,} columns of whole numbers; at most {MOST_COLUMNS:,} are "
+            "kept as such: round the samples yourself",
+            ZooWarning,
+            stacklevel=3,
+        )
     known, heavy = None, 0
     if standardise is not False:
         values = data.images.numpy()
@@ -102,7 +111,7 @@ def _split(
             )
         if table is not None and other is not None and table.columns != other.columns:
             raise ZooError("validation has other columns than X; give the same, in the same order")
-        return samples, _with_classes_of(samples, held_out)
+        return samples, with_classes_of(samples, held_out)
     part = 0.0 if validation is None else float(validation)
     if not 0 <= part < 1:
         raise ZooError(
@@ -115,37 +124,6 @@ def _split(
     held = torch.zeros(len(samples), dtype=torch.bool)
     held[order[:count]] = True
     return _rows(samples, ~held), _rows(samples, held)
-
-
-def _with_classes_of(samples: Images, held_out: Images) -> Images:
-    """Return the held-out data with their classes numbered as those of the samples are.
-
-    Raises:
-        ZooError: classes that the samples have not, or labels of the one and none of the other.
-    """
-    where = "labels of the validation"
-    if held_out.labels is None or samples.labels is None:
-        if held_out.labels is samples.labels:
-            return held_out
-        has, lacks = ("X", "validation") if held_out.labels is None else ("validation", "X")
-        raise ZooError(
-            f"{has} has labels and {lacks} none; give labels= and validation=(X, labels), or "
-            "neither of them"
-        )
-    names, found = samples.class_names, held_out.class_names
-    if bool(names) != bool(found):
-        raise ZooError(f"{where} and those of X are of two kinds; give text, or whole numbers")
-    if unknown := sorted({*found} - {*names}):
-        raise ZooError(f"{where}: X has no class {brief(unknown[0])}; it has {brief([*names])}")
-    if held_out.classes > samples.classes:
-        raise ZooError(
-            f"{where} go to {held_out.classes - 1}, those of X to {samples.classes - 1}; give X "
-            "rows of every class"
-        )
-    labels = held_out.labels
-    if names:
-        labels = torch.tensor([names.index(name) for name in found])[labels]
-    return replace(held_out, labels=labels, classes=samples.classes, class_names=names)
 
 
 def _check_same_condition(found: Conditions | None, expected: Conditions | None) -> None:

@@ -19,12 +19,12 @@ from zoo.data.table import (
     Table,
     array_of,
     check_values,
-    class_numbers,
     dequantised,
     library_of,
     table_of,
 )
 from zoo.errors import ZooError
+from zoo.training.classes import class_numbers
 
 # Fewer rows say nothing of a density.
 LEAST_ROWS = 8
