@@ -99,11 +99,20 @@ def array_of(x: Any, where: str = "X") -> NDArray[Any]:
             f"as numbers, or give them as labels={lazy}"
         )
     if array.ndim < 2 or not array.size:
-        one = "; for one column give X[:, None]" if array.ndim == 1 and array.size else ""
+        flat = array.ndim == 1 and array.size
+        one = f"; for one column give {one_column(x, 'X')}" if flat else ""
         raise ZooError(
             f"{where} has shape {array.shape}; expected vectors (n, d) or images (n, C, H, W){one}"
         )
     return array
+
+
+def one_column(x: Any, name: str = "") -> str:
+    """Return how to write x (n,), called `name`, as one column: [:, None], or df[["age"]]."""
+    if not hasattr(x, "to_frame"):  # which a Series of pandas or polars has
+        return f"{name}[:, None]"
+    called = getattr(x, "name", None)
+    return f"{name}.to_frame()" if called in (None, "") else f"df[[{brief(called, 60)}]]"
 
 
 def _array(x: Any) -> NDArray[Any]:
@@ -170,21 +179,22 @@ def _values(x: Any, i: int, library: str) -> Values:
     return np.asarray(x.iloc[:, i].to_numpy(dtype="float64", na_value=np.nan))
 
 
-def check_values(table: Table, where: str, *, constant: bool = False) -> None:
+def check_values(table: Table, where: str, *, constant: bool = False, each: int = 1) -> None:
     """Raise ZooError for a column with missing, infinite or too large values, or only one value.
 
-    (Which it may have if it may be `constant`.)
+    (Which it may have if it may be `constant`.) `each` sample has so many of the table's rows.
     """
+    sample, all_of = ("row", "rows") if table.kind == "column" else ("series", "series")
     for i in range(table.values.shape[1]):
         column = table.values[:, i]
         low, high = column.min(), column.max()
         if not (math.isfinite(low) and math.isfinite(high)):
             missing, infinite = int(np.isnan(column).sum()), int(np.isinf(column).sum())
-            first = int(np.flatnonzero(~np.isfinite(column))[0])
+            first = int(np.flatnonzero(~np.isfinite(column))[0]) // each
             raise ZooError(
                 f"{where}: {table.called(i)} has {missing:,} missing (NaN) and {infinite:,} "
-                f"infinite values of {len(column):,}, the first in row {first}; fill them in, or "
-                "leave these rows out"
+                f"infinite values of {len(column):,}, the first in {sample} {first}; fill them in, "
+                "or leave these out"
             )
         if max(-low, high) > _LARGEST:
             raise ZooError(
@@ -193,8 +203,8 @@ def check_values(table: Table, where: str, *, constant: bool = False) -> None:
             )
         if not constant and len(column) > 1 and high - low <= ROUNDING * max(abs(low), abs(high)):
             raise ZooError(
-                f"{where}: {table.called(i)} is {column[0]:g} in all {len(column):,} rows, which "
-                "has no density; leave the column out"
+                f"{where}: {table.called(i)} is {column[0]:g} in all {len(column) // each:,} "
+                f"{all_of}, which has no density; leave the {table.kind} out"
             )
 
 

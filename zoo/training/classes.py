@@ -1,4 +1,4 @@
-"""Labels that `zoo.fit` is given as numbers of classes; held-out ones numbered as the others are."""
+"""Labels that `zoo.fit` is given, as numbers of classes; held-out ones numbered as the others."""
 
 from __future__ import annotations
 

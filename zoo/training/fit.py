@@ -18,15 +18,16 @@ import torch
 
 from zoo.config.model import unit_of
 from zoo.config.part import Part
-from zoo.config.recipe import ARRAY, from_dict
+from zoo.config.recipe import from_dict
 from zoo.errors import ZooError, brief, check_flag
 from zoo.interfaces.checks import check_integer, check_positive
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, parse_device
-from zoo.training.choices import FIGURES, SIGMA_DATA, Asked, tables_of
+from zoo.training.choices import FIGURES, SIGMA_DATA, Asked, check_train, tables_of
 from zoo.training.early_stop import Deadline, EarlyStop
 from zoo.training.export import MOST, model_of
 from zoo.training.fit_data import Prepared, prepare
+from zoo.training.fit_samples import source_of
 from zoo.training.plan import Plan, make_plan
 from zoo.training.run import train_to_end
 from zoo.training.start import start, trainer_of
@@ -115,8 +116,11 @@ def fit(
     seconds = None if minutes is None else 60 * check_positive("minutes", minutes)
     if images is not None:
         images = check_integer("images", images, 1)
-    source = condition if isinstance(condition, str) else None if condition is None else ARRAY
-    more = dict(train or {})
+    if batch is not None:
+        batch = check_integer("batch", batch, 1)
+    if lr is not None:
+        lr = check_positive("lr", lr)
+    source, more = source_of(condition), check_train(train)
     asked = Asked(
         kernel, kernel_options, network, solver, batch, lr, images, more, seed, condition=source
     )

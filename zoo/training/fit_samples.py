@@ -12,22 +12,31 @@ from numpy.typing import NDArray
 
 from zoo.config.recipe import ARRAY
 from zoo.data import Images
-from zoo.data.condition import Conditions, by_rule, of_array
+from zoo.data.condition import Conditions, by_rule, is_rule, of_array
 from zoo.data.images import check_labels
 from zoo.data.npz import from_arrays
+from zoo.data.size import warn_of_range
 from zoo.data.table import (
     Table,
     array_of,
     check_values,
     dequantised,
     library_of,
+    one_column,
     table_of,
 )
-from zoo.errors import ZooError
+from zoo.errors import ZooError, brief
 from zoo.training.classes import class_numbers
 
 # Fewer rows say nothing of a density.
 LEAST_ROWS = 8
+
+
+def source_of(condition: Any) -> str | None:
+    """Return the rule or the name of the array that conditions are; None for none."""
+    if condition is None or isinstance(condition, str):
+        return condition
+    return condition.known.source if isinstance(condition, Conditions) else ARRAY
 
 
 def samples_of(
@@ -38,13 +47,20 @@ def samples_of(
     if condition is None:
         return samples, table
     if isinstance(condition, str):
+        if not is_rule(condition):
+            raise ZooError(
+                f"condition = {brief(condition)} is no rule of images, such as downscale:2; give "
+                "the values: a column as df[[name]], and leave it out of X"
+            )
         return replace(samples, given=by_rule(condition, samples.shape)), table
     name = "condition" if where == "X" else f"condition of the {where}"
     return replace(samples, given=_conditions(condition, len(samples), name)), table
 
 
 def _conditions(condition: Any, n: int, where: str) -> Conditions:
-    """Return what each of n samples is given."""
+    """Return what each of n samples is given; `Conditions` as they are."""
+    if isinstance(condition, Conditions):
+        return condition
     if library_of(condition) is None and not isinstance(condition, Table):
         return of_array(_array_of_numbers(condition, where), n, source=ARRAY, where=where)
     table = table_of(condition, where, constant=True)
@@ -57,7 +73,8 @@ def _array_of_numbers(condition: Any, where: str) -> NDArray[Any]:
     """Return conditions as an array; `array_of` says what is wrong but that there is one each."""
     shape = getattr(condition, "shape", None)
     if shape is not None and len(shape) == 1:
-        raise ZooError(f"{where} has shape {tuple(shape)}; expected (n, k): give it as [:, None]")
+        one = one_column(condition)
+        raise ZooError(f"{where} has shape {tuple(shape)}; expected (n, k): give it as {one}")
     return array_of(condition, where)
 
 
@@ -73,6 +90,7 @@ def _unconditional(X: Any, labels: Any, seed: int, where: str) -> tuple[Images, 
     numbers, names = (None, ()) if labels is None else class_numbers(labels, n, called)
     if array is not None and array.ndim > 3:
         images = from_arrays(array, numbers, name=ARRAY, where=where)
+        warn_of_range(images, where)
         return replace(images, class_names=names), None
     if array is not None and array.ndim == 3:
         table, values = _series(array, where)
@@ -94,5 +112,5 @@ def _series(array: NDArray[Any], where: str) -> tuple[Table, torch.Tensor]:
     """Return a table of the channels of series (n, C, L), checked, and the series, float64."""
     values = array.astype(np.float64)
     table = Table(by_channel(values), whole=np.zeros(array.shape[1], bool), kind="channel")
-    check_values(table, where)
+    check_values(table, where, each=array.shape[2])
     return table, torch.from_numpy(values)
