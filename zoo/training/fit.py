@@ -87,8 +87,9 @@ def fit(
         minutes: about so long to train.
         images: so many rows or images to train on, repetitions counted. Neither: enough for a
             small table in less than a minute.
-        validation: fraction of the data to hold out, 0 for none; or held-out data, as X, or
-            (X, labels), or (X, labels, condition).
+        validation: fraction of the data to hold out, at most 2,048 of them, 0 for none; or
+            held-out data, as X, or (X, labels), or (X, labels, condition), of which so many are
+            measured, evenly spread.
         seed: of the split, the weights, the batches and the noise.
         progress: print the choices, and show a bar where standard error is a terminal.
         network: its name, or a table of name and options; by default a U-Net for images and
@@ -97,7 +98,8 @@ def fit(
         batch: rows or images per step.
         lr: peak learning rate.
         standardise: whether columns, or channels, are; None for rows and not for images.
-        train: other keys of a recipe's [train], such as {"ema_halflife": 10_000}.
+        train: other keys of a recipe's [train], such as {"ema_halflife": 10_000}; not those that
+            are arguments here, nor those that write into a run's folder.
         device: "cpu", "cuda", ...
         kernel_options: every other keyword is an option of the kernel, such as D = 5.
 
@@ -192,9 +194,10 @@ def _chosen(plan: Plan, ready: Prepared, asked: Asked) -> str:
     low, high = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
     tail = " by the tail of the data" if asked.degrees else ""
     whole = 0 if ready.table is None else int(ready.table.whole.sum())
+    some = f", {MOST:,} of them measured" if ready.held > MOST else ""
     parts = [
         f"{len(data):,} {unit} of shape {data.shape}",
-        f"{ready.held:,} held out, until whose loss stops to fall" if ready.held else "",
+        f"{ready.held:,} held out{some}, until whose loss stops to fall" if ready.held else "",
         f"given {data.condition}" if data.condition else "",
         "standardised" if data.standardise else "not standardised",
         f"{ready.heavy} columns with heavy tails" if ready.heavy else "",

@@ -16,11 +16,8 @@ from zoo.data.condition import Conditions
 from zoo.data.table import Table, largest_radius, robust_standardise
 from zoo.errors import ZooError, ZooWarning, brief
 from zoo.training.classes import with_classes_of
+from zoo.training.export import MOST
 from zoo.training.fit_samples import by_channel, samples_of
-
-_MOST_HELD_OUT = 10_000
-# So many draws of noise have a mean loss that tells a better network from a worse one.
-_LEAST_DRAWS = 2_048
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,8 @@ class Prepared:
 
     Attributes:
         data: to train on; rows with the map that standardises them.
-        held_out: not used in training, few of them repeated; or None.
+        held_out: not used in training, few of them repeated until there are as many as are
+            measured; or None.
         held: number of samples held out.
         table: where the data are rows; without its values.
         standardise: whether images are to be standardised.
@@ -66,8 +64,8 @@ def prepare(
     held = 0 if held_out is None else len(held_out)
     if table is None:
         return Prepared(data, held_out, held, standardise=bool(standardise))
-    if held_out is not None and held < _LEAST_DRAWS:
-        held_out = _repeated(held_out, -(-_LEAST_DRAWS // held))
+    if held_out is not None and held < MOST:
+        held_out = _repeated(held_out, -(-MOST // held))
     series = len(samples.shape) == 2
     if len(samples) < samples.shape[0] and not series:
         warnings.warn(
@@ -117,7 +115,7 @@ def _split(
         raise ZooError(
             f"validation = {brief(validation)}; expected a fraction in [0, 1), or held-out data"
         )
-    count = min(math.ceil(part * len(samples)), _MOST_HELD_OUT, len(samples) - 1)
+    count = min(math.ceil(part * len(samples)), MOST, len(samples) - 1)
     if not count:
         return samples, None
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
