@@ -103,6 +103,18 @@ def test_what_is_refused_is_one_line(command, table, arguments, status, told):
     assert err.count("\n") == 1
 
 
+def test_the_file_it_tells_of_goes_with_the_samples(command):
+    chance = np.random.default_rng(0)
+    x = chance.normal(size=(40, 1, 8)).clip(-1, 1)
+    np.savez("series.npz", x=x, c=x[:, :, :4])
+    quick = ("--kernel", "gaussian", "--rows", 32, "--validation", 0)
+    out = command("fit", "series.npz", "-o", "s", "--condition", "c", *quick)[1]
+    assert out.endswith("-o samples.npz --condition FILE.npy`\n")
+    np.save("c.npy", x[:1, :, :4])
+    words = ("sample", "./s", "-n", 2, "-o", "samples.npz", "--steps", 2, "--condition", "c.npy")
+    assert command(*words)[0] == 0
+
+
 def test_images_are_no_rows(command, saved_images):
     status, _, err = command("sample", str(saved_images), "-n", 1, "-o", "x.csv")
     assert status == 1
@@ -120,11 +132,17 @@ def test_columns_can_be_conditions(command):
     assert [c.name for c in model.data.columns] == ["a", "b"]
     assert [c.name for c in model.condition.columns] == ["dose"]
     assert "vectors of 1 number (dose)" in command("show", "./given")[1]
+    pd.DataFrame(np.hstack([x[:, :2], x[:, 2:] * 0 + 7]), columns=["a", "b", "dose"]).to_csv(
+        "constant.csv", index=False
+    )
+    again = ("fit", "constant.csv", "-o")
+    assert command(*again, "same", "--condition", "dose", *QUICK)[0] == 0
     for words, told in (
         (("sample", "./given"), "given a condition, vectors of 1 number (dose); give condition="),
         (("sample", "./given", "--condition", "no.npy"), "there is no such file"),
         (("sample", "./given", "--condition", "table.txt"), "there is no such file"),
         (("sample", "gravity-digits", "--condition", "table.csv"), "the model takes no condition"),
+        ((*again, "x", "--condition", "a"), "constant.csv: column 'dose' is 7 in all 60 rows"),
         ((*fit, "x", "--condition", "doze"), "there is no column 'doze'"),
         ((*fit, "x", "--condition", "a,b,dose"), "leave one to be drawn"),
     ):
@@ -138,6 +156,10 @@ def test_conditions_come_from_files(command):
     chance = np.random.default_rng(0)
     np.savez("data.npz", x=chance.normal(size=(60, 2)), angle=chance.normal(size=(60, 1)))
     assert command("fit", "data.npz", "-o", "given", "--condition", "angle", *QUICK)[0] == 0
+    assert zoo.load("./given").condition.source == "angle"
+    measure = ("eval", "./given", "--data", "npz:data.npz", "-n", 60, "--metrics", "nearest")
+    status, _, err = command(*measure, "--steps", 3)
+    assert status == 0, err
     given = np.array([[0.5], [0.5], [-1.0]])
     pd.DataFrame(given, columns=["angle"]).to_csv("c.csv", index=False)
     np.save("c.npy", given)

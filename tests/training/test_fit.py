@@ -313,6 +313,26 @@ def test_training_stops_early_and_keeps_the_best_weights(monkeypatch):
     assert any(not torch.equal(kept[name], value) for name, value in states[8].items())
 
 
+def test_what_is_held_out_is_measured(monkeypatch, measured, capsys):
+    monkeypatch.setattr("zoo.training.fit_data.MOST", 16)
+    monkeypatch.setattr("zoo.training.fit.MOST", 16)
+    fit(rows(), images=128, progress=True)
+    assert len(measured[0]) == 16
+    assert "184 rows of shape (3,); 16 held out, until" in capsys.readouterr().err
+    fit(rows(), images=128, validation=rows(40, seed=1), progress=True)
+    assert len(measured[1]) == 40
+    assert "40 held out, 16 of them measured, until" in capsys.readouterr().err
+
+
+def test_images_in_half_their_range_are_warned_of():
+    x = np.random.default_rng(0).random((64, 1, 8, 8)).astype(np.float32)
+    small = {"network": {"use": "unet", "width": 8, "blocks": 1}, "images": 32, "batch": 16}
+    with pytest.warns(ZooWarning, match=r"X: images of real numbers from .*; give 2 x - 1"):
+        fit(x, **small)
+    with pytest.warns(ZooWarning, match=r"^validation: images of real numbers from"):
+        fit(2 * x - 1, validation=x, **small)
+
+
 def test_few_rows_for_many_columns_are_warned_of():
     with pytest.warns(ZooWarning, match="20 rows of 30 columns: with fewer rows than columns"):
         model = fit(rows(20, 30), images=128)
@@ -332,7 +352,23 @@ def test_few_rows_for_many_columns_are_warned_of():
         (rows(), {"DD": 5}, "no option 'DD'"),
         (rows(), {"kernel": {"use": "pfgmpp", "D": 4}, "D": 5}, "the kernel's D is given twice"),
         (rows(), {"network": 3}, "network = 3; expected a name"),
+        (rows(), {"network": {}}, "network = {}; expected a name"),
+        (rows(), {"solver": ""}, "solver = ''; expected a name"),
+        (rows(), {"kernel": "No kernel"}, "kernel = 'No kernel'; expected a name"),
+        (rows(), {"batch": 0}, "batch = 0; expected a whole number of at least 1"),
+        (rows(), {"lr": 0}, "lr = 0; expected a positive number"),
         (rows(), {"train": {"lrr": 3}}, "unknown key 'train.lrr'"),
+        (rows(), {"train": 0}, "train = 0; expected a table of keys"),
+        (rows(), {"train": {"images": 5}}, "train = {'images': ...} is an argument"),
+        (rows(), {"train": {"batch": 5}}, "say zoo.fit(..., batch=...)"),
+        (rows(), {"train": {"lr": 5}}, "say zoo.fit(..., lr=...)"),
+        (rows(), {"train": {"seed": 5}}, "say zoo.fit(..., seed=...)"),
+        (rows(), {"train": {"samples_every": 5}}, "into the folder of a run, and zoo.fit keeps"),
+        (rows(), {"train": {"tensorboard": True}}, "train = {'tensorboard': ...} writes into"),
+        (rows(), {"train": {"ema_lengths": [0.05, 0.1]}}, "train = {'ema_lengths': ...} writes"),
+        (rows()[:, 0], {}, "for one column give X[:, None]"),
+        (frame()["age"], {}, "for one column give df[['age']]"),
+        (pd.Series(rows()[:, 0]), {}, "for one column give X.to_frame()"),
         (rows(), {"minutes": -1, "images": None}, "minutes = -1"),
         (rows(), {"labels": [0, 1]}, "labels have shape (2,); expected one per row, (200,)"),
         (rows(), {"labels": np.full(200, 0.5)}, "labels are of float64; expected text"),

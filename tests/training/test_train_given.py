@@ -227,6 +227,8 @@ def test_held_out_conditions(monkeypatch):
     ("condition", "told"),
     [
         (np.zeros((200,)), "expected (n, k): give it as [:, None]"),
+        (pd.Series(np.zeros(200), name="age"), "expected (n, k): give it as df[['age']]"),
+        ("age", "'age' is no rule of images, such as downscale:2; give the values: a column as"),
         (np.zeros((199, 2)), "condition: 199 conditions for 200 samples; expected one each"),
         (np.full((200, 1), np.nan), "condition: 200 of 200 samples hold NaN or infinity"),
         ([["a"]] * 200, "condition holds text"),
