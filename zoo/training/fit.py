@@ -68,11 +68,12 @@ def fit(
         model = zoo.fit(x, D=5, network={"use": "mlp", "width": 256})
 
     Columns are standardised: to mean 0 and one deviation, or by their quantiles where they have
-    heavy tails; `sample`, `log_prob` and the other methods speak data units. Whole numbers are
-    dequantised: the density at a whole number is its probability, and `sample_frame` rounds. Levels
-    of noise reach from far below the data's spread to ten times the farthest of them. Part of the
-    data is held out: when its loss has stopped to fall training ends, and the averaged weights with
-    the least one are kept. Everything chosen is printed in one line on standard error.
+    heavy tails; `sample`, `log_prob` and the other methods speak data units. Whole numbers in
+    rows are dequantised: the density at a whole number is its probability, and `sample_frame`
+    rounds. Levels of noise reach from far below the data's spread to ten times the farthest of
+    them. Part of the data is held out: when its loss has stopped to fall training ends, and the
+    averaged weights with the least one are kept. Everything chosen is printed in one line on
+    standard error.
 
     Args:
         X: rows (n, d), series (n, C, L), or images (n, C, H, W) in [-1, 1] or of bytes: an array, a
