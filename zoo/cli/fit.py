@@ -99,9 +99,9 @@ def _read(path: Path, labels: str | None, condition: list[str]) -> tuple[Any, An
         if not condition:
             return *read_table(path, labels), None
         # Of the conditions, and of them alone, one may be constant.
-        data, classes, given = split_off(*read_table(path, labels, constant=True), condition)
-        check_values(data, str(path))
-        return data, classes, given
+        rows, classes, columns = split_off(*read_table(path, labels, constant=True), condition)
+        check_values(rows, str(path))
+        return rows, classes, columns
     from zoo.data.condition import of_array
     from zoo.data.npz import read_arrays
     from zoo.data.request import Request
