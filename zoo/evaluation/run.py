@@ -14,7 +14,7 @@ from zoo.data.images import MAX_BYTE
 from zoo.errors import ZooError
 from zoo.evaluation import report as reports
 from zoo.evaluation.features import FeatureExtractor, in_batches
-from zoo.evaluation.intervals import Estimate, balanced_classes, from_mean, from_seeds
+from zoo.evaluation.intervals import Estimate, from_mean, from_seeds
 from zoo.evaluation.metrics import (
     METRICS,
     Samples,
@@ -23,7 +23,7 @@ from zoo.evaluation.metrics import (
     min_samples,
     with_features,
 )
-from zoo.evaluation.reference import Reference, round_to_bytes
+from zoo.evaluation.reference import Reference, round_to_bytes, samples_of
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.evaluation.settings import Measurement, describe, draw_samples
 from zoo.models.model import FieldModel
@@ -69,14 +69,14 @@ def evaluate_setting(
 ) -> tuple[Outcome, list[Samples]]:
     """Return the figures under one setting, and the samples.
 
-    Both are empty but in the first process. A model with classes draws equally many of each, one
-    with conditions given those of the data that samples are compared with, in turn.
+    Both are empty but in the first process. A model with classes draws equally many of each; one
+    with conditions given those of the data that samples are compared with, and their classes.
     """
     started = time.monotonic()
-    labels = balanced_classes(model.network.labels, measurement.samples)
+    labels = reference.labels(model.network.labels, measurement.samples)
     given = reference.conditions(measurement.samples)
     drawn = [
-        with_features(x, reference)
+        with_features(x, reference, model.data.columns)
         for x in draw_samples(model, setting, measurement, context, labels=labels, condition=given)
     ]
     figures: dict[str, Estimate] = {}
@@ -124,7 +124,7 @@ def class_accuracy(
 
     `unguided` are the samples at guidance 1, balanced over the classes, if they exist already.
     """
-    labels = balanced_classes(model.network.labels, measurement.samples)
+    labels = reference.labels(model.network.labels, measurement.samples)
     assert labels is not None
     accuracy = {}
     for guidance in GUIDANCE:
@@ -257,7 +257,7 @@ def training_scores(measurement: Measurement, reference: Reference) -> dict[str,
         return {}
     data = load(reference.ref, size=reference.size)
     count = min(measurement.samples, len(data))
-    samples = with_features(data.batch(torch.arange(count)), reference)
+    samples = with_features(samples_of(data, count), reference)
     figures: dict[str, float] = {}
     for name in (name for name in names if count >= min_images(name)):
         metric = METRICS[name]
