@@ -132,17 +132,18 @@ def test_columns_can_be_conditions(command):
     assert [c.name for c in model.data.columns] == ["a", "b"]
     assert [c.name for c in model.condition.columns] == ["dose"]
     assert "vectors of 1 number (dose)" in command("show", "./given")[1]
-    pd.DataFrame(np.hstack([x[:, :2], x[:, 2:] * 0 + 7]), columns=["a", "b", "dose"]).to_csv(
-        "constant.csv", index=False
-    )
-    again = ("fit", "constant.csv", "-o")
-    assert command(*again, "same", "--condition", "dose", *QUICK)[0] == 0
+    constant = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "dose": 7.0})
+    constant.to_csv("constant.csv", index=False)
+    constant.to_parquet("constant.parquet")
+    for file in ("constant.csv", "constant.parquet"):
+        again = ("fit", file, "-o")
+        assert command(*again, Path(file).suffix[1:], "--condition", "dose", *QUICK)[0] == 0
     for words, told in (
         (("sample", "./given"), "given a condition, vectors of 1 number (dose); give condition="),
         (("sample", "./given", "--condition", "no.npy"), "there is no such file"),
         (("sample", "./given", "--condition", "table.txt"), "there is no such file"),
         (("sample", "gravity-digits", "--condition", "table.csv"), "the model takes no condition"),
-        ((*again, "x", "--condition", "a"), "constant.csv: column 'dose' is 7 in all 60 rows"),
+        ((*again, "x", "--condition", "a"), "constant.parquet: column 'dose' is 7 in all 60 rows"),
         ((*fit, "x", "--condition", "doze"), "there is no column 'doze'"),
         ((*fit, "x", "--condition", "a,b,dose"), "leave one to be drawn"),
     ):
