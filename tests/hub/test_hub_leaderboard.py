@@ -165,9 +165,39 @@ def test_a_hostile_file_is_named_in_a_line_and_the_rest_is_shown(hub, command, n
 def test_a_file_too_large_is_not_fetched(hub):
     publish(hub, "eve/big", content=b"#" * (MAX_BYTES + 1))
     assert "at most" in zoo.leaderboard("eve/*", hub=True).notes[0]
-    assert not hub.asked("GET", "^/eve/big/resolve/.*yaml$")
+    assert not hub.asked("GET", "/eve/big/resolve/")
     with pytest.raises(ZooError, match="at most"):
         parse_eval_yaml(b"#" * (MAX_BYTES + 1))
+
+
+def test_one_file_of_a_repository_does_not_hide_another(hub):
+    publish(hub, "bob/closer", ONE)
+    big = {".eval_results/big.yaml": b"#" * (MAX_BYTES + 1), ".eval_results/odd.yaml": b"a: 1"}
+    hub.store.add("bob/closer", big)
+    for _ in range(2):  # the second time as it was kept
+        found = zoo.leaderboard("bob/*", hub=True)
+        assert models(found.boards[0]) == ["bob/closer"]
+        assert "big.yaml" in found.notes[0]
+    assert not hub.asked("GET", "big.yaml")
+    assert hub.asked("GET", "odd.yaml")
+    late = ("GET", "^/bob/closer/resolve/.*late.yaml$", lambda: Response("other bytes"))
+    hub.failing.append(late)
+    hub.store.add("bob/closer", {".eval_results/late.yaml": b"[]"})
+    assert models(zoo.leaderboard("bob/*", hub=True).boards[0]) == ["bob/closer"]
+    hub.failing.clear()
+    hub.requests.clear()
+    zoo.leaderboard("bob/*", hub=True)
+    assert hub.asked("GET", "late.yaml")
+
+
+def test_one_that_always_fails_holds_up_no_other(hub, monkeypatch):
+    monkeypatch.setattr("zoo.hub.memory.LOOKS", 1)
+    publish(hub, "bob/closer", ONE)
+    publish(hub, "bob/gated", ONE)
+    hub.store.repositories["bob/gated"].gated = True
+    hub.downloads["bob/gated"] = 9  # asked first
+    boards = [zoo.leaderboard("bob/*", hub=True).boards for _ in range(2)]
+    assert [[models(b) for b in found] for found in boards] == [[], [["bob/closer"]]]
 
 
 def test_entries_of_others_are_left_out_and_texts_are_shown():
