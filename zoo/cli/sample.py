@@ -89,7 +89,7 @@ def command(
         model = context.main_process_first(
             lambda: load(ref, kernel=kernel, device=context.device, dtype=precision)
         )
-        known = model.config is not None and model.config.guidance is not None
+        known = model.guidance is not None
         if guidance not in (None, 1.0) and not known and {label, condition, guide} == {None}:
             raise click.UsageError("--guidance follows a class; name it with --label, or --guide")
         suffix = default_suffix(model.shape, table=bool(model.data.columns))
