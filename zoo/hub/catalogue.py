@@ -61,7 +61,7 @@ def catalogue(
         from zoo.hub.foreign import shelf_of  # imports torch, as formats do
 
         shelf = shelf_of(format)
-    before = kept(shelf.name, HubModel)
+    before = kept(shelf.name, list[HubModel])
     check_token(token)
     connect(token)  # which tells what no token looks like
     try:

@@ -37,7 +37,7 @@ def figures(models: list[HubModel], *, token: str | None = None, ask: bool = Tru
         token: None for the one of `hf auth login`.
         ask: fetch those that are not known yet, of at most 40 models within about 30 seconds.
     """
-    before = kept(_KEPT, Figures)
+    before = kept(_KEPT, list[Figures])
     known = {m.repo: _of(m, before.get(m.repo)) for m in models}
     if ask:
         read = {f.repo: f for f in look_into(known.values(), _read, token)}

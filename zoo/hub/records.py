@@ -40,9 +40,9 @@ class CommitFault(ZooError):
 R = TypeVar("R", bound=Record)
 
 
-def kept(what: str, kind: type[R]) -> dict[str, R]:
+def kept(what: str, kind: type[list[R]]) -> dict[str, R]:
     """Return the records that were kept under a name, by repository."""
-    return {record.repo: record for record in remembered(what, list[kind]) or []}  # type: ignore[valid-type]
+    return {record.repo: record for record in remembered(what, kind) or []}
 
 
 def keep(what: str, records: Iterable[R]) -> None:
