@@ -56,20 +56,20 @@ def memory(key):
     return int(status.partition(f"{key}:")[2].split()[0]) * 1024
 
 
-def convert(path):
+def convert(path, options):
     from zoo.models.convert import convert
 
-    convert(path, HOME / "out", **({"side": 8} if "score" in path else {}))
+    convert(path, HOME / "out", **({"side": 8} if "score" in path else {}), **options)
 
 
-def load_and_sample(path):
+def load_and_sample(path, options):
     import zoo
 
-    model = zoo.load(path)
+    model = zoo.load(path, format_options=options or None)
     assert len(model.sample(2, steps=3, seed=0)) == 2
 
 
-def answer(task, path):
+def answer(task, path, options):
     from zoo.errors import ZooError
 
     outside.clear()
@@ -78,7 +78,7 @@ def answer(task, path):
     error = kind = trace = ""
     told = True
     try:
-        {"convert": convert, "sample": load_and_sample}[task](path)
+        {"convert": convert, "sample": load_and_sample}[task](path, options)
     except BaseException as failure:
         kind, told = type(failure).__name__, isinstance(failure, ZooError)
         try:
