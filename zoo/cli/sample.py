@@ -36,7 +36,7 @@ DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 @option(
     "--condition",
     type=PATH,
-    help="FILE.npy, .npz or .csv: what to draw samples given, one for all or one for each.",
+    help="FILE.npy, .npz, .csv or .parquet: what samples are given, one for all or for each.",
 )
 @option(
     "--guidance",
