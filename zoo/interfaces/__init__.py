@@ -29,7 +29,7 @@ from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, Gr
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.levels import as_read
-from zoo.interfaces.network import Network
+from zoo.interfaces.network import SIGMA_DATA, Network
 from zoo.interfaces.observation import Near, Observation, Operator
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.posterior import Estimate, PosteriorMethod
@@ -45,6 +45,7 @@ __all__ = [
     "LEAST_RATIO",
     "LEVEL_CAP",
     "LEVEL_RANGE",
+    "SIGMA_DATA",
     "Checkpoint",
     "Config",
     "Data",

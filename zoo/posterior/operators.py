@@ -158,15 +158,20 @@ class Function(Operator):
     Args:
         function: called with a tensor.
         like: of the device and dtype with which it is tried; None for the CPU's float32.
+        name: what it is called in messages; None for its own.
     """
 
     linear = False
 
-    def __init__(self, function: Callable[[Tensor], Tensor], like: Tensor | None = None) -> None:
-        self.function, self._like = (
-            function,
-            torch.empty(()) if like is None else like.new_empty(()),
-        )
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        like: Tensor | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.function = function
+        self._like = torch.empty(()) if like is None else like.new_empty(())
+        self._name = brief(getattr(function, "__name__", function)) if name is None else name
 
     def out_shape(self, shape: Shape) -> Shape:
         """Return the shape of its result for one sample.
@@ -176,7 +181,7 @@ class Function(Operator):
                 gives other numbers for a sample alone than for one of several.
         """
         x = torch.linspace(-0.5, 0.5, 2 * math.prod(shape)).reshape(2, *shape).to(self._like)
-        named = brief(getattr(self.function, "__name__", self.function))
+        named = self._name
         try:
             found, alone = self.forward(x), self.forward(x[:1])
         except ZooError:
@@ -231,7 +236,7 @@ def as_operator(operator: object, like: Tensor | None = None) -> Operator:
     if isinstance(operator, Compose) and like is not None:
         return Compose(*(as_operator(one, like) for one in operator.operators))
     if isinstance(operator, Function) and like is not None:
-        return Function(operator.function, like)
+        return Function(operator.function, like, operator._name)
     if isinstance(operator, Operator):
         return operator
     if isinstance(operator, type) or not callable(operator):
