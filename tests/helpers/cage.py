@@ -20,7 +20,7 @@ def examples(count):
 
 
 class Cage:
-    """Runs "convert" and "sample" on paths; `check` raises AssertionError for a fault."""
+    """Runs tasks of `cage_inside` on paths; `check` raises AssertionError for a fault."""
 
     def __init__(self, home):
         self.home = home

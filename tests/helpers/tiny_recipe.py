@@ -1,4 +1,4 @@
-"""A recipe that trains ten steps in a second, on data that scikit-learn ships."""
+"""Recipes that train some steps in a second: ten on data that scikit-learn ships, six on points."""
 
 RECIPE = """
 name = "tiny"
@@ -21,3 +21,15 @@ warmup = 8
 checkpoint_every = 4
 log_every = 3
 """
+
+POINTS = [[(i * 7 % 16) / 16, (i * 5 % 16) / 16 - 0.5] for i in range(16)]
+VECTORS = {
+    "name": "tiny",
+    "kernel": {"use": "gravity"},
+    "network": {"use": "mlp", "width": 4, "blocks": 1},
+    "solver": {"use": "euler", "steps": 2},
+    "train": {
+        **{"images": 48, "batch": 8, "warmup": 8, "checkpoint_every": 2, "log_every": 1},
+        "ema_lengths": [0.05, 0.1],
+    },
+}
