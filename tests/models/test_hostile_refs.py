@@ -11,10 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 
-@pytest.fixture(scope="module")
-def cage(tmp_path_factory):
-    """A cage whose current folder has folders of models, runs, pipes and circles of links."""
-    home = tmp_path_factory.mktemp("refs")
+def caged(home):
+    """Return a cage whose current folder has folders of models and runs, a pipe, odd links."""
     for name in ("moons/model", "ada/tiny", "run", "odd"):
         (home / name).mkdir(parents=True)
     for name in ("moons/model", "ada/tiny"):
@@ -23,7 +21,12 @@ def cage(tmp_path_factory):
     os.mkfifo(home / "odd" / "config.json")
     (home / "circle").symlink_to("circle")
     (home / "all").symlink_to("/")
-    cage = Cage(home)
+    return Cage(home)
+
+
+@pytest.fixture(scope="module")
+def cage(tmp_path_factory):
+    cage = caged(tmp_path_factory.mktemp("refs"))
     cage.check("ref", "no such name")
     yield cage
     cage.stop()
