@@ -48,10 +48,10 @@ def fixed_size_batches(predict: Predict, size: int) -> Predict:
         if n in (0, size):
             return predict(x, t, *map(_aligned, given))
         whole = n - n % size
-        times = repeat(t.reshape(())) if t.numel() == 1 else t[:whole].split(size)
+        times = repeat(t.reshape(())) if t.numel() == 1 else _split(t, whole, size)
         others = (_tiles(g, whole, size) for g in given)
         tiles = zip(_tiles(x, whole, size), times, *others, strict=False)
-        found = [predict(*tile) for tile in tiles] if whole else []
+        found = [predict(*tile) for tile in tiles]
         if n > whole:  # repeat the last sample
             rows = torch.arange(whole, whole + size).clamp(max=n - 1)
             padded = predict(x[rows], _at(t, rows), *(_rows(g, rows) for g in given))
@@ -71,7 +71,12 @@ def _aligned(x: Rows) -> Rows:
 
 def _tiles(rows: Tensor | None, whole: int, size: int) -> Iterator[Tensor | None]:
     """Yield the first `whole` rows, `size` at a time and aligned; of None, None without end."""
-    return repeat(None) if rows is None else map(_aligned, rows[:whole].split(size))
+    return repeat(None) if rows is None else map(_aligned, _split(rows, whole, size))
+
+
+def _split(rows: Tensor, whole: int, size: int) -> tuple[Tensor, ...]:
+    rows = rows if whole == len(rows) else rows[:whole]
+    return rows.reshape(-1, size, *rows.shape[1:]).unbind()  # views; faster than Tensor.split
 
 
 def _rows(given: Tensor | None, rows: Tensor) -> Tensor | None:
