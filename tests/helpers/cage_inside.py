@@ -88,11 +88,12 @@ def average(path):
 def refer(ref):
     import zoo
     from zoo.errors import ZooError
+    from zoo.models.locate import verify
     from zoo.models.names import folder_hint, name_of
 
     assert isinstance(folder_hint(ref), str)
     told = []
-    for call in (name_of, partial(zoo.pull, local_files_only=True), zoo.verify):
+    for call in (name_of, partial(zoo.pull, local_files_only=True), verify):
         try:
             call(ref)
         except ZooError as error:

@@ -55,5 +55,7 @@ REFS = st.lists(st.sampled_from([*SIGNS, *MARKS, *NAMES, *ENDS, *CONTROLS, *LONG
 @example("hub:../../etc@../..")
 @example("ada/tiny@\x1b[31m")
 @example("\ud800/\udfff")
+@example("~\ud800")
+@example("~\0/x")
 def test_any_reference(cage, ref):
     cage.check("ref", ref)
