@@ -105,12 +105,13 @@ def read(path: Path) -> dict[str, Any]:
             f"{DAMAGED}"
         ) from error
     found = state.get("format") if isinstance(state, dict) else None
-    if isinstance(found, int) and 1 <= found < FORMAT:
+    if type(found) is int and 1 <= found < FORMAT:
         raise ZooError(
             f"{path} is not a checkpoint that this version of zoo train reads: it has format "
             f"{found}, expected {FORMAT}; finish it with the version that began it"
         )
-    if not isinstance(state, dict) or found != FORMAT or not state.keys() >= _KEYS:
+    ours = type(found) is int and found == FORMAT
+    if not isinstance(state, dict) or not ours or not state.keys() >= _KEYS:
         raise ZooError(f"{path} is not a checkpoint of this version of zoo train")
     if not signed:
         raise ZooError(f"{path} is damaged: its sha256 is not the one written with it; {DAMAGED}")

@@ -101,7 +101,7 @@ def _check(
 
 def _examples(optimizer: torch.optim.Optimizer) -> list[dict[str, Tensor]]:
     """Return what an optimiser keeps of each parameter, as tensors of one number."""
-    kind = type(getattr(optimizer, "optim", optimizer))  # of the processes that share one
+    kind: Any = type(getattr(optimizer, "optim", optimizer))  # of the processes that share one
     groups = [{**group} for group in optimizer.param_groups]
     for group in groups:
         group["params"] = [_one_like(p) for p in group["params"]]
