@@ -22,7 +22,8 @@ checkpoint_every = 4
 log_every = 3
 """
 
-POINTS = [[(i * 7 % 16) / 16, (i * 5 % 16) / 16 - 0.5] for i in range(16)]
+# In three dimensions, so that no picture is drawn.
+POINTS = [[(i * k % 16) / 16 - 0.5 for k in (1, 5, 7)] for i in range(16)]
 VECTORS = {
     "name": "tiny",
     "kernel": {"use": "gravity"},

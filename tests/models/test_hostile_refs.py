@@ -43,7 +43,7 @@ REFS = st.lists(st.sampled_from([*SIGNS, *MARKS, *NAMES, *ENDS, *CONTROLS, *LONG
 )
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40))
 @given(REFS | st.text(st.characters(), max_size=30))
 @example("")
 @example("a" * 10**7)
