@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
-SECONDS, BYTES, PATIENCE = 2.0, 10**9, 60
+SECONDS, BYTES, PATIENCE = 2.0, 10**9, 120
 INSIDE = Path(__file__).with_name("cage_inside.py")
 
 

@@ -93,7 +93,7 @@ class SingleProcess:
         check_tensors("ema", state["ema"], self.ema.module.state_dict())
         check_optimizer(state["optimizer"], self.optimizer, state["step"])
         if self.powers:
-            for k, (found, own) in enumerate(zip(state["powers"], self.powers.means, strict=True)):
+            for k, (own, found) in enumerate(zip(self.powers.means, state["powers"], strict=True)):
                 check_tensors(f"powers.{k}", found, own)
 
     def load_state_dict(self, state: State) -> None:
