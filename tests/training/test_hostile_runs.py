@@ -289,6 +289,8 @@ def test_an_altered_checkpoint_that_is_signed_anew_is_refused(runs):
     refused(lambda s: moments(s).pop("exp_avg"))
     refused(lambda s: moments(s).update(step=3))
     refused(lambda s: moments(s).update(exp_avg=repeated(moments(s)["exp_avg"])))
+    refused(lambda s: s.pop("best_loss"))
+    refused(lambda s: s.update(format=torch.zeros(3)))
     refused(lambda s: s.update(recipe=CYCLE))
     refused(lambda s: s.update(recipe={**s["recipe"], 1: 2}))
 

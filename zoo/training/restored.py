@@ -31,7 +31,7 @@ def check_counts(path: Path, state: Mapping[str, Any], steps: int = 10**12) -> N
         if type(value) is not int or type(top) is not int or not 0 <= value <= top:
             raise ZooError(f"{path}: {name} = {brief(value)} of {brief(top)}; {DAMAGED}")
     for name in ("validation_loss", "best_loss"):
-        value = state.get(name)
+        value = state.get(name, "missing")
         if value is not None and not (isinstance(value, float) and math.isfinite(value)):
             raise ZooError(f"{path}: {name} = {brief(value)}; {DAMAGED}")
 
