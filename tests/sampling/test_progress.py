@@ -1,0 +1,33 @@
+"""Progress bars: shown in a notebook, without a warning of packages it lacks, and not in a pipe."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from zoo.sampling.progress import bar
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A Jupyter kernel, as packages recognise it; ipywidgets is not installed."""
+    shell = SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.mark.usefixtures("notebook")
+def test_a_notebook_without_widgets_has_a_bar_of_text(capsys):
+    assert [*bar("abc", desc="letters")] == [*"abc"]
+    with bar(total=2, shown=False) as hidden:
+        hidden.update()
+    said = capsys.readouterr().err
+    assert "letters: 100%" in said
+    assert said.count("letters") == said.count("it/s]")
+
+
+def test_a_pipe_has_none(capsys):
+    assert [*bar("abc", desc="letters")] == [*"abc"]
+    assert capsys.readouterr().err == ""
