@@ -80,7 +80,7 @@ def component_page(kind: str) -> str:
     for record in plugins():
         for component in record.components.get(kind, ()) if record.distribution == OWN else ():
             module, _, name = component.target.partition(":")
-            heading = f"{component.name}\n{'-' * len(component.name)}"
+            heading = f"{component.name}\n{'-' * max(3, len(component.name))}"
             value = getattr(import_module(module), name)
             how = _options(value) if isclass(value) else ""
             directive = f".. auto{'class' if isclass(value) else 'function'}:: {module}.{name}"

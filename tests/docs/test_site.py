@@ -44,7 +44,7 @@ def test_every_public_name_has_an_entry(module):
 
 
 def functions(module):
-    """The public functions and methods of a module, by name."""
+    """Names of public functions and methods, these, their docstrings, and with their class's."""
     for name, value in vars(import_module(module)).items():
         if name not in import_module(module).__all__:
             continue
@@ -52,20 +52,18 @@ def functions(module):
         for method, found in own:
             plain = getattr(found, "__func__", getattr(found, "fget", found))
             if inspect.isfunction(plain) and not method.startswith("_"):
-                yield (
-                    f"{name}.{method}".rstrip("."),
-                    plain,
-                    inspect.getdoc(getattr(value, method, value)),
-                )
+                whole = inspect.getdoc(value) if method else ""
+                said = inspect.getdoc(getattr(value, method, value))
+                yield f"{name}.{method}".rstrip("."), plain, said, f"{said}\n{whole}"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_entry_has_shapes_and_errors(module):
     """Of functions of tensors the shapes; of those that raise an error, when."""
     lacking = []
-    for name, function, said in functions(module):
+    for name, function, said, whole in functions(module):
         kinds = " ".join(map(str, inspect.get_annotations(function).values()))
-        if "Tensor" in kinds and not re.search(r"[(,] ?\*?\w*\)|\(\w+,|shape|\blike ", said):
+        if "Tensor" in kinds and not re.search(r"[(,] ?\*?\w*\)|\(\w+,|shape|\blike ", whole):
             lacking.append(f"{name}: shapes")
         if re.search(r"^ +raise \w+\(", inspect.getsource(function), re.M) and "Raise" not in said:
             lacking.append(f"{name}: errors")

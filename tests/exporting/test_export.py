@@ -70,6 +70,9 @@ def test_the_denoiser_of_a_shipped_model_is_torchs(name, tmp_path):
         if model.data.labels:
             labels = torch.arange(n) - 1
             conditions, options = (labels, np.float32(1.5)), {"labels": labels, "guidance": 1.5}
+        if model.condition is not None:
+            given = torch.rand(n, *model.condition.shape) * 2 - 1
+            conditions, options = (given, np.float32(1)), {"condition": given}
         found, names = run(folder, x, t, *conditions)
         assert names[:2] == ["x", "t"]
         assert difference(found, model.denoise(x, t, **options)) < 1e-4
@@ -144,6 +147,8 @@ def same_samples(model, folder, n, tolerance, **options):
     conditions = ()
     if "labels" in options:
         conditions = (torch.full((n,), options["labels"]), np.float32(options["guidance"]))
+    if "condition" in options:
+        conditions = (options["condition"], np.float32(1))
     found, _ = run(folder, noise, *conditions)
     expected = walked(model, noise, **options)
     assert difference(found, expected) < tolerance
@@ -196,6 +201,8 @@ def test_a_sampler_draws_what_the_model_draws(name, tmp_path):
 def test_the_sampler_of_a_shipped_model_draws_its_images(name, tmp_path):
     model = zoo.load(name)
     options = {"labels": 2, "guidance": 1.0} if model.data.labels else {}
+    if model.condition is not None:
+        options = {"condition": torch.rand(16, *model.condition.shape) * 2 - 1}
     same_samples(model, zoo.export(model, tmp_path / "out", what="sampler"), 16, 1e-3, **options)
 
 
@@ -207,6 +214,24 @@ def test_a_model_of_standardised_columns_speaks_in_their_units():
     noise = starts(model)
     found = sampler(model, 8).graph(noise)
     assert difference(found, walked(model, noise, steps=8)) < 1e-4
+
+
+def test_a_model_given_a_condition_takes_it_in_data_units():
+    rows = np.random.default_rng(0).normal([1000.0, -3.0], [50.0, 0.1], size=(80, 2))
+    network = {"use": "mlp", "width": 16, "blocks": 1}
+    model = zoo.fit(rows, condition=rows, images=200, progress=False, network=network)
+    assert model.condition.standardise is not None
+    x, t, guidance = torch.tensor(rows[:3]).float(), torch.full((3,), 0.1), torch.tensor(1.5)
+    given = x.flip(0)
+    graph = denoiser(model).graph
+    assert [one.name for one in graph.inputs] == ["x", "t", "condition", "guidance"]
+    expected = model.denoise(x, t, condition=given, guidance=1.5)
+    assert difference(graph(x, t, given, guidance), expected) < 1e-5
+    other = graph(x, t, torch.full_like(given, torch.nan), guidance)
+    assert difference(other, expected) > 1e-4
+    noise, rows = starts(model), given[:1].expand(16, 2)
+    expected = walked(model, noise, steps=6, condition=rows, guidance=1.5)
+    assert difference(sampler(model, 6).graph(noise, rows, guidance), expected) < 1e-4
 
 
 @pytest.mark.parametrize("what", ["denoiser", pytest.param("sampler", marks=pytest.mark.slow)])
@@ -323,6 +348,10 @@ def big():
     return zoo.exact("gravity", torch.zeros(60_000, 784))
 
 
+def posterior():
+    return points().posterior([0.5], lambda x: x[:, :1], noise=0.1)
+
+
 @pytest.mark.parametrize(
     ("build", "options", "message"),
     [
@@ -337,6 +366,9 @@ def big():
         (images, {"what": "network"}, "what = 'network'; there are denoiser and sampler"),
         (images, {"steps": 5}, "steps = 5; a denoiser takes none"),
         (images, {"what": "sampler", "steps": 0}, "steps = 0"),
+        (images, {"what": "sampler", "steps": 1001}, "steps = 1,001; every step is in the graph"),
+        (posterior, {}, "a posterior asks the network for its derivatives"),
+        (posterior, {"what": "sampler"}, "a posterior asks the network for its derivatives"),
         (lambda: 3, {}, "model is 3; expected a FieldModel"),
         (lambda: "gravity-digit", {}, "gravity-digits"),
     ],
