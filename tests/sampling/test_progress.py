@@ -4,7 +4,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from fake_distributions import run_python
 
+from zoo.sampling import progress
 from zoo.sampling.progress import bar
 
 
@@ -13,9 +15,7 @@ def notebook(monkeypatch):
     """A Jupyter kernel, as packages recognise it; ipywidgets is not installed."""
     shell = SimpleNamespace(config={"IPKernelApp": {}})
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(progress, "find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("notebook")
@@ -26,6 +26,22 @@ def test_a_notebook_without_widgets_has_a_bar_of_text(capsys):
     said = capsys.readouterr().err
     assert "letters: 100%" in said
     assert said.count("letters") == said.count("it/s]")
+
+
+def test_a_notebook_without_widgets_hears_nothing_of_them():
+    """Of a dependency that imports tqdm.auto, such as huggingface_hub."""
+    code = """
+import sys
+from types import SimpleNamespace
+shell = SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = SimpleNamespace(get_ipython=lambda: shell)
+sys.modules["ipywidgets"] = None
+import zoo
+import tqdm.auto
+"""
+    done = run_python("-W", "always", "-c", code)
+    assert done.returncode == 0
+    assert done.stderr == ""
 
 
 def test_a_pipe_has_none(capsys):

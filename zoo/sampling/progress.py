@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
-from tqdm import TqdmWarning, tqdm
+from tqdm import tqdm
 
 
 def bar(iterable: Iterable[Any] | None = None, *, shown: bool = True, **options: Any) -> tqdm[Any]:
@@ -17,10 +17,8 @@ def bar(iterable: Iterable[Any] | None = None, *, shown: bool = True, **options:
     """
     notebook = _in_notebook()
     kind: Any = tqdm
-    if notebook:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TqdmWarning)  # ipywidgets is not installed
-            from tqdm.auto import tqdm as kind
+    if notebook and find_spec("ipywidgets") is not None:
+        from tqdm.auto import tqdm as kind
     disable = not shown or (False if notebook else None)
     found: tqdm[Any] = kind(iterable, disable=disable, **options)
     return found
