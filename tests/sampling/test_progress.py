@@ -35,7 +35,7 @@ import sys
 from types import SimpleNamespace
 shell = SimpleNamespace(config={"IPKernelApp": {}})
 sys.modules["IPython"] = SimpleNamespace(get_ipython=lambda: shell)
-sys.modules["ipywidgets"] = None
+sys.modules |= {"ipykernel.zmqshell": shell, "ipywidgets": None}
 import zoo
 import tqdm.auto
 """
