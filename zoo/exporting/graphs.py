@@ -20,6 +20,7 @@ from zoo.models.lift.model import LiftedModel
 from zoo.models.model import FieldModel
 from zoo.models.posterior import Asked
 from zoo.models.trajectory import integrate_to_data
+from zoo.networks import Mixture
 from zoo.sampling.given import hidden
 from zoo.sampling.predict import HALVES, unwrapped
 
@@ -74,6 +75,11 @@ def plain(model: FieldModel) -> FieldModel:
         )
     copied = copy.deepcopy(model).to("cpu").eval()
     copied.network = unwrapped(copied.network)
+    for part in copied.modules():
+        if isinstance(part, Mixture):
+            part.digits = (
+                torch.float64
+            )  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
     return copied.float() if model.dtype in HALVES else copied
 
 

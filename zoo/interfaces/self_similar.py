@@ -15,7 +15,7 @@ from zoo.numerics import jet
 
 
 def floating(t: Tensor | float) -> Tensor:
-    """Return t as a tensor: a floating one as it is, a number or whole numbers in float64."""
+    """Return t as a tensor of its shape: a floating one as it is, numbers in float64."""
     if isinstance(t, Tensor) and t.is_floating_point():
         return t
     return torch.as_tensor(t, dtype=torch.float64)
