@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from inspect import isclass, isroutine
 from pathlib import Path
@@ -29,6 +30,7 @@ MODULES = {
     "zoo.testing": "The conformance checks of `zoo check`.",
     "zoo.sklearn": "`zoo.fit` as an estimator of scikit-learn.",
 }
+AUTHORS = "zoo.interfaces"  # whose names some other modules have too
 CARDS = Path(__file__).parents[2] / "model_cards"
 
 
@@ -36,7 +38,9 @@ def _entry(module: str, name: str) -> str:
     """Return the directive that documents one public name."""
     value = getattr(import_module(module), name)
     if isclass(value):
-        return f".. autoclass:: {module}.{name}\n   :members:\n{_options(value)}"
+        elsewhere = module != AUTHORS and getattr(import_module(AUTHORS), name, None) is value
+        options = "   :no-index:\n" if elsewhere else "   :members:\n"
+        return f".. autoclass:: {module}.{name}\n{options}{_options(value)}"
     if isroutine(value):
         return f".. autofunction:: {module}.{name}\n"
     said = f"\n   {comment_of(module, name)}\n"
@@ -82,6 +86,8 @@ def component_page(kind: str) -> str:
             module, _, name = component.target.partition(":")
             heading = f"{component.name}\n{'-' * max(3, len(component.name))}"
             value = getattr(import_module(module), name)
+            if isinstance(value, partial):
+                value, module, name = value.func, value.func.__module__, value.func.__name__
             how = _options(value) if isclass(value) else ""
             directive = f".. auto{'class' if isclass(value) else 'function'}:: {module}.{name}"
             parts.append(f"{heading}\n\n{directive}\n   :no-index:\n{how}")

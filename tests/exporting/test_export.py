@@ -16,6 +16,7 @@ from tiny_models import images, points, stir
 import zoo
 from zoo.cli import main
 from zoo.exporting.graphs import denoiser, sampler
+from zoo.exporting.onnx_file import _store_singly
 from zoo.exporting.record import Input, record
 from zoo.exporting.torch_file import pickles_in
 from zoo.interfaces import KernelPrior
@@ -301,6 +302,25 @@ def test_what_torch_cannot_trace_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.export, "export", fails)
     with pytest.raises(zoo.ZooError, match=r"torch\.export cannot trace the graph: no way"):
         zoo.export(images(), tmp_path / "out", format="torch")
+
+
+def test_constants_of_float64_are_stored_as_float32_where_they_are_such():
+    exact, other = np.arange(1024.0), np.arange(1024.0) / 3
+    other[0] = 1e300
+    helper, double = onnx.helper, onnx.TensorProto.DOUBLE
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["exact", "other"], ["sum"])],
+        "sum",
+        [],
+        [helper.make_tensor_value_info("sum", double, [1024])],
+        [onnx.numpy_helper.from_array(x, n) for n, x in (("exact", exact), ("other", other))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    _store_singly(model)
+    kinds = {one.name: one.data_type for one in model.graph.initializer}
+    assert kinds == {"exact.single": onnx.TensorProto.FLOAT, "other": double}
+    (found,) = ort.InferenceSession(model.SerializeToString()).run(None, {})
+    assert np.array_equal(found, exact + other)
 
 
 def test_the_manifest_says_what_a_graph_takes_and_gives(written):
