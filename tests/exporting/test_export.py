@@ -144,7 +144,7 @@ def test_the_record_of_exact_fields_says_what_they_say(case):
 
 @pytest.mark.parametrize("case", ["map", "phi-laplace", "psi-warped"])
 def test_an_exact_field_whose_law_is_a_root_or_a_quadrature_is_refused(case):
-    model = zoo.exact(build_kernel(case, 1), torch.randn(5, 1).double())
+    model = zoo.exact(build_kernel(case, 3), torch.randn(5, 3).double())
     with pytest.raises(zoo.ZooError, match=r"what no graph can|gives other numbers than the"):
         denoiser(model)
 
