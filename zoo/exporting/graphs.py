@@ -99,9 +99,8 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
         if not conditions:
             return network(x, t)
         *given, guidance = conditions
-        both = [torch.cat([each, torch.full_like(each, hidden(each))]) for each in given]
-        if not model.data.labels:
-            both = [None, *both]
+        both: list[Tensor | None] = [] if model.data.labels else [None]
+        both += [torch.cat([each, torch.full_like(each, hidden(each))]) for each in given]
         out = network(torch.cat([x, x]), torch.cat([t, t]), *both)
         following, without = out[: len(x)], out[len(x) :]
         return without + guidance.to(out) * (following - without)

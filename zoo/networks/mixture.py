@@ -122,8 +122,8 @@ class Mixture(nn.Module):
             labels: class numbers (B,), -1 for "no class"; None for no class at all.
         """
         with torch.autocast(x.device.type, enabled=False):
-            given = (each.to(self.digits) for each in (x, alpha, sigma))
-            return self._denoise(*given, labels)
+            x, alpha, sigma = (each.to(self.digits) for each in (x, alpha, sigma))
+            return self._denoise(x, alpha, sigma, labels)
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         seen = self._read(x, alpha, sigma, labels)
