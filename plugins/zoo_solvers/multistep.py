@@ -87,7 +87,7 @@ class Multistep(GridSolver):
         values = deque([newest], maxlen=len(steps[0].values))
         # Not where it would become the state itself; accelerators keep freed memory by themselves.
         reuse = newest.dtype != x.dtype and x.device.type == "cpu"
-        work = torch.empty_like(newest) if reuse and not newest.requires_grad else None
+        work = torch.empty_like(newest) if reuse and not torch.is_grad_enabled() else None
         for i, step in enumerate(steps):
             if i:
                 values.appendleft(evaluate(states[0], step.t))

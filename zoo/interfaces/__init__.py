@@ -24,6 +24,7 @@ from zoo.interfaces.checks import (
 from zoo.interfaces.far import far_fault
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
+from zoo.interfaces.free_levels import FreeLevels
 from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
@@ -51,6 +52,7 @@ __all__ = [
     "Files",
     "Flow",
     "Format",
+    "FreeLevels",
     "GaussianPathKernel",
     "Grid",
     "GridSolver",

@@ -103,7 +103,7 @@ class SamplingModel(ModelParts):
         """
         solver = self._solver(solver)
         n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
-        steps = step_count(steps, self.steps)
+        steps = step_count(steps, solver.own_steps or self.steps)
         seed, first = seed_from(seed, generator), check_integer("first", first, 0)
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n

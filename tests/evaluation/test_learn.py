@@ -1,0 +1,125 @@
+"""zoo.evaluation.learn: solvers that are learned through their walk."""
+
+import pytest
+import torch
+
+import zoo
+from zoo.errors import ZooError
+from zoo.evaluation.learn import learn_solver
+from zoo.evaluation.tune import adopt
+
+POINTS = torch.randn(24, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+KERNELS = {
+    "gravity": {},
+    "gaussian": {},
+    "pfgmpp": {"D": 8.0},
+    "tanh": {},
+    "exp": {},
+    "flow": {},
+    "vp": {},
+    "psi": {"psi": "tanh((r/t)**beta)", "beta": 1.5},
+    "phi": {"phi": "exp(-r/t)"},
+}
+
+
+def exact(name):
+    return zoo.exact(zoo.kernel(name, dim=2, **KERNELS[name]), POINTS)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_learning_helps_on_starts_that_it_has_not_seen(name):
+    learned = learn_solver(exact(name), steps=5, n=96, rounds=60)
+    assert learned.after < 0.8 * learned.before
+    assert learned.solver.own_steps == 5
+
+
+def test_a_lifted_model_learns_too():
+    model = zoo.lift(exact("gaussian"), "gravity")
+    learned = learn_solver(model, steps=5, n=96, rounds=60)
+    assert learned.after < 0.8 * learned.before
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_without_corrections_it_is_exp_abm3(name):
+    model = exact(name)
+    times = zoo.solver("exp-abm3").times(model.kernel, model.kernel.t_max, model.kernel.t_min, 5)
+    grid = model.kernel.level(times).clamp(max=160.0).tolist()
+    one = model.sample(8, seed=1, steps=6, solver=zoo.solver("exp-abm3", grid=grid))
+    other = model.sample(8, seed=1, solver=zoo.solver("learned", grid=grid))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gravity", "gaussian", "vp", "flow"])
+def test_the_gradient_is_that_of_differences(name):
+    from zoo.evaluation.learn import _Walks
+
+    model = exact(name)
+    walks = _Walks(model, 16, 0, 1.0, None, None)
+    grid = [40.0, 6.0, 1.5, 0.3]
+    weights = torch.tensor([[0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0.1]]).double()
+
+    def loss(logs, weights):
+        solver = zoo.solver("learned", grid=grid)
+        solver.learn(grid=logs, coefficients=weights)
+        with torch.enable_grad():
+            return walks.loss(solver, 0, 16)
+
+    logs = torch.tensor(grid[::-1], dtype=torch.float64).log().requires_grad_()
+    weights.requires_grad_()
+    got = torch.autograd.grad(loss(logs, weights), [logs, weights])
+    for at, value in ((0, logs), (1, logs), (4, weights), (10, weights)):
+        moved = []
+        for h in (1e-5, -1e-5):
+            new = value.detach().clone()
+            new.view(-1)[at] += h
+            other = (new, weights.detach()) if value is logs else (logs.detach(), new)
+            moved.append(float(loss(other[0].requires_grad_(), other[1].requires_grad_())))
+        wanted = (moved[0] - moved[1]) / 2e-5
+        found = float(got[0 if value is logs else 1].reshape(-1)[at])
+        assert abs(found - wanted) < 1e-3 * abs(wanted) + 1e-5
+
+
+def test_a_learned_model_is_saved_and_learns_on(tmp_path):
+    from tiny_models import images
+
+    model = images()
+    learned = learn_solver(model, steps=4, n=8, rounds=3)
+    adopt(model, learned)
+    again = zoo.load(model.save_pretrained(tmp_path / "learned"))
+    assert again.steps == 4
+    assert torch.equal(again.sample(2, seed=3), model.sample(2, seed=3))
+    assert learn_solver(again, n=8, rounds=2).after <= learned.after * (1 + 1e-6)
+    with pytest.raises(ZooError, match="made for samples in 4 steps"):
+        again.sample(1, steps=7)
+    with pytest.raises(ZooError, match="made for samples in 4 steps"):
+        again.encode(torch.zeros(1, 1, 8, 8), solver="learned")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grid": [1.0]}, "number of grid levels"),
+        ({"grid": [1.0, 2.0]}, "decrease"),
+        ({"grid": [1.0, float("nan")]}, "finite"),
+        ({"grid": [1e300, 1.0]}, "1e\\+300"),
+        ({"grid": [1.0] * 5000}, "5000 numbers"),
+        ({"grid": [2.0, 1.0], "corrections": [[]]}, "1 rows; expected 2"),
+        ({"grid": [2.0, 1.0], "corrections": [[], [1, 2]]}, "at most 1"),
+        ({"grid": [2.0, 1.0], "corrections": [[], [1e9]]}, "1e\\+09"),
+        ({"grid": [2.0, 1.0], "corrections": 3}, "corrections"),
+    ],
+)
+def test_broken_numbers_are_refused(options, message):
+    with pytest.raises(ZooError, match=message):
+        zoo.solver("learned", **options)
+
+
+def test_what_cannot_be_learned_is_told():
+    model = exact("gaussian")
+    for options, message in (
+        ({"steps": 1}, "steps = 1"),
+        ({"steps": 65}, "steps = 65"),
+        ({"learn": "all"}, "learn"),
+    ):
+        with pytest.raises(ZooError, match=message):
+            learn_solver(model, n=4, rounds=1, **options)

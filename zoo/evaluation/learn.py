@@ -1,0 +1,255 @@
+"""A solver learned for one model and one number of steps, by gradient through its walk.
+
+The teacher is an accurate solver from the same starts. With z the end of a walk and z* the
+teacher's, both as the network knows them and clamped to the range of the data, the loss is
+
+    mean over samples of sqrt(|z - z*|^2 / d + c^2) - c
+
+a pseudo-Huber distance: the few samples that become another image do not drown the others.
+Weights of the network stay as they are. Held-out starts decide whether the result is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+from tqdm import tqdm
+
+from zoo.errors import ZooError
+from zoo.evaluation.tune import Tuned
+from zoo.host.build import solver as build_solver
+from zoo.interfaces import Solver
+from zoo.interfaces.checks import check_choice, check_integer, check_positive
+from zoo.models.model import FieldModel
+from zoo.models.parts import check_model
+from zoo.models.trajectory import accurate_solver
+from zoo.sampling.arguments import Numbers, classes_in_turn, step_count
+from zoo.sampling.modes import evaluation_mode
+from zoo.sampling.rng import starting_points
+
+Learn = Literal["coefficients", "grid", "both"]
+LEARN = ("coefficients", "grid", "both")
+MOST_STEPS = 64
+# c, and the step lengths of Adam for the gaps of log levels and for the corrections.
+_HUBER, _GRID_RATE, _WEIGHT_RATE = 0.01, 0.05, 0.02
+_BATCH, _CHECKS, _DIGITS, _TOP = 32, 6, 6, 160.0
+# Where grids may end to begin with, in standard deviations of the data.
+_ENDS = (0.05, 0.15, 0.4)
+
+
+class _Walks:
+    """Starts of a model, 2 n of them, and where an accurate solver takes them."""
+
+    def __init__(
+        self,
+        model: FieldModel,
+        n: int,
+        seed: int,
+        guidance: float,
+        labels: Numbers | None,
+        condition: Numbers | None,
+    ) -> None:
+        self.model, self.n, self.guidance = model, n, guidance
+        if labels is None:
+            labels = classes_in_turn(model.network.labels, 2 * n)
+        given = {"labels": labels, "condition": condition, "guidance": guidance}
+        self._given = model._given(labels, condition, guidance, 2 * n).of(2 * n)
+        ends = model.sample(
+            2 * n, solver=accurate_solver(model.dtype), steps=18, seed=seed, **given
+        )
+        self._ends = model._to_parts(ends.double())
+        self._starts = starting_points(model.prior, model.shape, seed, 0, 2 * n)
+
+    def loss(self, solver: Solver, first: int, last: int) -> Tensor:
+        """Return the mean loss of samples first..last-1."""
+        model, steps = self.model, solver.own_steps
+        assert steps is not None
+        x = self._starts[first:last].to(model.device)
+        given = self._given.part(first, last, model.device)
+        flow, state = model._start(x, given, self.guidance, lambda _: torch.zeros_like(x), first)
+        end = model._samples_in(solver.to_data(flow, state, steps=steps).double())
+        if model.range is not None:
+            end = model._to_parts(model._to_data(end).clamp(*model.range))
+        error = (end.cpu() - self._ends[first:last]).flatten(1).square().mean(dim=1)
+        return ((error + _HUBER**2).sqrt() - _HUBER).mean()
+
+    @torch.no_grad()
+    def mean(self, solver: Solver, *, held_out: bool = False) -> float:
+        """Return the loss over the learned starts, or over the held-out ones; inf where lost."""
+        low = self.n if held_out else 0
+        total = 0.0
+        try:
+            for a in range(low, low + self.n, _BATCH):
+                b = min(a + _BATCH, low + self.n)
+                total += float(self.loss(solver, a, b)) * (b - a)
+        except ZooError:
+            return math.inf
+        return total / self.n if math.isfinite(total) else math.inf
+
+
+def learn_solver(
+    model: FieldModel,
+    *,
+    steps: int | None = None,
+    learn: Learn = "both",
+    n: int = 64,
+    seed: int = 0,
+    rounds: int = 150,
+    minutes: float = 10.0,
+    labels: Numbers | None = None,
+    condition: Numbers | None = None,
+    guidance: float = 1.0,
+    progress: bool = False,
+) -> Tuned:
+    """Return the solver "learned" with numbers for a model and one number of steps.
+
+    Where the model's solver is one of so many steps already, learning goes on from it; else from
+    `exp-abm3`. `before` is the loss of that start on held-out samples, `after` that of the result,
+    which is the start itself where learning does not help.
+
+    Args:
+        model: the model; it is left as it is, see `adopt`.
+        steps: as for `sample`, 2 to 64; the model's default if None.
+        learn: "coefficients" of the steps, the "grid", or "both".
+        n: number of starts to learn from, and of held-out ones.
+        seed: of the starts; the result depends on it and on nothing random besides.
+        rounds: gradient steps, on 32 samples each.
+        minutes: after which learning ends with what it has; results then depend on the machine.
+        labels: as for `sample`, of 2 n samples; all classes in turn if None.
+        condition: as for `sample`, of 2 n samples.
+        guidance: as for `sample`.
+        progress: show a progress bar.
+
+    Raises:
+        ZooError: an option out of range; labels or conditions that `sample` would refuse.
+    """
+    check_model(model)
+    check_choice("learn", learn, LEARN)
+    steps = check_integer("steps", step_count(steps, model.steps, 2), 2, MOST_STEPS)
+    n, rounds = check_integer("n", n, 1), check_integer("rounds", rounds, 1)
+    ends_at = time.monotonic() + 60 * check_positive("minutes", minutes)
+    walks = _Walks(model, n, seed, guidance, labels, condition)
+    with torch.inference_mode(False), evaluation_mode(model), _frozen(model):
+        own = model.solver if model.solver.own_steps == steps else None
+        plain = own or build_solver("learned", **_plain(model, steps))
+        starts = [plain] if own else [plain, *_raised(model, steps, learn)]
+        start = min(starts, key=walks.mean)
+        options = _descend(walks, start, learn, rounds, ends_at, progress)
+    best = min(
+        (build_solver("learned", **options), start, plain),
+        key=lambda solver: walks.mean(solver, held_out=True),
+    )
+    levels = tuple(_part_options(best)["grid"])
+    before, after = (walks.mean(solver, held_out=True) for solver in (plain, best))
+    return replace(Tuned(best, steps, levels, before, after))
+
+
+def _part_options(solver: Solver) -> dict[str, Any]:
+    assert solver.part is not None
+    return solver.part.options
+
+
+def _plain(model: FieldModel, steps: int) -> dict[str, Any]:
+    """Return options with which `learned` is exp-abm3 on its own grid."""
+    kernel = model.kernel
+    times = build_solver("exp-abm3").times(kernel, kernel.t_max, kernel.t_min, steps - 1)
+    return {"grid": kernel.level(times).clamp(max=_TOP).tolist()}
+
+
+def _raised(model: FieldModel, steps: int, learn: Learn) -> list[Solver]:
+    """Return solvers on EDM's grid that end above t_min: none where the grid is to stay."""
+    if learn == "coefficients":
+        return []
+    top = _plain(model, steps)["grid"][0]
+    spread = model.network.sigma_data or 0.5
+    part = torch.linspace(0, 1, steps, dtype=torch.float64)
+    ends = [end * spread for end in _ENDS if end * spread < top]
+    grids = [torch.lerp(*torch.tensor([top, end]).double() ** (1 / 7), part) ** 7 for end in ends]
+    return [build_solver("learned", grid=grid.tolist()) for grid in grids]
+
+
+@contextmanager
+def _frozen(model: FieldModel) -> Iterator[None]:
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+
+
+def _descend(
+    walks: _Walks, start: Solver, learn: Learn, rounds: int, ends_at: float, progress: bool
+) -> dict[str, Any]:
+    """Return the options of the best solver on the way, by the learned starts."""
+    options = {**_part_options(start)}
+    solver: Any = build_solver("learned", **options)
+    known = solver.learnable()
+    logs, weights = known["grid"], known["coefficients"].clone()
+    top, raw = logs[-1], logs.diff().expm1().log()  # softplus(raw) is the gap of two log levels
+    used = torch.ones_like(weights).tril(-1)  # step i knows i values before the newest
+    free = {"coefficients": [weights], "grid": [raw], "both": [raw, weights]}[learn]
+    groups = [{"params": [v], "lr": _WEIGHT_RATE if v is weights else _GRID_RATE} for v in free]
+    for value in free:
+        value.requires_grad_()
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.95))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, rounds, eta_min=1e-4)
+    best = walks.mean(solver), options
+    every = max(1, rounds // _CHECKS)
+    with tqdm(total=rounds, unit="step", disable=None if progress else True) as bar:
+        for i in range(rounds):
+            gaps = softplus(raw)
+            below = top - gaps.flip(0).cumsum(0).flip(0)
+            solver.learn(grid=torch.cat([below, top[None]]), coefficients=weights * used)
+            first = i * _BATCH % walks.n
+            optimiser.zero_grad()
+            with torch.enable_grad():
+                try:
+                    loss = walks.loss(solver, first, min(first + _BATCH, walks.n))
+                    loss.backward()
+                except ZooError:  # the state is lost: what was best stands
+                    break
+            if not all(v.grad is not None and bool(v.grad.isfinite().all()) for v in free):
+                break
+            torch.nn.utils.clip_grad_norm_(free, 1.0)
+            optimiser.step()
+            schedule.step()
+            bar.update()
+            late = time.monotonic() > ends_at
+            if late or i + 1 == rounds or (i + 1) % every == 0:
+                new = {**options, **_written(top, raw, weights * used, learn, options)}
+                best = min(
+                    best, (walks.mean(build_solver("learned", **new)), new), key=lambda b: b[0]
+                )
+            if late:
+                break
+    return best[1]
+
+
+def _written(
+    top: Tensor, raw: Tensor, weights: Tensor, learn: Learn, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what was learned as plain numbers of six digits."""
+    gaps = softplus(raw.detach())
+    levels = torch.cat([top[None], top - gaps.flip(0).cumsum(0)]).exp()
+    rows = weights.detach().tolist()
+    found: dict[str, Any] = {}
+    if learn != "coefficients":
+        found["grid"] = [float(f"{v:.{_DIGITS}g}") for v in levels.tolist()]
+        found["grid"][0] = options["grid"][0]
+    if learn != "grid":
+        found["corrections"] = [
+            [float(f"{v:.{_DIGITS}g}") for v in row[: min(i, len(row))]]
+            for i, row in enumerate(rows)
+        ]
+    return found
