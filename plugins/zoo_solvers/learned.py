@@ -165,7 +165,7 @@ def _numbers(name: str, given: Any, span: tuple[float, float]) -> list[float]:
     values = [check_real(f"a number of {name}", value) for value in given]
     for value in values:
         if not span[0] <= value <= span[1]:
-            raise ZooError(f"{name} has {value:g}; expected numbers from {span[0]:g} to {span[1]:g}")
+            raise ZooError(
+                f"{name} has {value:g}; expected numbers from {span[0]:g} to {span[1]:g}"
+            )
     return values
-
-

@@ -15,8 +15,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +34,6 @@ from zoo.sampling.arguments import Numbers, classes_in_turn, step_count
 from zoo.sampling.modes import evaluation_mode
 from zoo.sampling.rng import starting_points
 
-Learn = Literal["coefficients", "grid", "both"]
 LEARN = ("coefficients", "grid", "both")
 MOST_STEPS = 64
 # c, and the step lengths of Adam for the gaps of log levels and for the corrections.
@@ -99,7 +97,7 @@ def learn_solver(
     model: FieldModel,
     *,
     steps: int | None = None,
-    learn: Learn = "both",
+    learn: str = "both",
     n: int = 64,
     seed: int = 0,
     rounds: int = 150,
@@ -149,7 +147,7 @@ def learn_solver(
     )
     levels = tuple(_part_options(best)["grid"])
     before, after = (walks.mean(solver, held_out=True) for solver in (plain, best))
-    return replace(Tuned(best, steps, levels, before, after))
+    return Tuned(best, steps, levels, before, after)
 
 
 def _part_options(solver: Solver) -> dict[str, Any]:
@@ -164,7 +162,7 @@ def _plain(model: FieldModel, steps: int) -> dict[str, Any]:
     return {"grid": kernel.level(times).clamp(max=_TOP).tolist()}
 
 
-def _raised(model: FieldModel, steps: int, learn: Learn) -> list[Solver]:
+def _raised(model: FieldModel, steps: int, learn: str) -> list[Solver]:
     """Return solvers on EDM's grid that end above t_min: none where the grid is to stay."""
     if learn == "coefficients":
         return []
@@ -189,7 +187,7 @@ def _frozen(model: FieldModel) -> Iterator[None]:
 
 
 def _descend(
-    walks: _Walks, start: Solver, learn: Learn, rounds: int, ends_at: float, progress: bool
+    walks: _Walks, start: Solver, learn: str, rounds: int, ends_at: float, progress: bool
 ) -> dict[str, Any]:
     """Return the options of the best solver on the way, by the learned starts."""
     options = {**_part_options(start)}
@@ -237,7 +235,7 @@ def _descend(
 
 
 def _written(
-    top: Tensor, raw: Tensor, weights: Tensor, learn: Learn, options: dict[str, Any]
+    top: Tensor, raw: Tensor, weights: Tensor, learn: str, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what was learned as plain numbers of six digits."""
     gaps = softplus(raw.detach())
