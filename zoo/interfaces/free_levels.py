@@ -55,10 +55,11 @@ class FreeLevels(GivenLevels):
             end = ends[1:].to(own).reshape(1, *(1,) * own.ndim).expand(1, *own.shape)
             times = torch.cat([start, inside, *([] if early else [end])])
         if ratio is None and not bool((times.diff(dim=0) < 0).all()):
+            low, high = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
+            last, first = self._logs.detach()[[0, -1]].exp().tolist()
             raise ZooError(
-                f"grid levels {float(self._logs[-1].exp()):.3g} to {float(self._logs[0].exp()):.3g} "
-                f"do not fit {type(kernel).__name__}, whose levels end at "
-                f"{float(kernel.level(kernel.t_max)):.3g} and {float(kernel.level(kernel.t_min)):.3g}"
+                f"grid levels {first:.3g} to {last:.3g} do not fit {type(kernel).__name__}, whose "
+                f"levels are {high:.3g} to {low:.3g}"
             )
         return times
 
