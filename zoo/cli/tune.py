@@ -91,8 +91,8 @@ def command(
         return
     if not better:
         raise ZooError(
-            f"no {'solver' if learn else 'grid'} better than {ref}'s own was found, so {out} is not "
-            "written; try more rounds or samples"
+            f"no {'solver' if learn else 'grid'} better than {ref}'s own was found, so {out} is "
+            "not written; try more rounds or samples"
         )
     if not as_json:
         click.echo(f"{out}: {ref} with this solver as its default")
