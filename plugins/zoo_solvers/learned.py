@@ -24,7 +24,7 @@ from zoo_solvers.linear import (
     marginal,
     scale_of,
 )
-from zoo_solvers.multistep import Step, Weights, _steps
+from zoo_solvers.multistep import LevelTable, Step, Weights, _steps
 
 MOST_STEPS, LARGEST = 64, 100.0
 _HISTORY = 4  # values that a step weights
@@ -125,7 +125,21 @@ class Learned(ExpABM3):
         else:
             ratio = level_ratio(typical, x, value).nan_to_num(1.0)
         own = self.grid.times(flow.kernel, times[0], flow.kernel.t_min, len(times) - 2, ratio)
-        weights = self.weights(flow, own, ratio)
+        if learning:
+            weights = self.weights(flow, own, ratio)
+        else:  # from the table that `exp-abm3` has, to the bit
+
+            def times_of(ratio: Tensor) -> Tensor:
+                nodes = self.grid.times(
+                    flow.kernel, times[0], flow.kernel.t_min, len(times) - 2, ratio
+                )
+                return torch.cat([nodes, nodes[-1:]])
+
+            def weights_of(nodes: Tensor, ratio: Tensor) -> Weights:
+                return self.weights(flow, nodes[:-1], ratio)
+
+            padded, weights = LevelTable(times_of, weights_of, ratio.device).look_up(ratio)
+            own = padded[:-1]
         return _steps([*flow.prepare_times(own), own[-1]], weights, x, value)
 
     def weights(self, flow: Flow, times: Tensor, ratio: Tensor | None) -> Weights:

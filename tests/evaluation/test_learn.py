@@ -73,7 +73,7 @@ def test_the_gradient_is_that_of_differences(name):
             new = value.detach().clone()
             new.view(-1)[at] += h
             other = (new, weights.detach()) if value is logs else (logs.detach(), new)
-            moved.append(float(loss(other[0].requires_grad_(), other[1].requires_grad_())))
+            moved.append(loss(other[0].requires_grad_(), other[1].requires_grad_()).item())
         wanted = (moved[0] - moved[1]) / 2e-5
         found = float(got[0 if value is logs else 1].reshape(-1)[at])
         assert abs(found - wanted) < 1e-3 * abs(wanted) + 1e-5
