@@ -1,6 +1,6 @@
 """Measure how far methods of posterior sampling are from the exact posterior, under every kernel.
 
-python benchmarks/posterior.py --json docs/posterior.json [--only garments14]
+python benchmarks/posterior.py --json docs/posterior.json [--only problem=plane method=none,mmps]
 python benchmarks/posterior_page.py
 
 The field is the exact one of a finite data set, so the posterior is known: each data point has the
@@ -146,16 +146,18 @@ def model_of(kernel: str, data: Tensor) -> zoo.FieldModel:
     return zoo.exact(kernel, data)
 
 
-def settings(only: str | None) -> Iterator[dict[str, Any]]:
-    """Yield what is measured, the most telling first."""
+def settings(only: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield what is measured, the most telling first; `only` is such as "method=none,mmps"."""
     names = ("noise", "nfe", "problem", "operator", "kernel", "method")
-    problems = PROBLEMS if only is None else (only,)
     operators = ("mask", "downscale", "linear")
-    for values in product(NOISES, EVALUATIONS, problems, operators, KERNELS, METHODS):
+    wanted = dict(part.split("=") for part in only)
+    for values in product(NOISES, EVALUATIONS, PROBLEMS, operators, KERNELS, METHODS):
         setting = dict(zip(names, values, strict=True))
+        if any(str(setting[key]) not in wanted[key].split(",") for key in wanted):
+            continue
         if setting["problem"] == "plane" and setting["operator"] == "downscale":
             continue
-        if setting["problem"] == "garments28" and (setting["operator"] != "mask"):
+        if setting["problem"] == "garments28" and setting["operator"] != "mask":
             continue
         yield setting
 
@@ -200,7 +202,7 @@ def measure(setting: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--only", choices=PROBLEMS)
+    parser.add_argument("--only", nargs="*", default=[], metavar="KEY=VALUE,...")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = json.loads(options.json.read_text()) if options.json.exists() else []

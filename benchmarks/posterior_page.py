@@ -18,6 +18,9 @@ SEEN = {"mask": "two thirds seen", "downscale": "a quarter of the pixels", "line
 DATA = {"garments14": "garments 14x14", "garments28": "garments 28x28", "plane": "points"}
 
 
+PLANE = {"mask": "one of two coordinates", "linear": "one projection"}
+
+
 def cell(row: dict[str, Any]) -> str:
     half = (row["high"] - row["low"]) / 2
     return f"{row['distance']:.2f} ± {half:.2f}, {row['consistency']:.2f}"
@@ -30,13 +33,16 @@ def setting(row: dict[str, Any]) -> tuple[Any, ...]:
 def tables(rows: list[dict[str, Any]]) -> str:
     """Return a table for each problem, a row per method, a column per kernel."""
     parts = []
+    order = [*dict.fromkeys(map(setting, rows))]
+    rows = sorted(rows, key=lambda row: order.index(setting(row)))
     for (problem, operator, noise, nfe), group in groupby(rows, key=setting):
         own = [*group]
         kernels = [*dict.fromkeys(row["kernel"] for row in own)]
         methods = [*dict.fromkeys(row["method"] for row in own)]
         at = {(row["method"], row["kernel"]): cell(row) for row in own}
         lines = [[method, *(at.get((method, k), "") for k in kernels)] for method in methods]
-        head = f"{DATA[problem]}, {SEEN[operator]}, noise {noise}, {nfe} evaluations:"
+        seen = (PLANE if problem == "plane" else SEEN)[operator]
+        head = f"{DATA[problem]}, {seen}, noise {noise}, {nfe} evaluations:"
         parts += [head, tabulate(lines, ["method", *kernels], tablefmt="github")]
     return "\n\n".join(parts)
 

@@ -63,6 +63,18 @@ def imported(file: Path) -> Iterator[str]:
                     yield str(node.module)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.Call) and called(node) in IMPORTERS and node.args:
+            name = node.args[0]
+            if isinstance(name, ast.Constant) and name.value in MODULES:
+                yield str(name.value)
+
+
+IMPORTERS = {"import_module", "__import__"}
+
+
+def called(call: ast.Call) -> str:
+    """Return the last part of the name of what is called."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
 
 
 def package_of(module: str) -> str:
@@ -97,6 +109,13 @@ def test_an_upward_import_is_found_and_named(tmp_path):
     arrows = [("zoo.interfaces.kernel", other) for other in imported(file)]
     expected = "zoo.interfaces.kernel (level 3) imports zoo.models.load (level 7)"
     assert upward(arrows) == [expected]
+
+
+@pytest.mark.parametrize("by", ["import_module", "importlib.import_module", "__import__"])
+def test_an_import_by_name_is_found_too(tmp_path, by):
+    file = tmp_path / "added.py"
+    file.write_text(f"def late(name):\n    {by}(name)\n    return {by}('zoo.models.load')\n")
+    assert [*imported(file)] == ["zoo.models.load"]
 
 
 def circle(arrows: Iterable[tuple[str, str]]) -> list[str]:

@@ -101,6 +101,17 @@ def brief(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def check_flag(name: str, value: bool) -> bool:
+    """Return True or False as a bool; numpy's are taken too.
+
+    Raises:
+        ZooError: it is neither.
+    """
+    if type(value).__name__ not in ("bool", "bool_"):  # numpy's, which is not imported here
+        raise ZooError(f"{name} = {brief(value)}; expected True or False")
+    return bool(value)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the closest known names, else the valid names themselves."""
     names = sorted(known)

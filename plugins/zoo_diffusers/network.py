@@ -1,15 +1,4 @@
-"""UNet2DModel as a Gaussian denoiser at any noise level.
-
-A DDPM network knows time steps n, at which it has seen x = (x_0 + sigma_n z) / sqrt(1 + sigma_n^2).
-Here it is asked for E[x_0 | x_0 + sigma z = y]: the VP scaling is put in front of it, the time step
-is that of sigma, between two steps by interpolation of log sigma, and from what it says,
-
-    epsilon:       D = y - sigma epsilon
-    sample:        D = x_0
-    v_prediction:  D = (x - sigma v) / sqrt(1 + sigma^2)
-
-Source: DDPM, arXiv:2006.11239; v prediction, arXiv:2202.00512, appendix D.
-"""
+"""UNet2DModel as a Gaussian denoiser at any noise level; see `parametrisation`."""
 
 from __future__ import annotations
 
@@ -21,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo import ZooError
-from zoo.interfaces import FieldKernel, over
+from zoo.interfaces import FieldKernel, check_integer
 from zoo.networks import GaussianDenoiser, refuse_random_level
-from zoo_diffusers.schedule import levels, prediction
+from zoo_diffusers.parametrisation import Steps, parametrisation
 
 NEEDS = "diffusers>=0.42"
 
@@ -38,6 +27,7 @@ class DiffusersNetwork(GaussianDenoiser):
         kernel: gaussian, vp, flow, ...: one whose noise level is a function of t.
         unet: the configuration of the network, as its config.json has it.
         scheduler: the noise schedule and the kind of prediction, as scheduler_config.json has them.
+        null_class: whether the last of the network's classes stands for "no class".
 
     Raises:
         ZooError: diffusers is not installed; the noise level is random; the schedule is unknown;
@@ -51,6 +41,7 @@ class DiffusersNetwork(GaussianDenoiser):
         *,
         unet: Mapping[str, Any],
         scheduler: Mapping[str, Any],
+        null_class: bool = False,
     ) -> None:
         super().__init__(kernel)
         refuse_random_level(kernel, "diffusers' networks")
@@ -60,32 +51,72 @@ class DiffusersNetwork(GaussianDenoiser):
                 f"shape = {tuple(shape)}; this UNet2DModel makes {channels[1]} channels of "
                 f"{channels[0]}"
             )
-        self.prediction = prediction(scheduler)
+        self.parametrisation = parametrisation(scheduler)
+        self.low, self.high = self.parametrisation.low, self.parametrisation.high
+        self.sigma_data = self.parametrisation.sigma_data
+        self.labels = class_count(unet, null_class)
+        self.null_class = bool(null_class)
         self.unet = _build(unet)
-        self.log_levels = torch.tensor(levels(scheduler), dtype=torch.float64, device="cpu").log()
-        self.low, self.high = self.log_levels[[0, -1]].exp().tolist()
+
+    @property
+    def log_levels(self) -> Tensor:
+        """Logarithms of sigma at every time step of a DDPM, float64."""
+        if not isinstance(self.parametrisation, Steps):
+            raise AttributeError("log_levels: the network knows no time steps")
+        return self.parametrisation.log_levels
 
     def timestep(self, level: Tensor) -> Tensor:
-        """Return the time step of a noise level within the schedule's, like level, float64."""
-        table = self.log_levels.to(level.device)
-        log = level.double().log()
-        right = torch.searchsorted(table, log.contiguous()).clamp(1, len(table) - 1)
-        left = right - 1
-        return left + (log - table[left]) / (table[right] - table[left])
+        """Return what the network is given for a noise level within its own, float64."""
+        return self.parametrisation.time(level)
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return E[x_0 | x_t], shape (B, C, H, W); t is a scalar or (B,), labels are not used."""
-        del labels
-        y, level = self._seen(x_t, t)
-        root = (1 + level.square()).rsqrt()
-        x, step = over(root, x_t) * y, self.timestep(level).to(x_t)
-        out: Tensor = self.unet(x, step).sample
-        match self.prediction:
-            case "epsilon":
-                return y - over(level, x_t) * out
-            case "v_prediction":
-                return over(root, x_t) * (x - over(level, x_t) * out)
-        return out
+        """Return E[x_0 | x_t], shape (B, C, H, W); t is a scalar or (B,), labels (B,).
+
+        Raises:
+            ZooError: no class, for a network that was given one with every image.
+        """
+        given = self._classes(labels, x_t) if self.labels else ()
+
+        def ask(x: Tensor, time: Tensor) -> Tensor:
+            out: Tensor = self.unet(x, time.to(x), *given).sample
+            return out
+
+        return self.parametrisation.denoise(ask, x_t, *self._scaled(x_t, t))
+
+    def _classes(self, labels: Tensor | None, x: Tensor) -> tuple[Tensor]:
+        """Return the classes that the network is given, (B,)."""
+        if labels is None:
+            labels = torch.full((len(x),), -1, device=x.device)
+        if not self.null_class:
+            if bool((labels < 0).any()):
+                raise ZooError(
+                    f"the network was given one of its {self.labels} classes with every image and "
+                    'none for "no class": give labels=, one for each, and no guidance; if its last '
+                    "class stands for no class, load it with format_options={'null_class': True}"
+                )
+            return (labels,)
+        return (torch.where(labels < 0, self.labels, labels),)
+
+
+def class_count(unet: Mapping[str, Any], null_class: bool) -> int:
+    """Return the number of classes that images have, 0 where the network is not given any.
+
+    Raises:
+        ZooError: the network is given something else than a class, or too few of them.
+    """
+    count, kind = unet.get("num_class_embeds"), unet.get("class_embed_type")
+    if kind is not None:
+        raise ZooError(
+            f"the network is conditional on classes by class_embed_type = {kind!r:.60}; "
+            "num_class_embeds alone is read"
+        )
+    if count is None:
+        if null_class:
+            raise ZooError("null_class: the network has no classes")
+        return 0
+    return check_integer("num_class_embeds", count, 2 if null_class else 1, 10**6) - bool(
+        null_class
+    )
 
 
 def _build(config: Mapping[str, Any]) -> nn.Module:

@@ -15,7 +15,7 @@ from zoo import ZooError
 from zoo.interfaces import check_choice
 
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
-_MOST_STEPS = 100_000
+MOST_STEPS = 100_000
 _LARGEST_BETA = 0.999
 _MOST_LOG_SIGNAL = 700.0  # -ln abar, of which exp is still a number
 
@@ -56,15 +56,15 @@ def betas(scheduler: Mapping[str, Any]) -> list[float]:
         return _checked(given)
     name = check_choice("beta_schedule", scheduler.get("beta_schedule", "linear"), _SCHEDULES)
     steps = scheduler.get("num_train_timesteps", 1000)
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= _MOST_STEPS:
-        raise ZooError(f"num_train_timesteps = {steps!r}; expected 2 to {_MOST_STEPS}")
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= MOST_STEPS:
+        raise ZooError(f"num_train_timesteps = {steps!r}; expected 2 to {MOST_STEPS}")
     start, end = _checked([scheduler.get("beta_start", 1e-4), scheduler.get("beta_end", 0.02)])
     return _checked(_SCHEDULES[name](start, end, steps))
 
 
 def _checked(values: Any) -> list[float]:
-    if not isinstance(values, Sequence) or not 2 <= len(values) <= _MOST_STEPS:
-        raise ZooError(f"betas = {values!r:.60}; expected 2 to {_MOST_STEPS} numbers")
+    if not isinstance(values, Sequence) or not 2 <= len(values) <= MOST_STEPS:
+        raise ZooError(f"betas = {values!r:.60}; expected 2 to {MOST_STEPS} numbers")
     for value in values:
         plain = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not plain or not 0 < value < 1:

@@ -21,6 +21,7 @@ class Exact(PosteriorMethod):
     """
 
     gradient = False
+    reweighs = True
 
     def __init__(self) -> None:
         self._log_weights: Tensor | None = None

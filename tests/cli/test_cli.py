@@ -351,3 +351,9 @@ def test_the_columns_of_a_list_are_explained_to_people(run, wind, monkeypatch):
     assert "the shape of a sample" not in run("list")[1]
     monkeypatch.setattr(sys.stdout.__class__, "isatty", lambda _: True, raising=False)
     assert "size: of the weights, - where the Hub has them" in run("list")[1]
+
+
+def test_as_an_extension_of_hf_the_help_has_that_name(command, monkeypatch):
+    assert command("list", "--help")[1].startswith("Usage: zoo list")
+    monkeypatch.setattr("sys.argv", ["/usr/bin/hf-zoo"])
+    assert command("list", "--help")[1].startswith("Usage: hf-zoo list")

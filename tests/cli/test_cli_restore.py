@@ -2,6 +2,7 @@
 
 import shutil
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -102,6 +103,15 @@ def test_what_does_not_fit_is_told_in_one_line(restore, folder, tmp_path):
         ((folder, "in.png", "--mask", "black.png"), "black.png is white nowhere"),
     ):
         assert message in refused(restore(*args), 1)
+
+
+def test_what_was_observed_is_not_overwritten(restore, folder):
+    picture("in.png")
+    before = Path("in.png").read_bytes()
+    for args in (("--operator", "blur:1"), ("--mask", "in.png")):
+        found = refused(restore(folder, "in.png", *args, "-o", "./in.png"), 1)
+        assert "in.png is what was observed; name another file" in found
+    assert Path("in.png").read_bytes() == before
 
 
 def test_models_that_draw_given_something_are_refused(restore, monkeypatch):

@@ -1,11 +1,12 @@
 """Columns of data frames, arrays and files: what is taken, and what is refused in one line."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from zoo.data.table import dequantised, largest_radius, robust_standardise, table_of
 from zoo.data.table_file import read_table
@@ -111,12 +112,20 @@ def _with(frame, change):
         (np.zeros((0, 3)), "X has shape (0, 3)"),
         ([[1, 2], [3]], "expected numbers in rows of one length"),
         (None, "X holds object, shape ()"),
+        (SimpleNamespace(collect=print), "give them as labels=; collect() a lazy frame first"),
+        (np.ma.masked_greater(np.arange(6).reshape(3, 2), 4), "column 1 has 1 missing (NaN)"),
         (FRAME.iloc[:0], "X has 0 rows and 5 columns"),
         (pd.concat([FRAME, FRAME[["age"]]], axis=1), "two columns are called 'age'; rename one"),
     ],
 )
 def test_what_is_no_table(x, told):
     assert told in refused(x)
+
+
+def test_tensors_of_bfloat16_and_masks_that_hide_nothing():
+    x = torch.arange(6.0, dtype=torch.bfloat16).reshape(3, 2)
+    assert np.array_equal(table_of(x).values, x.double().numpy())
+    assert table_of(np.ma.masked_greater(np.arange(6).reshape(3, 2), 9)).whole.all()
 
 
 def test_whole_numbers_are_spread_by_less_than_a_half():

@@ -154,6 +154,19 @@ def test_a_dragged_point_follows_and_a_swipe_places_none(open_page):
     assert "point 4 at" in page.locator("#said").text_content()
 
 
+def test_a_tab_that_is_left_with_the_cursor_in_the_plane_draws_nothing(open_page):
+    page = open_page(LIVE)
+    walks(page, 96)
+    page.route("**/models.json", lambda route: route.fulfill(body="[]"))
+    page.locator("#plane").focus()
+    page.evaluate(
+        "document.getElementById('garments-tab').click()"
+    )  # the focus stays until it hides
+    page.wait_for_function("document.getElementById('field-panel').hidden")
+    page.evaluate("document.getElementById('plane').dispatchEvent(new Event('blur'))")
+    assert page.evaluate("document.querySelector('main [role=tablist]') !== null")
+
+
 def test_a_phone_shows_all_without_scrolling_sideways(open_page):
     page = open_page(LIVE, viewport={"width": 375, "height": 740}, has_touch=True, is_mobile=True)
     walks(page, 96)

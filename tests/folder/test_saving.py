@@ -15,6 +15,7 @@ from zoo.errors import ZooError
 from zoo.folder import write as saving
 from zoo.folder.read import read_config
 from zoo.formats.tensors import read_weights
+from zoo.models.exact.gaussians import GaussianMixture
 
 
 def files(folder):
@@ -255,6 +256,17 @@ def test_another_network_in_a_loaded_model_is_saved_with_its_own_options(tmp_pat
     again = zoo.load(model.save_pretrained(tmp_path / "again"))
     assert again.config.network.options["width"] == 24
     assert same(again, points(width=24))
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "gravity"])
+@pytest.mark.parametrize("kind", ["points", "mixture"])
+def test_an_exact_model_says_what_to_save_instead(tmp_path, kernel, kind):
+    data = torch.randn(8, 2)
+    if kind == "mixture":
+        kernel, data = "vp", GaussianMixture(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1))
+    with pytest.raises(ZooError, match=r"cannot be saved.*save the data, and call zoo\.exact\("):
+        zoo.exact(kernel, data).save_pretrained(tmp_path / "exact")
+    assert not (tmp_path / "exact").exists()
 
 
 def test_one_without_a_name_is_refused(tmp_path):

@@ -70,14 +70,17 @@ def load_and_sample(path):
 
 
 def answer(task, path):
+    from zoo.errors import ZooError
+
     outside.clear()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, start = memory("VmRSS"), time.process_time()
     error = kind = trace = ""
+    told = True
     try:
         {"convert": convert, "sample": load_and_sample}[task](path)
     except BaseException as failure:
-        kind = type(failure).__name__
+        kind, told = type(failure).__name__, isinstance(failure, ZooError)
         try:
             error = str(failure)
         except BaseException:
@@ -85,6 +88,7 @@ def answer(task, path):
         trace = traceback.format_exc()[-2000:]
     return {
         "kind": kind,
+        "told": told,
         "error": error,
         "trace": trace,
         "seconds": time.process_time() - start,

@@ -20,6 +20,8 @@ PARTS = """
                 raise ZooError(f"rho = {rho}; expected a positive number")
             if rho == 0:
                 raise SystemExit("bye")
+            if rho == 2:
+                raise KeyboardInterrupt
             self.grid, self.rho = grid, 1 / (rho - 1)
         def integrate(self, flow, x, t_from, t_to, *, steps, callback=None):
             return x
@@ -122,6 +124,7 @@ def test_wrong_kernels_and_shapes_are_refused():
         (lambda k: zoo.kernel("rude", dim=2), "not take what every kernel is given", TypeError),
         (lambda k: zoo.solver("walk", grid=1, rho=1), r"failed on \(grid=1, rho", ArithmeticError),
         (lambda k: zoo.solver("walk", grid=1, rho=0), "SystemExit: bye", SystemExit),
+        (lambda k: zoo.solver("walk", grid=1, rho=2), "raised KeyboardInterrupt", RuntimeError),
         (lambda k: zoo.solver("open", steps=3), r"TypeError: .*steps", TypeError),
     ],
 )

@@ -177,6 +177,44 @@ def test_any_value_is_taken_or_told(call, data):
         assert "\x1b" not in text
 
 
+FLAGS = [
+    (call, name)
+    for call, (_, good) in CALLS.items()
+    for name in good
+    if name in ("progress", "keep", "exact", "private", "resume", "local_files_only")
+]
+
+
+GOOD_NAME = {"push": {"repo_id": "a/b"}}  # where CALLS has one that is refused
+
+
+@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.parametrize("value", [np.zeros(2), np.zeros((0, 2)), X, NotImplemented, "no", 2])
+@pytest.mark.parametrize(("call", "name"), FLAGS)
+def test_what_is_neither_true_nor_false_is_told(call, name, value):
+    function, good = CALLS[call]
+    with pytest.raises(zoo.ZooError, match=f"{name} = .*; expected True or False"):
+        function(**{**good, **GOOD_NAME.get(call, {}), name: value})
+
+
+@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.parametrize("token", [True, 3, b"hf_secretsecretsecret", ["hf_secretsecretsecret"]])
+@pytest.mark.parametrize("call", ["load", "pull", "push"])
+def test_a_token_that_is_no_text_is_told_and_not_shown(call, token):
+    function, good = CALLS[call]
+    asked = {**good, **GOOD_NAME.get(call, {"ref": "x"}), "token": token}
+    with pytest.raises(zoo.ZooError, match=r"token is a \w+; expected text") as error:
+        function(**asked)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.parametrize("guidance", [-(2**70), 2**64, Fraction(1, 2), np.float32(2)])
+def test_guidance_may_be_any_finite_number(guidance):
+    got = MODEL.field(X, 1.0, labels=1, guidance=guidance)
+    assert torch.equal(got, MODEL.field(X, 1.0, labels=1, guidance=float(guidance)))
+
+
 @pytest.mark.usefixtures("_elsewhere")
 @pytest.mark.parametrize("call", CALLS)
 def test_what_is_right_is_taken(call):

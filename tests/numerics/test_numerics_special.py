@@ -46,6 +46,8 @@ def test_betainc_values(a, b):
         assert abs(found - expected) <= 1e-11 * expected + 1e-300
 
 
+# torch's own forward mode warns of itself.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")
 @pytest.mark.parametrize(
     "function",
     [
@@ -58,6 +60,12 @@ def test_derivatives(function):
     x = torch.tensor([0.05, 0.3, 0.8], dtype=DOUBLE, requires_grad=True)
     assert torch.autograd.gradcheck(function, x)
     assert torch.autograd.gradgradcheck(function, x)
+    # torch.func takes them too: forward, backward, and in a batch.
+    expected = torch.autograd.grad(function(x).sum(), x)[0].detach()
+    x = x.detach()
+    for jacobian in (torch.func.jacrev(function), torch.func.jacfwd(function)):
+        torch.testing.assert_close(jacobian(x).diagonal(), expected)
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(function))(x), expected)
 
 
 def test_single_precision_stays():

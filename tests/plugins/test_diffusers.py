@@ -22,6 +22,7 @@ from zoo import ZooError
 from zoo.cli import main
 from zoo.models.convert import convert
 from zoo.models.locate import pull
+from zoo.posterior import Mask
 from zoo.testing import checks
 
 REPO = "google/ddpm-tiny"
@@ -175,6 +176,18 @@ def test_it_runs_under_other_kernels_and_costs_its_evaluations(hub, written, ker
     assert float(times.max()) <= 999
     assert model.config.lifted_from.use == "gaussian"
     assert any(need.startswith("diffusers") for need in model.config.requires)
+
+
+@pytest.mark.parametrize("kernel", [None, "gravity"])
+def test_it_inpaints_also_when_it_is_lifted(written, kernel):
+    model = zoo.load(written["flat-bin"], kernel=kernel)
+    y = torch.rand(1, *model.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    keep = torch.arange(8) > 3
+    x = model.posterior(y, Mask(keep), noise=0.1).sample(3, seed=0, steps=8)
+    plain = model.sample(3, seed=0, steps=8)
+    errors = [(s - y)[..., keep].square().mean().sqrt() for s in (x, plain)]
+    assert errors[0] < errors[1] / 2
+    assert (x.std(dim=0)[..., ~keep] > 0).any()  # answers, not one mean
 
 
 def test_above_its_range_the_field_points_to_the_mean(written):
@@ -462,7 +475,9 @@ def changed(folder, name, **changes):
     [
         ("unet/config.json", {"_class_name": "UNet2DConditionModel"}, "a conditional model"),
         ("unet/config.json", {"_class_name": "VQModel"}, "another kind of model, VQModel"),
-        ("unet/config.json", {"num_class_embeds": 10}, "conditional on classes"),
+        ("unet/config.json", {"num_class_embeds": 10}, "class_embedding.weight' is missing"),
+        ("unet/config.json", {"num_class_embeds": 10**9}, "at most 1000000"),
+        ("unet/config.json", {"num_class_embeds": "x"}, "num_class_embeds = 'x'"),
         ("unet/config.json", {"class_embed_type": "timestep"}, "conditional on classes"),
         ("unet/config.json", {"out_channels": 6}, "variances"),
         ("unet/config.json", {"sample_size": None}, "sample_size = None"),

@@ -104,6 +104,9 @@ def test_operators_have_names():
         (lambda: Function(lambda x: x @ x).out_shape(SHAPE), "fails on a batch"),
         (lambda: Function(lambda x: x.round().long()).out_shape(SHAPE), "no gradient"),
         (lambda: Function(lambda x: x.detach()).out_shape(SHAPE), "no gradient"),
+        (lambda: Function(torch.fft.fft2).out_shape(SHAPE), "complex numbers"),
+        (lambda: Function(lambda x: x - x.mean(0)).out_shape(SHAPE), "each sample by itself"),
+        (lambda: Function(lambda x: x + torch.rand_like(x)).out_shape(SHAPE), "random"),
         (lambda: named_operator("sharpen"), "no operator 'sharpen'"),
         (lambda: named_operator("blur:x"), "expected a number, such as blur:1.5"),
         (lambda: named_operator("downscale"), "expected a number"),
@@ -225,6 +228,12 @@ def test_operators_that_are_not_linear_say_so():
             observe(torch.zeros(3), wrong, 0.1, shape=(3,))
 
 
+def test_an_operator_that_overflows_is_not_called_bent():
+    large = Linear(torch.full((1, 3), 1e300, dtype=torch.float64))
+    with pytest.raises(ZooError, match=r"not finite in torch\.float32: scale it"):
+        observe([1.0], large, 0.1, shape=(3,))
+
+
 def test_functions_are_tried_with_the_numbers_that_they_will_be_given():
     matrix = torch.ones(3, 2).double()
 
@@ -252,3 +261,13 @@ def test_bytes_are_refused_and_numbers_of_their_size_warned_of():
     with pytest.warns(ZooWarning, match="y has values from 200 to 200"):
         observe(y + 200, Compose(Blur(1.0)), 0.1, **options)
     observe(y.flatten() + 200, Linear(200 * torch.eye(16)), 0.1, **options)
+
+
+def test_a_function_may_give_one_number_of_each_sample_but_not_none():
+    seen = observe([[1.0], [2.0]], lambda x: x.square().sum(dim=1), 0.5, shape=(3,))
+    d = normal(2, 3)
+    near = seen.of(torch.arange(2), d).near(d)
+    expected = (torch.tensor([1.0, 2.0]) - d.square().sum(dim=1))[:, None] / 0.5
+    torch.testing.assert_close(near.residual, expected)
+    with pytest.raises(ZooError, match=r"y of shape \(0,\); expected at least one number"):
+        observe(torch.zeros(0), lambda x: x[:, :0], 0.5, shape=(3,))

@@ -11,7 +11,7 @@ from zoo import ZooError
 from zoo.config.model import Config, Data
 from zoo.config.part import Part, SolverPart
 from zoo.config.standardise import Standardise
-from zoo.models.posterior import PosteriorModel
+from zoo.models.model import PosteriorModel
 from zoo.posterior import Downscale, Linear, Mask
 from zoo.testing.posteriors import points
 

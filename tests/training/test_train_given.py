@@ -81,6 +81,7 @@ def test_columns_of_a_data_frame_stay_named(capsys):
     recipe = model.config.training.recipe
     assert recipe["network"]["condition"] == [2]
     assert recipe["train"]["condition_dropout"] == 0.1
+    assert (recipe["train"]["level_mean"], recipe["train"]["level_std"]) == (-2.5, 1.6)
 
 
 def test_images_given_images_vectors_and_rules():

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -60,7 +61,9 @@ class LazyGroup(click.Group):
         given = options.get("args", args[0] if args else None)
         debug = "--debug" in (sys.argv[1:] if given is None else given)
         streams.prepare()
-        options = {"prog_name": "zoo", **options, "standalone_mode": False}
+        called = Path(sys.argv[0]).stem if sys.argv else ""
+        options = {"prog_name": called if called == "hf-zoo" else "zoo", **options}
+        options["standalone_mode"] = False
         try:
             with _warnings_in_one_line():
                 status = super().main(*args, **options)

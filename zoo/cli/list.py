@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.output import echo_json, echo_table, megabytes, shape, warn_of_broken_plugins
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, shown
+from zoo.host.requirements import requirement_is_met
 from zoo.models.names import ModelEntry, entries
+
+if TYPE_CHECKING:
+    from zoo.hub.catalogue import HubModel
 
 _LEGEND = (
     "data: the shape of a sample; size: of the weights, - where the Hub has them; source: who "
@@ -44,13 +49,17 @@ def _as_json(name: str, entry: ModelEntry) -> dict[str, object]:
 
 @click.command()
 @click.argument("pattern", default="*")
+@click.option("--hub", is_flag=True, help="List the models on the Hugging Face Hub instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(pattern: str, as_json: bool) -> None:
+def command(pattern: str, hub: bool, as_json: bool) -> None:
     """List the models whose name matches PATTERN, such as "gravity-*".
 
     A model that needs a missing plugin is listed with the package to install. The size is that of
     the weights, - where they are on the Hub and are fetched when they are first needed.
     """
+    if hub:
+        _list_hub(pattern, as_json)
+        return
     known = entries()
     short = [entry.name for entry in known]
     named = [(e.name if short.count(e.name) == 1 else f"{e.source}:{e.name}", e) for e in known]
@@ -75,3 +84,73 @@ def command(pattern: str, as_json: bool) -> None:
     if rows and sys.stdout.isatty():
         click.echo(f"\n{_LEGEND}")
     warn_of_broken_plugins()
+
+
+def _list_hub(pattern: str, as_json: bool) -> None:
+    """Print the Hub's models; what the Hub was not asked for is told on stderr."""
+    from zoo.hub.catalogue import catalogue
+
+    found = catalogue(pattern)
+    if found.trouble:
+        click.echo(f"zoo: as of {_ago(found.age)}: {found.trouble}", err=True)
+    if as_json:
+        echo_json([_hub_json(model) for model in found.models])
+        return
+    rows = [
+        (
+            model.repo,
+            model.kernel or "-",
+            shape(model.shape) or "-",
+            megabytes(model.size),
+            "-" if model.downloads is None else str(model.downloads),
+            _hub_note(model),
+        )
+        for model in found.models
+    ]
+    if not rows:
+        raise ZooError(f"no model on the Hub matches {pattern!r}; `zoo list --hub` has all")
+    echo_table(("repository", "kernel", "data", "size", "downloads", ""), rows)
+    if left := sum(not model.looked for model in found.models):
+        click.echo(f"zoo: {left} not looked into yet: ask again, or narrower", err=True)
+
+
+def _hub_json(model: HubModel) -> dict[str, object]:
+    return {
+        "repo": model.repo,
+        "commit": model.commit,
+        "kernel": model.kernel or None,
+        "network": model.network or None,
+        "shape": [*model.shape],
+        "size": model.size,
+        "downloads": model.downloads,
+        "needs": [*_absent(model)],
+        "seen": model.seen,
+        "error": model.error or None,
+    }
+
+
+def _absent(model: HubModel) -> tuple[str, ...]:
+    """Return what has to be installed for a model; what is no requirement as it is written."""
+
+    def met(text: str) -> bool:
+        try:
+            return requirement_is_met(text)
+        except ZooError:
+            return False
+
+    return tuple(shown(text, 60) for text in model.requires if not met(text))
+
+
+def _hub_note(model: HubModel) -> str:
+    if model.error:
+        return f"broken: {model.error}"
+    notes = [f"needs {', '.join(needs)}"] if (needs := _absent(model)) else []
+    return "; ".join(notes + ([f"weights of {shown(model.weights, 80)}"] if model.weights else []))
+
+
+def _ago(seconds: float) -> str:
+    """Return an age for people: "3 hours ago"."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if (count := int(seconds // length)) >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "less than a minute ago"

@@ -73,6 +73,9 @@ def command(
             "model.posterior(...).sample(8, condition=...)"
         )
     check_target(out, model.shape)
+    for given in (image, mask):
+        if given is not None and out.exists() and given.exists() and out.samefile(given):
+            raise ZooError(f"{out} is what was observed; name another file with -o")
     operator, y = _observed(ref, image, mask, named, model.shape)
     posterior = model.posterior(y, operator, noise=noise, method=method)
     answers = posterior.sample(

@@ -41,8 +41,14 @@ DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 @option(
     "--guidance",
     type=float,
-    default=1.0,
-    help="How closely to follow --label and --condition; 1 is plain sampling.",
+    help="How closely to follow --label and --condition, or how far from --guide; 1 is plain.",
+)
+@option("--guide", help="A worse model of the same data, to be led away from its errors.")
+@option(
+    "--guidance-interval",
+    type=(float, float),
+    metavar="LOW HIGH",
+    help="Noise levels at which to guide.",
 )
 @device_option
 @option("--dtype", type=DTYPE, default="float32", help="Precision of the network.")
@@ -58,7 +64,9 @@ def command(
     batch_size: int | None,
     label: str | None,
     condition: Path | None,
-    guidance: float,
+    guidance: float | None,
+    guide: str | None,
+    guidance_interval: tuple[float, float] | None,
     device: str,
     dtype: str,
 ) -> None:
@@ -66,8 +74,8 @@ def command(
 
     Started by torchrun, several processes share the work; the first writes.
     """
-    if guidance != 1.0 and label is None and condition is None:
-        raise click.UsageError("--guidance follows a class; name it with --label")
+    if guide is not None and guidance is None:
+        raise click.UsageError("--guide needs --guidance, such as 2")
     import torch
 
     from zoo.data.condition_file import read_condition
@@ -81,6 +89,9 @@ def command(
         model = context.main_process_first(
             lambda: load(ref, kernel=kernel, device=context.device, dtype=precision)
         )
+        known = model.config is not None and model.config.guidance is not None
+        if guidance not in (None, 1.0) and not known and {label, condition, guide} == {None}:
+            raise click.UsageError("--guidance follows a class; name it with --label, or --guide")
         suffix = default_suffix(model.shape, table=bool(model.data.columns))
         target = out or Path(stem(ref) + suffix)
         check_target(target, model.shape)
@@ -93,6 +104,8 @@ def command(
             "labels": class_of(label, model.classes),
             "condition": given,
             "guidance": guidance,
+            "guide": guide,
+            "guidance_interval": guidance_interval,
             "progress": context.is_main,
         }
         samples: Tensor | None

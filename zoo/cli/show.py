@@ -53,6 +53,14 @@ def _weights(config: Config) -> str:
     return ", ".join([*files, *([f"at {place}"] if place else [])]) or "none"
 
 
+def _guidance(config: Config) -> str:
+    known = config.guidance
+    if known is None:
+        return ""
+    at = "" if known.interval is None else " at levels {:g} to {:g}".format(*known.interval)
+    return f"{known.weight:g} by {known.guide}{at}"
+
+
 def _without_front_matter(card: str) -> str:
     """Return the card without the YAML between its first two lines of `---`."""
     if not card.startswith("---\n"):
@@ -77,6 +85,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("prior", _part(config.prior)),
         ("network", _part(config.network)),
         ("solver", _part(config.solver)),
+        ("guidance", _guidance(config)),
         ("weights", _weights(config)),
         ("requires", ", ".join(config.requires)),
         ("needs", ", ".join(entry.needs) and "pip install " + " ".join(map(repr, entry.needs))),

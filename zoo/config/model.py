@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from typing import Annotated, Any, Literal
 
@@ -13,11 +14,13 @@ from msgspec.structs import force_setattr
 from zoo.config.columns import MOST_COLUMNS, Column, check_columns
 from zoo.config.condition import Condition, check_condition
 from zoo.config.decode import decode
-from zoo.config.part import Part, SolverPart
+from zoo.config.part import NAME, Part, SolverPart
 from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError, brief, one_line
 
+# owner/name@revision, of a repository on the Hub.
+_HUB_ID = re.compile(r"^(hub:)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?\Z", re.ASCII)
 MAX_CONFIG_BYTES = 1_000_000
 MAX_STEPS = 100_000
 # Of one sample: an image of 4,700 x 4,700 pixels in colour.
@@ -86,6 +89,18 @@ class Weights(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     revision: str | None = None
 
 
+class DefaultGuidance(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the model samples unless it is told otherwise: guided by another model.
+
+    `guide` is the name of a model or a Hub id owner/name[@revision], no path: those of one machine
+    mean nothing on another. `interval` are noise levels.
+    """
+
+    guide: Annotated[str, Meta(max_length=300)]
+    weight: float
+    interval: tuple[float, float] | None = None
+
+
 Requires = Annotated[str, Meta(max_length=200)]
 
 
@@ -93,6 +108,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """A whole config.json.
 
     `lifted_from` is the kernel that the network was trained under, where it is not `kernel`.
+    `guidance` is that of default sampling, None for none.
     """
 
     format: Literal[1]
@@ -105,6 +121,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     requires: Annotated[tuple[Requires, ...], Meta(max_length=64)] = ()
     training: TrainingRecord = field(default_factory=TrainingRecord)
     lifted_from: Part | None = None
+    guidance: DefaultGuidance | None = None
 
     def __post_init__(self) -> None:
         """Take a solver that is written as any other part."""
@@ -161,7 +178,23 @@ def parse_config(raw: bytes, where: str) -> Config:
     check_columns(config.data.columns, where)
     if config.data.condition is not None:
         check_condition(config.data.condition, where)
+    if config.guidance is not None:
+        _check_guidance(config.guidance, where)
     return config
+
+
+def _check_guidance(guidance: DefaultGuidance, where: str) -> None:
+    if not (NAME.match(guidance.guide) or _HUB_ID.match(guidance.guide)):
+        raise ZooError(
+            f"{where}: guidance.guide = {brief(guidance.guide)}; expected the name of a model or a "
+            "Hub id owner/name[@revision], no path: this folder may be read anywhere"
+        )
+    if not math.isfinite(guidance.weight):
+        raise ZooError(f"{where}: guidance.weight = {guidance.weight}; expected a finite number")
+    if guidance.interval is not None and not 0 <= guidance.interval[0] < guidance.interval[1]:
+        raise ZooError(
+            f"{where}: guidance.interval = {[*guidance.interval]}; expected 0 <= low < high"
+        )
 
 
 def check_steps(solver: SolverPart, where: str) -> None:

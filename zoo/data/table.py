@@ -73,7 +73,7 @@ def array_of(x: Any, where: str = "X") -> NDArray[Any]:
         ZooError: it holds no numbers, or rows of several lengths.
     """
     try:
-        array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        array = _array(x)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ZooError(
             f"{where} cannot be made an array ({one_line(error)}); expected numbers in rows of one "
@@ -81,9 +81,10 @@ def array_of(x: Any, where: str = "X") -> NDArray[Any]:
         ) from error
     if array.dtype.kind not in "biuf":
         kind = "text" if array.dtype.kind in "US" else f"{array.dtype}"
+        lazy = "; collect() a lazy frame first" if hasattr(x, "collect") else ""
         raise ZooError(
             f"{where} holds {kind}, shape {array.shape}; expected real numbers: write categories "
-            "as numbers, or give them as labels="
+            f"as numbers, or give them as labels={lazy}"
         )
     if array.ndim < 2 or not array.size:
         one = "; for one column give X[:, None]" if array.ndim == 1 and array.size else ""
@@ -91,6 +92,16 @@ def array_of(x: Any, where: str = "X") -> NDArray[Any]:
             f"{where} has shape {array.shape}; expected vectors (n, d) or images (n, C, H, W){one}"
         )
     return array
+
+
+def _array(x: Any) -> NDArray[Any]:
+    """Return x as an array: of bfloat16, which NumPy lacks, float32; NaN where it is masked."""
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        return np.asarray((x.float() if x.dtype == torch.bfloat16 else x).numpy())
+    if np.ma.is_masked(x) and x.dtype.kind in "biuf":
+        x = x.astype(np.float64).filled(np.nan)
+    return np.asarray(x)
 
 
 def table_of(x: Any, where: str = "X", *, constant: bool = False) -> Table:

@@ -131,7 +131,7 @@ def draw_samples(
     *,
     labels: Tensor | None = None,
     condition: Tensor | None = None,
-    guidance: float = 1.0,
+    guidance: float | None = None,
 ) -> Iterator[Tensor]:
     """Yield one set of samples per seed, (n, *shape) each, in the first process; none in others.
 

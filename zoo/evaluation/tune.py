@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from zoo.config.part import Part, SolverPart
-from zoo.errors import ZooError
+from zoo.errors import ZooError, check_flag
 from zoo.folder.card_edit import rewrite_facts
 from zoo.folder.results import without_solver
 from zoo.folder.weights import count_parameters
@@ -111,6 +111,7 @@ def optimise_grid(
             that draws samples given conditions.
     """
     check_model(model)
+    check_flag("progress", progress)
     if model.condition is not None:
         raise ZooError(
             f"a grid is tuned for a model without conditions; this one draws samples given "

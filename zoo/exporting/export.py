@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, brief
 from zoo.exporting import onnx_file
 from zoo.exporting.card import write_readme
 from zoo.exporting.graphs import Exported, denoiser, sampler
@@ -58,8 +58,8 @@ def export(
 
     Raises:
         ZooError: `out` is there; onnx or onnxscript is not installed; the solver chooses its own
-            steps or draws noise; the exact field of too many sources; a kernel or network does what
-            no graph can.
+            steps or draws noise; config.json has samples guided by another model; the exact field
+            of too many sources; a kernel or network does what no graph can.
     """
     file, write = FORMATS[check_choice("format", format, FORMATS)]
     check_choice("what", what, WHATS)
@@ -74,6 +74,11 @@ def export(
     if what == "denoiser":
         exported = denoiser(model)
     else:
+        if model.config is not None and model.config.guidance is not None:
+            raise ZooError(
+                f"its samples are guided by {brief(model.config.guidance.guide)}, which no graph "
+                "holds: export the denoiser, or a copy of the model without guidance in config.json"
+            )
         exported = sampler(model, step_count(steps, model.steps))
     with writing(folder) as temporary:
         write(temporary / file, exported)

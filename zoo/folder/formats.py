@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import msgspec
 from torch import Tensor
 
 from zoo.config.model import Config, dump_config, parse_config
-from zoo.errors import PluginError, ZooError
+from zoo.errors import PluginError, ZooError, one_line
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -30,6 +31,7 @@ from zoo.folder.write import write_folder
 from zoo.formats.files import LocalFiles
 from zoo.host import build
 from zoo.host.build import options_of
+from zoo.host.interrupt import only_ctrl_c
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, catalogue, find, hint
 from zoo.host.requirements import check_requirements, requirements
@@ -139,7 +141,8 @@ def _checked(found: Found, config: Config) -> Config:
 def _guarded(found: Found, files: Files) -> Iterator[None]:
     """Tell in one line what goes wrong while a format reads; its own mistakes are PluginErrors."""
     try:
-        yield
+        with only_ctrl_c():
+            yield
     except (ZooError, KeyboardInterrupt):
         raise
     except MemoryError as error:
@@ -166,7 +169,27 @@ def is_made(target: Path) -> bool:
     return True
 
 
-def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
+def place_of(options: Mapping[str, Any] | None, *parts: str) -> Path:
+    """Return the folder in the cache for files that are read with options of their format.
+
+    Raises:
+        ZooError: an option is no JSON.
+    """
+    if not options:
+        return place(*parts)
+    try:
+        text = json.dumps(options, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ZooError(f"format_options: {one_line(error)}; expected options as in JSON") from error
+    return place(*parts[:-1], f"{parts[-1]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+
+
+def adopt(
+    files: Files,
+    target: Path,
+    own: Callable[[], Config],
+    options: Mapping[str, Any] | None = None,
+) -> Path:
     """Return `target`, the model folder that is made of `files` unless it is there.
 
     Args:
@@ -174,6 +197,7 @@ def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
         target: in the cache.
         own: reads the files as a model of the zoo; it is asked, where no format knows them, why
             they are none.
+        options: of the format; `target` is theirs alone.
 
     Raises:
         ZooError: as `read_checkpoint` and `write_checkpoint` do.
@@ -181,7 +205,7 @@ def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
     if is_made(target):
         return target
     try:
-        checkpoint = read_checkpoint(files)
+        checkpoint = read_checkpoint(files, options)
     except UnknownFormat as unknown:
         try:
             own()
@@ -193,7 +217,7 @@ def adopt(files: Files, target: Path, own: Callable[[], Config]) -> Path:
     return write_checkpoint(files, checkpoint, target, otherwise="; set ZOO_CACHE to another one")
 
 
-def adopt_folder(folder: Path) -> Path:
+def adopt_folder(folder: Path, options: Mapping[str, Any] | None = None) -> Path:
     """Return the model folder made of a local folder in another format; anew when it changed.
 
     Raises:
@@ -202,7 +226,8 @@ def adopt_folder(folder: Path) -> Path:
     folder = folder.resolve()
     files = LocalFiles(folder)
     state = hashlib.sha256(f"{folder}|{files.state()}".encode()).hexdigest()
-    return adopt(files, place("local", state), lambda: read_config(folder))
+    target = place_of(options, "local", state)
+    return adopt(files, target, lambda: read_config(folder), options)
 
 
 def write_checkpoint(

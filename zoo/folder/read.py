@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights, parse_config
 from zoo.errors import ZooError
@@ -65,6 +66,15 @@ def is_own(folder: Path) -> bool:
     except (ZooError, OSError, ValueError, RecursionError):
         return True
     return not isinstance(found, dict) or "format" in found
+
+
+def refuse_options(options: Mapping[str, Any] | None, where: object) -> None:
+    """Raise ZooError if options of a format are given for a model folder of the zoo."""
+    if options:
+        raise ZooError(
+            f"{where} is a model folder of the zoo, whose config.json says all; leave "
+            f"format_options out (given: {', '.join(map(str, options))[:100]})"
+        )
 
 
 def refuse_links(folder: Path) -> None:

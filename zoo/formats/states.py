@@ -19,15 +19,27 @@ _PARALLEL, _COMPILED = "module.", "_orig_mod."
 _STATES = ("ema", "state_dict", "model")
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, *more: Path) -> dict[str, Tensor]:
     """Return the state in a file of safetensors or of torch.save, names without wrappers.
 
+    Args:
+        path: of the file, or of the first shard of several.
+        more: the other shards.
+
     Raises:
-        ZooError: it is one of several shards, no such file, or holds more than tensors.
+        ZooError: it is one of several shards and alone, no such file, holds more than tensors, or
+            two shards hold one name.
     """
-    check_whole(path)
-    safe = path.suffix == ".safetensors"
-    return unwrapped(read_weights([path]) if safe else state_of(read_torch(path), path))
+    if not more:
+        check_whole(path)
+    found: dict[str, Tensor] = {}
+    for file in (path, *more):
+        safe = file.suffix == ".safetensors"
+        part = read_weights([file]) if safe else state_of(read_torch(file), file)
+        if twice := found.keys() & part.keys():
+            raise ZooError(f"{file} repeats the tensor {min(twice)!r:.100} of another shard")
+        found |= part
+    return unwrapped(found)
 
 
 def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.config.part import Part
 from zoo.errors import PluginError, ZooError, brief, did_you_mean
 from zoo.host.hooks import KINDS
+from zoo.host.interrupt import only_ctrl_c
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, find, is_own_law
 
@@ -217,7 +218,8 @@ def _build(
         options = _with_grid_as_part(found, target, options)
     _check_options(found, target, options)
     try:
-        built = target(*given, **named, **options)
+        with only_ctrl_c():
+            built = target(*given, **named, **options)
     except (ZooError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -245,7 +247,7 @@ def target_of(found: Found) -> Callable[..., object]:
     module, _, attribute = found.component.target.partition(":")
     try:
         # A module's own tensors are real, and can be trained by, wherever it is first imported.
-        with torch.device("cpu"), torch.inference_mode(False):
+        with only_ctrl_c(), torch.device("cpu"), torch.inference_mode(False):
             target = getattr(import_module(module), attribute)
     except KeyboardInterrupt:
         raise

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
@@ -24,6 +24,7 @@ from zoo.errors import PluginError, did_you_mean, one_line
 from zoo.hookspecs import ENTRY_POINT_GROUP, Component
 from zoo.host.deadline import SECONDS_VARIABLE, Late, at_most, seconds_for_plugin
 from zoo.host.hooks import collect
+from zoo.host.interrupt import only_ctrl_c
 
 LIMIT_VARIABLE = "ZOO_PLUGINS"
 
@@ -69,7 +70,9 @@ OWN = "fieldzoo"
 
 def describe_error(error: BaseException) -> str:
     """Return an exception in one line: "ModuleNotFoundError: No module named 'x'"."""
-    name, text = type(error).__name__, one_line(error)
+    name = text = type(error).__name__
+    with suppress(RuntimeError), only_ctrl_c():
+        text = one_line(error)
     return text if isinstance(error, PluginError) or text == name else f"{name}: {text}"
 
 
@@ -168,7 +171,7 @@ def _load(record: PluginRecord, entry: EntryPoint) -> PluginRecord:
         if not re.fullmatch(PLAIN_NAME, record.name):
             raise PluginError(f"entry point {record.name!r}: expected a name like {PLAIN_NAME}")
         # What a plugin prints is not for the readers of --json.
-        with at_most(seconds), redirect_stdout(sys.stderr), _same_folder():
+        with at_most(seconds), only_ctrl_c(), redirect_stdout(sys.stderr), _same_folder():
             components, models = collect(entry.load(), record.name)
     except KeyboardInterrupt:
         raise

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.errors import ZooError, check_flag
+
 REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
@@ -22,3 +24,17 @@ class Access:
     token: str | None = None
     cache_dir: str | Path | None = None
     local_files_only: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ZooError for what is no token and no flag; a token is not shown."""
+        check_token(self.token)
+        check_flag("local_files_only", self.local_files_only)
+
+
+def check_token(token: str | None) -> None:
+    """Raise ZooError unless a token is text, or None; it is not shown."""
+    if not isinstance(token, str | None):
+        raise ZooError(
+            f"token is a {type(token).__name__}; expected text, or None for the one of "
+            "`hf auth login`"
+        )

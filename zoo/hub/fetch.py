@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, WeightFile, Weights
 from zoo.errors import ZooError
-from zoo.folder.formats import adopt, is_made, place
+from zoo.folder.formats import adopt, is_made, place_of
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -16,6 +17,7 @@ from zoo.folder.read import (
     check_file,
     is_own,
     read_config,
+    refuse_options,
 )
 from zoo.host.requirements import check_requirements
 from zoo.hub import Access
@@ -25,14 +27,18 @@ from zoo.interfaces.format import MAX_WEIGHT_BYTES, Files
 
 
 def pull_repository(
-    repo: str, *, revision: str | None = None, access: Access | None = None
+    repo: str,
+    *,
+    revision: str | None = None,
+    access: Access | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Return the folder on this disk that holds the model of a repository, of the Hub's cache.
 
     One in another library's format becomes a model folder in the zoo's cache.
 
     A commit that is complete on this disk is used without a request; a branch or tag costs one,
-    and is what it was last time when the network is gone.
+    and is what it was last time when the network is gone. `options` are those of the format.
 
     Raises:
         NotOnHub: no such repository.
@@ -42,7 +48,7 @@ def pull_repository(
     access = access or Access()
     with hub_errors(repo, revision, access.token):
         snapshot = Snapshot(repo, revision, access)
-        if made := _adopted(snapshot):
+        if made := _adopted(snapshot, options):
             return made
         had_card = (snapshot.folder / CARD).is_file()
         card, there = snapshot.cached(CARD), snapshot.cached(CONFIG)
@@ -53,7 +59,8 @@ def pull_repository(
             if CONFIG in snapshot.listing:
                 there = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES)
         if there is None or not is_own(there.parent):
-            return _adopt(snapshot)
+            return _adopt(snapshot, options)
+        refuse_options(options, snapshot.name)
         snapshot.warn_about_code()
         folder = there.parent
         config = _config(snapshot, folder)
@@ -91,30 +98,30 @@ class RepositoryFiles(Files):
             return snapshot.fetch(name, limit=limit)
 
 
-def _adopted(snapshot: Snapshot) -> Path | None:
+def _adopted(snapshot: Snapshot, options: Mapping[str, Any] | None) -> Path | None:
     """Return the folder that was made of this commit before, None if it has to be made."""
-    target = _place(snapshot)
+    target = _place(snapshot, options)
     if snapshot.access.local_files_only:  # whoever reads it says what is wrong with it
         return target if (target / CONFIG).is_file() else None
     return target if is_made(target) else None
 
 
-def _adopt(snapshot: Snapshot) -> Path:
+def _adopt(snapshot: Snapshot, options: Mapping[str, Any] | None) -> Path:
     """Return the model folder made of a commit in another library's format."""
 
     def own() -> Config:
         return _config(snapshot, snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).parent)
 
     try:
-        return adopt(RepositoryFiles(snapshot), _place(snapshot), own)
+        return adopt(RepositoryFiles(snapshot), _place(snapshot, options), own, options)
     except ZooError as error:
         if snapshot.cut_off is None or isinstance(error, DamagedFile):
             raise
         raise snapshot.cut_off from error  # what is on this disk is not all of it
 
 
-def _place(snapshot: Snapshot) -> Path:
-    return place(snapshot.repo.replace("/", "--"), snapshot.commit)
+def _place(snapshot: Snapshot, options: Mapping[str, Any] | None) -> Path:
+    return place_of(options, snapshot.repo.replace("/", "--"), snapshot.commit)
 
 
 def _config(snapshot: Snapshot, folder: Path) -> Config:

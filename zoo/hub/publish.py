@@ -11,9 +11,10 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from zoo.config.model import MAX_CONFIG_BYTES, Config, parse_config
-from zoo.errors import ZooError, one_line, shown
+from zoo.errors import ZooError, check_flag, one_line, shown
 from zoo.folder.card import write_card
 from zoo.folder.card_edit import license_of, loaded_as, refresh, replace_facts, split_facts
+from zoo.folder.eval_results import EVAL_RESULTS, eval_yaml
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -25,7 +26,7 @@ from zoo.folder.read import (
     refuse_links,
 )
 from zoo.folder.weights import untrained_parameters
-from zoo.hub import REPOSITORY, Access
+from zoo.hub import REPOSITORY, Access, check_token
 from zoo.hub.client import connect, namespace, server
 from zoo.hub.errors import Unreachable, hub_errors
 from zoo.hub.snapshot import Snapshot
@@ -41,7 +42,7 @@ def check_repository(repo_id: str, revision: str | None, create_pr: bool) -> Non
         is_pinned = isinstance(repo_id, str) and REPOSITORY.match(repo_id.partition("@")[0])
         hint = ", and a branch as the revision" if is_pinned else ""
         raise ZooError(f"{repo_id!r} is not a repository; expected owner/name{hint}")
-    if create_pr and revision is not None:
+    if check_flag("create_pr", create_pr) and revision is not None:
         raise ZooError("a pull request goes to main; give revision or create_pr, not both")
 
 
@@ -71,6 +72,8 @@ def publish(
         ZooError: as for zoo.push.
     """
     check_repository(repo_id, revision, create_pr)
+    check_token(token)
+    check_flag("private", private)
     with _broken_off(repo_id), hub_errors(repo_id, revision, token):
         files = _files(folder)
         api = connect(token)
@@ -81,6 +84,10 @@ def publish(
             card = _card_for(remote, folder)
             operations = [CommitOperationAdd(CARD, card.encode()), *_added(folder, files)]
             gone = sorted(remote.weights - {path.name for path in files})
+            if results := eval_yaml(read_config(folder).training):
+                operations.append(CommitOperationAdd(EVAL_RESULTS, results))
+            elif EVAL_RESULTS in remote.listing:
+                gone.append(EVAL_RESULTS)
             commit = api.create_commit(
                 repo_id,
                 [*operations, *map(CommitOperationDelete, gone)],

@@ -34,7 +34,8 @@ from zoo.interfaces.isotropic import IsotropicKernel
 _LEAST, _MOST, _COUNT = -12.0, 20.0, 1024
 # Of a derivative of log phi where phi has underflowed.
 _LARGE = 1e30
-# Where c is near 0, grad D says little of V along n: 1 / c becomes c / (c^2 + this).
+# Where c is near 0, grad D says little of V along n, and 1 / c would make its errors the largest
+# eigenvalue of V: it becomes c^3 / (c^4 + this), at most 1.8.
 _RIDGE = 1e-2
 
 
@@ -66,7 +67,7 @@ def own_noise(
     square, trace = square.double().clamp(min=1e-60)[:, None], trace.double()[:, None]
     log_r, kappa, rise = _tables(kernel, t.to(square).reshape(-1, 1))
     c = 1 + (rise - 2) * (square.log() - 2 * log_r).clamp(max=0).exp()
-    turn = c / (c.square() + _RIDGE) - 1
+    turn = c.pow(3) / (c.pow(4) + _RIDGE) - 1
     spread = (trace + turn * along[:, None]).clamp(0, kernel.dim)
     left = (1 - spread / kappa).clamp(min=1 / _LARGE)
     # log of r^2 - tr V over |n|^2, which is 0 at the radius.

@@ -23,6 +23,8 @@ class Network(nn.Module, ABC):
         condition: shape of one condition that it takes besides, (k,), (C, L) or (C, H, W); None
             for none. Where there is one, `forward` is called with a fourth argument, and `loss`
             with the keyword `condition`: (B, *condition), a row of NaN where it is hidden.
+        why_unnamed: of a network that is never built by name: why it cannot be saved, and what to
+            do instead; in one line.
         augment: number of augmentation labels per sample, 0 for none. Where there are
             some, `loss` takes them as the keyword `augment`, (B, augment); sampling gives none,
             which means "as it is" (non-leaky augmentation, arXiv:2206.00364, appendix F.2).
@@ -35,6 +37,7 @@ class Network(nn.Module, ABC):
     """
 
     part: Part | None = None
+    why_unnamed: str = ""
     predicts: Predicts = "denoised"
     labels: int = 0
     condition: tuple[int, ...] | None = None

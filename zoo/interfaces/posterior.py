@@ -198,12 +198,14 @@ class PosteriorMethod(ABC):
         gradient: it calls `Estimate.covariance`, so what passes back needs is kept.
         divides_by_noise: it knows no y without noise.
         linear: it knows linear operators only.
+        reweighs: it weighs the network's sources anew, and never asks the denoiser.
     """
 
     part: Part | None = None
     gradient: bool = True
     divides_by_noise: bool = True
     linear: bool = False
+    reweighs: bool = False
 
     def __repr__(self) -> str:
         return described(self)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -40,6 +41,7 @@ def load(
     token: str | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    format_options: Mapping[str, Any] | None = None,
 ) -> FieldModel:
     """Load a model of the zoo, ready to sample.
 
@@ -56,6 +58,8 @@ def load(
         token: for a private or gated Hub repository; None for the one of `hf auth login`.
         cache_dir: the Hub cache; None for the one in $HF_HOME.
         local_files_only: use nothing that is not on disk already.
+        format_options: for files of another library, what its format is told, such as
+            {"scheduler": "ddpm"}: `zoo components formats NAME` explains them.
 
     Raises:
         ZooError: the model is unknown or the Hub cannot be asked; its folder is malformed or does
@@ -65,7 +69,7 @@ def load(
     """
     access = Access(token, cache_dir, local_files_only)
     dtype = parse_dtype(dtype)
-    folder = folder_of(ref, revision=revision, access=access)
+    folder = folder_of(ref, revision=revision, access=access, options=format_options)
     model = load_folder(
         folder, kernel=kernel, solver=solver, device=device, dtype=dtype, access=access
     )
@@ -179,3 +183,6 @@ def assemble(
             solver.times(kernel, kernel.t_max, kernel.t_min, solver.own_steps)
     network = network if isinstance(network, Network) else network(kernel)
     return FieldModel(kernel, prior, network, solver, config.data.shape, config=config)
+
+
+FieldModel.load_guide = staticmethod(load)

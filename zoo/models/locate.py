@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from zoo.config.model import Config, WeightFile, Weights
-from zoo.errors import ZooError
+from zoo.errors import ZooError, brief
 from zoo.files import is_folder
-from zoo.folder.read import check_weights, is_own, read_config, refuse_links, verify_file
+from zoo.folder.read import (
+    check_weights,
+    is_own,
+    read_config,
+    refuse_links,
+    refuse_options,
+    verify_file,
+)
 from zoo.folder.run import refuse_run
 from zoo.hub import Access
 from zoo.models.names import Hub, UnknownModel, find_model, folder_hint, parse_ref
 
 
 def folder_of(
-    ref: str | Path, *, revision: str | None = None, access: Access | None = None
+    ref: str | Path,
+    *,
+    revision: str | None = None,
+    access: Access | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Return the folder that a reference stands for.
 
     A zoo name is a folder that ships with the package or a plugin, else a repository of the zoo's
-    namespace on the Hub.
+    namespace on the Hub. `options` are of the format, for files of another library.
 
     Raises:
         ZooError: an unknown name, a folder that does not exist, a malformed reference, a
             repository that is not there; revision= for what has none.
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise ZooError(f"format_options = {brief(options)}; expected options by name, a dict")
     ref = f"path:{ref}" if isinstance(ref, Path) else ref
     parsed, access = parse_ref(ref), access or Access()
     if isinstance(parsed, Hub):
-        return _pulled(str(ref), parsed, revision, access)
+        return _pulled(str(ref), parsed, revision, access, options)
     if isinstance(parsed, str):
         try:
             folder = find_model(parsed).folder
         except UnknownModel as unknown:
             if ":" in parsed:
                 raise
+            refuse_options(options, parsed)
             return _pull_named(parsed, unknown, revision, access)
+        refuse_options(options, parsed)
     else:
-        folder = _local(ref, parsed)
+        folder = _local(ref, parsed, options)
     if revision is not None:
         raise ZooError(
             f"{ref} is a folder here and has no revision {revision!r}; for the Hub say hub:..."
@@ -47,28 +64,36 @@ def folder_of(
     return folder
 
 
-def _pulled(ref: str, hub: Hub, revision: str | None, access: Access) -> Path:
+def _pulled(
+    ref: str,
+    hub: Hub,
+    revision: str | None,
+    access: Access,
+    options: Mapping[str, Any] | None,
+) -> Path:
     from zoo.hub.errors import NotOnHub, Unreachable
     from zoo.hub.fetch import pull_repository
 
+    own = _revision(hub, revision)
     try:
-        return pull_repository(hub.repo, revision=_revision(hub, revision), access=access)
+        return pull_repository(hub.repo, revision=own, access=access, options=options)
     except (NotOnHub, Unreachable) as error:
         hint = "" if ref.startswith("hub:") else folder_hint(ref)
         error.args = (f"{error}{hint}",)
         raise
 
 
-def _local(ref: str, path: Path) -> Path:
+def _local(ref: str, path: Path, options: Mapping[str, Any] | None) -> Path:
     if not is_folder(path):
         raise ZooError(f"{ref}: there is no folder {path}")
     refuse_links(path)
     if is_own(path):
+        refuse_options(options, ref)
         return path
     refuse_run(path, ref)
     from zoo.folder.formats import adopt_folder
 
-    return adopt_folder(path)
+    return adopt_folder(path, options)
 
 
 def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple[Path, Config]:
@@ -152,6 +177,7 @@ def pull(
     token: str | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    format_options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Return the local folder of a model, all of its files fetched and checked.
 
@@ -161,12 +187,13 @@ def pull(
         token: for a private or gated repository; None for the one of `hf auth login`.
         cache_dir: the Hub cache, None for $HF_HOME's.
         local_files_only: ask nobody.
+        format_options: as for zoo.load.
 
     Raises:
         ZooError: no such model, no network, or a file that is not what config.json says.
     """
     access = Access(token, cache_dir, local_files_only)
-    folder = folder_of(ref, revision=revision, access=access)
+    folder = folder_of(ref, revision=revision, access=access, options=format_options)
     home, config = resolve(folder, read_config(folder), access)
     weight_paths(home, config.weights, access)
     return folder

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zoo.errors import check_flag
 from zoo.folder.picture import drawable
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Operator, PosteriorMethod, Solver
@@ -20,6 +20,8 @@ from zoo.models.likelihood import (
     LogLikelihood,
     log_likelihood,
 )
+from zoo.models.parts import ModelParts
+from zoo.models.posterior import Asked, observed_by
 from zoo.models.sampling import SamplingModel
 from zoo.models.trajectory import IntegrationBar, accurate_solver
 from zoo.sampling.arguments import (
@@ -30,6 +32,7 @@ from zoo.sampling.arguments import (
     step_count,
     warn_outside,
 )
+from zoo.sampling.guidance import Guidance
 from zoo.sampling.modes import evaluating
 from zoo.sampling.predict import fixed_batch_size
 
@@ -69,7 +72,9 @@ class FieldModel(SamplingModel):
         *,
         labels: Numbers | None = None,
         condition: Numbers | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
+        guide: ModelParts | str | None = None,
+        guidance_interval: tuple[float, float] | None = None,
     ) -> Tensor:
         """Return dx/dt at (x, t), shape (B, *), x in data units as in `trajectory`.
 
@@ -78,12 +83,15 @@ class FieldModel(SamplingModel):
             t: the time of all, or B times.
             labels: as for `sample`.
             condition: as for `sample`.
-            guidance: as for `sample`.
+            guidance: as for `sample`; None for 1, whatever config.json says.
+            guide: as for `sample`.
+            guidance_interval: as for `sample`.
 
         Raises:
             ZooError: x of another shape or not finite; t out of range; no such class.
         """
-        x, t, flow = self._at(x, t, labels, condition, guidance)
+        how = self._guidance(guidance, guide, guidance_interval)
+        x, t, flow = self._at(x, t, labels, condition, how)
         slope = flow.field(x, t)
         return slope if self.standardise is None else self.standardise.stretch(slope)
 
@@ -95,14 +103,17 @@ class FieldModel(SamplingModel):
         *,
         labels: Numbers | None = None,
         condition: Numbers | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
+        guide: ModelParts | str | None = None,
+        guidance_interval: tuple[float, float] | None = None,
     ) -> Tensor:
         """Return E[x_0 | x_t = x], shape (B, *), where the kernel allows it; as `field`.
 
         Raises:
             ZooError: the kernel's velocity is not affine in x_0; or as for `field`.
         """
-        x, t, flow = self._at(x, t, labels, condition, guidance)
+        how = self._guidance(guidance, guide, guidance_interval)
+        x, t, flow = self._at(x, t, labels, condition, how)
         return self._to_data(flow.denoise(x, t).to(x.dtype))
 
     def _at(
@@ -111,7 +122,7 @@ class FieldModel(SamplingModel):
         t: Numbers,
         labels: Numbers | None,
         condition: Numbers | None,
-        guidance: float,
+        guidance: Guidance,
     ) -> tuple[Tensor, Tensor | float, Flow]:
         x = self._to_parts(as_points("x", x, self.shape).to(self.device))
         return x, as_times(t, len(x)), self._flow_of(len(x), labels, condition, guidance)
@@ -121,7 +132,7 @@ class FieldModel(SamplingModel):
         n: int,
         labels: Numbers | None,
         condition: Numbers | None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
     ) -> Flow:
         """Return the ODE of n samples with these labels and conditions."""
         given = self._given(labels, condition, guidance, n).of(n).part(0, n, self.device)
@@ -168,7 +179,8 @@ class FieldModel(SamplingModel):
         read = as_points if self.range is None else as_samples
         x_0 = read("x_0", x_0, self.shape)
         warn_outside("x_0", x_0, self.range)
-        exact = self.kernel.dim <= EXACT_UP_TO if exact is None else exact
+        small = self.kernel.dim <= EXACT_UP_TO
+        exact = small if exact is None else check_flag("exact", exact)
         method = None if solver is None else self._solver(solver)
         if solver is None and (exact or self.dtype == torch.float64):
             tolerance = _FINE if self.dtype == torch.float64 else _COARSE
@@ -187,7 +199,7 @@ class FieldModel(SamplingModel):
             batch_size=batch_size,
             device=self.device,
             rows=fixed_batch_size(self.kernel.dim),
-            progress=progress,
+            progress=check_flag("progress", progress),
         )
 
     def log_prob(
@@ -223,7 +235,9 @@ class FieldModel(SamplingModel):
         solver: Solver | str | None = None,
         labels: Numbers | None = None,
         condition: Numbers | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
+        guide: ModelParts | str | None = None,
+        guidance_interval: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> Tensor:
         """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max.
@@ -237,7 +251,9 @@ class FieldModel(SamplingModel):
                 adaptive one, exp-adaptive, so accurate that `decode` returns to x_0.
             labels: as for `sample`.
             condition: as for `sample`.
-            guidance: as for `sample`.
+            guidance: as for `sample`; None for 1, whatever config.json says.
+            guide: as for `sample`.
+            guidance_interval: as for `sample`.
             progress: show a progress bar.
 
         Raises:
@@ -247,7 +263,8 @@ class FieldModel(SamplingModel):
         warn_outside("x_0", x, self.range)
         x = self._to_parts(x)
         times = self.kernel.t_min, self.kernel.t_max
-        flow = self._flow_of(len(x), labels, condition, guidance)
+        how = self._guidance(guidance, guide, guidance_interval)
+        flow = self._flow_of(len(x), labels, condition, how)
         return self._integrate(x, times, flow, steps, solver, progress)
 
     @evaluating
@@ -259,13 +276,16 @@ class FieldModel(SamplingModel):
         solver: Solver | str | None = None,
         labels: Numbers | None = None,
         condition: Numbers | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
+        guide: ModelParts | str | None = None,
+        guidance_interval: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> Tensor:
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
         x = as_points("x_T", x_T, self.shape)
         times = self.kernel.t_max, self.kernel.t_min
-        flow = self._flow_of(len(x), labels, condition, guidance)
+        how = self._guidance(guidance, guide, guidance_interval)
+        flow = self._flow_of(len(x), labels, condition, how)
         return self._to_data(self._integrate(x, times, flow, steps, solver, progress))
 
     def _integrate(
@@ -277,7 +297,7 @@ class FieldModel(SamplingModel):
         solver: Solver | str | None,
         progress: bool,
     ) -> Tensor:
-        steps = step_count(steps, self.steps)
+        steps, progress = step_count(steps, self.steps), check_flag("progress", progress)
         method = accurate_solver(self.dtype) if solver is None else self._solver(solver)
         with torch.inference_mode(), IntegrationBar(len(x), times, progress) as bar:
             start = x.to(self.device, torch.float64)
@@ -310,11 +330,8 @@ class FieldModel(SamplingModel):
             ZooError: shapes that do not fit; values that are not finite; a method that does not
                 know this kernel, operator or noise.
         """
-        of = import_module("zoo.models.posterior")  # whose model derives from this class
-        asked: FieldModel = of.posterior_of(
-            self, y, operator, noise=noise, method=method, options=options
-        )
-        return asked
+        observed = observed_by(self, y, operator, noise=noise, method=method, options=options)
+        return PosteriorModel(self, observed)
 
     def push_to_hub(
         self,
@@ -347,3 +364,18 @@ class FieldModel(SamplingModel):
                 create_pr=create_pr,
                 keep_picture=True,
             )
+
+
+class PosteriorModel(Asked, FieldModel):
+    """A model that draws from p(x | y); made by `FieldModel.posterior`.
+
+    `sample`, `trajectory`, `field`, `denoise`, `encode` and `decode` are those of the model it was
+    made of, conditioned. Sample i belongs to row i of y, or to the one row there is.
+
+    Args:
+        source: the model that was asked.
+        observed: what was observed, and the method.
+
+    Attributes:
+        observed: as given.
+    """

@@ -85,14 +85,23 @@ def broken_models(record: PluginRecord) -> list[str]:
     return [f"model {e.name}: {e.error}" for e in found if e.error is not None]
 
 
-def list_models(pattern: str = "*") -> list[str]:
+def list_models(pattern: str = "*", *, hub: bool = False) -> list[str]:
     """Return the names of the models at hand that match a shell pattern, e.g. "gravity-*".
 
+    Args:
+        pattern: of the name; of "owner/name" where it has a "/".
+        hub: return the repositories "owner/name" on the Hub instead, the most downloaded first, as
+            it lists them or, where it cannot be asked, as it did the last time.
+
     Raises:
-        ZooError: the pattern is no text.
+        ZooError: the pattern is no text; the Hub cannot be asked, and was not before.
     """
     if not isinstance(pattern, str):
         raise ZooError(f"pattern = {brief(pattern)}; expected text such as 'gravity-*'")
+    if hub:
+        from zoo.hub.catalogue import catalogue
+
+        return [model.repo for model in catalogue(pattern, look=False).models]
     known = entries()
     count = [e.name for e in known]
     names = (e.name if count.count(e.name) == 1 else f"{e.source}:{e.name}" for e in known)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 import torch
@@ -22,6 +23,7 @@ from zoo.folder.write import write_folder
 from zoo.host.build import check_shape
 from zoo.host.requirements import requirements
 from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
+from zoo.interfaces.posterior import Around
 from zoo.sampling.arguments import parse_dtype
 from zoo.sampling.predict import unwrapped
 
@@ -55,6 +57,11 @@ def check_model(model: object) -> None:
 class ModelParts(nn.Module):
     """Kernel, prior, network and solver of a model; arguments as for `FieldModel`."""
 
+    # Of a reference to a guide: zoo.load, which builds on this class and sets it.
+    load_guide: ClassVar[Callable[..., ModelParts] | None] = None
+    # What conditions the network's predictions on an observation; see `FieldModel.posterior`.
+    _around: Around | None = None
+
     def __init__(
         self,
         kernel: FieldKernel,
@@ -76,6 +83,11 @@ class ModelParts(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; what is no part of its kind is refused with a ZooError."""
         super().__setattr__(name, check_part(name, value) if name in PARTS else value)
+
+    @property
+    def _asked_by_samples(self) -> Network:
+        """The network that is asked along the ODE of samples."""
+        return unwrapped(self.network)
 
     @property
     def device(self) -> torch.device:
@@ -172,9 +184,13 @@ class ModelParts(nn.Module):
         """Return config.json of the model with the parts that it has now; no weights are listed.
 
         Raises:
-            ZooError: a part was not built by zoo.kernel, zoo.prior, zoo.network or zoo.solver, so
-                that its name and options are not known; or its options cannot be written as JSON.
+            ZooError: it is a model of zoo.exact; a part was not built by zoo.kernel, zoo.prior,
+                zoo.network or zoo.solver, so that its name and options are not known; or its
+                options cannot be written as JSON.
         """
+        why = self._trained()[0].why_unnamed
+        if why:
+            raise ZooError(why)
         if self.config is None:
             known = Config(
                 format=1,

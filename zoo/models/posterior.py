@@ -1,4 +1,4 @@
-"""The model of p(x | y): another model, whose denoiser is conditioned on what was observed."""
+"""The model of p(x | y): what it does otherwise than the model that was asked."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from zoo.interfaces import Flow, Operator, PosteriorMethod
 from zoo.interfaces.checks import check_integer
 from zoo.interfaces.flow import StepNoise
 from zoo.interfaces.posterior import Conditioned
-from zoo.models.lift.model import LiftedModel
-from zoo.models.model import FieldModel
+from zoo.models.sampling import SamplingModel
 from zoo.models.trajectory import Trajectory, arguments_of
 from zoo.posterior import observe
 from zoo.sampling.arguments import Numbers
 from zoo.sampling.given import Given
-from zoo.sampling.predict import shown_dtype, unwrapped
+from zoo.sampling.guidance import Guidance
+from zoo.sampling.predict import shown_dtype
 
 
-class PosteriorModel(FieldModel):
-    """A model that draws from p(x | y); made by `FieldModel.posterior`.
+class Asked(SamplingModel):
+    """A model that draws from p(x | y), see `PosteriorModel`; before FieldModel among its bases.
 
     `sample`, `trajectory`, `field`, `denoise`, `encode` and `decode` are those of the model it was
     made of, conditioned. Sample i belongs to row i of y, or to the one row there is.
@@ -44,7 +44,7 @@ class PosteriorModel(FieldModel):
         observed: as given.
     """
 
-    def __init__(self, source: FieldModel, observed: Conditioned) -> None:
+    def __init__(self, source: SamplingModel, observed: Conditioned) -> None:
         own = copy.copy(source)
         own._around = observed
         super().__init__(
@@ -61,7 +61,7 @@ class PosteriorModel(FieldModel):
         self._conditioned = (own,)  # in a tuple: its network is this model's, registered once
 
     @property
-    def conditioned(self) -> FieldModel:
+    def conditioned(self) -> SamplingModel:
         """A copy of the model that was asked, conditioned: its labels are `_codes`."""
         return self._conditioned[0]
 
@@ -100,14 +100,14 @@ class PosteriorModel(FieldModel):
                 f"{rows}, or repeat rows, y.repeat_interleave(k, 0)"
             )
 
-    @arguments_of(FieldModel.trajectory, without="")
+    @arguments_of(SamplingModel.trajectory, without="")
     def trajectory(self, *args: Any, **options: Any) -> Trajectory:
         """Draw n samples of p(x | y) and keep their states; see FieldModel.
 
         Raises:
             ZooError: y has several rows, and less than samples are asked for; or as there.
         """
-        given = inspect.signature(FieldModel.trajectory).bind(self, *args, **options)
+        given = inspect.signature(SamplingModel.trajectory).bind(self, *args, **options)
         given.apply_defaults()
         n, first = (check_integer(name, given.arguments[name], 0) for name in ("n", "first"))
         self._check_count(first + n)
@@ -116,7 +116,7 @@ class PosteriorModel(FieldModel):
     def flow(
         self,
         labels: Tensor | None = None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
         noise: StepNoise | None = None,
         condition: Tensor | None = None,
     ) -> Flow:
@@ -133,7 +133,7 @@ class PosteriorModel(FieldModel):
         n: int,
         labels: Numbers | None,
         condition: Numbers | None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
     ) -> Flow:
         rows = len(self.observed.seen.y)
         if rows not in (1, n):
@@ -146,7 +146,7 @@ class PosteriorModel(FieldModel):
         return self.conditioned.flow(codes, guidance, condition=given.condition)
 
     def _start(
-        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float | Guidance, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         codes = self._codes(given.labels, first, len(x))
         return self.conditioned._start(x, replace(given, labels=codes), guidance, noise, first)
@@ -205,16 +205,19 @@ class PosteriorModel(FieldModel):
         raise ZooError(f"a posterior {why}")
 
 
-def posterior_of(
-    model: FieldModel,
+def observed_by(
+    model: SamplingModel,
     y: Numbers,
     operator: Operator | Callable[[Tensor], Tensor],
     *,
     noise: Numbers,
     method: PosteriorMethod | str,
     options: dict[str, Any],
-) -> PosteriorModel:
-    """Return the model of p(x | y); arguments and errors are those of `FieldModel.posterior`."""
+) -> Conditioned:
+    """Return what conditions the denoiser of a model on y.
+
+    Arguments and errors are those of `FieldModel.posterior`.
+    """
     if isinstance(method, str):
         method = build_method(method, **options)
     elif not isinstance(method, PosteriorMethod):
@@ -230,9 +233,6 @@ def posterior_of(
         span=model.range,
         like=torch.empty((), dtype=shown_dtype(model.dtype), device=model.device),
     )
-    network = unwrapped(model.network)
-    if isinstance(model, LiftedModel):  # whose samples ask the denoiser by their own level
-        network = model.network.denoiser
     with torch.inference_mode(False), torch.no_grad():
-        prepared = method.prepare(network, model.kernel, seen)
-    return PosteriorModel(model, Conditioned(prepared, seen, model.kernel))
+        prepared = method.prepare(model._asked_by_samples, model.kernel, seen)
+    return Conditioned(prepared, seen, model.kernel)

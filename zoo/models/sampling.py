@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import check_flag
 from zoo.folder.columns import frame_of
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import check_integer
 from zoo.interfaces.flow import Predict, StepNoise
-from zoo.interfaces.posterior import Around
+from zoo.models.guide import guidance_of, guide_under
 from zoo.models.parts import ModelParts, check_part
 from zoo.models.trajectory import (
     Batch,
@@ -24,6 +25,7 @@ from zoo.models.trajectory import (
 )
 from zoo.sampling.arguments import Numbers, seed_from, step_count
 from zoo.sampling.given import Given, given_of
+from zoo.sampling.guidance import Guidance, as_guidance, check_weight
 from zoo.sampling.modes import evaluating
 from zoo.sampling.predict import (
     fixed_batch_size,
@@ -43,13 +45,20 @@ _MOST_NUMBERS = 2**42
 class SamplingModel(ModelParts):
     """The parts of a model, and samples of it; see `FieldModel`."""
 
-    # What conditions the network's predictions on an observation; see `posterior`.
-    _around: Around | None = None
+    @property
+    def _guides(self) -> dict[str, Any]:
+        """Guides that were asked for by name, loaded once."""
+        found: dict[str, Any] = vars(self).setdefault("_named_guides", {})
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: guides that were loaded are loaded again."""
+        return {k: v for k, v in vars(self).items() if k != "_named_guides"}
 
     def flow(
         self,
         labels: Tensor | None = None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
         noise: StepNoise | None = None,
         condition: Tensor | None = None,
     ) -> Flow:
@@ -74,9 +83,33 @@ class SamplingModel(ModelParts):
             noise=noise,
         )
 
-    def _ask(self, network: nn.Module, guidance: float) -> Predict:
+    def _ask(self, network: nn.Module, guidance: float | Guidance) -> Predict:
         """Return a network as the function that a flow evaluates."""
-        return guided(network, guidance, self.kernel.dim, self.dtype, self._around)
+        how, guide = as_guidance(guidance), None
+        if how.guide is not None:
+            guide = guide_under(how.guide, self, network)
+        return guided(
+            network,
+            how.weight,
+            self.kernel.dim,
+            self.dtype,
+            self._around,
+            guide=guide,
+            inside=how.inside(self.kernel, unwrapped(network).by_level),
+        )
+
+    def _guidance(
+        self, weight: float | None, guide: Any, interval: Any, known: Any = None
+    ) -> Guidance:
+        """Return how a caller wants to be guided; what is None is as `known`, of config.json."""
+        if known is not None and guide is None:
+            guide = known.guide
+            weight = known.weight if weight is None else weight
+            interval = known.interval if interval is None else interval
+            guide, interval = (None, None) if weight == 1.0 else (guide, interval)
+        if guide is None and interval is None:
+            return Guidance(1.0 if weight is None else check_weight(weight))
+        return guidance_of(self, weight, guide, interval, self._guides)
 
     @evaluating
     def trajectory(
@@ -90,7 +123,9 @@ class SamplingModel(ModelParts):
         batch_size: int | None = None,
         labels: Numbers | None = None,
         condition: Numbers | None = None,
-        guidance: float = 1.0,
+        guidance: float | None = None,
+        guide: ModelParts | str | None = None,
+        guidance_interval: tuple[float, float] | None = None,
         prior: PriorSampler | None = None,
         progress: bool = False,
         first: int = 0,
@@ -104,10 +139,13 @@ class SamplingModel(ModelParts):
         solver = self._solver(solver)
         n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
         steps = step_count(steps, solver.own_steps or self.steps)
+        keep, progress = check_flag("keep", keep), check_flag("progress", progress)
         seed, first = seed_from(seed, generator), check_integer("first", first, 0)
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n
-        given = self._given(labels, condition, guidance, n).of(n, before, after)
+        known = None if self.config is None else self.config.guidance
+        how = self._guidance(guidance, guide, guidance_interval, known)
+        given = self._given(labels, condition, how, n).of(n, before, after)
         prior = self.prior if prior is None else check_part("prior", prior)
         sizes = self._batch_sizes(solver, batch_size)
         with progress_bar(n, steps, progress) as bar, torch.inference_mode():
@@ -119,7 +157,7 @@ class SamplingModel(ModelParts):
                 def noise(step: int) -> Tensor:
                     return step_noise(self.shape, seed, step, a, b)
 
-                flow, state = self._start(x, own, guidance, noise, a)
+                flow, state = self._start(x, own, how, noise, a)
                 states: list[tuple[float, Tensor]] = []
 
                 def keep_state(t: float, state: Tensor) -> None:
@@ -171,7 +209,13 @@ class SamplingModel(ModelParts):
             condition: what to draw samples given, in data units, where the model was trained so:
                 one (k,) or image (C, H, W) for all, or n of them; a data frame of named columns.
             guidance: 1 is none; larger follows class and condition more closely
-                (arXiv:2207.12598).
+                (arXiv:2207.12598). None for the model's own: 1, unless its config.json says more.
+            guide: a model of the same data, or a reference to one: D_guide + guidance (D - D_guide)
+                takes the place of D (arXiv:2406.02507). It may be of another kernel: its denoiser
+                is asked at the time with the same noise level.
+            guidance_interval: noise levels (low, high) of guidance, in units of what the parts
+                see; outside it the guide is not evaluated (arXiv:2404.07724). A time has the
+                kernel's typical level.
             prior: another prior sampler.
             progress: show a progress bar.
             first: number of the first sample: sample(4, first=60, seed=0) is the end of
@@ -200,7 +244,11 @@ class SamplingModel(ModelParts):
         return frame_of(self.sample(*args, **options), self.data)
 
     def _given(
-        self, labels: Numbers | None, condition: Numbers | None, guidance: float, n: int
+        self,
+        labels: Numbers | None,
+        condition: Numbers | None,
+        guidance: float | Guidance,
+        n: int,
     ) -> Given:
         """Return labels and conditions of n samples, checked."""
         return given_of(
@@ -209,12 +257,12 @@ class SamplingModel(ModelParts):
             classes=unwrapped(self.network).labels,
             names=self.classes,
             known=self.condition,
-            guidance=guidance,
+            guidance=as_guidance(guidance).of_classes,
             n=n,
         )
 
     def _start(
-        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float | Guidance, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         """Return the ODE that a solver integrates for samples first, first + 1, ..., and x_T."""
         del first

@@ -25,10 +25,15 @@ class GaussianDenoiser(Network):
 
     def _seen(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return y = x_0 + level n and the level within the range, (B, *) and (B,)."""
+        ratio, level = self._scaled(x_t, t)
+        return over(ratio, x_t) * x_t, level
+
+    def _scaled(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ratio y / x_t, and the level within the range, both (B,), float64."""
         alpha, sigma = (c.to(x_t.device) for c in self.kernel.marginal(t.double()))
         level = (sigma / alpha).clamp(self.low, self.high).expand(len(x_t))
         # In terms of sigma, not of alpha: alpha is 0 where flow matching begins.
-        return over(level / torch.maximum(sigma, self.low * alpha), x_t) * x_t, level
+        return level / torch.maximum(sigma, self.low * alpha), level
 
 
 def refuse_random_level(kernel: FieldKernel, whose: str) -> None:

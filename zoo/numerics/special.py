@@ -52,23 +52,44 @@ def on_cpu(function: Callable[[np.ndarray], np.ndarray], x: Tensor) -> Tensor:
 
 
 class _Incomplete(torch.autograd.Function):
-    """A CDF by scipy; its derivative in x is the density, given by its log."""
+    """A CDF by scipy; its derivative in x is the density, given by its log.
+
+    In the form that torch.func.grad, jacrev, jvp and vmap take too.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any,
         cdf: Callable[[np.ndarray], np.ndarray],
         log_density: Callable[[Tensor], Tensor],
         x: Tensor,
     ) -> Tensor:
-        ctx.log_density = log_density
-        ctx.save_for_backward(x)
+        del log_density
         return on_cpu(cdf, x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        del output
+        _, ctx.log_density, x = inputs
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, Tensor]:
         (x,) = ctx.saved_tensors
         return None, None, grads[0] * ctx.log_density(x).exp()
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        (x,) = ctx.saved_tensors
+        change: Tensor = tangents[-1] * ctx.log_density(x).exp()
+        return change
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], cdf: Any, log_density: Any, x: Tensor
+    ) -> tuple[Any, Any]:
+        del info  # each number by itself, whatever the dimension
+        return _Incomplete.apply(cdf, log_density, x), in_dims[-1]
 
 
 def _parameter(name: str, value: float | Tensor) -> float:

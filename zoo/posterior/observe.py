@@ -48,6 +48,10 @@ def observe(
     like = torch.empty(()) if like is None else like
     operator = as_operator(operator, like)
     out = operator.out_shape(shape)
+    if not out or not math.prod(out):
+        raise ZooError(
+            f"the operator gives y of shape {out}; expected at least one number of a sample, (m,)"
+        )
     if operator.linear:
         _check_linear(operator, shape, like)
     seen = operator.seen(shape)
@@ -70,6 +74,10 @@ def observe(
 def _check_linear(operator: Operator, shape: Shape, like: Tensor) -> None:
     x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0)).to(like)
     once, twice, none = (operator.forward(x * factor) for factor in (1, -2, 0))
+    if not all_finite(once):
+        raise ZooError(
+            f"{type(operator).__name__} gives numbers that are not finite in {x.dtype}: scale it"
+        )
     room = 1e-3 * float(once.abs().max())
     if none.any() or not torch.allclose(twice, -2 * once, rtol=1e-3, atol=room):
         raise ZooError(

@@ -153,7 +153,7 @@ class Compose(Operator):
 class Function(Operator):
     """Any differentiable function of a batch, (B, *shape) -> (B, *out), each sample by itself.
 
-    It is linearised where it is used. Written with torch.
+    It is linearised where it is used. Written with torch. One number a sample, (B,), is (B, 1).
 
     Args:
         function: called with a tensor.
@@ -172,12 +172,13 @@ class Function(Operator):
         """Return the shape of its result for one sample.
 
         Raises:
-            ZooError: it fails on a batch, gives none back, or has no gradient.
+            ZooError: it fails on a batch, gives none back or no real numbers, has no gradient, or
+                gives other numbers for a sample alone than for one of several.
         """
         x = torch.linspace(-0.5, 0.5, 2 * math.prod(shape)).reshape(2, *shape).to(self._like)
         named = brief(getattr(self.function, "__name__", self.function))
         try:
-            found = self.function(x)
+            found, alone = self.forward(x), self.forward(x[:1])
         except ZooError:
             raise
         except Exception as error:
@@ -187,6 +188,10 @@ class Function(Operator):
         if not isinstance(found, Tensor) or found.ndim < 1 or len(found) != 2:
             kind = tuple(found.shape) if isinstance(found, Tensor) else brief(found)
             raise ZooError(f"operator {named} gives {kind} for 2 samples; expected a tensor (2, *)")
+        if found.is_complex():
+            raise ZooError(
+                f"operator {named} gives complex numbers; expected real ones: torch.view_as_real"
+            )
         try:
             _, push, pull = linearised(self.forward, x)
             push(pull(torch.ones_like(found)))
@@ -195,11 +200,26 @@ class Function(Operator):
                 f"operator {named} has no gradient: write it with torch operations that are "
                 "differentiable, twice"
             ) from error
+        if not _alike(found[:1], alone):
+            raise ZooError(
+                f"operator {named} gives other numbers for a sample alone than for one of 2; "
+                "expected a function of each sample by itself, without random numbers"
+            )
         return tuple(found.shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return function(x)."""
-        return self.function(x)
+        """Return function(x), (B, *out)."""
+        found = self.function(x)
+        one_number = isinstance(found, Tensor) and found.shape == (len(x),)
+        return found[:, None] if one_number else found
+
+
+def _alike(a: Tensor, b: object) -> bool:
+    """Whether two results are the same up to the rounding of half precision."""
+    if not isinstance(b, Tensor) or a.shape != b.shape:
+        return False
+    room = 1e-2 * float(a.detach().abs().nan_to_num().amax()) if a.numel() else 0.0
+    return torch.allclose(a, b.to(a), rtol=1e-2, atol=room, equal_nan=True)
 
 
 def as_operator(operator: object, like: Tensor | None = None) -> Operator:

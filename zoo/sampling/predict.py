@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import Network
+from zoo.interfaces.checks import check_real
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.posterior import Around
 from zoo.numerics.memory import is_out_of_memory
@@ -169,12 +170,24 @@ def _and_hidden(given: Tensor | None) -> Tensor | None:
     return torch.cat([given, torch.full_like(given, hidden(given))])
 
 
+def _hidden(given: Tensor | None) -> Tensor | None:
+    return None if given is None else torch.full_like(given, hidden(given))
+
+
+def _beside(rows: Tensor, x: Tensor) -> Tensor:
+    """Return rows, () or (B,), shaped to go with x (B, *)."""
+    return rows.reshape(-1, *[1] * (x.ndim - 1))
+
+
 def guided(
     network: nn.Module,
     guidance: float,
     dim: int,
     dtype: torch.dtype,
     around: Around | None = None,
+    *,
+    guide: tuple[Predict, int] | None = None,
+    inside: Callable[[Tensor], Tensor] | None = None,
 ) -> Predict:
     """Return the network as a function of (x, t), (x, t, labels) or (x, t, labels, condition).
 
@@ -186,7 +199,17 @@ def guided(
     Guidance 1 is none, and costs no second evaluation. A sample has `dim` coordinates. Weights are
     of `dtype`, and x and t of `shown_dtype(dtype)`. `around` is put around the prediction, batch by
     batch: what conditions it on an observation.
+
+    A `guide`, with the least number of samples it is asked for, takes the place of the network
+    without class: D = D_guide + guidance (D - D_guide). It is a function like the result.
+    Where no time of a batch is `inside`, neither is evaluated: it is D there.
+
+    Raises:
+        ZooError: guidance is no finite number.
     """
+    # A float: torch takes no whole number beyond 64 bits.
+    guidance = check_real("guidance", guidance, "a finite number, 1 for none")
+    own, without = autocast_predict(network, dtype), guide[0] if guide else None
 
     def blended(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
         twice = t if t.ndim == 0 else torch.cat([t, t])
@@ -194,7 +217,19 @@ def guided(
         conditional, plain = out.chunk(2)
         return plain + guidance * (conditional - plain)
 
-    size = max(fixed_batch_size(dim), unwrapped(network).tile)
+    def partly(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
+        out = own(x, t, *given)
+        where = None if inside is None else inside(t)
+        if where is not None and not bool(where.any()):
+            return out
+        # In tiles of the same size as without: the bits of D are the same inside and outside.
+        rest = without(x, t, *given) if without else own(x, t, *map(_hidden, given))
+        led = rest + guidance * (out - rest)
+        return led if where is None else torch.where(_beside(where, x), led, out)
+
+    size = max(fixed_batch_size(dim), unwrapped(network).tile, guide[1] if guide else 1)
     predict = autocast_predict(network if guidance == 1.0 else blended, dtype)
+    if guidance != 1.0 and (guide or inside):
+        predict = partly
     whole = predict if around is None else around(predict, unwrapped(network))
     return fixed_size_batches(whole, size)

@@ -20,6 +20,9 @@ from zoo.training.tail import AUTO, degrees_for
 SIGMA_DATA = 0.5
 # EDM's noise levels, ln sigma ~ N(-1.2, 1.2^2), and its largest one.
 _MEAN, _STD, _LARGEST_LEVEL = -1.2, 1.2, 80.0
+# Given a condition a row may spread much less than the data do, and what tells is decided at levels
+# as small: the widest of posteriors and the narrowest differ by factors of tens.
+_MEAN_GIVEN, _STD_GIVEN = -2.5, 1.6
 # The prior is so many times as wide as the farthest of the data ...
 _PRIOR_WIDTH = 10.0
 # ... and training sees noise as large as twice that distance, in so many standard deviations.
@@ -100,7 +103,9 @@ def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> 
     samples = asked.images or (_ROWS if rows else _IMAGES)
     batch = asked.batch or min(512 if rows else 128, samples)
     lr = asked.lr or (2e-3 if rows else 1e-3)
-    spread = (math.log(max(2 * radius, 1e-9)) - _MEAN) / _SEEN
+    given = rows and asked.condition is not None
+    mean, std = (_MEAN_GIVEN, _STD_GIVEN) if given else (_MEAN, _STD)
+    spread = (math.log(max(2 * radius, 1e-9)) - mean) / _SEEN
     train = {
         "images": samples,
         "batch": batch,
@@ -109,7 +114,8 @@ def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> 
         "warmup": min(20_000, samples // 20),
         "ema_halflife": max(1.0, samples / 40),
         "betas": [0.9, 0.99],
-        "level_std": round(max(_STD, spread), 3),
+        "level_mean": mean,
+        "level_std": round(max(std, spread), 3),
         "seed": asked.seed,
         "log_every": max(1, samples // batch // FIGURES),
         "checkpoint_every": 10**9,

@@ -19,7 +19,7 @@ import torch
 from zoo.config.model import unit_of
 from zoo.config.part import Part
 from zoo.config.recipe import ARRAY, from_dict
-from zoo.errors import ZooError, brief
+from zoo.errors import ZooError, brief, check_flag
 from zoo.interfaces.checks import check_integer, check_positive
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, parse_device
@@ -106,6 +106,9 @@ def fit(
         KeyboardInterrupt: after Ctrl-C; nothing is kept.
     """
     since = time.monotonic()
+    check_flag("progress", progress)
+    if standardise is not None:
+        check_flag("standardise", standardise)
     if minutes is not None and images is not None:
         raise ZooError("minutes and images both say how long to train; leave one out")
     seed = check_integer("seed", seed, 0)

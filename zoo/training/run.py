@@ -22,7 +22,7 @@ from zoo.data import Images
 from zoo.data.condition import of_array
 from zoo.data.npz import from_arrays
 from zoo.data.size import warn_of_range
-from zoo.errors import ZooError, brief, one_line
+from zoo.errors import ZooError, brief, check_flag, one_line
 from zoo.folder.run import MODEL
 from zoo.models.load import load
 from zoo.models.model import FieldModel
@@ -73,6 +73,8 @@ def train(
         KeyboardInterrupt: after Ctrl-C; the step under way is finished, and saved in `folder`.
             Without one nothing is kept.
     """
+    for name, flag in {"resume": resume, "stop": stop, "progress": progress}.items():
+        check_flag(name, flag)
     if folder is None and resume:
         raise ZooError("resume = True goes on with the run in a folder; name it with folder=")
     if stop and not resume:

@@ -90,6 +90,7 @@ function keys(event, state, canvas, nearest, edit) {
 function draw(canvas, state) {
   const { points, colours, lines, times, at, half, kernel } = state.scene;
   const { context: c, width, height } = fitted(canvas);
+  if (!width || !height) return; // its tab is hidden
   const look = theme(), unit = width / (2 * half);
   const place = (x, y) => [width / 2 + x * unit, height / 2 - y * unit];
   const t = Math.max(timeAt(times, at), times[times.length - 1]);

@@ -37,9 +37,11 @@ export async function openModel(name) {
     runtime = null; // the next call tries again
     throw error;
   });
-  const ort = await runtime;
-  const manifest = await (await get(new URL("manifest.json", folder(name)))).json();
-  const bytes = await (await get(new URL("model.onnx", folder(name)))).arrayBuffer();
+  const [ort, manifest, bytes] = await Promise.all([
+    runtime,
+    get(new URL("manifest.json", folder(name))).then((answer) => answer.json()),
+    get(new URL("model.onnx", folder(name))).then((answer) => answer.arrayBuffer()),
+  ]);
   const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
   const [, ...shape] = manifest.inputs.x.shape;
   async function denoise(x, t) {

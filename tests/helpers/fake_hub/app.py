@@ -35,9 +35,7 @@ def make_app(hub):
 async def _route(hub, request, parts, token):
     match [request.method, *parts]:
         case ["GET" | "HEAD", "api", "models"]:
-            author = request.query_params.get("author", "")
-            names = [n for n in hub.store.repositories if n.startswith(f"{author}/")]
-            return JSONResponse([{"id": n, "modelId": n} for n in names])
+            return read.search(hub, request, token)
         case ["GET", "api", "whoami-v2"]:
             if token is None:
                 return failure(401, "Invalid username or password.")

@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+import yaml
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from fake_hub.replies import failure, no_entry, no_revision
@@ -19,13 +20,43 @@ def facts(hub, name, repository, commit, *, blobs):
         "private": repository.private,
         "gated": "auto" if repository.gated else False,
         "disabled": False,
-        "downloads": 0,
+        "downloads": hub.downloads.get(name, 0),
         "likes": 0,
-        "tags": [],
+        "tags": tags(commit),
         "lastModified": "2026-01-01T00:00:00.000Z",
         "createdAt": "2026-01-01T00:00:00.000Z",
         "siblings": [sibling(hub, *entry, blobs) for entry in sorted(commit.files.items())],
     }
+
+
+def tags(commit):
+    """The tags that the card's front matter gives: its own, the library, the task."""
+    card = commit.files["README.md"].content.decode() if "README.md" in commit.files else ""
+    matter = yaml.safe_load(card[4:].split("\n---", 1)[0]) if card.startswith("---\n") else None
+    if not isinstance(matter, dict):
+        return []
+    more = (matter.get(key) for key in ("library_name", "pipeline_tag"))
+    return [*(matter.get("tags") or []), *filter(None, more)]
+
+
+def search(hub, request, token):
+    """Answer GET /api/models, in pages that a Link header chains."""
+    asked = request.query_params
+    wanted, text = asked.getlist("filter"), asked.get("search", "").lower()
+    found = []
+    for name, repository in sorted(hub.store.repositories.items()):
+        seen = not repository.private or hub.store.may(token, name)
+        if seen and text in name.lower() and name.startswith(asked.get("author", "")):
+            entry = facts(hub, name, repository, repository.at("main"), blobs=False)
+            if {*wanted} <= {*entry["tags"]}:
+                found.append(entry)
+    start = int(asked.get("cursor", 0))
+    end = start + min(hub.page, int(asked.get("limit", hub.page)))
+    headers = {}
+    if end < len(found):
+        following = request.url.include_query_params(cursor=end)
+        headers["Link"] = f'<{following}>; rel="next"'
+    return JSONResponse(found[start:end], headers=headers)
 
 
 def sibling(hub, path, file, blobs):

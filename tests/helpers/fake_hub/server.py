@@ -24,6 +24,8 @@ class Hub:
         xet: a hub.xet.Xet, None for a Hub without Xet storage.
         changed: path -> what is sent instead of the file, with the file's own ETag.
         headers: path -> headers of its answers that replace the right ones.
+        downloads: repository -> how often it was fetched.
+        page: repositories on a page of a search.
         listed: path -> what its entry in the listing has instead of the right facts.
     """
 
@@ -50,6 +52,8 @@ class Hub:
         self.branches = set()
         self.names_only = False
         self.xet = None
+        self.downloads = {}
+        self.page = 1000
 
     def stop(self):
         self._server.should_exit = True

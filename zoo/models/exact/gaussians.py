@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, Network, randn
+from zoo.models.exact.network import UNNAMED
+from zoo.networks.lifted import check_gaussian
 
 _NEED = "mixtures have closed forms under Gaussian kernels only; give samples of the mixture"
 
@@ -128,12 +130,6 @@ def _normalised(weights: Tensor | None, count: int) -> Tensor:
     return weights.double() / weights.double().sum()
 
 
-def check_gaussian(kernel: FieldKernel, need: str) -> None:
-    """Raise ZooError, saying the need, unless the kernel's law is N(alpha x_0, sigma^2 I)."""
-    if not (kernel.gaussian and kernel.affine):
-        raise ZooError(f"{type(kernel).__name__} has no Gaussian noise of one level: {need}")
-
-
 class MixtureDenoiser(Network):
     """E[x_0 | x_t] of a Gaussian mixture, in float64.
 
@@ -146,6 +142,7 @@ class MixtureDenoiser(Network):
     """
 
     predicts: Literal["denoised", "field"] = "denoised"
+    why_unnamed = UNNAMED
 
     def __init__(self, kernel: FieldKernel, mixture: GaussianMixture) -> None:
         super().__init__()

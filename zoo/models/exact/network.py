@@ -20,6 +20,11 @@ from zoo.models.exact.pairs import Chunk, Pairs, elements_per_source, pair_up
 CHUNK_NUMBERS = 2**19
 _LEAST_COLUMNS = 16
 
+UNNAMED = (
+    "a model of zoo.exact cannot be saved: its network is all of the data, which no model folder "
+    "holds; save the data, and call zoo.exact(kernel, data) again where the model is needed"
+)
+
 Gather = Callable[[Pairs, Chunk, Tensor], Tensor]
 
 
@@ -37,6 +42,7 @@ class SourceSum(Network):
 
     # All sources are read once per tile: enough samples to outweigh that.
     tile = 64
+    why_unnamed = UNNAMED
 
     def __init__(
         self, kernel: FieldKernel, data: Tensor, log_weights: Tensor | None = None

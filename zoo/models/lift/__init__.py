@@ -12,6 +12,6 @@ Source: kexue.fm/archives/9370, "these isotropic solutions are all equivalent".
 """
 
 from zoo.models.lift.model import LiftedModel, lift
-from zoo.models.lift.network import LevelDenoiser, level_rate
+from zoo.networks.lifted import LevelDenoiser, level_rate
 
 __all__ = ["LevelDenoiser", "LiftedModel", "level_rate", "lift"]

@@ -11,7 +11,7 @@ from zoo.errors import ZooError
 from zoo.interfaces import Flow, IsotropicKernel, over
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.flow import Predict
-from zoo.models.lift.network import level_rate
+from zoo.networks.lifted import level_rate
 
 
 class AugmentedFlow(Flow):

@@ -24,10 +24,11 @@ from zoo.interfaces import (
 )
 from zoo.interfaces.flow import StepNoise
 from zoo.models.lift.flow import AugmentedFlow, split_level
-from zoo.models.lift.network import LevelDenoiser, LiftedNetwork
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model, check_part
+from zoo.networks.lifted import NEED, LevelDenoiser, LiftedNetwork, check_gaussian
 from zoo.sampling.given import Given
+from zoo.sampling.guidance import Guidance
 from zoo.sampling.predict import shown_dtype, unwrapped
 
 
@@ -57,6 +58,7 @@ class LiftedModel(FieldModel):
         if isinstance(source, LiftedModel):
             denoiser = source.network.denoiser
         else:
+            check_gaussian(source.kernel, NEED)
             denoiser = LevelDenoiser(unwrapped(source.network), source.kernel)
         network = LiftedNetwork(denoiser, kernel, source.shape)
         super().__init__(kernel, prior, network, solver, source.shape, name=source.name)
@@ -64,6 +66,11 @@ class LiftedModel(FieldModel):
         self._standardise, self._condition = source.standardise, source.condition
         if source.config is not None:
             self.config = self._described(source.config)
+
+    @property
+    def _asked_by_samples(self) -> Network:
+        """The denoiser: samples ask it by their own level."""
+        return self.network.denoiser
 
     def _described(self, config: Config) -> Config | None:
         """Return `config` for this kernel and prior; None where these have no name."""
@@ -99,7 +106,7 @@ class LiftedModel(FieldModel):
     def augmented_flow(
         self,
         labels: Tensor | None = None,
-        guidance: float = 1.0,
+        guidance: float | Guidance = 1.0,
         noise: StepNoise | None = None,
         condition: Tensor | None = None,
     ) -> AugmentedFlow:
@@ -119,7 +126,7 @@ class LiftedModel(FieldModel):
         )
 
     def _start(
-        self, x: Tensor, given: Given, guidance: float, noise: StepNoise, first: int
+        self, x: Tensor, given: Given, guidance: float | Guidance, noise: StepNoise, first: int
     ) -> tuple[Flow, Tensor]:
         if not self.kernel.random_level:
             return super()._start(x, given, guidance, noise, first)

@@ -1,4 +1,4 @@
-"""A network trained under one Gaussian kernel: for any level, and any other kernel."""
+"""A network trained under one kernel: for any level, and any other kernel."""
 
 from __future__ import annotations
 
@@ -10,25 +10,33 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.interfaces import FieldKernel, IsotropicKernel, Network, over
-from zoo.models.exact.gaussians import check_gaussian
 from zoo.networks.levels import LevelTable
 
 NEED = "a lift goes from a Gaussian kernel to an isotropic or Gaussian one"
 
 
+def check_gaussian(kernel: FieldKernel, need: str) -> None:
+    """Raise ZooError, saying the need, unless the kernel's law is N(alpha x_0, sigma^2 I)."""
+    if not (kernel.gaussian and kernel.affine):
+        raise ZooError(f"{type(kernel).__name__} has no Gaussian noise of one level: {need}")
+
+
 class LevelDenoiser(Network):
-    """D(x; level) = E[x_0 | x_0 + level n = x] from a network trained under a Gaussian kernel.
+    """D(x; level) = E[x_0 | x_0 + level n = x] from a network trained under one kernel.
 
     forward takes the level in the place of t (`by_level`). Levels outside the network's own range
     [low, high] need no training: above, D(x; s) = D(x high / s; high) is the mean of the data, and
     the field (x - D)/t known, up to O(sigma_data^2 / high^2) of x / t; below, D(x; low).
 
+    Exact for Gaussian kernels. Of other isotropic ones n is their own noise at the time whose
+    typical level it is; where the velocity is not affine in x_0, D = x - f / (sigma'/sigma).
+
     Args:
         network: a denoiser, or a field from which the kernel recovers one.
-        kernel: that it was trained under: gaussian, ve, vp, interpolant or flow.
+        kernel: that it was trained under.
 
     Raises:
-        ZooError: the kernel's noise is not Gaussian.
+        ZooError: the kernel is neither isotropic nor Gaussian.
     """
 
     predicts: Literal["denoised", "field"] = "denoised"
@@ -36,7 +44,8 @@ class LevelDenoiser(Network):
 
     def __init__(self, network: Network, kernel: FieldKernel) -> None:
         super().__init__()
-        check_gaussian(kernel, NEED)
+        if not isinstance(kernel, IsotropicKernel):
+            check_gaussian(kernel, NEED)
         self.network, self.source, self.labels = network, kernel, network.labels
         self.condition = network.condition
         self.tile, self.sigma_data = network.tile, network.sigma_data
@@ -67,7 +76,11 @@ class LevelDenoiser(Network):
         # In terms of sigma, not of alpha: alpha is 0 where flow matching begins.
         seen = over(shown / torch.maximum(sigma, self.low * alpha), x) * x
         out: Tensor = self.network(seen, time.to(x), *given, **weights)
-        return self.source.denoised(out, seen, time) if self.network.predicts == "field" else out
+        if self.network.predicts == "denoised":
+            return out
+        if isinstance(self.source, IsotropicKernel) and not self.source.affine:
+            return seen - out / over(level_rate(self.source, level, time), x)
+        return self.source.denoised(out, seen, time)
 
     def forward(
         self,
