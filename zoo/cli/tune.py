@@ -23,8 +23,8 @@ _LEARN = click.Choice(["coefficients", "grid", "both"])
 @option("--learn", type=_LEARN, help="Learn a solver by gradient; it is for --steps alone.")
 @option("--minutes", type=float, default=10.0, help="Of --learn at most.")
 @option("--label", help="Class to learn for, of --learn [all of them in turn].")
-@option("--guidance", type=float, default=1.0, help="Of --learn, as for `zoo sample`.")
-@option("-n", "count", type=COUNT, default=64, help="Samples to look at.")
+@option("--guidance", type=float, help="Of --learn, as for `zoo sample` [the model's own].")
+@option("-n", "count", type=COUNT, help="Samples to look at [64; of --learn more if small].")
 @option("--rounds", type=COUNT, default=150, help="Grids to try at most.")
 @option("--seed", type=int, default=0, help="Seed of the samples.")
 @device_option
@@ -37,8 +37,8 @@ def command(
     learn: str | None,
     minutes: float,
     label: str | None,
-    guidance: float,
-    count: int,
+    guidance: float | None,
+    count: int | None,
     rounds: int,
     seed: int,
     device: str,
@@ -53,7 +53,7 @@ def command(
     """
     if learn is not None and solver is not None:
         raise click.UsageError("--learn makes a solver of its own; leave --solver out")
-    if learn is None and (label is not None or guidance != 1.0):
+    if learn is None and (label is not None or guidance is not None):
         raise click.UsageError("--label and --guidance belong to --learn")
     from zoo.cli.sample import class_of
     from zoo.evaluation.learn import learn_solver
@@ -68,7 +68,7 @@ def command(
     common: dict[str, Any] = {"steps": steps, "n": count, "seed": seed, "rounds": rounds}
     common["progress"] = not as_json
     if learn is None:
-        tuned = optimise_grid(model, solver=solver, **common)
+        tuned = optimise_grid(model, solver=solver, **{**common, "n": count or 64})
     else:
         labels = class_of(label, model.classes)
         given = {"labels": labels, "guidance": guidance, "minutes": minutes}

@@ -6,7 +6,8 @@ teacher's, both as the network knows them and clamped to the range of the data, 
     mean over samples of sqrt(|z - z*|^2 / d + c^2) - c
 
 a pseudo-Huber distance: the few samples that become another image do not drown the others.
-Weights of the network stay as they are. Held-out starts decide whether the result is kept.
+Weights of the network stay as they are. There are three sets of starts: Adam descends on the first,
+the second chooses between where it arrived and where it began, and the third is what is reported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from tqdm import tqdm
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, check_flag
 from zoo.evaluation.tune import Tuned
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Solver
@@ -37,34 +38,40 @@ from zoo.sampling.rng import starting_points
 LEARN = ("coefficients", "grid", "both")
 MOST_STEPS = 64
 # c, and the step lengths of Adam for the gaps of log levels and for the corrections.
-_HUBER, _GRID_RATE, _WEIGHT_RATE = 0.01, 0.05, 0.02
-_BATCH, _CHECKS, _DIGITS, _TOP = 32, 6, 6, 160.0
+_HUBER, _GRID_RATE, _WEIGHT_RATE = 0.01, 0.02, 0.01
+_CHECKS, _DIGITS, _TOP = 6, 6, 160.0
+# Samples of a gradient, by their coordinates; of a set of starts twice as many.
+_COORDINATES, _LEAST_BATCH, _MOST_BATCH = 32 * 784, 32, 512
+_LEARNED, _CHOSEN_ON, _REPORTED = range(3)
 # Where grids may end to begin with, in standard deviations of the data.
 _ENDS = (0.05, 0.15, 0.4)
 
 
 class _Walks:
-    """Starts of a model, 2 n of them, and where an accurate solver takes them."""
+    """Starts of a model, three sets of n, and where an accurate solver takes them."""
 
     def __init__(
         self,
         model: FieldModel,
         n: int,
         seed: int,
-        guidance: float,
+        guidance: float | None,
         labels: Numbers | None,
         condition: Numbers | None,
     ) -> None:
-        self.model, self.n, self.guidance = model, n, guidance
+        self.model, self.n, count = model, n, 3 * n
+        self.batch = batch_of(model.kernel.dim)
+        known = None if model.config is None else model.config.guidance
+        self._guidance = model._guidance(guidance, None, None, known)
         if labels is None:
-            labels = classes_in_turn(model.network.labels, 2 * n)
+            labels = classes_in_turn(model.network.labels, count)
         given = {"labels": labels, "condition": condition, "guidance": guidance}
-        self._given = model._given(labels, condition, guidance, 2 * n).of(2 * n)
+        self._given = model._given(labels, condition, self._guidance, count).of(count)
         ends = model.sample(
-            2 * n, solver=accurate_solver(model.dtype), steps=18, seed=seed, **given
+            count, solver=accurate_solver(model.dtype), steps=18, seed=seed, **given
         )
         self._ends = model._to_parts(ends.double())
-        self._starts = starting_points(model.prior, model.shape, seed, 0, 2 * n)
+        self._starts = starting_points(model.prior, model.shape, seed, 0, count)
 
     def loss(self, solver: Solver, first: int, last: int) -> Tensor:
         """Return the mean loss of samples first..last-1."""
@@ -72,7 +79,7 @@ class _Walks:
         assert steps is not None
         x = self._starts[first:last].to(model.device)
         given = self._given.part(first, last, model.device)
-        flow, state = model._start(x, given, self.guidance, lambda _: torch.zeros_like(x), first)
+        flow, state = model._start(x, given, self._guidance, lambda _: torch.zeros_like(x), first)
         end = model._samples_in(solver.to_data(flow, state, steps=steps).double())
         if model.range is not None:
             end = model._to_parts(model._to_data(end).clamp(*model.range))
@@ -80,17 +87,21 @@ class _Walks:
         return ((error + _HUBER**2).sqrt() - _HUBER).mean()
 
     @torch.no_grad()
-    def mean(self, solver: Solver, *, held_out: bool = False) -> float:
-        """Return the loss over the learned starts, or over the held-out ones; inf where lost."""
-        low = self.n if held_out else 0
-        total = 0.0
+    def mean(self, solver: Solver, which: int = _LEARNED) -> float:
+        """Return the loss over one of the three sets of starts; inf where lost."""
+        low, total = which * self.n, 0.0
         try:
-            for a in range(low, low + self.n, _BATCH):
-                b = min(a + _BATCH, low + self.n)
+            for a in range(low, low + self.n, self.batch):
+                b = min(a + self.batch, low + self.n)
                 total += float(self.loss(solver, a, b)) * (b - a)
         except ZooError:
             return math.inf
         return total / self.n if math.isfinite(total) else math.inf
+
+
+def batch_of(dim: int) -> int:
+    """Return how many samples of `dim` coordinates a gradient is of."""
+    return min(max(_COORDINATES // dim, _LEAST_BATCH), _MOST_BATCH)
 
 
 def learn_solver(
@@ -98,31 +109,32 @@ def learn_solver(
     *,
     steps: int | None = None,
     learn: str = "both",
-    n: int = 64,
+    n: int | None = None,
     seed: int = 0,
     rounds: int = 150,
     minutes: float = 10.0,
     labels: Numbers | None = None,
     condition: Numbers | None = None,
-    guidance: float = 1.0,
+    guidance: float | None = None,
     progress: bool = False,
 ) -> Tuned:
     """Return the solver "learned" with numbers for a model and one number of steps.
 
     Where the model's solver is one of so many steps already, learning goes on from it; else from
-    `exp-abm3`. `before` is the loss of that start on held-out samples, `after` that of the result,
-    which is the start itself where learning does not help.
+    `exp-abm3`, and from a grid that ends above t_min. `before` is the loss of `exp-abm3`, or of the
+    model's solver, `after` that of the result, which is the same where learning does not help: both
+    on starts that neither the descent nor the choice has seen.
 
     Args:
         model: the model; it is left as it is, see `adopt`.
         steps: as for `sample`, 2 to 64; the model's default if None.
         learn: "coefficients" of the steps, the "grid", or "both".
-        n: number of starts to learn from, and of held-out ones.
+        n: number of starts in each of the three sets; None for 64, up to 1024 of small samples.
         seed: of the starts; the result depends on it and on nothing random besides.
-        rounds: gradient steps, on 32 samples each.
+        rounds: gradient steps, of 32 samples each, up to 512 small ones.
         minutes: after which learning ends with what it has; results then depend on the machine.
-        labels: as for `sample`, of 2 n samples; all classes in turn if None.
-        condition: as for `sample`, of 2 n samples.
+        labels: as for `sample`, of 3 n samples; all classes in turn if None.
+        condition: as for `sample`, of 3 n samples.
         guidance: as for `sample`.
         progress: show a progress bar.
 
@@ -132,22 +144,25 @@ def learn_solver(
     check_model(model)
     check_choice("learn", learn, LEARN)
     steps = check_integer("steps", step_count(steps, model.steps, 2), 2, MOST_STEPS)
-    n, rounds = check_integer("n", n, 1), check_integer("rounds", rounds, 1)
-    ends_at = time.monotonic() + 60 * check_positive("minutes", minutes)
+    n = 2 * batch_of(model.kernel.dim) if n is None else check_integer("n", n, 1)
+    rounds, minutes = check_integer("rounds", rounds, 1), check_positive("minutes", minutes)
+    check_flag("progress", progress)
+    began = time.monotonic()
     walks = _Walks(model, n, seed, guidance, labels, condition)
     with torch.inference_mode(False), evaluation_mode(model), _frozen(model):
         own = model.solver if model.solver.own_steps == steps else None
         plain = own or build_solver("learned", **_plain(model, steps))
-        starts = [plain] if own else [plain, *_raised(model, steps, learn)]
-        start = min(starts, key=walks.mean)
-        options = _descend(walks, start, learn, rounds, ends_at, progress)
-    best = min(
-        (build_solver("learned", **options), start, plain),
-        key=lambda solver: walks.mean(solver, held_out=True),
-    )
-    levels = tuple(_part_options(best)["grid"])
-    before, after = (walks.mean(solver, held_out=True) for solver in (plain, best))
-    return Tuned(best, steps, levels, before, after)
+        starts = [plain]
+        if own is None and learn != "coefficients":
+            starts.append(min(_raised(model, steps), key=walks.mean, default=plain))
+        found = [plain]
+        for i, start in enumerate(starts):
+            ends_at = began + 60 * minutes * (i + 1) / len(starts)
+            options = _descend(walks, start, learn, -(-rounds // len(starts)), ends_at, progress)
+            found.append(build_solver("learned", **options))
+        best = min(found, key=lambda solver: walks.mean(solver, _CHOSEN_ON))
+        before, after = (walks.mean(solver, _REPORTED) for solver in (plain, best))
+    return Tuned(best, steps, tuple(_part_options(best)["grid"]), before, after)
 
 
 def _part_options(solver: Solver) -> dict[str, Any]:
@@ -162,10 +177,8 @@ def _plain(model: FieldModel, steps: int) -> dict[str, Any]:
     return {"grid": kernel.level(times).clamp(max=_TOP).tolist()}
 
 
-def _raised(model: FieldModel, steps: int, learn: str) -> list[Solver]:
-    """Return solvers on EDM's grid that end above t_min: none where the grid is to stay."""
-    if learn == "coefficients":
-        return []
+def _raised(model: FieldModel, steps: int) -> list[Solver]:
+    """Return solvers on EDM's grid that end above t_min."""
     top = _plain(model, steps)["grid"][0]
     spread = model.network.sigma_data or 0.5
     part = torch.linspace(0, 1, steps, dtype=torch.float64)
@@ -209,11 +222,11 @@ def _descend(
             gaps = softplus(raw)
             below = top - gaps.flip(0).cumsum(0).flip(0)
             solver.learn(grid=torch.cat([below, top[None]]), coefficients=weights * used)
-            first = i * _BATCH % walks.n
+            first = i * walks.batch % walks.n
             optimiser.zero_grad()
             with torch.enable_grad():
                 try:
-                    loss = walks.loss(solver, first, min(first + _BATCH, walks.n))
+                    loss = walks.loss(solver, first, min(first + walks.batch, walks.n))
                     loss.backward()
                 except ZooError:  # the state is lost: what was best stands
                     break
