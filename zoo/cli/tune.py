@@ -24,7 +24,7 @@ _LEARN = click.Choice(["coefficients", "grid", "both"])
 @option("--minutes", type=float, default=10.0, help="Of --learn at most.")
 @option("--label", help="Class to learn for, of --learn [all of them in turn].")
 @option("--guidance", type=float, help="Of --learn, as for `zoo sample` [the model's own].")
-@option("-n", "count", type=COUNT, help="Samples to look at [64; of --learn more if small].")
+@option("-n", "count", type=COUNT, help="Samples to look at [64; of --learn 1024 rows].")
 @option("--rounds", type=COUNT, default=150, help="Grids to try at most.")
 @option("--seed", type=int, default=0, help="Seed of the samples.")
 @device_option

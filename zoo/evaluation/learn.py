@@ -38,10 +38,10 @@ from zoo.sampling.rng import starting_points
 LEARN = ("coefficients", "grid", "both")
 MOST_STEPS = 64
 # c, and the step lengths of Adam for the gaps of log levels and for the corrections.
-_HUBER, _GRID_RATE, _WEIGHT_RATE = 0.01, 0.02, 0.01
+_HUBER, _GRID_RATE, _WEIGHT_RATE = 0.01, 0.03, 0.015
 _CHECKS, _DIGITS, _TOP = 6, 6, 160.0
-# Samples of a gradient, by their coordinates; of a set of starts twice as many.
-_COORDINATES, _LEAST_BATCH, _MOST_BATCH = 32 * 784, 32, 512
+# Samples of a gradient; a set of starts has twice as many. Rows cost little and need many.
+_IMAGES, _ROWS = 32, 512
 _LEARNED, _CHOSEN_ON, _REPORTED = range(3)
 # Where grids may end to begin with, in standard deviations of the data.
 _ENDS = (0.05, 0.15, 0.4)
@@ -60,7 +60,7 @@ class _Walks:
         condition: Numbers | None,
     ) -> None:
         self.model, self.n, count = model, n, 3 * n
-        self.batch = batch_of(model.kernel.dim)
+        self.batch = _batch_of(model)
         known = None if model.config is None else model.config.guidance
         self._guidance = model._guidance(guidance, None, None, known)
         if labels is None:
@@ -99,9 +99,8 @@ class _Walks:
         return total / self.n if math.isfinite(total) else math.inf
 
 
-def batch_of(dim: int) -> int:
-    """Return how many samples of `dim` coordinates a gradient is of."""
-    return min(max(_COORDINATES // dim, _LEAST_BATCH), _MOST_BATCH)
+def _batch_of(model: FieldModel) -> int:
+    return _IMAGES if len(model.shape) > 1 else _ROWS
 
 
 def learn_solver(
@@ -129,9 +128,9 @@ def learn_solver(
         model: the model; it is left as it is, see `adopt`.
         steps: as for `sample`, 2 to 64; the model's default if None.
         learn: "coefficients" of the steps, the "grid", or "both".
-        n: number of starts in each of the three sets; None for 64, up to 1024 of small samples.
+        n: number of starts in each of the three sets; None for 64 of images, 1024 of rows.
         seed: of the starts; the result depends on it and on nothing random besides.
-        rounds: gradient steps, of 32 samples each, up to 512 small ones.
+        rounds: gradient steps, on 32 images each, or 512 rows.
         minutes: after which learning ends with what it has; results then depend on the machine.
         labels: as for `sample`, of 3 n samples; all classes in turn if None.
         condition: as for `sample`, of 3 n samples.
@@ -144,7 +143,7 @@ def learn_solver(
     check_model(model)
     check_choice("learn", learn, LEARN)
     steps = check_integer("steps", step_count(steps, model.steps, 2), 2, MOST_STEPS)
-    n = 2 * batch_of(model.kernel.dim) if n is None else check_integer("n", n, 1)
+    n = 2 * _batch_of(model) if n is None else check_integer("n", n, 1)
     rounds, minutes = check_integer("rounds", rounds, 1), check_positive("minutes", minutes)
     check_flag("progress", progress)
     began = time.monotonic()
