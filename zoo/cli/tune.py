@@ -71,7 +71,7 @@ def command(
         tuned = optimise_grid(model, solver=solver, **{**common, "n": count or 64})
     else:
         labels = class_of(label, model.classes)
-        given = {"labels": labels, "guidance": guidance, "minutes": minutes}
+        given: dict[str, Any] = {"labels": labels, "guidance": guidance, "minutes": minutes}
         tuned = learn_solver(model, learn=learn, **given, **common)
     part, better = tuned.solver.part, tuned.after < tuned.before
     use = part.use if part is not None else ""

@@ -182,7 +182,7 @@ def _raised(model: FieldModel, steps: int) -> list[Solver]:
     spread = model.network.sigma_data or 0.5
     part = torch.linspace(0, 1, steps, dtype=torch.float64)
     ends = [end * spread for end in _ENDS if end * spread < top]
-    grids = [torch.lerp(*torch.tensor([top, end]).double() ** (1 / 7), part) ** 7 for end in ends]
+    grids = [(top ** (1 / 7) * (1 - part) + end ** (1 / 7) * part) ** 7 for end in ends]
     return [build_solver("learned", grid=grid.tolist()) for grid in grids]
 
 
@@ -226,7 +226,7 @@ def _descend(
             with torch.enable_grad():
                 try:
                     loss = walks.loss(solver, first, min(first + walks.batch, walks.n))
-                    loss.backward()
+                    torch.autograd.backward(loss)
                 except ZooError:  # the state is lost: what was best stands
                     break
             if not all(v.grad is not None and bool(v.grad.isfinite().all()) for v in free):
