@@ -65,10 +65,15 @@ class _Walks:
         self._guidance = model._guidance(guidance, None, None, known)
         if labels is None:
             labels = classes_in_turn(model.network.labels, count)
-        given = {"labels": labels, "condition": condition, "guidance": guidance}
         self._given = model._given(labels, condition, self._guidance, count).of(count)
         ends = model.sample(
-            count, solver=accurate_solver(model.dtype), steps=18, seed=seed, **given
+            count,
+            solver=accurate_solver(model.dtype),
+            steps=18,
+            seed=seed,
+            labels=labels,
+            condition=condition,
+            guidance=guidance,
         )
         self._ends = model._to_parts(ends.double())
         self._starts = starting_points(model.prior, model.shape, seed, 0, count)
