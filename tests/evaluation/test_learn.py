@@ -7,6 +7,7 @@ import zoo
 from zoo.errors import ZooError
 from zoo.evaluation.learn import learn_solver
 from zoo.evaluation.tune import adopt
+from zoo.evaluation.walks import Walks
 
 POINTS = torch.randn(24, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 KERNELS = {
@@ -88,10 +89,8 @@ def test_without_corrections_it_is_exp_abm3(name):
 
 @pytest.mark.parametrize("name", ["gravity", "gaussian", "vp", "flow"])
 def test_the_gradient_is_that_of_differences(name):
-    from zoo.evaluation.learn import _Walks
-
     model = exact(name)
-    walks = _Walks(model, 16, 0, 1.0, None, None)
+    walks = Walks(model, 16, 0, 1.0, None, None)
     grid = [40.0, 6.0, 1.5, 0.3]
     weights = torch.tensor([[0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0.1]]).double()
 

@@ -12,7 +12,6 @@ the second chooses between where it arrived and where it began, and the third is
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,87 +24,22 @@ from tqdm import tqdm
 
 from zoo.errors import ZooError, check_flag
 from zoo.evaluation.tune import Tuned
+from zoo.evaluation.walks import CHOSEN_ON, REPORTED, Walks, batch_of
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Solver
 from zoo.interfaces.checks import check_choice, check_integer, check_positive
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
-from zoo.models.trajectory import accurate_solver
-from zoo.sampling.arguments import Numbers, classes_in_turn, step_count
+from zoo.sampling.arguments import Numbers, step_count
 from zoo.sampling.modes import evaluation_mode
-from zoo.sampling.rng import starting_points
 
 LEARN = ("coefficients", "grid", "both")
 MOST_STEPS = 64
-# c, and the step lengths of Adam for the gaps of log levels and for the corrections.
-_HUBER, _GRID_RATE, _WEIGHT_RATE = 0.01, 0.03, 0.015
+# Step lengths of Adam for the gaps of log levels and for the corrections.
+_GRID_RATE, _WEIGHT_RATE = 0.03, 0.015
 _CHECKS, _DIGITS, _TOP = 6, 6, 160.0
-# Samples of a gradient; a set of starts has twice as many. Rows cost little and need many.
-_IMAGES, _ROWS = 32, 512
-_LEARNED, _CHOSEN_ON, _REPORTED = range(3)
 # Where grids may end to begin with, in standard deviations of the data.
 _ENDS = (0.05, 0.15, 0.4)
-
-
-class _Walks:
-    """Starts of a model, three sets of n, and where an accurate solver takes them."""
-
-    def __init__(
-        self,
-        model: FieldModel,
-        n: int,
-        seed: int,
-        guidance: float | None,
-        labels: Numbers | None,
-        condition: Numbers | None,
-    ) -> None:
-        self.model, self.n, count = model, n, 3 * n
-        self.batch = _batch_of(model)
-        known = None if model.config is None else model.config.guidance
-        self._guidance = model._guidance(guidance, None, None, known)
-        if labels is None:
-            labels = classes_in_turn(model.network.labels, count)
-        self._given = model._given(labels, condition, self._guidance, count).of(count)
-        ends = model.sample(
-            count,
-            solver=accurate_solver(model.dtype),
-            steps=18,
-            seed=seed,
-            labels=labels,
-            condition=condition,
-            guidance=guidance,
-        )
-        self._ends = model._to_parts(ends.double())
-        self._starts = starting_points(model.prior, model.shape, seed, 0, count)
-
-    def loss(self, solver: Solver, first: int, last: int) -> Tensor:
-        """Return the mean loss of samples first..last-1."""
-        model, steps = self.model, solver.own_steps
-        assert steps is not None
-        x = self._starts[first:last].to(model.device)
-        given = self._given.part(first, last, model.device)
-        flow, state = model._start(x, given, self._guidance, lambda _: torch.zeros_like(x), first)
-        end = model._samples_in(solver.to_data(flow, state, steps=steps).double())
-        if model.range is not None:
-            end = model._to_parts(model._to_data(end).clamp(*model.range))
-        error = (end.cpu() - self._ends[first:last]).flatten(1).square().mean(dim=1)
-        return ((error + _HUBER**2).sqrt() - _HUBER).mean()
-
-    @torch.no_grad()
-    def mean(self, solver: Solver, which: int = _LEARNED) -> float:
-        """Return the loss over one of the three sets of starts; inf where lost."""
-        low, total = which * self.n, 0.0
-        try:
-            for a in range(low, low + self.n, self.batch):
-                b = min(a + self.batch, low + self.n)
-                total += float(self.loss(solver, a, b)) * (b - a)
-        except ZooError:
-            return math.inf
-        return total / self.n if math.isfinite(total) else math.inf
-
-
-def _batch_of(model: FieldModel) -> int:
-    return _IMAGES if len(model.shape) > 1 else _ROWS
 
 
 def learn_solver(
@@ -148,11 +82,11 @@ def learn_solver(
     check_model(model)
     check_choice("learn", learn, LEARN)
     steps = check_integer("steps", step_count(steps, model.steps, 2), 2, MOST_STEPS)
-    n = 2 * _batch_of(model) if n is None else check_integer("n", n, 1)
+    n = 2 * batch_of(model) if n is None else check_integer("n", n, 1)
     rounds, minutes = check_integer("rounds", rounds, 1), check_positive("minutes", minutes)
     check_flag("progress", progress)
     began = time.monotonic()
-    walks = _Walks(model, n, seed, guidance, labels, condition)
+    walks = Walks(model, n, seed, guidance, labels, condition)
     with torch.inference_mode(False), evaluation_mode(model), _frozen(model):
         own = model.solver if model.solver.own_steps == steps else None
         plain = own or build_solver("learned", **_plain(model, steps))
@@ -164,8 +98,8 @@ def learn_solver(
             ends_at = began + 60 * minutes * (i + 1) / len(starts)
             options = _descend(walks, start, learn, -(-rounds // len(starts)), ends_at, progress)
             found.append(build_solver("learned", **options))
-        best = min(found, key=lambda solver: walks.mean(solver, _CHOSEN_ON))
-        before, after = (walks.mean(solver, _REPORTED) for solver in (plain, best))
+        best = min(found, key=lambda solver: walks.mean(solver, CHOSEN_ON))
+        before, after = (walks.mean(solver, REPORTED) for solver in (plain, best))
     return Tuned(best, steps, tuple(_part_options(best)["grid"]), before, after)
 
 
@@ -204,7 +138,7 @@ def _frozen(model: FieldModel) -> Iterator[None]:
 
 
 def _descend(
-    walks: _Walks, start: Solver, learn: str, rounds: int, ends_at: float, progress: bool
+    walks: Walks, start: Solver, learn: str, rounds: int, ends_at: float, progress: bool
 ) -> dict[str, Any]:
     """Return the options of the best solver on the way, by the learned starts."""
     options = {**_part_options(start)}
