@@ -52,6 +52,7 @@ def command(*args: str) -> str:
         command("list", "gravity-*", "--json"),
         command("show", "gravity-wind"),
         command("plugins"),
+        command("leaderboard"),
         command("components"),
         *(command(name, "--help") for name in COMMANDS),
     ],

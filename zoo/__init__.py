@@ -26,6 +26,7 @@ _LAZY = {
     "export": "zoo.exporting.export",
     "fit": "zoo.training.fit",
     "kernel": "zoo.host.build",
+    "leaderboard": "zoo.models.leaderboard",
     "lift": "zoo.models.lift",
     "list_models": "zoo.models.names",
     "load": "zoo.models.load",

@@ -11,6 +11,7 @@ from zoo.host.build import prior as prior
 from zoo.host.build import solver as solver
 from zoo.host.registry import components as components
 from zoo.models.exact import exact as exact
+from zoo.models.leaderboard import leaderboard as leaderboard
 from zoo.models.lift import lift as lift
 from zoo.models.load import load as load
 from zoo.models.locate import pull as pull

@@ -21,7 +21,7 @@ FILE = re.compile(r"# (\S+\.(?:py|toml))\n")
 def blocks(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     found = re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.M | re.S)
-    assert {language for language, _ in found} <= {"sh", "python", "toml"}
+    assert {language for language, _ in found} <= {"sh", "python", "toml", "ts", "json"}
     assert len(found) == text.count("```") // 2
     return found
 
@@ -84,6 +84,8 @@ def test_the_page_on_publishing_does_what_it_says(hub, tmp_path, monkeypatch):
     hub.store.organisations["fieldzoo"] = {"owner"}
     model = points().save_pretrained(tmp_path / "name")
     commit = hub.store.add_folder("owner/name", model)
+    hub.store.add_folder("ada/gravity-points", model)
+    hub.store.add("fieldzoo/plugins", {"plugins.json": b"[]"})
     hub.store.repositories["owner/name"].refs["v1"] = commit.oid
     monkeypatch.chdir(tmp_path)
     shutil.copytree(model, tmp_path / "runs" / "mine" / "model")
@@ -91,6 +93,7 @@ def test_the_page_on_publishing_does_what_it_says(hub, tmp_path, monkeypatch):
     for language, code in blocks("publishing.md"):
         if language == "python":
             exec(compile(code, "docs/publishing.md", "exec"), names)
+        if language != "sh":
             continue
         for line in code.splitlines():
             command, *words = shlex.split(line)
@@ -105,7 +108,8 @@ def test_the_page_on_publishing_does_what_it_says(hub, tmp_path, monkeypatch):
     assert "samples.png" in made["owner/copy"].files
     assert (tmp_path / "four.png").is_file()
     cards = {f.parent.name for f in (ROOT / "model_cards").glob("*/config.json")}
-    assert {name.partition("/")[2] for name in made if name.startswith("fieldzoo/")} == cards
+    pushed = {name.partition("/")[2] for name in made if name.startswith("fieldzoo/")}
+    assert pushed == cards | {"plugins"}
     assert names["url"].startswith(hub.url)
 
 

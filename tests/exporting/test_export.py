@@ -209,7 +209,7 @@ def test_a_model_of_standardised_columns_speaks_in_their_units():
     assert difference(found, walked(model, noise, steps=8)) < 1e-4
 
 
-@pytest.mark.parametrize("what", ["denoiser", "sampler"])
+@pytest.mark.parametrize("what", ["denoiser", pytest.param("sampler", marks=pytest.mark.slow)])
 def test_the_file_of_torch_holds_no_pickle_and_says_the_same(what, tmp_path):
     model = images(labels=2)
     folder = zoo.export(model, tmp_path / "out", format="torch", what=what, **steps_of(what))

@@ -66,6 +66,35 @@ def test_a_known_commit_costs_one_request(published, command):
     assert [path for _, path, _ in published.requests] == ["/api/models"]
 
 
+@pytest.mark.parametrize("trouble", ["gated", "500", "damaged"])
+def test_what_may_pass_is_not_kept_by_commit(published, command, trouble):
+    repository = published.store.repositories["ada/tiny"]
+    if trouble == "gated":
+        repository.gated = True
+    else:
+        reply = (lambda: Response(status_code=500)) if trouble == "500" else (lambda: Response("x"))
+        published.failing.append(("GET", "^/ada/tiny/resolve/.*/config.json$", reply))
+    _, out, err = command("list", "--hub", "ada/*")
+    assert "gravity" not in out
+    assert "not read now: " in out or "1 not looked into yet" in err
+    assert "broken" not in out
+    repository.gated = False
+    published.failing.clear()
+    _, out, err = command("list", "--hub", "ada/*")
+    assert err == ""
+    assert out.splitlines()[1].split()[:2] == ["ada/tiny", "gravity"]
+
+
+def test_one_that_always_fails_holds_up_no_other(published, monkeypatch):
+    monkeypatch.setattr("zoo.hub.memory.LOOKS", 1)
+    published.store.repositories["ada/tiny"].gated = True  # the most downloaded one
+    seen = [{m.repo: m.looked for m in catalogue.catalogue().models} for _ in range(2)]
+    assert seen == [
+        {"ada/tiny": False, "bob/empty": False},
+        {"ada/tiny": False, "bob/empty": True},
+    ]
+
+
 def test_pages_are_followed_and_the_pattern_goes_along(hub):
     hub.page = 2
     for i in range(5):

@@ -28,7 +28,13 @@ MORE_STEPS = {"torchdiffeq-explicit_adams": 100, "exp-abm4": 160}
 # psi-warped and rotating, a field alone: three solvers on a short walk show the orders.
 SLOW = ("phi-warped", "map")
 SLOW_LEVELS, SLOW_SOLVERS, SLOW_STEPS = (2.0, 1.2), ("euler", "exp-ab2", "exp-abm3"), 4
-QUICK = [case for case in CASES if case not in SLOW]
+# These cost as much as all others together, and differ from rotating and vp only in the kernel.
+HEAVY = ("psi-warped", "interpolant")
+QUICK = [
+    pytest.param(case, marks=pytest.mark.slow) if case in HEAVY else case
+    for case in CASES
+    if case not in SLOW
+]
 # Its schedule is a table, interpolated: its kinks are felt below this error.
 KINKS = {"vp-ddpm": 1e-7}
 COUPLED = {name for name in NAMES if build(name).couples_samples}

@@ -45,7 +45,10 @@ def recipe(**data):
     }
 
 
-@pytest.mark.parametrize("kernel", ["gaussian", "pfgmpp", "gravity", "flow"])
+@pytest.mark.parametrize(
+    "kernel",
+    ["gravity", "gaussian", *(pytest.param(k, marks=pytest.mark.slow) for k in ("pfgmpp", "flow"))],
+)
 def test_a_posterior_is_learned_at_any_scale(kernel):
     c = 1e4 + 1e3 * chance().normal(size=(2_000, 1))
     x = np.hstack([(c - 1e4) * 1e-6, -(c - 1e4) * 5]) * 1.0

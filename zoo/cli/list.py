@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.output import echo_json, echo_table, megabytes, shape, warn_of_broken_plugins
+from zoo.cli.output import ago, echo_json, echo_table, megabytes, shape, warn_of_broken_plugins
 from zoo.errors import ZooError, did_you_mean, shown
 from zoo.host.requirements import requirement_is_met
 from zoo.models.names import ModelEntry, entries
@@ -92,7 +92,7 @@ def _list_hub(pattern: str, as_json: bool) -> None:
 
     found = catalogue(pattern)
     if found.trouble:
-        click.echo(f"zoo: as of {_ago(found.age)}: {found.trouble}", err=True)
+        click.echo(f"zoo: as of {ago(found.age)}: {found.trouble}", err=True)
     if as_json:
         echo_json([_hub_json(model) for model in found.models])
         return
@@ -110,7 +110,7 @@ def _list_hub(pattern: str, as_json: bool) -> None:
     if not rows:
         raise ZooError(f"no model on the Hub matches {pattern!r}; `zoo list --hub` has all")
     echo_table(("repository", "kernel", "data", "size", "downloads", ""), rows)
-    if left := sum(not model.looked for model in found.models):
+    if left := sum(not (model.looked or model.error) for model in found.models):
         click.echo(f"zoo: {left} not looked into yet: ask again, or narrower", err=True)
 
 
@@ -143,14 +143,6 @@ def _absent(model: HubModel) -> tuple[str, ...]:
 
 def _hub_note(model: HubModel) -> str:
     if model.error:
-        return f"broken: {model.error}"
+        return f"broken: {model.error}" if model.looked else f"not read now: {model.error}"
     notes = [f"needs {', '.join(needs)}"] if (needs := _absent(model)) else []
     return "; ".join(notes + ([f"weights of {shown(model.weights, 80)}"] if model.weights else []))
-
-
-def _ago(seconds: float) -> str:
-    """Return an age for people: "3 hours ago"."""
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if (count := int(seconds // length)) >= 1:
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "less than a minute ago"

@@ -45,6 +45,14 @@ def shape(sizes: Sequence[int]) -> str:
     return "x".join(str(size) for size in sizes)
 
 
+def ago(seconds: float) -> str:
+    """Return an age for people, "3 hours ago"."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if (count := int(seconds // length)) >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "less than a minute ago"
+
+
 def stem(ref: str) -> str:
     """Return the name of an output file for `ref`, which may be a folder such as "."."""
     parent = Path(ref).parent.name.strip(".")

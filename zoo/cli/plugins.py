@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import click
+from importlib import metadata
 
-from zoo.cli.output import echo_json, echo_table
+import click
+import msgspec
+
+from zoo.cli.output import ago, echo_json, echo_table
 from zoo.host.plugins import PluginRecord, plugins
 from zoo.host.targets import missing_targets
 from zoo.models.names import broken_models
@@ -38,12 +41,17 @@ def _as_json(record: PluginRecord) -> dict[str, object]:
 
 
 @click.command()
+@click.option("--available", is_flag=True, help="List known plugins to install, from the Hub.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
+def command(available: bool, as_json: bool) -> None:
     """List the installed plugins: distribution, version, parts, and the cause if one is broken.
 
-    ZOO_PLUGINS=a,b limits which plugins are loaded.
+    ZOO_PLUGINS=a,b limits which plugins are loaded. With --available, list those that others
+    publish; nothing is installed.
     """
+    if available:
+        _list_available(as_json)
+        return
     records = plugins()
     if as_json:
         echo_json([_as_json(record) for record in records])
@@ -59,3 +67,42 @@ def command(as_json: bool) -> None:
         for record in records
     ]
     echo_table(("name", "distribution", "version", "brings", "status"), rows)
+
+
+def _list_available(as_json: bool) -> None:
+    """Print what the Hub's list says; how old it is, where it was not asked for now, on stderr."""
+    from zoo.hub.plugins import available_plugins
+
+    found = available_plugins()
+    if found.trouble:
+        click.echo(f"zoo: as of {ago(found.age)}: {found.trouble}", err=True)
+    if as_json:
+        known = [(msgspec.to_builtins(p), _install(p.distribution)) for p in found.plugins]
+        echo_json([facts | {"install": line} for facts, line in known])
+        return
+    if not found.plugins:
+        click.echo(f"{found.repo} lists no plugins yet")
+        return
+    rows = [
+        (
+            p.distribution,
+            p.brings,
+            p.summary,
+            "installed" if _is_installed(p.distribution) else _install(p.distribution),
+        )
+        for p in found.plugins
+    ]
+    echo_table(("distribution", "brings", "what it is", "to install"), rows)
+    click.echo("\nA plugin runs its authors' code: install what you trust.")
+
+
+def _install(distribution: str) -> str:
+    return f"pip install {distribution}"
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

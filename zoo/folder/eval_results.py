@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import yaml
 
-from zoo.config.training import TrainingRecord, facts
+from zoo.config.training import Evaluation, TrainingRecord, facts
+from zoo.errors import ZooError, shown
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResultEntry
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
 EVAL_RESULTS = ".eval_results/fieldzoo.yaml"
 # What has to be known of a figure before it is compared with another; JSON, in the notes.
 _NOTED = ("split", "features", "samples", "classes", "seeds", "solver", "steps", "nfe")
+MAX_BYTES = 100_000
+_DEEPEST = 10
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
 def eval_entries(training: TrainingRecord) -> list[EvalResultEntry]:
@@ -42,3 +50,80 @@ def eval_yaml(training: TrainingRecord) -> bytes:
 
     entries = eval_result_entries_to_yaml(eval_entries(training))
     return yaml.safe_dump(entries, sort_keys=False).encode() if entries else b""
+
+
+class _Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """The notes of an entry; other keys are left alone."""
+
+    split: _Word
+    features: _Word
+    samples: _Count
+    interval_95: tuple[float, float]
+    classes: _Count = 0
+    seeds: Annotated[tuple[int, ...], msgspec.Meta(max_length=100)] = ()
+    solver: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    steps: _Count | None = None
+    nfe: _Count | None = None
+
+
+class _Dataset(msgspec.Struct, frozen=True):
+    id: _Word
+    task_id: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z][\w.-]{0,59}/.{1,200}\Z")]
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    dataset: _Dataset
+    value: float
+    notes: str
+
+
+def parse_eval_yaml(content: bytes) -> tuple[Evaluation, ...]:
+    """Return the evaluations in a file of `.eval_results/`, figures of one setting together.
+
+    An entry that is not as `eval_entries` writes it is another's, and is left out; so are figures
+    without a finite value and interval. Texts are as they may be printed.
+
+    Raises:
+        ZooError: no YAML of a list, more than `MAX_BYTES`, an alias, or nested too deeply.
+    """
+    found: dict[bytes, tuple[Evaluation, dict[str, tuple[float, float, float]]]] = {}
+    for item in _load(content):
+        try:
+            entry = msgspec.convert(item, _Entry)
+            noted = msgspec.json.decode(entry.notes, type=_Noted)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
+            continue
+        metric, _, features = entry.dataset.task_id.partition("/")
+        low, high = noted.interval_95
+        if features != noted.features or not all(map(isfinite, (entry.value, low, high))):
+            continue
+        known = {k: getattr(noted, k) for k in ("samples", "classes", "seeds", "steps", "nfe")}
+        words = {k: shown(getattr(noted, k)) for k in ("split", "features", "solver")}
+        words |= {"data": shown(entry.dataset.id), "title": words["features"]}
+        setting = Evaluation(**words, **known, metrics={})
+        key = msgspec.json.encode(setting)
+        figures = found.setdefault(key, (setting, {}))[1]
+        if low <= high:
+            figures.setdefault(metric, (entry.value, low, high))
+    return tuple(msgspec.structs.replace(s, metrics=m) for s, m in found.values() if m)
+
+
+def _load(content: bytes) -> list[object]:
+    """Return the list in YAML that can cost no more than its bytes; raises ZooError."""
+    if len(content) > MAX_BYTES:
+        raise ZooError(f"{len(content)} bytes of figures; at most {MAX_BYTES} are read")
+    depth = 0
+    try:
+        for event in yaml.parse(content, Loader=_LOADER):
+            if isinstance(event, yaml.AliasEvent):
+                raise ZooError("a YAML alias, which figures have no use for")
+            opens = isinstance(event, yaml.CollectionStartEvent)
+            depth += opens - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ZooError(f"YAML nested more than {_DEEPEST} deep")
+        found = yaml.load(content, Loader=_LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ZooError(f"no YAML: {shown(error)}") from error
+    if not isinstance(found, list):
+        raise ZooError("no list of figures")
+    return found

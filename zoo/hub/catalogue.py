@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
-from concurrent.futures import Future
 from fnmatch import fnmatchcase
-from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
 
 import msgspec
 
 from zoo.config.model import MAX_CONFIG_BYTES, parse_config
 from zoo.errors import ZooError, shown
-from zoo.files import replacing
-from zoo.folder.read import CONFIG, cache_folder
+from zoo.folder.read import CONFIG
 from zoo.hub import Access
-from zoo.hub.client import LIBRARY, server
+from zoo.hub.client import LIBRARY
 from zoo.hub.errors import Unreachable, hub_errors
+from zoo.hub.memory import each, remember, remembered
 from zoo.hub.search import Found, search
 from zoo.hub.snapshot import Snapshot
-
-LOOKS, SECONDS, _WORKERS = 40, 30.0, 4
-_MOST_KEPT = 20_000_000
 
 
 class HubModel(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,7 +27,8 @@ class HubModel(msgspec.Struct, frozen=True, omit_defaults=True):
         commit: of main when it was listed.
         downloads: of the last month; None where the Hub does not say.
         seen: when it was listed, seconds since 1970.
-        looked: whether config.json was read.
+        looked: whether config.json was read, or cannot be at this commit.
+        tried: when it could not be read for a reason that may pass, seconds since 1970.
         kernel: name of the kernel, "" where it is not known.
         network: name of the network.
         shape: of a sample.
@@ -50,6 +43,7 @@ class HubModel(msgspec.Struct, frozen=True, omit_defaults=True):
     downloads: int | None = None
     seen: float = 0.0
     looked: bool = False
+    tried: float = 0.0
     kernel: str = ""
     network: str = ""
     shape: tuple[int, ...] = ()
@@ -79,9 +73,9 @@ class Catalogue(msgspec.Struct, frozen=True):
 def catalogue(pattern: str = "*", *, token: str | None = None, look: bool = True) -> Catalogue:
     """Return the repositories tagged `fieldzoo` whose id or name matches a shell pattern.
 
-    One search, and at most `LOOKS` repositories whose config.json is read, the most downloaded
-    ones first, within about `SECONDS`; what a commit's says is kept. Where the Hub cannot be asked,
-    what it said the last time.
+    One search, and at most 40 repositories whose config.json is read, the most downloaded
+    ones first, within about 30 seconds; what a commit's says is kept. Where the Hub cannot be
+    asked, what it said the last time.
 
     Args:
         pattern: such as "gravity-*" or "owner/*".
@@ -91,7 +85,7 @@ def catalogue(pattern: str = "*", *, token: str | None = None, look: bool = True
     Raises:
         ZooError: the Hub cannot be asked, and was not before.
     """
-    kept = _read()
+    kept = {m.repo: m for m in remembered("", list[HubModel]) or []}
     try:
         found = search([LIBRARY], _text(pattern), token=token)
     except ZooError as error:
@@ -102,7 +96,9 @@ def catalogue(pattern: str = "*", *, token: str | None = None, look: bool = True
     now = time.time()
     known = {f.repo: _merged(f, kept.get(f.repo), now) for f in found}
     if look:
-        known |= _look(_matching(known, pattern), token)
+        new = [m for m in _matching(known, pattern) if not m.looked]
+        new.sort(key=lambda m: m.tried)  # so that one that always fails holds up no other
+        known |= {m.repo: m for m in each(new, lambda model: _looked(model, token))}
     _write(known if pattern == "*" else kept | known)
     return Catalogue(_matching(known, pattern))
 
@@ -127,51 +123,25 @@ def _merged(found: Found, kept: HubModel | None, now: float) -> HubModel:
     return msgspec.structs.replace(kept, downloads=found.downloads, seen=now)
 
 
-def _look(models: list[HubModel], token: str | None) -> dict[str, HubModel]:
-    """Return the models by repository whose config.json was read now.
-
-    In threads of their own, which a server that never ends an answer keeps, and nobody else.
-    """
-    left: SimpleQueue[HubModel] = SimpleQueue()
-    for model in [m for m in models if not m.looked][:LOOKS]:
-        left.put(model)
-    done: dict[str, HubModel] = {}
-    stop, ended = Event(), [Future[None]() for _ in range(_WORKERS)]
-
-    def work(future: Future[None]) -> None:
-        try:
-            while not stop.is_set():
-                model = _looked(left.get_nowait(), token)
-                if not stop.is_set():
-                    done[model.repo] = model
-        except (Empty, Unreachable):
-            pass
-        finally:
-            future.set_result(None)
-
-    until = time.monotonic() + SECONDS
-    for future in ended:
-        Thread(target=work, args=(future,), daemon=True).start()
-    try:
-        for future in ended:
-            future.result(max(0.0, until - time.monotonic()))
-    except TimeoutError:
-        pass
-    stop.set()
-    return dict(done)
-
-
 def _looked(model: HubModel, token: str | None) -> HubModel:
-    """Return the model with what config.json says; raises Unreachable."""
+    """Return the model with what config.json says; raises Unreachable.
+
+    What the commit is at fault for is for good; any other failure may be over the next time.
+    """
+    lasting = False
     try:
         with hub_errors(model.repo, model.commit, token):
             snapshot = Snapshot(model.repo, model.commit, Access(token))
-            path = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES)
-        config = parse_config(path.read_bytes(), CONFIG)
+            entry = snapshot.listing.get(CONFIG)
+            lasting = snapshot.cut_off is None and (entry is None or entry.size > MAX_CONFIG_BYTES)
+            content = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).read_bytes()
+        lasting = True
+        config = parse_config(content, CONFIG)
     except Unreachable:
         raise
     except (ZooError, OSError) as error:
-        return msgspec.structs.replace(model, looked=True, error=shown(error))
+        tried = 0.0 if lasting else time.time()
+        return msgspec.structs.replace(model, looked=lasting, tried=tried, error=shown(error))
     return msgspec.structs.replace(
         model,
         looked=True,
@@ -184,29 +154,7 @@ def _looked(model: HubModel, token: str | None) -> HubModel:
     )
 
 
-def _place() -> Path:
-    digest = hashlib.sha256(server().encode()).hexdigest()[:16]
-    return cache_folder() / "hub" / f"{digest}.json"
-
-
-def _read() -> dict[str, HubModel]:
-    """Return what was kept; nothing where it cannot be read."""
-    try:
-        path = _place()
-        if path.stat().st_size > _MOST_KEPT:
-            return {}
-        found = msgspec.json.decode(path.read_bytes(), type=list[HubModel])
-    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return {}
-    return {model.repo: model for model in found}
-
-
 def _write(known: dict[str, HubModel]) -> None:
-    """Keep what is known; a cache that cannot be written costs only requests."""
-    path = _place()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(msgspec.json.encode([*known.values()]))
-    except (OSError, ZooError):
-        return
+    """Keep what commits say; why one was not read this time is not kept."""
+    lasting = [m if m.looked else msgspec.structs.replace(m, error="") for m in known.values()]
+    remember("", lasting)
