@@ -49,7 +49,7 @@ class FreeLevels(GivenLevels):
             early = self.ends_early(kernel)
             last = self.forward(levels[1])
             if early:  # at the last level, but for samples that are never there
-                last = torch.lerp(last, first, 0.5).clamp(max=0).maximum(last)
+                last = (first - 0.5).clamp(max=0).maximum(last)
             fraction = torch.arange(1, steps + early, dtype=torch.float64, device=own.device)
             fraction = (fraction / steps).reshape(-1, *(1,) * own.ndim)
             inside = time_at(kernel, self.back(torch.lerp(first, last, fraction)) / own)
