@@ -22,6 +22,7 @@ from zoo.hookspecs import Component, hookimpl
 _LAZY = {
     "FieldModel": "zoo.models.model",
     "components": "zoo.host.registry",
+    "ema": "zoo.training.posthoc",
     "exact": "zoo.models.exact",
     "export": "zoo.exporting.export",
     "fit": "zoo.training.fit",

@@ -20,4 +20,5 @@ from zoo.models.names import list_models as list_models
 from zoo.models.push import push as push
 from zoo.plotting.show import show as show
 from zoo.training.fit import fit as fit
+from zoo.training.posthoc import ema as ema
 from zoo.training.run import train as train

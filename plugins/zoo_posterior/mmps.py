@@ -5,10 +5,15 @@
 which is exact where x_0 given x_t is Gaussian, as for Gaussian data. One direction of the solve is
 one pass back through the network. The paper solves by conjugate gradients; conjugate residuals do
 as well on a Jacobian that is not quite symmetric, and never make the residual larger.
+
+A covariance has no negative direction. A network's Jacobian may have one, where A V A^T + I is next
+to singular and a step of any length: the solve of that row ends there, as Steihaug's does (SIAM J.
+Numer. Anal. 20, 1983).
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from zoo.interfaces import (
@@ -17,6 +22,7 @@ from zoo.interfaces import (
     PosteriorMethod,
     check_integer,
     check_real,
+    over,
 )
 from zoo.numerics import minimal_residual
 
@@ -44,7 +50,9 @@ class MMPS(PosteriorMethod):
 
         def direction(p: Tensor) -> tuple[Tensor, Tensor]:
             step = at.covariance(near.pull(p))
-            return step, near.push(step) + p
+            image = near.push(step)
+            known = over((p * image).flatten(1).sum(dim=1), p) >= 0
+            return torch.where(known, step, 0), torch.where(known, image + p, 0)
 
         shift = minimal_residual(
             direction, near.residual, iterations=self.iterations, tolerance=self.tolerance

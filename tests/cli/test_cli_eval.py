@@ -12,7 +12,7 @@ from tiny_models import images
 
 import zoo
 from zoo.cli import main
-from zoo.cli.eval import _shown
+from zoo.cli.measuring import shown
 from zoo.errors import ZooError
 from zoo.evaluation.distances import fit_gaussian, frechet_distance
 from zoo.evaluation.features import build
@@ -61,7 +61,7 @@ def test_a_table_of_every_setting(evaluated):
 
 
 @pytest.mark.parametrize(
-    ("value", "half", "shown"),
+    ("value", "half", "text"),
     [
         (12.345, 0.4, "12.35 ± 0.40"),
         (1.8, 1.6e-15, "1.8"),
@@ -69,8 +69,8 @@ def test_a_table_of_every_setting(evaluated):
         (5e3, 12, "5000 ± 12"),
     ],
 )
-def test_a_figure_has_the_digits_that_its_interval_leaves(value, half, shown):
-    assert _shown(Estimate(value, value - half, value + half, (value,))) == shown
+def test_a_figure_has_the_digits_that_its_interval_leaves(value, half, text):
+    assert shown(Estimate(value, value - half, value + half, (value,))) == text
 
 
 def test_json_is_the_file_and_the_default_solver_is_the_models_own(evaluated, tmp_path):

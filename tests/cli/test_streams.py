@@ -46,6 +46,16 @@ def test_json_has_no_escapes_that_json_lacks(capsys, monkeypatch):
     assert json.loads(stream.buffer.getvalue().decode("cp1252")) == {"name": "\N{GRINNING FACE}"}
 
 
+def test_json_sends_a_terminal_no_character_that_it_obeys(capsys):
+    from zoo.cli.output import echo_json
+
+    said = {"title": "a\x9b31m\u202eb", "name": "\N{GREEK SMALL LETTER PHI}"}
+    echo_json(said)
+    shown = capsys.readouterr().out
+    assert shown.replace("\n", "").isprintable()
+    assert json.loads(shown) == said
+
+
 @pytest.fixture
 def recipe(tmp_path):
     (tmp_path / "tiny.toml").write_text(RECIPE)

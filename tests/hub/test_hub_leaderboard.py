@@ -142,6 +142,9 @@ HOSTILE = {
     "no list": b"a: 1",
     "no yaml": b"\x00\x1b[31m: {",
     "date": b"- 2023-99-99",
+    "bool": b"- !!bool foo",
+    "int": b'- !!int ""',
+    "timestamp": b"- !!timestamp x",
 }
 
 

@@ -128,6 +128,7 @@ def functions(model):
             zoo.train,
             {"recipe": RECIPE, "folder": None, "data": X, "resume": False, "device": "cpu"},
         ),
+        "ema": (zoo.ema, {"run": "runs", "length": 0.05}),
         "optimise_grid": (
             zoo.optimise_grid,
             {"model": model, "solver": "heun", "steps": 2, "n": 2, "rounds": 1},
@@ -219,7 +220,7 @@ def test_guidance_may_be_any_finite_number(guidance):
 @pytest.mark.parametrize("call", CALLS)
 def test_what_is_right_is_taken(call):
     function, good = CALLS[call]
-    if call in ("push", "train", "optimise_grid"):
+    if call in ("push", "train", "optimise_grid", "ema"):
         with pytest.raises(zoo.ZooError):
             function(**good)
     else:

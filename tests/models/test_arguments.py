@@ -165,7 +165,7 @@ def test_what_are_no_numbers_is_told(model, call, value, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.sample(2, guidance=None, labels=1), "guidance = None; expected a finite"),
+        (lambda m: m.sample(2, guidance=[], labels=1), r"guidance = \[\]; expected a finite"),
         (lambda m: m.sample(2, solver=3), "solver = 3; expected a name such as"),
         (lambda m: m.sample(2, prior="gravity"), "prior is 'gravity'; expected a PriorSampler"),
         (lambda m: m.sample(2, generator=5), "generator is a int; expected a torch.Generator"),
@@ -228,7 +228,7 @@ def test_sample_has_the_arguments_of_trajectory_but_for_keep():
     names = [*trajectory.parameters]
     assert [*sample.parameters] == [name for name in names if name != "keep"]
     assert sample.return_annotation == "Tensor"
-    assert sample.parameters["guidance"].default == 1.0
+    assert sample.parameters["guidance"].default is None
     with pytest.raises(TypeError, match="unexpected keyword argument 'stepz'"):
         points().sample(2, stepz=3)
 

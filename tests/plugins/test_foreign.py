@@ -9,7 +9,8 @@ from importlib import metadata
 
 import pytest
 from click.testing import CliRunner
-from zoo_diffusers.format import DiffusersFormat, layout
+from zoo_diffusers.format import DiffusersFormat
+from zoo_diffusers.layout import folder_of, weights_of
 from zoo_diffusers.schedule import betas, levels, prediction
 
 import zoo
@@ -181,14 +182,13 @@ def test_levels_that_are_beyond_all_numbers_are_told():
 
 def test_layouts():
     flat = ["config.json", "scheduler_config.json", "diffusion_pytorch_model.bin"]
-    assert layout(flat, "x")[2] == "diffusion_pytorch_model.bin"
+    assert folder_of(flat, "x", averaged=False) == ""
+    assert weights_of(flat, "", "x", None).name == "diffusion_pytorch_model.bin"
     both = [*flat, "diffusion_pytorch_model.safetensors"]
-    assert layout(both, "x")[2] == "diffusion_pytorch_model.safetensors"
-    pipeline = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
-    unet, scheduler, weights = layout([*pipeline, *flat, "unet/diffusion_pytorch_model.bin"], "x")
-    assert unet == "unet/config.json"
-    assert scheduler == "scheduler/scheduler_config.json"
-    assert weights == "unet/diffusion_pytorch_model.bin"
+    assert weights_of(both, "", "x", None).name == "diffusion_pytorch_model.safetensors"
+    pipeline = ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.bin", *flat]
+    assert folder_of(pipeline, "x", averaged=False) == "unet/"
+    assert weights_of(pipeline, "unet/", "x", None).name == "unet/diffusion_pytorch_model.bin"
 
 
 def test_a_config_of_the_zoo_is_none_of_diffusers(tmp_path):

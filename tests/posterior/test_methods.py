@@ -13,6 +13,8 @@ from zoo.interfaces.levels import own_noise
 from zoo.models.exact import GaussianMixture
 from zoo.models.exact.network import ExactField
 from zoo.models.lift import LevelDenoiser
+from zoo.networks import Preconditioned
+from zoo.networks.lifted import LiftedNetwork
 from zoo.numerics import minimal_residual
 from zoo.posterior import Linear, Mask, observe
 from zoo.testing.posteriors import energy, points
@@ -116,6 +118,64 @@ def test_mmps_under_random_levels_is_near_the_closed_form(kernel, options):
         expected = exact(x, torch.tensor(t))
         assert relative(posterior.denoise(x, t), expected) < 0.02
         assert relative(model.denoise(x, t), expected) > 0.1
+
+
+# Jacobians of networks, which are no covariances
+
+
+class Silent(torch.nn.Module):
+    """A backbone whose output is 0: the denoiser is that of N(0, sigma_data^2 I)."""
+
+    def forward(self, x, features, labels):
+        return torch.zeros_like(x)
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+@pytest.mark.parametrize("name", ["gravity", "pfgmpp"])
+def test_a_level_that_is_read_off_an_image_is_held(name, lifted):
+    shape, kernel, other = (1, 8, 8), zoo.kernel(name, dim=64), zoo.kernel("gaussian", dim=64)
+    if lifted:
+        source = LevelDenoiser(Preconditioned(Silent(), shape, other), other)
+        network = LiftedNetwork(source, kernel, shape)
+    else:
+        network = Preconditioned(Silent(), shape, kernel)
+    t = torch.as_tensor(kernel.time_at(1.0)).float()
+    generator = torch.Generator().manual_seed(3)
+    x = kernel.sample(0.5 * normal(4, *shape), t.double(), generator).float()
+    v, w = normal(4, *shape, seed=1).float(), normal(4, *shape, seed=2).float()
+    at = Estimate(network, network, kernel, x, t)
+    skip = (at.denoised * x).flatten(1).sum(dim=1) / x.square().flatten(1).sum(dim=1)
+    torch.testing.assert_close(at.covariance(v), at.level**2 * over(skip, x) * v)
+    # The median tells the level of 64 pixels to a third.
+    square = at.level.flatten().square()
+    assert ((square * skip) / (0.25 * square / (0.25 + square))).log().abs().max() < 1
+    # Elsewhere the network is differentiated as it is.
+    at = x.clone().requires_grad_()
+    (found,) = torch.autograd.grad((network(at, t) * w).sum(), at)
+    assert relative(found, over(skip, x) * w) > 0.1
+
+
+class Bent(Network):
+    """A linear denoiser whose Jacobian has a negative direction, the last."""
+
+    sigma_data = 0.5
+
+    def forward(self, x_t, t, labels=None):
+        return x_t * torch.tensor([0.5, 0.4, 0.3, -1.001]).to(x_t)
+
+
+def test_a_negative_direction_of_the_jacobian_ends_the_solve():
+    kernel = zoo.kernel("gaussian", dim=4)
+    model = zoo.FieldModel(kernel, zoo.prior("gaussian", kernel), Bent(), zoo.solver("heun"), (4,))
+    y = normal(8, 4)
+    y[0, 3] = 0  # nothing along it: solved to the end
+    x = torch.zeros(8, 4, dtype=torch.float64)
+    options = {"iterations": 10, "tolerance": 1e-6}
+    posterior = model.posterior(y, Mask(torch.ones(4) > 0), noise=1.0, **options)
+    shift = posterior.denoise(x, 1.0)
+    assert (shift.norm(dim=1) < 2 * y.norm(dim=1)).all()
+    v = torch.tensor([0.5, 0.4, 0.3], dtype=torch.float64)
+    torch.testing.assert_close(shift[0, :3].double(), v / (1 + v) * y[0, :3], rtol=1e-3, atol=0)
 
 
 # Points of the plane: the exact posterior

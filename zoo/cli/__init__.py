@@ -17,6 +17,7 @@ COMMANDS = {
     "restore": "Restore an image of which a part, or a blurred one, is seen.",
     "fit": "Fit a model to a table of numbers.",
     "train": "Train a model from a recipe.",
+    "ema": "Average a training's weights over another length.",
     "eval": "Measure how close a model's samples are to held-out data.",
     "leaderboard": "Compare models by their figures, on this disk and on the Hub.",
     "tune": "Find the time grid that suits a model.",

@@ -6,26 +6,27 @@ With several processes: torchrun --nproc-per-node 2 -m zoo eval NAME
 from __future__ import annotations
 
 from functools import partial
-from math import floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from zoo.cli.measuring import Asked, log, row_of, shown, told
 from zoo.cli.options import COUNT, PATH, STEPS, device_option, integers, names, numbers, option
 from zoo.cli.output import echo_json, echo_table
+from zoo.cli.pooling import evaluate_trainings
 from zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from zoo.evaluation.intervals import Estimate
-    from zoo.evaluation.reference import Reference
-    from zoo.evaluation.report import Report, Setting
-    from zoo.models.model import FieldModel
+    from zoo.evaluation.report import Report
+    from zoo.sampling.distributed import DistributedContext
 
 
 @click.command()
-@click.argument("ref", metavar="NAME")
+@click.argument("ref", metavar="[NAME]", required=False)
+@option("--trainings", callback=names, help="Pool these models, or results of -o: A,B,c.json.")
+@option("--against", callback=names, help="Compare them with as many others, in pairs.")
 @option("-n", "count", type=COUNT, default=10_000, help="Samples per seed.")
 @option("--seeds", type=COUNT, default=1, help="How many seeds, a set of samples each.")
 @option("--seed", type=int, default=0, help="The first of them.")
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 @option("--write-card", is_flag=True, help="Put the results into the model's card.")
 @option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    ref: str,
+    ref: str | None,
+    trainings: list[str],
+    against: list[str],
     count: int,
     seeds: int,
     seed: int,
@@ -69,6 +72,9 @@ def command(
     figure has a 95 % interval: over seeds, or by the jackknife where there is one seed. Distances
     on "garments", the small classifier that ships with fieldzoo, are not FID. Under torchrun
     each process draws a part of the samples, and the first computes the figures.
+
+    With --trainings A,B,C instead of NAME the interval of each mean is over these trainings of one
+    recipe, and with --against D,E,F that of the mean difference of pairs.
     """
     if bool(solvers) != bool(nfe):
         raise click.UsageError("a sweep takes both --solvers and --nfe")
@@ -76,44 +82,53 @@ def command(
         raise click.UsageError("give --solvers and --nfe, or --solver and --steps, not both")
     if kernel and write_card:
         raise click.UsageError("--write-card is for the model's own kernel; leave --kernel out")
-    from zoo.evaluation import card, settings
-    from zoo.evaluation.metrics import default, parse_metrics
-    from zoo.evaluation.report import write
-    from zoo.evaluation.run import evaluate
+    if ref is None and not trainings:
+        raise click.UsageError("Missing argument 'NAME', or --trainings with several")
+    if trainings and (ref or write_card):
+        raise click.UsageError("--trainings takes neither NAME nor --write-card")
+    if against and not trainings:
+        raise click.UsageError("--against compares with --trainings; give both")
     from zoo.files import check_place
-    from zoo.models.load import load
     from zoo.sampling.distributed import connect
 
-    name = f"{ref} under the kernel {kernel}" if kernel else ref
+    drawn = tuple(range(seed, seed + seeds))
+    asked = Asked(
+        count, drawn, metrics, features, data, kernel, solver, steps, solvers, nfe, noise, bits
+    )
     with connect(device) as context, context.errors_from_main():
         if out is not None:
             check_place(out)
-        folder = card.folder_to_write(ref) if write_card else None
-        named = parse_metrics(metrics) if metrics else None
-        model = context.main_process_first(lambda: load(ref, kernel=kernel, device=context.device))
-        reference = context.main_process_first(lambda: _reference(model, ref, data, features))
-        chosen = named or default(model.shape, min(count, len(reference.data)))
-        measurement = settings.Measurement(chosen, count, tuple(range(seed, seed + seeds)))
-        todo = settings.sweep(model, solvers, nfe)
-        todo = todo or [settings.model_setting(model, solver, steps)]
-        todo += settings.perturbed(todo, noise, bits)
-        log = partial(_log, name)
-        on_outcome = partial(_save_outcome, name, out, len(todo) > 1)
-        report = evaluate(ref, model, todo, measurement, reference, log, context, on_outcome)
-        if report is None:
-            return
-        # The file is written even if printing fails (a closed pipe), and the other way round.
-        try:
-            _print_report(name, report, as_json)
-        finally:
-            if out is not None:
-                write(report, out)
-            if folder is not None:
-                card.write(folder, report, model.network)
+        if ref is None:
+            evaluate_trainings(asked, trainings, against, context, out, as_json)
+        else:
+            _evaluate_one(asked, ref, context, out, write_card, as_json)
 
 
-def _log(name: str, line: str) -> None:
-    click.echo(f"{name}: {line}", err=True)
+def _evaluate_one(
+    asked: Asked,
+    ref: str,
+    context: DistributedContext,
+    out: Path | None,
+    write_card: bool,
+    as_json: bool,
+) -> None:
+    from zoo.evaluation import card
+    from zoo.evaluation.report import write
+
+    folder = card.folder_to_write(ref) if write_card else None
+    one = asked.prepare(ref, context)
+    on_outcome = partial(_save_outcome, one.name, out, len(one.todo) > 1)
+    report = one.measure(context, on_outcome)
+    if report is None:
+        return
+    # The file is written even if printing fails (a closed pipe), and the other way round.
+    try:
+        _print_report(one.name, report, as_json)
+    finally:
+        if out is not None:
+            write(report, out)
+        if folder is not None:
+            card.write(folder, report, one.model.network)
 
 
 def _save_outcome(name: str, out: Path | None, sweep: bool, report: Report) -> None:
@@ -124,31 +139,12 @@ def _save_outcome(name: str, out: Path | None, sweep: bool, report: Report) -> N
     from zoo.evaluation.report import write
 
     if sweep:
-        outcome = report.outcomes[-1]
-        figures = ", ".join(f"{n} {_shown(e)}" for n, e in outcome.metrics.items())
-        _log(name, f"{figures} ({outcome.seconds:.0f} s)")
+        log(name, told(report))
     if out is not None:
         try:
             write(report, out)
         except ZooError as error:
-            _log(name, f"{error}; going on")
-
-
-def _reference(model: FieldModel, ref: str, data: str | None, features: str | None) -> Reference:
-    """Return the data that samples are compared with, by default what the model was trained on."""
-    from zoo.evaluation import features as extractors
-    from zoo.evaluation.reference import open_reference
-
-    chosen = features or extractors.default(model.shape)
-    extractor = extractors.build(chosen, model.shape, model.device)
-    config = model.config
-    if not data and config:
-        source = (config.training.recipe or {}).get("data")
-        used = source.get("use") if isinstance(source, dict) else None
-        data = str(used or config.data.name)
-    if not data:
-        raise ZooError(f"{ref} does not say what it was trained on; name it with --data")
-    return open_reference(data, model.shape, extractor, condition=model.condition)
+            log(name, f"{error}; going on")
 
 
 def _print_report(name: str, report: Report, as_json: bool) -> None:
@@ -164,7 +160,7 @@ def _print_report(name: str, report: Report, as_json: bool) -> None:
     names = list(dict.fromkeys(name for o in report.outcomes for name in o.metrics))
     if names:
         rows = [
-            [*_setting(o.setting), *(_shown(o.metrics[name]) for name in names)]
+            [*row_of(o.setting), *(shown(o.metrics[name]) for name in names)]
             for o in report.outcomes
         ]
         for label, figures in (
@@ -177,19 +173,4 @@ def _print_report(name: str, report: Report, as_json: bool) -> None:
         echo_table(["solver", "steps", "NFE", "perturbed", *names], rows)
     if report.model_metrics:
         click.echo()
-        echo_table(["figure", "value"], [[n, _shown(e)] for n, e in report.model_metrics.items()])
-
-
-def _setting(setting: Setting) -> list[str]:
-    perturbation = f"noise {setting.noise:g}" if setting.noise else ""
-    perturbation = f"{setting.bits} bits" if setting.bits is not None else perturbation
-    return [setting.solver, str(setting.steps), str(setting.nfe), perturbation]
-
-
-def _shown(estimate: Estimate) -> str:
-    """Return "12.3 ± 0.4": the half width with two digits, the value to the same decimal place."""
-    half = (estimate.high - estimate.low) / 2
-    if half <= 1e-9 * abs(estimate.value):  # zero up to rounding
-        return f"{estimate.value:.4g}"
-    places = max(0, 1 - floor(log10(half)))
-    return f"{estimate.value:.{places}f} ± {half:.{places}f}"
+        echo_table(["figure", "value"], [[n, shown(e)] for n, e in report.model_metrics.items()])

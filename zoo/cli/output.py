@@ -19,13 +19,17 @@ def echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def echo_json(value: object) -> None:
-    """Print a value as indented JSON; in ASCII where the encoding of output lacks a character."""
+    """Print a value as indented JSON.
+
+    In ASCII where the encoding of output lacks a character, or a terminal would obey one.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
+        plain = text.replace("\n", "").isprintable()
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2)
-    click.echo(text)
+        plain = False
+    click.echo(text if plain else json.dumps(value, indent=2))
 
 
 def warn_of_broken_plugins() -> None:

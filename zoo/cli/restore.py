@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @option("--solver", help="Another solver, see `zoo components solvers`.")
 @option("--seed", type=int, default=0, help="Answer i depends on it and i.")
 @option("--label", help="Class of the image, where there are some: its name, or its number.")
-@option("--guidance", type=float, default=1.0, help="How closely to follow --label.")
+@option("--guidance", type=float, help="How closely to follow --label.")
 @device_option
 def command(
     ref: str,
@@ -51,7 +51,7 @@ def command(
     solver: str | None,
     seed: int,
     label: str | None,
-    guidance: float,
+    guidance: float | None,
     device: str,
 ) -> None:
     """Draw images of which INPUT.png may be what is left.

@@ -39,6 +39,7 @@ Count = Annotated[int, Meta(ge=1, le=10**12)]
 Above0 = Annotated[float, Meta(gt=0)]
 AtLeast0 = Annotated[float, Meta(ge=0)]
 Beta = Annotated[float, Meta(ge=0, lt=1)]
+Length = Annotated[float, Meta(ge=0.02, le=0.25)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(pattern=rf"^{PLAIN_NAME}\Z", max_length=100)]
 Text = Annotated[str, Meta(min_length=1)]
@@ -90,6 +91,9 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         betas: AdamW's two decay rates; muon's momentum is the first.
         clip: largest norm of the gradient.
         ema_halflife: half-life of the weights' exponential moving average, in images.
+        ema_lengths: two relative lengths, from 0.02 to 0.25, of power-function averages of the
+            weights that are kept beside it, of which `zoo ema` makes the weights of other lengths
+            (arXiv:2312.02696); [0.05, 0.1] is usual. Absent: none.
         seed: of the weights, the batches and the noise.
         precision: of the network under autocast, "float32" or "bf16".
         reference_batch: images, `batch` of them the ones trained on, over which each target is
@@ -124,6 +128,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
     betas: tuple[Beta, Beta] = (0.9, 0.99)
     clip: Above0 = 1.0
     ema_halflife: Above0 = 50_000.0
+    ema_lengths: tuple[Length, Length] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     precision: Literal["float32", "bf16"] = "float32"
     reference_batch: Annotated[int, Meta(ge=1, le=2**31)] | None = None
@@ -170,9 +175,15 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     license: Name | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recipe, defaults filled in, as what JSON holds; `from_dict` reads it."""
+        """Return the recipe, defaults filled in, as what JSON holds; `from_dict` reads it.
+
+        `train.ema_lengths` stands there only where it is given: versions before it read the rest.
+        """
         raw = msgspec.json.encode(self, enc_hook=lambda part: part.encode())
-        return msgspec.json.decode(raw, type=dict[str, Any])
+        found = msgspec.json.decode(raw, type=dict[str, Any])
+        if self.train.ema_lengths is None:
+            del found["train"]["ema_lengths"]
+        return found
 
 
 def from_dict(raw: dict[str, Any], where: str) -> Recipe:
@@ -190,6 +201,11 @@ def from_dict(raw: dict[str, Any], where: str) -> Recipe:
     plan = recipe.train
     if plan.lr_min > plan.lr:
         raise ZooError(f"{where}: train.lr_min = {plan.lr_min} is above train.lr = {plan.lr}")
+    if plan.ema_lengths is not None and plan.ema_lengths[0] >= plan.ema_lengths[1]:
+        raise ZooError(
+            f"{where}: train.ema_lengths = {[*plan.ema_lengths]}; expected the shorter one first, "
+            "as in [0.05, 0.1]"
+        )
     if plan.warmup >= plan.images:
         raise ZooError(
             f"{where}: train.warmup = {plan.warmup} leaves nothing of train.images = {plan.images}"

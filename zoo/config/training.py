@@ -27,6 +27,7 @@ class TrainingOutcome(Struct, frozen=True, kw_only=True):
         hours: time of the run.
         final_training_loss: mean of the last losses of the log.
         validation_loss: the last one, on the test split.
+        ema_length: relative length of the power-function average of the weights, by `zoo ema`.
     """
 
     images_seen: int | None = None
@@ -35,6 +36,7 @@ class TrainingOutcome(Struct, frozen=True, kw_only=True):
     hours: float | None = None
     final_training_loss: float | None = None
     validation_loss: float | None = None
+    ema_length: float | None = None
 
 
 class Evaluation(Struct, frozen=True, kw_only=True, omit_defaults=True):

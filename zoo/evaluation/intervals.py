@@ -1,6 +1,7 @@
 """95 % intervals: from several seeds, or from one set of samples by the jackknife.
 
-Both cover the randomness of drawing samples. They do not cover other data or another training run.
+Both cover the randomness of drawing samples. They do not cover other data or another training run:
+`zoo.evaluation.trainings` pools figures of several.
 """
 
 from __future__ import annotations

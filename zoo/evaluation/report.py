@@ -69,6 +69,7 @@ class Report(Struct, frozen=True):
         held_out: figures of the held-out data itself.
         kernel: the kernel that samples are drawn under; "" if it has no name, or in older files.
         classes: number of classes, with the same number of samples each; 0 if there are none.
+        training_seed: train.seed of the model's recipe; None where it has none, or in older files.
         machine: system, processor, cores, threads and device.
         versions: versions of Python and of the packages.
     """
@@ -87,6 +88,7 @@ class Report(Struct, frozen=True):
     held_out: dict[str, float] = field(default_factory=dict)
     kernel: str = ""
     classes: int = 0
+    training_seed: int | None = None
     machine: dict[str, str | int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -125,6 +126,10 @@ def class_accuracy(
     """
     labels = balanced_classes(model.network.labels, measurement.samples)
     assert labels is not None
+    config = model.config
+    if config is not None and config.guidance is not None:
+        model = copy.copy(model)  # its own guide would take the place of the class
+        model.config = structs.replace(config, guidance=None)
     accuracy = {}
     for guidance in GUIDANCE:
         if guidance == 1.0 and unguided is not None:
@@ -187,7 +192,8 @@ def evaluate(
         if report is not None:
             report = structs.replace(report, outcomes=(*report.outcomes, outcome))
             on_outcome(report)
-        if unguided is None and "classes" in metrics:
+        by_default = model.config.guidance if model.config else None
+        if unguided is None and "classes" in metrics and by_default is None:
             unguided = drawn
         del drawn  # free the memory before the next samples are drawn
     extra: dict[str, Estimate] = {}
@@ -225,9 +231,17 @@ def _empty_report(
         held_out=held_out_scores(measurement, reference),
         kernel=model.kernel.part.use if model.kernel.part else "",
         classes=model.network.labels,
+        training_seed=_training_seed(model),
         machine=reports.machine(str(model.device)),
         versions=reports.versions(),
     )
+
+
+def _training_seed(model: FieldModel) -> int | None:
+    recipe = (model.config.training.recipe if model.config else None) or {}
+    train = recipe.get("train")
+    seed = train.get("seed") if isinstance(train, dict) else None
+    return seed if isinstance(seed, int) else None
 
 
 def training_scores(measurement: Measurement, reference: Reference) -> dict[str, float]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from zoo.config.condition import Condition
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
-from zoo.config.recipe import ARRAY, CardPlan, Recipe, bundled_recipe, from_dict
+from zoo.config.recipe import ARRAY, CardPlan, Recipe, TrainPlan, bundled_recipe, from_dict
 from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingOutcome, TrainingRecord, facts
 from zoo.errors import ZooError
@@ -254,14 +254,20 @@ def _training(recipe: Recipe | None, outcome: TrainingOutcome | None, unit: str)
         found = [
             f"{plan.images:,} {unit} of {recipe.data.use} in batches of {plan.batch}{begun}: "
             f"{_OPTIMISERS[plan.optimizer]}, learning rate {plan.lr:g} with warmup and {falls}, "
-            f"gradients clipped at {plan.clip:g}, weights averaged with a half-life of "
-            f"{plan.ema_halflife:,.0f} {unit}, {plan.precision}, seed {plan.seed}.",
+            f"gradients clipped at {plan.clip:g}, weights averaged "
+            f"{_averaged(plan, outcome, unit)}, {plan.precision}, seed {plan.seed}.",
             _repeat(recipe),
         ]
     if known := facts(outcome) if outcome else {}:
         rows = [(_cell(k.replace("_", " ")), _cell(str(v))) for k, v in known.items()]
         found.append(_table("| result | |", rows))
     return ["## Training", *found] if found else []
+
+
+def _averaged(plan: TrainPlan, outcome: TrainingOutcome | None, unit: str) -> str:
+    if outcome is not None and outcome.ema_length is not None:
+        return f"over a relative length of {outcome.ema_length:g} (`zoo ema`)"
+    return f"with a half-life of {plan.ema_halflife:,.0f} {unit}"
 
 
 def _repeat(recipe: Recipe) -> str:

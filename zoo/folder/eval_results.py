@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import yaml
@@ -49,7 +49,11 @@ def eval_yaml(training: TrainingRecord) -> bytes:
     from huggingface_hub import eval_result_entries_to_yaml
 
     entries = eval_result_entries_to_yaml(eval_entries(training))
-    return yaml.safe_dump(entries, sort_keys=False).encode() if entries else b""
+    content = yaml.safe_dump(entries, sort_keys=False).encode() if entries else b""
+    while len(content) > MAX_BYTES:  # which readers refuse: the first settings stay
+        entries = entries[: len(entries) * MAX_BYTES // len(content) - 1]
+        content = yaml.safe_dump(entries, sort_keys=False).encode()
+    return content
 
 
 class _Noted(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +61,7 @@ class _Noted(msgspec.Struct, frozen=True, kw_only=True):
 
     split: _Word
     features: _Word
-    samples: _Count
+    samples: _Count | None = None
     interval_95: tuple[float, float]
     classes: _Count = 0
     seeds: Annotated[tuple[int, ...], msgspec.Meta(max_length=100)] = ()
@@ -91,14 +95,16 @@ def parse_eval_yaml(content: bytes) -> tuple[Evaluation, ...]:
         try:
             entry = msgspec.convert(item, _Entry)
             noted = msgspec.json.decode(entry.notes, type=_Noted)
-        except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
+        except (msgspec.MsgspecError, ArithmeticError, RecursionError, ValueError):
             continue
         metric, _, features = entry.dataset.task_id.partition("/")
         low, high = noted.interval_95
         if features != noted.features or not all(map(isfinite, (entry.value, low, high))):
             continue
         known = {k: getattr(noted, k) for k in ("samples", "classes", "seeds", "steps", "nfe")}
-        words = {k: shown(getattr(noted, k)) for k in ("split", "features", "solver")}
+        words: dict[str, Any] = {
+            k: shown(getattr(noted, k)) for k in ("split", "features", "solver")
+        }
         words |= {"data": shown(entry.dataset.id), "title": words["features"]}
         setting = Evaluation(**words, **known, metrics={})
         key = msgspec.json.encode(setting)
@@ -122,7 +128,9 @@ def _load(content: bytes) -> list[object]:
             if depth > _DEEPEST:
                 raise ZooError(f"YAML nested more than {_DEEPEST} deep")
         found = yaml.load(content, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ZooError:
+        raise
+    except Exception as error:  # PyYAML's constructors raise KeyError, IndexError, AttributeError
         raise ZooError(f"no YAML: {shown(error)}") from error
     if not isinstance(found, list):
         raise ZooError("no list of figures")

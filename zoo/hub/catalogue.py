@@ -11,8 +11,8 @@ import msgspec
 from zoo.config.model import MAX_CONFIG_BYTES, parse_config
 from zoo.errors import ZooError, shown
 from zoo.folder.read import CONFIG
-from zoo.hub import Access
-from zoo.hub.client import LIBRARY
+from zoo.hub import Access, check_token
+from zoo.hub.client import LIBRARY, connect
 from zoo.hub.errors import Unreachable, hub_errors
 from zoo.hub.memory import each, remember, remembered
 from zoo.hub.search import Found, search
@@ -86,6 +86,8 @@ def catalogue(pattern: str = "*", *, token: str | None = None, look: bool = True
         ZooError: the Hub cannot be asked, and was not before.
     """
     kept = {m.repo: m for m in remembered("", list[HubModel]) or []}
+    check_token(token)
+    connect(token)  # which tells what no token looks like
     try:
         found = search([LIBRARY], _text(pattern), token=token)
     except ZooError as error:
@@ -145,11 +147,11 @@ def _looked(model: HubModel, token: str | None) -> HubModel:
     return msgspec.structs.replace(
         model,
         looked=True,
-        kernel=config.kernel.use,
-        network=config.network.use,
+        kernel=shown(config.kernel.use, 60),
+        network=shown(config.network.use, 60),
         shape=tuple(config.data.shape),
         size=sum(file.size for file in config.weights.files.values()),
-        weights=config.weights.repo or "",
+        weights=shown(config.weights.repo or "", 200),
         requires=tuple(config.requires),
     )
 

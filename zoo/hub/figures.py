@@ -8,7 +8,7 @@ import msgspec
 
 from zoo.config.training import Evaluation
 from zoo.errors import ZooError, shown
-from zoo.folder.eval_results import MAX_BYTES, parse_eval_yaml
+from zoo.folder.eval_results import EVAL_RESULTS, MAX_BYTES, parse_eval_yaml
 from zoo.hub import Access
 from zoo.hub.catalogue import HubModel
 from zoo.hub.errors import Unreachable, hub_errors
@@ -66,7 +66,8 @@ def _read(model: HubModel, token: str | None) -> Figures:
     try:
         with hub_errors(model.repo, model.commit, token):
             snapshot = Snapshot(model.repo, model.commit, Access(token))
-            files = sorted(filter(_FILE.fullmatch, snapshot.listing))[:_MOST_FILES]
+            names = filter(_FILE.fullmatch, snapshot.listing)
+            files = sorted(names, key=lambda name: (name != EVAL_RESULTS, name))[:_MOST_FILES]
             contents = [snapshot.fetch(name, limit=MAX_BYTES).read_bytes() for name in files]
             if snapshot.cut_off is not None:
                 raise snapshot.cut_off
@@ -74,10 +75,11 @@ def _read(model: HubModel, token: str | None) -> Figures:
         raise
     except ZooError as error:
         return msgspec.structs.replace(found, error=shown(error), lasting=False)
-    evaluations, error = [], ""
+    evaluations: list[Evaluation] = []
+    broken = ""
     for name, content in zip(files, contents, strict=True):
         try:
             evaluations += parse_eval_yaml(content)
         except ZooError as fault:
-            error = error or f"{name}: {shown(fault)}"
-    return msgspec.structs.replace(found, evaluations=tuple(evaluations), error=error)
+            broken = broken or f"{name}: {shown(fault)}"
+    return msgspec.structs.replace(found, evaluations=tuple(evaluations), error=broken)

@@ -57,7 +57,7 @@ def each(items: Iterable[S], ask: Callable[[S], T]) -> list[T]:
     """Return the answers about the first `LOOKS` items that came within about `SECONDS`.
 
     In threads of their own, which a server that never ends an answer keeps, and nobody else. A
-    thread whose question raises Unreachable asks no more.
+    thread whose question raises Unreachable asks no more; after another error it goes on.
     """
     left: SimpleQueue[S] = SimpleQueue()
     for item in [*items][:LOOKS]:
@@ -68,7 +68,13 @@ def each(items: Iterable[S], ask: Callable[[S], T]) -> list[T]:
     def work(future: Future[None]) -> None:
         try:
             while not stop.is_set():
-                answer = ask(left.get_nowait())
+                item = left.get_nowait()
+                try:
+                    answer = ask(item)
+                except Unreachable:
+                    raise
+                except Exception:  # about one of them: the others are still asked about
+                    continue
                 if not stop.is_set():
                     done.append(answer)
         except (Empty, Unreachable):

@@ -7,6 +7,7 @@
 - Formats of other libraries: Format, which makes a Checkpoint of Files; Config, Data, Part,
   SolverPart.
 - Checks of options, one line each: check_integer, check_real, check_positive, check_choice.
+- Noise levels that a network reads off x: as_read.
 - Checks of isotropic laws: check_radial_cdf, far_fault.
 - Tensors: over, randn, moved, floating; of isotropic laws directions, uniform_open, log_shell.
 """
@@ -28,6 +29,7 @@ from zoo.interfaces.free_levels import FreeLevels
 from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
+from zoo.interfaces.levels import as_read
 from zoo.interfaces.network import Network
 from zoo.interfaces.observation import Near, Observation, Operator
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
@@ -73,6 +75,7 @@ __all__ = [
     "SolverPart",
     "StepCallback",
     "all_finite",
+    "as_read",
     "check_choice",
     "check_integer",
     "check_positive",

@@ -17,11 +17,18 @@ of kappa = -dlog phi / dlog r, lambda = kappa / r^2, and
 
 Gaussian noise has kappa = r^2 / t^2 and c = 1; a Student law s^2 = (t^2 + r^2) / (d + D). The
 radius is that of the sample itself, E[r^2 | x] = |n|^2 + tr V: the root of an increasing function.
+
+A network that reads the level off x, as images show it, has a second term of its own, along the
+gradient of its reading: of a median that is one detail of four pixels, and nothing like n. With its
+level held (`levels_held`) the rest is the Jacobian of E[x_0 | x, s], and V = s^2 grad D: c = 1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -45,6 +52,41 @@ _last: WeakKeyDictionary[IsotropicKernel, tuple[float, tuple[Tensor, Tensor, Ten
 )
 
 
+class Held:
+    """Levels that are constants while it is in force.
+
+    Attributes:
+        read: whether a network has read one.
+    """
+
+    def __init__(self) -> None:
+        self.read = False
+
+
+_held: ContextVar[Held | None] = ContextVar("held", default=None)
+
+
+@contextmanager
+def levels_held() -> Iterator[Held]:
+    """Differentiate networks in the block with the levels that they read off x held."""
+    held = Held()
+    token = _held.set(held)
+    try:
+        yield held
+    finally:
+        _held.reset(token)
+
+
+def as_read(level: Tensor) -> Tensor:
+    """Return a level that a network has read off x: detached under `levels_held`, else itself."""
+    # Compiled code is not for posteriors, and could not ask.
+    held = None if torch.compiler.is_compiling() else _held.get()
+    if held is None:
+        return level
+    held.read = True
+    return level.detach()
+
+
 class OwnNoise(NamedTuple):
     """The noise of each sample: V = s^2 grad D (1 + turn n n^T / |n|^2), float64, (B,)."""
 
@@ -53,7 +95,13 @@ class OwnNoise(NamedTuple):
 
 
 def own_noise(
-    kernel: IsotropicKernel, square: Tensor, trace: Tensor, along: Tensor, t: Tensor
+    kernel: IsotropicKernel,
+    square: Tensor,
+    trace: Tensor,
+    along: Tensor,
+    t: Tensor,
+    *,
+    held: bool = False,
 ) -> OwnNoise:
     """Return the noise of each sample, by a table of kappa: s^2 is right to a relative 1e-3.
 
@@ -63,11 +111,12 @@ def own_noise(
         trace: tr grad D, (B,).
         along: n^T grad D n / |n|^2, (B,), 0 where it is not known.
         t: time, () or (B,).
+        held: grad D is that at a level held, so turn = 0.
     """
     square, trace = square.double().clamp(min=1e-60)[:, None], trace.double()[:, None]
     log_r, kappa, rise = _tables(kernel, t.to(square).reshape(-1, 1))
     c = 1 + (rise - 2) * (square.log() - 2 * log_r).clamp(max=0).exp()
-    turn = c.pow(3) / (c.pow(4) + _RIDGE) - 1
+    turn = torch.zeros_like(c) if held else c.pow(3) / (c.pow(4) + _RIDGE) - 1
     spread = (trace + turn * along[:, None]).clamp(0, kernel.dim)
     left = (1 - spread / kappa).clamp(min=1 / _LARGE)
     # log of r^2 - tr V over |n|^2, which is 0 at the radius.

@@ -22,7 +22,7 @@ from zoo.errors import ZooError
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.isotropic import IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, over
-from zoo.interfaces.levels import OwnNoise, own_noise
+from zoo.interfaces.levels import OwnNoise, levels_held, own_noise
 from zoo.interfaces.network import Network
 from zoo.interfaces.observation import Observation
 
@@ -62,6 +62,7 @@ class Estimate:
         self.network, self.kernel, self.x, self.t = network, kernel, x, t
         self._predict, self._gradient = predict, gradient
         self._graph: tuple[Tensor, Tensor] | None = None
+        self._held = False
 
     @cached_property
     def denoised(self) -> Tensor:
@@ -70,17 +71,19 @@ class Estimate:
         Raises:
             ZooError: the kernel's velocity is not affine in x_0.
         """
-        with torch.set_grad_enabled(self._gradient), _eager(self._gradient):
+        keep = self._gradient
+        with torch.set_grad_enabled(keep), _eager(keep), levels_held() as held:
             x = self.x.detach().requires_grad_(self._gradient)
             out = self._predict(x, self.t)
             if self.network.predicts == "field":
                 out = self.kernel.denoised(out, x, self.t.double()).to(x.dtype)
+        self._held = held.read
         if self._gradient:
             self._graph = (x, out)
         return out.detach()
 
     def _jacobian(self, v: Tensor) -> Tensor:
-        """Return v^T dD/dx, (B, *shape): one pass back through the network."""
+        """Return v^T dD/dx, (B, *shape), levels held: one pass back through the network."""
         _ = self.denoised
         assert self._graph is not None, "the method has gradient = False"
         x, out = self._graph
@@ -109,7 +112,8 @@ class Estimate:
         if self.network.by_level or not self.kernel.random_level:
             return None
         assert isinstance(self.kernel, IsotropicKernel), "others are refused by `prepare`"
-        return own_noise(self.kernel, _dot(self._noise, self._noise), *self._traces(), self.t)
+        square = _dot(self._noise, self._noise)
+        return own_noise(self.kernel, square, *self._traces(), self.t, held=self._held)
 
     @cached_property
     def _noise(self) -> Tensor:

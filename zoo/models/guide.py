@@ -27,7 +27,7 @@ from zoo.sampling.predict import autocast_predict, shown_dtype, unwrapped
 
 
 def guidance_of(
-    model: ModelParts, weight: float | None, guide: Any, interval: Any, guides: dict[str, Any]
+    model: ModelParts, weight: float | None, guide: Any, interval: Any, guides: dict[Any, Any]
 ) -> Guidance:
     """Return what `FieldModel.sample` is asked for, checked.
 
@@ -36,19 +36,20 @@ def guidance_of(
         weight: None where none is given.
         guide: a model, a reference to one, or None.
         interval: two noise levels, or None.
-        guides: by their references, those that were loaded before; added to.
+        guides: by reference, device and dtype, those that were loaded before; added to.
 
     Raises:
         ZooError: a guide of other data, one without a weight; a weight or interval that is none.
     """
     if isinstance(guide, str | Path):
         ref = str(guide)
-        if ref not in guides:
+        key = ref, str(model.device), model.dtype
+        if key not in guides:
             if model.load_guide is None:
                 told = f"give guide=zoo.load({brief(ref)})"
                 raise ZooError(f"guide = {brief(ref)} is not loaded: {told}")
-            guides[ref] = model.load_guide(guide, device=model.device, dtype=model.dtype)
-        guide = guides[ref]
+            guides[key] = model.load_guide(guide, device=model.device, dtype=model.dtype)
+        guide = guides[key]
     if guide is not None:
         check_guide(model, guide)
         if weight is None:

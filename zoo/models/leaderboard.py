@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from math import isfinite
-from pathlib import Path
+from typing import Any
 
 import msgspec
 from tabulate import tabulate
 
 from zoo.config.training import Evaluation
 from zoo.errors import ZooError, brief, check_flag, did_you_mean, shown
-from zoo.files import is_path
+from zoo.files import as_path, is_path
 from zoo.folder.read import is_own, read_config
 from zoo.folder.results import TITLES
 from zoo.folder.run import refuse_run
@@ -129,13 +129,14 @@ def leaderboard(
     for text in (*patterns, by):
         if not isinstance(text, str):
             raise ZooError(f"{brief(text)}: expected text such as 'gravity-*'")
-    folders = [p for p in patterns if is_path(p)]
-    names = [p for p in patterns if not is_path(p)] or ["*"]
+    folders = [p for p in patterns if is_path(p) or p.startswith("path:")]
+    names = [p for p in patterns if p not in folders] or ["*"]
     found = {n: e for n, e in _on_disk() if any(_fits(n, p) for p in names)}
     notes: list[str] = []
     if check_flag("hub", hub):
         for pattern in names:
-            found |= _on_hub(pattern, token, notes)
+            there = _on_hub(pattern, token, notes)
+            found |= {name: own for name, own in there.items() if own or name not in found}
     found |= {folder: _of_folder(folder) for folder in folders}
     if not found:
         raise ZooError(f"no model matches {' or '.join(map(repr, names))}; `zoo list` has all")
@@ -168,7 +169,7 @@ def _on_disk() -> Iterator[tuple[str, tuple[Evaluation, ...]]]:
 
 
 def _of_folder(ref: str) -> tuple[Evaluation, ...]:
-    folder = Path(ref.removeprefix("path:")).expanduser()
+    folder = as_path(ref.removeprefix("path:"), ref)
     if not is_own(folder):
         refuse_run(folder, ref)
         raise ZooError(f"{ref} is not a model folder of the zoo")
@@ -191,7 +192,7 @@ def _on_hub(pattern: str, token: str | None, notes: list[str]) -> dict[str, tupl
 
 
 def _boards(found: dict[str, tuple[Evaluation, ...]], by: str) -> tuple[Board, ...]:
-    groups: dict[tuple[object, ...], list[Standing]] = {}
+    groups: dict[tuple[Any, ...], list[Standing]] = {}
     for model, own in found.items():
         for e in own:
             value, low, high = e.metrics.get(by, (float("nan"),) * 3)
@@ -200,7 +201,7 @@ def _boards(found: dict[str, tuple[Evaluation, ...]], by: str) -> tuple[Board, .
                 groups.setdefault(key, []).append(Standing(model, value, low, high, e))
     sign = -1 if by.startswith(_HIGHER) else 1
     boards = [
-        Board(*key, tuple(sorted(rows, key=lambda s: (sign * s.value, s.model))))  # type: ignore[arg-type]
+        Board(*(*key, tuple(sorted(rows, key=lambda s: (sign * s.value, s.model)))))
         for key, rows in groups.items()
     ]
     return tuple(sorted(boards, key=lambda b: (-len(b.standings), str(b))))
@@ -209,7 +210,8 @@ def _boards(found: dict[str, tuple[Evaluation, ...]], by: str) -> tuple[Board, .
 def _owner(model: str, e: Evaluation) -> str:
     """Return whose data it is where its name alone says nothing, as of "folder:photos"."""
     public = ":" not in e.data or e.data.startswith(_PUBLIC)
-    if public and not any(c in e.data for c in "\\~") and not e.data.startswith((".", "/")):
+    bare = e.data.removeprefix("hf:")
+    if public and not any(c in e.data for c in "\\~") and not bare.startswith((".", "/")):
         return ""
     return model.partition("/")[0] if "/" in model and not is_path(model) else "this disk"
 

@@ -31,18 +31,7 @@ from zoo.sampling.predict import shown_dtype
 
 
 class Asked(SamplingModel):
-    """A model that draws from p(x | y), see `PosteriorModel`; before FieldModel among its bases.
-
-    `sample`, `trajectory`, `field`, `denoise`, `encode` and `decode` are those of the model it was
-    made of, conditioned. Sample i belongs to row i of y, or to the one row there is.
-
-    Args:
-        source: the model that was asked.
-        observed: what was observed, and the method.
-
-    Attributes:
-        observed: as given.
-    """
+    """What `PosteriorModel`, whose docstring holds, has before FieldModel among its bases."""
 
     def __init__(self, source: SamplingModel, observed: Conditioned) -> None:
         own = copy.copy(source)

@@ -46,9 +46,9 @@ class SamplingModel(ModelParts):
     """The parts of a model, and samples of it; see `FieldModel`."""
 
     @property
-    def _guides(self) -> dict[str, Any]:
+    def _guides(self) -> dict[Any, Any]:
         """Guides that were asked for by name, loaded once."""
-        found: dict[str, Any] = vars(self).setdefault("_named_guides", {})
+        found: dict[Any, Any] = vars(self).setdefault("_named_guides", {})
         return found
 
     def __getstate__(self) -> dict[str, Any]:

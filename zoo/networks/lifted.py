@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, IsotropicKernel, Network, over
+from zoo.interfaces import FieldKernel, IsotropicKernel, Network, as_read, over
 from zoo.networks.levels import LevelTable
 
 NEED = "a lift goes from a Gaussian kernel to an isotropic or Gaussian one"
@@ -138,7 +138,7 @@ class LiftedNetwork(Network):
         """Return (alpha, sigma) of each sample, () or (B,), float64."""
         alpha, sigma = (c.to(x.device, torch.float64) for c in self.kernel.marginal(t.double()))
         if self.table is not None and self.table.of_images:
-            sigma = self.table.shown(self.table.reading(x), t.double()).double()
+            sigma = as_read(self.table.shown(self.table.reading(x), t.double()).double())
         elif self.table is not None:
             times = t.to(x.device).expand(len(x))
             sigma = self.table(self.table.reading(x), times)[:, 0].double().exp()

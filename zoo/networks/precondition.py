@@ -28,6 +28,7 @@ from zoo.interfaces import (
     FieldKernel,
     IsotropicKernel,
     Network,
+    as_read,
     check_real,
     over,
 )
@@ -158,7 +159,8 @@ class Preconditioned(Network):
         bound = self.table(reading, t.expand(len(x)))[:, 0].exp()
         shown = bound
         if self.table.of_images:
-            shown = self._shown(x, alpha, self.table.shown(reading, t), labels)
+            shown = as_read(self._shown(x, alpha, self.table.shown(reading, t), labels))
+            bound = as_read(bound)
         return Levels(alpha, torch.minimum(shown, bound), typical, shown)
 
     def _shown(self, x: Tensor, alpha: Tensor, rough: Tensor, labels: Tensor | None) -> Tensor:

@@ -79,5 +79,9 @@ def check_interval(interval: Any, kernel: FieldKernel) -> Interval:
 
 
 def check_weight(guidance: Any) -> float:
-    """Return a weight; raise ZooError unless it is a finite number."""
+    """Return a weight as a float: torch takes no whole number beyond 64 bits.
+
+    Raises:
+        ZooError: it is no finite number.
+    """
     return float(check_real("guidance", guidance, "a finite number, 1 for none"))

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.interfaces import Network
-from zoo.interfaces.checks import check_real
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.posterior import Around
 from zoo.numerics.memory import is_out_of_memory
 from zoo.sampling.given import hidden
+from zoo.sampling.guidance import check_weight
 
 # Enough to keep a core busy, few enough that a single sample does not wait for company.
 _COORDINATES = 12_544  # 4 images of 3x32x32
@@ -207,8 +207,7 @@ def guided(
     Raises:
         ZooError: guidance is no finite number.
     """
-    # A float: torch takes no whole number beyond 64 bits.
-    guidance = check_real("guidance", guidance, "a finite number, 1 for none")
+    guidance = check_weight(guidance)
     own, without = autocast_predict(network, dtype), guide[0] if guide else None
 
     def blended(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:

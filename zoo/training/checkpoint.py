@@ -20,6 +20,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError, one_line
 from zoo.files import replacing
+from zoo.training.power_ema import check_finite
 
 FORMAT = 4
 _KEYS = {"recipe", "data", "step"}
@@ -148,6 +149,7 @@ def check_tensors(state: dict[str, Any], groups: Sequence[dict[str, Any]]) -> No
     for part in ("network", "ema"):
         for name, value in state[part].items():
             _check_finite(f"{part}.{name}", value)
+    check_finite(state.get("powers", ()))
     saved = state["optimizer"]
     for old, own in zip(saved["param_groups"], groups, strict=True):
         for key in own.keys() - {"lr", "params"}:  # the rate is the schedule's, step by step

@@ -21,6 +21,7 @@ from zoo.interfaces import Network
 from zoo.sampling.distributed import DistributedContext
 from zoo.training.batch import Batch
 from zoo.training.objective import Objective, compile_in_place, optimizer_of
+from zoo.training.power_ema import PowerAverages
 
 State = dict[str, Any]
 
@@ -37,7 +38,10 @@ class SingleProcess:
         objective: the loss of a batch, a module.
         optimizer: of the network's parameters.
         ema: its `module` has the averaged weights.
+        powers: the averages of `ema_lengths`, in the main process; None where there are none.
     """
+
+    powers: PowerAverages | None = None
 
     def __init__(self, network: Network, plan: TrainPlan, context: DistributedContext) -> None:
         self.context = context
@@ -47,6 +51,8 @@ class SingleProcess:
         if plan.compile:
             compile_in_place(self.objective, context.device)
         self.ema = averaged_copy(network, plan)
+        if plan.ema_lengths and context.is_main:
+            self.powers = PowerAverages(network, plan.ema_lengths)
 
     @property
     def averaged(self) -> Network:
@@ -68,10 +74,12 @@ class SingleProcess:
 
     def state_dict(self) -> State | None:
         """Return the whole state in the main process; every process has to call this."""
+        kept = {"powers": self.powers.state_dict()} if self.powers else {}
         return {
             "network": self.network.state_dict(),
             "ema": self.ema.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            **kept,
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -83,6 +91,8 @@ class SingleProcess:
         self.network.load_state_dict(state["network"])
         self.ema.module.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.powers:
+            self.powers.load_state_dict(state["powers"])
 
 
 class DataParallel(SingleProcess):

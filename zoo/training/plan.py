@@ -211,8 +211,13 @@ def _check_processes(plan: TrainPlan, processes: int) -> None:
             f"train.batch = {plan.batch} does not split evenly over {processes} processes with "
             f"train.accumulate = {plan.accumulate}; take a multiple of {parts}"
         )
-    if plan.parallel == "fsdp" and (plan.compile or plan.optimizer == "muon"):
-        what = "train.compile = true" if plan.compile else 'train.optimizer = "muon"'
+    unfit = {
+        "train.compile = true": plan.compile,
+        'train.optimizer = "muon"': plan.optimizer == "muon",
+        "train.ema_lengths": plan.ema_lengths,
+    }
+    what = next((name for name, used in unfit.items() if used), None)
+    if plan.parallel == "fsdp" and what is not None:
         raise ZooError(
             f'train.parallel = "fsdp" does not go with {what}: both need whole tensors; leave one '
             "of them out"

@@ -23,7 +23,7 @@ from zoo.interfaces import Network
 from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
 from zoo.sampling.rng import step_seed
-from zoo.training import checkpoint, log
+from zoo.training import checkpoint, log, power_ema
 from zoo.training.batch import Batch, BatchSampler
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
 from zoo.training.plan import Plan
@@ -174,6 +174,8 @@ class Trainer:
                     f"{self.step} were skipped; the last good checkpoint is in {self.folder}, but "
                     "going on from it ends here again: train with a smaller train.lr"
                 )
+        if self.parallel.powers:  # by time: after a skipped step too, where weights are as before
+            self.parallel.powers.update(self.network, self.step)
         return float(loss)
 
     def save(self) -> None:
@@ -232,6 +234,9 @@ class Trainer:
         plan = self.recipe.train
         losses: list[float] = []
         since = time.perf_counter()
+        powers, moments = self.parallel.powers, power_ema.snapshot_steps(self.steps)
+        if powers and not self.step:
+            power_ema.forget_snapshots(self.folder)
         while self.step < self.steps and not self.enough:
             losses.append(self.advance())
             if progress:
@@ -247,6 +252,8 @@ class Trainer:
                 )
                 losses, since = [], time.perf_counter()
             self._call_back()
+            if powers and self.step in moments:
+                power_ema.write_snapshot(self.folder, self.step, powers)
             if last or self.enough or self.stopping or self.step % plan.checkpoint_every == 0:
                 self.save()
             if self.stopping and not (last or self.enough):
