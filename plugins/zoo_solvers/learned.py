@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -12,19 +12,14 @@ from zoo import ZooError
 from zoo.interfaces import (
     FieldKernel,
     Flow,
-    FreeLevels,
     StepCallback,
     check_integer,
     check_real,
 )
 from zoo_solvers.adams import ExpABM3
-from zoo_solvers.linear import (
-    exponential_part,
-    level_ratio,
-    marginal,
-    scale_of,
-)
-from zoo_solvers.multistep import LevelTable, Step, Weights, _steps
+from zoo_solvers.free_levels import FreeLevels
+from zoo_solvers.linear import exponential_part, level_ratio, marginal, scale_of
+from zoo_solvers.multistep import Step, Weights, steps_along
 
 MOST_STEPS, LARGEST = 64, 100.0
 _HISTORY = 4  # values that a step weights
@@ -52,6 +47,9 @@ class Learned(ExpABM3):
         ZooError: other options; integrating, another number of steps or another interval.
     """
 
+    own_steps: int
+    grid: FreeLevels
+
     def __init__(
         self,
         *,
@@ -76,75 +74,61 @@ class Learned(ExpABM3):
 
     def learnable(self) -> dict[str, Tensor]:
         """Return what may be learned, by name: logarithms of the levels, and the corrections."""
-        assert isinstance(self.grid, FreeLevels)
         return {"grid": self.grid.logs, "coefficients": self.corrections}
 
     def learn(self, **values: Tensor) -> None:
         """Put tensors, which may require grad, in the place of those of `learnable`."""
-        assert isinstance(self.grid, FreeLevels)
         self.grid.logs = values.get("grid", self.grid.logs)
         self.corrections = values.get("coefficients", self.corrections)
+        self._kept = self._last = None
 
     def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
         """Return the times of the nodes; of `own_steps` steps t_min after them, for the data."""
-        count = self.own_steps
-        assert count is not None
-        if steps not in (count - 1, count) or (t_from, t_to) != (kernel.t_max, kernel.t_min):
-            raise ZooError(
-                f"learned is made for samples in {count} steps, from noise to data; leave steps "
-                "out, or name another solver, such as exp-abm3"
-            )
-        nodes = self.grid.times(kernel, t_from, t_to, count - 1).detach()
-        return nodes if steps < count else torch.cat([nodes, nodes.new_tensor([t_to])])
+        ends = kernel.t_max, kernel.t_min
+        if steps not in (self.own_steps - 1, self.own_steps) or (t_from, t_to) != ends:
+            self._refuse()
+        return self.grid.times(kernel, t_from, t_to, steps).detach()
+
+    def _refuse(self) -> NoReturn:
+        raise ZooError(
+            f"learned is made for samples in {self.own_steps} steps, from noise to data; leave "
+            "steps out, or name another solver, such as exp-abm3"
+        )
 
     def to_data(
         self, flow: Flow, x: Tensor, *, steps: int, callback: StepCallback | None = None
     ) -> Tensor:
         """Return data from x at t_max, shape (B, *), float64."""
-        kernel = flow.kernel
-        if steps != self.own_steps:
-            self.times(kernel, kernel.t_max, kernel.t_min, -1)
 
         def before_last(i: int, t: float, state: Tensor) -> None:
             if callback is not None and i < steps - 1:
                 callback(i, t, state)
 
-        return self.integrate(
-            flow, x, kernel.t_max, kernel.t_min, steps=steps, callback=before_last
-        )
+        ends = flow.kernel.t_max, flow.kernel.t_min
+        return self.integrate(flow, x, *ends, steps=steps, callback=before_last)
+
+    def _integrate(
+        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
+    ) -> Tensor:
+        if steps != self.own_steps:
+            self._refuse()
+        return super()._integrate(flow, x, t_from, t_to, steps, callback)
 
     def steps(self, flow: Flow, x: Tensor, value: Tensor, times: list[float]) -> list[Step]:
-        """Return the steps along the nodes and to data."""
-        learning = any(v.requires_grad for v in self.learnable().values())
+        """Return the steps along the nodes and to data, differentiable where they are learned."""
+        if not any(v.requires_grad for v in self.learnable().values()):
+            return super().steps(flow, x, value, times)
         typical = self.typical(flow, times[0])
-        if typical is None and not learning:
-            nodes = torch.tensor(times[:-1], dtype=torch.float64)
-            return _steps(times, self.weights(flow, nodes, None), x, value)
-        if typical is None:
-            ratio = torch.ones(len(x), dtype=torch.float64, device=x.device)
-        else:
+        ratio = torch.ones(len(x), dtype=torch.float64, device=x.device)
+        if typical is not None:
             ratio = level_ratio(typical, x, value).nan_to_num(1.0)
-        own = self.grid.times(flow.kernel, times[0], flow.kernel.t_min, len(times) - 2, ratio)
-        if learning:
-            weights = self.weights(flow, own, ratio)
-        else:  # from the table that `exp-abm3` has, to the bit
-
-            def times_of(ratio: Tensor) -> Tensor:
-                nodes = self.grid.times(
-                    flow.kernel, times[0], flow.kernel.t_min, len(times) - 2, ratio
-                )
-                return torch.cat([nodes, nodes[-1:]])
-
-            def weights_of(nodes: Tensor, ratio: Tensor) -> Weights:
-                return self.weights(flow, nodes[:-1], ratio)
-
-            padded, weights = LevelTable(times_of, weights_of, ratio.device).look_up(ratio)
-            own = padded[:-1]
-        return _steps([*flow.prepare_times(own), own[-1]], weights, x, value)
+        own = self.grid.times(flow.kernel, times[0], times[-1], self.own_steps, ratio)
+        weights = self.weights(flow, own, ratio)
+        return steps_along(flow.prepare_times(own), weights, x, value)
 
     def weights(self, flow: Flow, times: Tensor, ratio: Tensor | None) -> Weights:
         """Return the weights of the steps between nodes, and those of the step to data."""
-        alpha, sigma = marginal(flow.kernel, times)
+        alpha, sigma = marginal(flow.kernel, times[:-1])
         own = sigma if ratio is None else sigma * ratio
         scale = scale_of(flow, self._scale)
         part = exponential_part(alpha, own, scale)
@@ -160,7 +144,6 @@ class Learned(ExpABM3):
 
     def _to_data(self, alpha: Tensor, sigma: Tensor, scale: float, kernel: FieldKernel) -> Tensor:
         """Return the weights of the last values in D at level 0, (4, ...)."""
-        assert isinstance(self.grid, FreeLevels)
         zero = torch.zeros_like(sigma[0])
         more = zero
         if self.grid.ends_early(kernel):

@@ -90,7 +90,7 @@ def test_without_corrections_it_is_exp_abm3(name):
 @pytest.mark.parametrize("name", ["gravity", "gaussian", "vp", "flow"])
 def test_the_gradient_is_that_of_differences(name):
     model = exact(name)
-    walks = Walks(model, 16, 0, 1.0, None, None)
+    walks = Walks(model, 16, 4, seed=0)
     grid = [40.0, 6.0, 1.5, 0.3]
     weights = torch.tensor([[0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0.1]]).double()
 

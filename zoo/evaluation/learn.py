@@ -38,6 +38,8 @@ MOST_STEPS = 64
 # Step lengths of Adam for the gaps of log levels and for the corrections.
 _GRID_RATE, _WEIGHT_RATE = 0.03, 0.015
 _CHECKS, _DIGITS, _TOP = 6, 6, 160.0
+# Parts of the time: for the accurate trajectories, and for what comes after the descent.
+_TEACHING, _LAST = 0.25, 0.1
 # Where grids may end to begin with, in standard deviations of the data.
 _ENDS = (0.05, 0.15, 0.4)
 
@@ -70,7 +72,8 @@ def learn_solver(
         n: number of starts in each of the three sets; None for 64 of images, 1024 of rows.
         seed: of the starts; the result depends on it and on nothing random besides.
         rounds: gradient steps, on 32 images each, or 512 rows.
-        minutes: after which learning ends with what it has; results then depend on the machine.
+        minutes: that it takes at most; where they are few it has fewer starts and rounds, and
+            results depend on the machine.
         labels: as for `sample`, of 3 n samples; all classes in turn if None.
         condition: as for `sample`, of 3 n samples.
         guidance: as for `sample`.
@@ -86,18 +89,26 @@ def learn_solver(
     rounds, minutes = check_integer("rounds", rounds, 1), check_positive("minutes", minutes)
     check_flag("progress", progress)
     began = time.monotonic()
-    walks = Walks(model, n, seed, guidance, labels, condition)
+    end = began + 60 * minutes
     with torch.inference_mode(False), evaluation_mode(model), _frozen(model):
-        own = model.solver if model.solver.own_steps == steps else None
-        plain = own or build_solver("learned", **_plain(model, steps))
-        starts = [plain]
-        if own is None and learn != "coefficients":
-            starts.append(min(_raised(model, steps), key=walks.mean, default=plain))
-        found = [plain]
-        for i, start in enumerate(starts):
-            ends_at = began + 60 * minutes * (i + 1) / len(starts)
-            options = _descend(walks, start, learn, -(-rounds // len(starts)), ends_at, progress)
-            found.append(build_solver("learned", **options))
+        walks = Walks(
+            model,
+            n,
+            steps,
+            seed=seed,
+            guidance=guidance,
+            labels=labels,
+            condition=condition,
+            until=end - (1 - _TEACHING) * 60 * minutes,
+        )
+        plain = model.solver
+        if plain.own_steps != steps:
+            plain = build_solver("learned", **_plain(model, steps))
+        start = plain
+        if plain is not model.solver and learn != "coefficients":
+            start = min(_raised(model, steps), key=walks.mean, default=plain)
+        options = _descend(walks, start, learn, rounds, end - _LAST * 60 * minutes, progress)
+        found = plain, build_solver("learned", **options)
         best = min(found, key=lambda solver: walks.mean(solver, CHOSEN_ON))
         before, after = (walks.mean(solver, REPORTED) for solver in (plain, best))
     return Tuned(best, steps, tuple(_part_options(best)["grid"]), before, after)

@@ -25,8 +25,15 @@ from zoo.interfaces.checks import (
 from zoo.interfaces.far import far_fault
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
-from zoo.interfaces.free_levels import FreeLevels
-from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
+from zoo.interfaces.grids import (
+    LARGEST_RATIO,
+    LEAST_RATIO,
+    LEVEL_CAP,
+    GivenLevels,
+    Grid,
+    GridSpec,
+    ShortStart,
+)
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.levels import as_read
@@ -54,8 +61,8 @@ __all__ = [
     "Files",
     "Flow",
     "Format",
-    "FreeLevels",
     "GaussianPathKernel",
+    "GivenLevels",
     "Grid",
     "GridSolver",
     "GridSpec",
