@@ -79,9 +79,19 @@ def test_refusals_are_one_line(trained, options, status, said):
     assert said in told[0]
 
 
-def test_other_counts_are_refused_before_anything_is_drawn(trained, monkeypatch):
+def test_what_differs_is_refused_before_anything_is_drawn(trained, monkeypatch):
     assert trained("./b", "-n", 30, *DRAWN[2:], "-o", "b.json")[0] == 0
+    assert trained("./b", *DRAWN, "--solver", "euler", "-o", "euler.json")[0] == 0
     monkeypatch.setattr(zoo.FieldModel, "sample", None)
-    code, _, err = trained("--trainings", "./a,b.json", *DRAWN)
-    assert (code, err.count("\n")) == (1, 1)
-    assert "samples 20 and 30" in err
+    for refs, said in (
+        ("./a,b.json", "samples 20 and 30"),
+        ("./a,./c", "kernel 'gravity' and 'gaussian'; compare with --against"),
+        ("./a,./a", "the same weights"),
+        ("./a,euler.json", "drawn by 'heun', 5 evaluations and 'euler', 3 evaluations"),
+    ):
+        code, _, err = trained("--trainings", refs, *DRAWN)
+        assert (code, err.count("\n")) == (1, 1)
+        assert said in err
+    code, _, err = trained("--trainings", "b.json,euler.json", "--solver", "heun")
+    assert code == 2
+    assert "--data does nothing" in err or "--solver does nothing" in err

@@ -658,3 +658,12 @@ def test_flip_mirrors_half_of_the_images_and_nothing_else():
 def test_flip_refuses_vectors():
     with pytest.raises(ZooError, match="images"):
         flip(torch.zeros(4, 2))
+
+
+def test_one_value_far_away_does_not_round_the_others(tmp_path):
+    x = 1e6 + 1e-3 * np.random.default_rng(0).normal(size=(500, 1))
+    x[7] = 0.0
+    np.savez(tmp_path / "x.npz", x=x)
+    found = data.load(f"npz:{tmp_path / 'x.npz'}").images
+    assert len(found.unique()) == 500
+    assert torch.equal(found, torch.from_numpy(x))

@@ -177,6 +177,19 @@ def test_csv_with_names_quotes_and_whole_numbers(tmp_path):
     assert bare.values.tolist() == [[1, 2], [3, 4]]
 
 
+def test_csv_with_numbers_as_names_and_with_true_and_false(tmp_path):
+    frame = pd.DataFrame({0: [1.5, 2.5], 1: [True, False]})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    table, _ = read_table(tmp_path / "x.csv")
+    assert [(c.name, c.dtype) for c in table.columns] == [("0", "float64"), ("1", "bool")]
+    assert table.values.tolist() == [[1.5, 1], [2.5, 0]]
+    assert table.whole.tolist() == [False, True]
+    with pytest.raises(ZooError, match="column '1' holds 'maybe' in row 1"):
+        read_table(write(tmp_path / "y.csv", "0,1\n1,true\n2,maybe\n"))
+    bare, _ = read_table(write(tmp_path / "z.csv", "0,1.0\n1,2\n"))
+    assert bare.columns == ()
+
+
 def test_a_column_of_labels(tmp_path):
     file = write(tmp_path / "x.csv", "a,kind,b\n1.5,cat,2\n2.5,dog,3\n")
     table, labels = read_table(file, "kind")
@@ -188,6 +201,10 @@ def test_a_column_of_labels(tmp_path):
     assert labels.tolist() == [0, 1] * 20
     with pytest.raises(ZooError, match="there is no column 'sort'; the first are a, kind, b"):
         read_table(file, "sort")
+    spaced = write(tmp_path / "y.csv", "a, kind\n1.5,cat\n2.5,dog\n")
+    assert read_table(spaced, "kind")[1].tolist() == ["cat", "dog"]
+    with pytest.raises(ZooError, match="the first line names no column, and so none 'kind'"):
+        read_table(write(tmp_path / "z.csv", "1,2\n3,4\n"), "kind")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ from zoo.evaluation.settings import (
 from zoo.folder.results import table
 from zoo.interfaces import Flow
 from zoo.models.lift import lift
+from zoo.sampling.guidance import Guidance
 
 CPU = torch.device("cpu")
 
@@ -469,7 +470,7 @@ def test_samples_of_guidance_one_are_drawn_once(reference, monkeypatch):
     found = evaluate(
         "m", model, [setting, model_setting(model, "euler", 3)], measurement, reference
     )
-    assert asked == [None, None, 2.0]  # the first, as config.json has it: none here
+    assert asked == [None, None, Guidance(2.0)]  # the first, as config.json has it: none here
     assert found.model_metrics == expected
 
 

@@ -1,9 +1,10 @@
 """A model that is conditioned is evaluated given what the data are, in turn."""
 
 import msgspec
+import numpy as np
 import pytest
 import torch
-from evaluation_data import write_npz
+from evaluation_data import patterns, write_npz
 from tiny_models import images
 from torch.nn.functional import avg_pool2d
 
@@ -51,3 +52,18 @@ def test_samples_are_drawn_given_what_the_data_are_in_turn(opened, monkeypatch):
 def test_data_without_conditions_are_refused(opened):
     with pytest.raises(ZooError, match=r"has none; config\.json says under data\.condition"):
         opened(conditioned(""))
+
+
+def test_classes_are_those_of_the_data_where_samples_are_given_a_condition_too(tmp_path):
+    model = images(condition=[1, 4, 4], labels=3)
+    known = msgspec.structs.replace(model.data, condition=Condition((1, 4, 4), "downscale:2"))
+    model.config = msgspec.structs.replace(model.describe(), data=known)
+    pictures, _ = patterns(12, 0)
+    np.savez(tmp_path / "x.npz", x=pictures.numpy(), y=np.arange(12) // 4)
+    pixels = features.build("pixels", SHAPE, torch.device("cpu"))
+    ref = f"npz:{tmp_path / 'x.npz'}"
+    reference = open_reference(ref, SHAPE, pixels, condition=model.condition)
+    assert reference.labels(3, 14).tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 0]
+    alone = open_reference(ref, SHAPE, pixels)
+    assert alone.labels(3, 6).tolist() == [0, 1, 2, 1, 2, 0]  # equally many of each
+    assert alone.labels(0, 6) is None

@@ -8,9 +8,10 @@ from scipy import stats
 from tiny_models import images, points
 
 import zoo
+from zoo.config.columns import Column
 from zoo.errors import ZooError
 from zoo.evaluation import features as extractors
-from zoo.evaluation.metrics import default
+from zoo.evaluation.metrics import METRICS, default, with_features
 from zoo.evaluation.reference import open_reference
 from zoo.evaluation.run import check_measurement, evaluate
 from zoo.evaluation.settings import Measurement, model_setting
@@ -140,3 +141,27 @@ def test_the_card_shows_them(vector_data, tmp_path, command):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "| relative error of the 99.9 % quantile, of lengths |" in card
     assert "| Kolmogorov-Smirnov statistic, the largest of all columns |" in card
+
+
+def test_rows_with_a_mean_that_float32_rounds_have_the_figures_of_others(tmp_path):
+    x = student(4_000).numpy()
+    for name, rows in (("near", x), ("far", 1e6 + 1e-3 * x)):
+        np.savez(tmp_path / f"{name}.npz", x=rows)
+    near, far = (reference(f"npz:{tmp_path / name}.npz", (3,)) for name in ("near", "far"))
+    assert far.images.dtype == torch.float64
+    samples = student(4_000, 1)
+    found = METRICS["tails"].figures(samples, near)
+    moved = METRICS["tails"].figures(1e6 + 1e-3 * samples, far)
+    assert moved == pytest.approx(found, rel=1e-4, abs=1e-5)
+
+
+def test_columns_of_whole_numbers_are_rounded_as_the_data_are(tmp_path):
+    chance = np.random.default_rng(0)
+    rows = chance.poisson(3.0, (6_000, 2)).astype(np.float64)
+    np.savez(tmp_path / "rows.npz", x=rows[:3_000])
+    opened = reference(f"npz:{tmp_path / 'rows.npz'}", (2,))
+    spread = torch.from_numpy(rows[3_000:] + chance.uniform(-0.5, 0.5, (3_000, 2)))
+    columns = (Column("a", "int64"), Column("b", "float64"))
+    samples = with_features(spread, opened, columns)
+    assert samples.images[:, 0].equal(torch.from_numpy(rows[3_000:, 0]))
+    assert samples.images[:, 1].equal(spread[:, 1])

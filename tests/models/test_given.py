@@ -14,6 +14,7 @@ import zoo
 from zoo.config.columns import Column
 from zoo.config.condition import Condition
 from zoo.config.standardise import Standardise
+from zoo.data.condition import of_array
 from zoo.errors import ZooError
 
 KERNELS = ("gaussian", "ve", "vp", "flow")
@@ -203,3 +204,31 @@ def test_a_network_of_ones_own_without_conditions_is_called_as_ever():
     model.network.register_forward_pre_hook(lambda module, args: given.append(len(args)))
     model.sample(2, seed=0, steps=2)
     assert set(given) == {2}
+
+
+def test_rows_of_a_data_frame_go_by_their_names():
+    model = points("gaussian", dim=2)
+    columns = (Column("a", "float64"), Column("b", "int64"))
+    data = msgspec.structs.replace(model.data, columns=columns)
+    model.config = msgspec.structs.replace(model.describe(), data=data)
+    frame = pd.DataFrame({"b": [1, 2], "a": [0.5, -0.5]})
+    rows = torch.tensor([[0.5, 1], [-0.5, 2]], dtype=torch.float64)
+    assert torch.equal(model.denoise(frame, 1.0), model.denoise(rows, 1.0))
+    assert torch.equal(model.denoise(frame[["a", "b"]], 1.0), model.denoise(rows, 1.0))
+    assert model.denoise(rows.long(), 1.0).shape == (2, 2)
+    with pytest.raises(ZooError, match="x has no column 'b'; it takes a, b"):
+        model.denoise(frame[["a"]], 1.0)
+
+
+def test_classes_are_named_by_an_array_too():
+    model = images(labels=2)
+    data = msgspec.structs.replace(model.data, classes=("cat", "dog"))
+    model.config = msgspec.structs.replace(model.describe(), data=data)
+    expected = model.sample(2, seed=0, steps=2, labels=["dog", "cat"])
+    assert torch.equal(model.sample(2, seed=0, steps=2, labels=np.array(["dog", "cat"])), expected)
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 8, 3), (4, 8, 8, 1)])
+def test_images_with_channels_last_are_no_condition(shape):
+    with pytest.raises(ZooError, match=r"channels first"):
+        of_array(np.zeros(shape), 4, source="x", where="condition")

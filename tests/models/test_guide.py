@@ -3,10 +3,12 @@
 import math
 import pickle
 
+import msgspec
 import pytest
 import torch
 
 import zoo
+from zoo.config.model import DefaultGuidance
 from zoo.errors import ZooError
 from zoo.interfaces import over
 from zoo.models.exact import GaussianMixture
@@ -236,3 +238,43 @@ def test_config_json_names_a_guide_for_default_sampling(tmp_path):
         )
         with pytest.raises(ZooError, match="no path"):
             zoo.load(folder)
+
+
+def test_a_lifted_model_is_guided_by_default_as_the_one_it_was_lifted_from():
+    guided = {"guide": "gaussian-fashion-mnist", "weight": 1.5}
+    options = {"seed": 0, "steps": 3}
+    source = zoo.load("gaussian-fashion-mnist-base")
+    # A kernel without a name has no config.json.
+    kernel = type(zoo.kernel("gravity", dim=784))(dim=784, t_max=100.0)
+    plain = zoo.lift(source, kernel)
+    for interval in (None, (1e4, 2e4)):
+        known = DefaultGuidance(**guided, interval=interval)
+        source.config = msgspec.structs.replace(source.config, guidance=known)
+        lifted = zoo.lift(source, kernel)
+        assert lifted.config is None
+        same = torch.equal(lifted.sample(2, **options), plain.sample(2, **options))
+        assert same == (interval is not None)  # whose levels the kernel never has
+
+
+def test_a_guide_of_config_json_is_loaded_as_the_model_was(tmp_path, monkeypatch):
+    model = zoo.load("gravity-digits")
+    known = DefaultGuidance("owner/guide", 1.5)
+    model.config = msgspec.structs.replace(model.config, guidance=known)
+    folder = model.save(tmp_path / "led")
+    asked = {"token": "hf_secret", "cache_dir": tmp_path / "cache", "local_files_only": True}
+    led = zoo.load(folder, **asked)
+    with pytest.raises(ZooError, match="owner/guide") as caught:
+        led.sample(2, seed=0, steps=2)
+    assert "offline" in str(caught.value) or "on this disk" in str(caught.value)
+    assert led.load_guide.keywords == asked
+    assert b"hf_secret" not in pickle.dumps(led)
+
+
+def test_pull_fetches_the_guide_too(tmp_path, monkeypatch):
+    model = zoo.load("gravity-digits")
+    model.config = msgspec.structs.replace(
+        model.config, guidance=DefaultGuidance("owner/guide", 1.5)
+    )
+    folder = model.save(tmp_path / "led")
+    with pytest.raises(ZooError, match="owner/guide"):
+        zoo.pull(folder, local_files_only=True)

@@ -28,8 +28,8 @@ MORE_STEPS = {"torchdiffeq-explicit_adams": 100, "exp-abm4": 160}
 # psi-warped and rotating, a field alone: three solvers on a short walk show the orders.
 SLOW = ("phi-warped", "map")
 SLOW_LEVELS, SLOW_SOLVERS, SLOW_STEPS = (2.0, 1.2), ("euler", "exp-ab2", "exp-abm3"), 4
-# These cost as much as all others together, and differ from rotating and vp only in the kernel.
-HEAVY = ("psi-warped", "interpolant")
+# These cost as much as all others, and differ from rotating, gravity and vp only in the kernel.
+HEAVY = ("psi-warped", "psi-power", "interpolant")
 QUICK = [
     pytest.param(case, marks=pytest.mark.slow) if case in HEAVY else case
     for case in CASES

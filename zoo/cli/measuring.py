@@ -39,6 +39,12 @@ class Asked:
     bits: list[int]
     _opened: dict[object, Reference] = field(default_factory=dict)
 
+    @property
+    def how(self) -> list[str]:
+        """The options, as they are written, that say how samples are drawn and compared."""
+        named = ("metrics", "features", "data", "kernel", "solver", "steps", "solvers", "nfe")
+        return [f"--{name}" for name in (*named, "noise", "bits") if getattr(self, name)]
+
     def name(self, ref: str) -> str:
         """Return what a model is called in messages."""
         return f"{ref} under the kernel {self.kernel}" if self.kernel else ref
@@ -93,6 +99,14 @@ class Prepared:
     todo: list[Setting]
     measurement: Measurement
     reference: Reference
+
+    def planned(self) -> Report:
+        """Return the report that `measure` will fill."""
+        from zoo.evaluation.metrics import METRICS
+        from zoo.evaluation.run import planned
+
+        drawn = self.todo if {*METRICS} & {*self.measurement.metrics} else ()
+        return planned(self.ref, self.model, drawn, self.measurement, self.reference)
 
     def measure(
         self, context: DistributedContext, on_outcome: Callable[[Report], None]

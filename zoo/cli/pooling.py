@@ -31,32 +31,22 @@ def evaluate_trainings(
 ) -> None:
     """Measure each of the models, or read what was measured of it, and print what they say.
 
-    Data, features and numbers of samples are compared before the first sample is drawn.
+    What they are, and how they are measured, is compared before the first sample is drawn.
     """
     from zoo.evaluation.report import read
-    from zoo.evaluation.trainings import (
-        check_alike,
-        check_numbers,
-        facts_before,
-        facts_of,
-        pool,
-        write,
-    )
+    from zoo.evaluation.trainings import check_alike, check_numbers, pool, write
 
     check_numbers(trainings, against)
-    if "" in (*trainings, *against):
+    refs = (*trainings, *against)
+    if "" in refs:
         raise ZooError("a name between two commas is empty; expected names as in A,B,C")
+    if all(ref.endswith(RESULTS) for ref in refs) and (given := asked.how):
+        raise click.UsageError(f"{given[0]} does nothing: these results are measured already")
     found: list[Report | Prepared] = [
-        read(Path(ref)) if ref.endswith(RESULTS) else asked.prepare(ref, context)
-        for ref in (*trainings, *against)
+        read(Path(ref)) if ref.endswith(RESULTS) else asked.prepare(ref, context) for ref in refs
     ]
-    facts = [
-        facts_before(each.measurement, each.reference)
-        if isinstance(each, Prepared)
-        else facts_of(each)
-        for each in found
-    ]
-    check_alike([*zip((*trainings, *against), facts, strict=True)])
+    plans = [each.planned() if isinstance(each, Prepared) else each for each in found]
+    check_alike(plans[: len(trainings)], plans[len(trainings) :])
     reports = [
         e.measure(context, partial(_log_outcome, e.name)) if isinstance(e, Prepared) else e
         for e in found

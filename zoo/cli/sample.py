@@ -36,7 +36,7 @@ DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 @option(
     "--condition",
     type=PATH,
-    help="FILE.npy, .npz or .csv: what to draw samples given, one for all or one for each.",
+    help="FILE.npy, .npz, .csv or .parquet: what samples are given, one for all or for each.",
 )
 @option(
     "--guidance",
@@ -89,7 +89,7 @@ def command(
         model = context.main_process_first(
             lambda: load(ref, kernel=kernel, device=context.device, dtype=precision)
         )
-        known = model.config is not None and model.config.guidance is not None
+        known = model.guidance is not None
         if guidance not in (None, 1.0) and not known and {label, condition, guide} == {None}:
             raise click.UsageError("--guidance follows a class; name it with --label, or --guide")
         suffix = default_suffix(model.shape, table=bool(model.data.columns))

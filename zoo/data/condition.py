@@ -122,6 +122,11 @@ def of_array(array: NDArray[Any], n: int, *, source: str, where: str) -> Conditi
             f"{where}: conditions of {array.dtype}, shape {array.shape}; expected numbers, as "
             f"vectors (n, k) or images (n, C, H, W){one}"
         )
+    if array.ndim == 4 and array.shape[1] == array.shape[2] and array.shape[3] in (1, 3):
+        raise ZooError(
+            f"{where}: conditions of shape {array.shape}; images have their channels first, "
+            "(n, C, H, W): give them as .transpose(0, 3, 1, 2)"
+        )
     if len(array) != n:
         raise ZooError(f"{where}: {len(array):,} conditions for {n:,} samples; expected one each")
     if array.ndim == 2 and array.shape[1] > MOST:

@@ -1,4 +1,4 @@
-"""Conditions in a file, for the command line: FILE.npy, FILE.npz, FILE.csv, FILE.tsv."""
+"""Conditions in a file, for the command line: FILE.npy, FILE.npz, or a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.condition import Condition
-from zoo.data.table_file import read_table
+from zoo.data.table_file import SUFFIXES, read_table
 from zoo.errors import ZooError, one_line
 from zoo.files import refuse_pointer
 
@@ -30,10 +30,10 @@ def read_condition(path: Path, known: Condition | None) -> Tensor:
         raise ZooError(f"{path}: there is no such file")
     if path.suffix in (".npy", ".npz"):
         array = _array(path)
-    elif path.suffix in (".csv", ".tsv"):
+    elif path.suffix in SUFFIXES:
         array = _rows(path, known)
     else:
-        raise ZooError(f"{path}: expected a file ending in .npy, .npz, .csv or .tsv")
+        raise ZooError(f"{path}: expected a file ending in .npy, .npz, {', '.join(SUFFIXES)}")
     if array.dtype.kind not in "buif":
         raise ZooError(f"{path}: conditions of {array.dtype}; expected numbers")
     found = torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
@@ -61,8 +61,7 @@ def _array(path: Path) -> np.ndarray[Any, Any]:
 
 def _rows(path: Path, known: Condition) -> np.ndarray[Any, Any]:
     table, _ = read_table(path, constant=True)
-    there = [column.name for column in table.columns]
-    wanted = [column.name for column in known.columns]
+    there, wanted = ([str(c.name) for c in columns] for columns in (table.columns, known.columns))
     if not there or not wanted:
         return table.values
     if missing := [name for name in wanted if name not in there]:

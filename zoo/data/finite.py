@@ -28,6 +28,9 @@ def as_rows(x: NDArray[np.float64], where: str) -> Tensor:
     with np.errstate(over="ignore"):
         found = torch.from_numpy(x.astype(np.float32))
     check_finite(found, where)
-    spread, size = np.ptp(x, axis=0), np.abs(x).max(axis=0)
+    low, middle, high = np.percentile(x, (25, 50, 75), axis=0)
+    # Of the middle half: one value far away says nothing of what the others lose.
+    spread = np.where(high > low, high - low, np.ptp(x, axis=0))
+    size = np.abs(middle)
     lost = (spread > 0) & ((spread < _ROUNDED * size) | (spread < _TINY))
     return torch.from_numpy(x) if lost.any() else found

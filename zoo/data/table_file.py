@@ -21,6 +21,7 @@ from zoo.files import refuse_pointer
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _LONGEST_LINE = 1_000_000
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 def read_table(
@@ -28,7 +29,7 @@ def read_table(
 ) -> tuple[Table, Any]:
     """Return the table in a file, and the values of the column `leave_out`; None if none is named.
 
-    Columns may be `constant` in a .csv or .tsv that is no table to fit.
+    Columns may be `constant` in one that is no table to fit.
 
     Raises:
         ZooError: no such file, another ending, no such column, a value that is no number; or as
@@ -40,7 +41,7 @@ def read_table(
         raise ZooError(f"{path}: there is no such file")
     refuse_pointer(path)
     if path.suffix == ".parquet":
-        return _parquet(path, leave_out)
+        return _parquet(path, leave_out, constant)
     table, labels = _csv(path, leave_out)
     check_values(table, str(path), constant=constant)
     return table, labels
@@ -69,7 +70,7 @@ def _some(table: Table, columns: list[int]) -> Table:
     )
 
 
-def _parquet(path: Path, leave_out: str | None) -> tuple[Table, Any]:
+def _parquet(path: Path, leave_out: str | None, constant: bool) -> tuple[Table, Any]:
     """Return the table of a parquet file, read by pandas or polars."""
     name = next((name for name in ("pandas", "polars") if find_spec(name)), None)
     if name is None:
@@ -87,7 +88,7 @@ def _parquet(path: Path, leave_out: str | None) -> tuple[Table, Any]:
             _place(leave_out, [str(name) for name in frame.columns])
         labels = frame[leave_out].to_numpy()
         frame = frame.drop(columns=[leave_out]) if name == "pandas" else frame.drop(leave_out)
-    return table_of(frame, str(path)), labels
+    return table_of(frame, str(path), constant=constant), labels
 
 
 def _place(name: str, names: list[str]) -> int:
@@ -105,30 +106,35 @@ def _csv(path: Path, leave_out: str | None) -> tuple[Table, Any]:
             lines = [file.readline(_LONGEST_LINE) for _ in range(2)]
             delimiter = "\t" if path.suffix == ".tsv" else max(",;\t", key=lines[0].count)
             first, second = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
-            named = not all(map(_is_number, first))
+            first = [cell.strip() for cell in first]
+            # 0, 1, 2, ... is how pandas calls columns without names.
+            named = first == [*map(str, range(len(first)))] or not all(map(_is_number, first))
             row = second if named else first
             if len(row) != len(first) or not row:
                 raise ZooError(f"the first line has {len(first)} columns, the second {len(second)}")
-            label = None if leave_out is None else _place(leave_out, first if named else [])
+            if leave_out is not None and not named:
+                raise ZooError(
+                    f"the first line names no column, and so none {shown(leave_out, 60)!r}"
+                )
+            label = None if leave_out is None else _place(leave_out, first)
             used = [i for i in range(len(first)) if i != label]
             file.seek(0)
-            values = _numbers(file, delimiter, used, first if named else None)
+            truths = [i for i in used if row[i].strip().lower() in _BOOLEANS]
+            values = _numbers(file, delimiter, used, truths, first if named else None)
             file.seek(0)
             labels = None if label is None else _texts(file, delimiter, label)
     except (OSError, UnicodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or one_line(error)
         raise ZooError(f"{path}: cannot be read as a table: {reason}") from error
-    whole = np.array([_is_whole(row[i], values[:, k]) for k, i in enumerate(used)])
-    columns = tuple(
-        Column(first[i].strip(), "int64" if flag else "float64")
-        for i, flag in zip(used, whole, strict=True)
-        if named
-    )
+    kinds = [_kind(row[i], values[:, k]) for k, i in enumerate(used)]
+    columns = tuple(Column(first[i], kind) for i, kind in zip(used, kinds, strict=True) if named)
     check_columns(columns, str(path))
-    return Table(values, columns, whole), labels
+    return Table(values, columns, np.array([kind != "float64" for kind in kinds])), labels
 
 
-def _numbers(file: TextIO, delimiter: str, used: list[int], names: list[str] | None) -> Values:
+def _numbers(
+    file: TextIO, delimiter: str, used: list[int], booleans: list[int], names: list[str] | None
+) -> Values:
     """Return the columns numbered `used`, (n, d), float64.
 
     Raises:
@@ -143,6 +149,7 @@ def _numbers(file: TextIO, delimiter: str, used: list[int], names: list[str] | N
             skiprows=int(names is not None),
             usecols=used,
             ndmin=2,
+            converters=dict.fromkeys(booleans, _number) or None,
         )
     except ValueError as error:
         text = one_line(error)
@@ -158,17 +165,26 @@ def _numbers(file: TextIO, delimiter: str, used: list[int], names: list[str] | N
     )
 
 
+def _number(text: str) -> float:
+    """Return a number, also of True and False as pandas, polars and others write them."""
+    known = _BOOLEANS.get(text.strip().lower())
+    return float(text) if known is None else known
+
+
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        _number(text)
     except ValueError:
         return False
     return True
 
 
-def _is_whole(text: str, values: Any) -> bool:
-    """Return whether a column is of whole numbers, written as such."""
-    return bool(_WHOLE.fullmatch(text)) and bool((values == np.rint(values)).all())
+def _kind(text: str, values: Any) -> str:
+    """Return the type of a column whose first cell is `text`: whole numbers are written as such."""
+    if text.strip().lower() in _BOOLEANS and bool(np.isin(values, (0, 1)).all()):
+        return "bool"
+    whole = _WHOLE.fullmatch(text) is not None and bool((values == np.rint(values)).all())
+    return "int64" if whole else "float64"
 
 
 def _texts(file: Any, delimiter: str, column: int) -> Any:

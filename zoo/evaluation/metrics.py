@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from zoo.config.columns import Column
 from zoo.errors import ZooError, did_you_mean
 from zoo.evaluation.distances import (
     NEIGHBOURS,
@@ -30,9 +31,17 @@ class Samples(NamedTuple):
     features: Tensor
 
 
-def with_features(images: Tensor, reference: Reference) -> Samples:
-    """Return images (n, *shape) in the data's range with their features."""
-    rounded = round_to_bytes(images, reference.data.range)
+def with_features(images: Tensor, reference: Reference, columns: Sequence[Column] = ()) -> Samples:
+    """Return images (n, *shape) in the data's range with their features.
+
+    They are rounded as the data are: to 8 bits, or to whole numbers in columns of such.
+    """
+    if reference.data.range is not None:
+        rounded = round_to_bytes(images, reference.data.range)
+    else:
+        rounded = images.double()
+        whole = torch.tensor([column.whole for column in columns], dtype=torch.bool)
+        rounded = torch.where(whole, rounded.round(), rounded) if len(whole) else rounded
     return Samples(rounded, reference.extractor.extract(rounded))
 
 

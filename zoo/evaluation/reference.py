@@ -22,6 +22,7 @@ from zoo.evaluation.distances import (
     radii,
 )
 from zoo.evaluation.features import FeatureExtractor
+from zoo.evaluation.intervals import balanced_classes
 
 
 def round_to_bytes(x: Tensor, data_range: tuple[float, float] | None) -> Tensor:
@@ -29,6 +30,13 @@ def round_to_bytes(x: Tensor, data_range: tuple[float, float] | None) -> Tensor:
     if data_range is None:
         return x
     return ((x + 1) * (MAX_BYTE / 2)).round().div_(MAX_BYTE / 2).sub_(1)
+
+
+def samples_of(data: Images, count: int) -> Tensor:
+    """Return the first samples: images in their range, of 8 bits, others as they are, float64."""
+    first = torch.arange(count)
+    exact = data.range is None
+    return data.exact(first) if exact else round_to_bytes(data.batch(first), data.range)
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,18 @@ class Reference:
 
     @cached_property
     def images(self) -> Tensor:
-        """The data itself, (m, *shape), float32."""
-        return round_to_bytes(self.data.batch(torch.arange(len(self.data))), self.data.range)
+        """The data itself, (m, *shape): images float32, others float64."""
+        return samples_of(self.data, len(self.data))
+
+    def labels(self, classes: int, n: int) -> Tensor | None:
+        """Return the classes that n samples are to be drawn of, (n,), None for a model without.
+
+        Equally many of each; where samples are given a condition too, the data's, as that is.
+        """
+        known = self.data.labels
+        if not classes or self.data.given is None or known is None:
+            return balanced_classes(classes, n)
+        return known[torch.arange(n) % len(known)]
 
     def conditions(self, n: int) -> Tensor | None:
         """Return what n samples are to be drawn given, (n, *): what the data are, in turn."""
@@ -82,9 +100,9 @@ class Reference:
 
     @cached_property
     def training(self) -> tuple[Tensor, Tensor]:
-        """The training images as vectors (N, dim), float32, and their features (N, d)."""
+        """The training images as vectors (N, dim), and their features (N, d)."""
         data = load(self.ref, size=self.size)
-        images = round_to_bytes(data.batch(torch.arange(len(data))), data.range)
+        images = samples_of(data, len(data))
         return images.flatten(1), self.extractor.extract(images)
 
     def distances_to_training(self, images: Tensor, features: Tensor) -> Tensor:

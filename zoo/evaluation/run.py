@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,7 +14,7 @@ from zoo.data.images import MAX_BYTE
 from zoo.errors import ZooError
 from zoo.evaluation import report as reports
 from zoo.evaluation.features import FeatureExtractor, in_batches
-from zoo.evaluation.intervals import Estimate, balanced_classes, from_mean, from_seeds
+from zoo.evaluation.intervals import Estimate, from_mean, from_seeds
 from zoo.evaluation.metrics import (
     METRICS,
     Samples,
@@ -24,11 +23,12 @@ from zoo.evaluation.metrics import (
     min_samples,
     with_features,
 )
-from zoo.evaluation.reference import Reference, round_to_bytes
+from zoo.evaluation.reference import Reference, round_to_bytes, samples_of
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.evaluation.settings import Measurement, describe, draw_samples
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
+from zoo.sampling.guidance import Guidance
 
 BITS_IMAGES = 16
 GUIDANCE = (1.0, 2.0)
@@ -69,14 +69,14 @@ def evaluate_setting(
 ) -> tuple[Outcome, list[Samples]]:
     """Return the figures under one setting, and the samples.
 
-    Both are empty but in the first process. A model with classes draws equally many of each, one
-    with conditions given those of the data that samples are compared with, in turn.
+    Both are empty but in the first process. A model with classes draws equally many of each; one
+    with conditions given those of the data that samples are compared with, and their classes.
     """
     started = time.monotonic()
-    labels = balanced_classes(model.network.labels, measurement.samples)
+    labels = reference.labels(model.network.labels, measurement.samples)
     given = reference.conditions(measurement.samples)
     drawn = [
-        with_features(x, reference)
+        with_features(x, reference, model.data.columns)
         for x in draw_samples(model, setting, measurement, context, labels=labels, condition=given)
     ]
     figures: dict[str, Estimate] = {}
@@ -124,12 +124,8 @@ def class_accuracy(
 
     `unguided` are the samples at guidance 1, balanced over the classes, if they exist already.
     """
-    labels = balanced_classes(model.network.labels, measurement.samples)
+    labels = reference.labels(model.network.labels, measurement.samples)
     assert labels is not None
-    config = model.config
-    if config is not None and config.guidance is not None:
-        model = copy.copy(model)  # its own guide would take the place of the class
-        model.config = structs.replace(config, guidance=None)
     accuracy = {}
     for guidance in GUIDANCE:
         if guidance == 1.0 and unguided is not None:
@@ -142,7 +138,7 @@ def class_accuracy(
                 context,
                 labels=labels,
                 condition=reference.conditions(measurement.samples),
-                guidance=guidance,
+                guidance=Guidance(guidance),  # by the class, not by a guide of the model's own
             )
         hits = [class_hits(x, labels, reference.extractor, model.range) for x in drawn]
         if hits:
@@ -184,7 +180,13 @@ def evaluate(
     if not context.is_main:
         log = on_outcome = _ignore
     metrics = set(measurement.metrics)
-    report = _empty_report(name, model, measurement, reference) if context.is_main else None
+    report = None
+    if context.is_main:
+        report = structs.replace(
+            planned(name, model, (), measurement, reference),
+            training_images=training_scores(measurement, reference),
+            held_out=held_out_scores(measurement, reference),
+        )
     unguided = None
     for setting in settings if metrics & {*METRICS} else ():
         log(describe(setting, measurement, model.network.labels))
@@ -192,8 +194,7 @@ def evaluate(
         if report is not None:
             report = structs.replace(report, outcomes=(*report.outcomes, outcome))
             on_outcome(report)
-        by_default = model.config.guidance if model.config else None
-        if unguided is None and "classes" in metrics and by_default is None:
+        if unguided is None and "classes" in metrics and model.guidance is None:
             unguided = drawn
         del drawn  # free the memory before the next samples are drawn
     extra: dict[str, Estimate] = {}
@@ -206,10 +207,14 @@ def evaluate(
     return structs.replace(report, model_metrics=extra) if report is not None else None
 
 
-def _empty_report(
-    name: str, model: FieldModel, measurement: Measurement, reference: Reference
+def planned(
+    name: str,
+    model: FieldModel,
+    settings: Sequence[Setting],
+    measurement: Measurement,
+    reference: Reference,
 ) -> Report:
-    """Return a report without figures of the model."""
+    """Return the report of what is to be measured, without any figure."""
     config = model.config
     files = config.weights.files if config else {}
     return Report(
@@ -226,9 +231,7 @@ def _empty_report(
         samples=measurement.samples,
         seeds=measurement.seeds,
         intervals=reports.JACKKNIFE if len(measurement.seeds) == 1 else reports.OVER_SEEDS,
-        outcomes=(),
-        training_images=training_scores(measurement, reference),
-        held_out=held_out_scores(measurement, reference),
+        outcomes=tuple(Outcome(setting, {}, 0.0) for setting in settings),
         kernel=model.kernel.part.use if model.kernel.part else "",
         classes=model.network.labels,
         training_seed=_training_seed(model),
@@ -254,7 +257,7 @@ def training_scores(measurement: Measurement, reference: Reference) -> dict[str,
         return {}
     data = load(reference.ref, size=reference.size)
     count = min(measurement.samples, len(data))
-    samples = with_features(data.batch(torch.arange(count)), reference)
+    samples = with_features(samples_of(data, count), reference)
     figures: dict[str, float] = {}
     for name in (name for name in names if count >= min_images(name)):
         metric = METRICS[name]

@@ -17,6 +17,7 @@ from zoo.models.model import FieldModel
 from zoo.models.sharded import sample_sharded
 from zoo.sampling.distributed import DistributedContext
 from zoo.sampling.given import typical
+from zoo.sampling.guidance import Guidance
 from zoo.sampling.rng import GROUP
 
 
@@ -131,7 +132,7 @@ def draw_samples(
     *,
     labels: Tensor | None = None,
     condition: Tensor | None = None,
-    guidance: float | None = None,
+    guidance: float | Guidance | None = None,
 ) -> Iterator[Tensor]:
     """Yield one set of samples per seed, (n, *shape) each, in the first process; none in others.
 

@@ -13,9 +13,7 @@ from msgspec import Struct, field
 from zoo.errors import ZooError, brief
 from zoo.evaluation.intervals import Estimate, from_seeds
 from zoo.evaluation.metrics import METRICS
-from zoo.evaluation.reference import Reference
 from zoo.evaluation.report import Report, Setting
-from zoo.evaluation.settings import Measurement
 from zoo.files import replacing
 
 BY_SEED, IN_ORDER = "training seed", "order"
@@ -85,18 +83,6 @@ def facts_of(report: Report) -> Facts:
     )
 
 
-def facts_before(measurement: Measurement, reference: Reference) -> Facts:
-    """Return the same of what is to be measured."""
-    return Facts(
-        reference.ref,
-        reference.split,
-        len(reference.data),
-        reference.extractor.name,
-        measurement.samples,
-        measurement.seeds,
-    )
-
-
 def check_numbers(trainings: Sequence[str], against: Sequence[str]) -> None:
     """Check how many trainings there are; ZooError where they are too few or have no pairs."""
     if len(trainings) < LEAST:
@@ -110,16 +96,47 @@ def check_numbers(trainings: Sequence[str], against: Sequence[str]) -> None:
         )
 
 
-def check_alike(named: Sequence[tuple[str, Facts]]) -> None:
-    """Check that figures may be pooled; ZooError tells the first two that differ, and in what."""
-    (first, expected), *others = named
-    for name, facts in others:
-        for key, a, b in zip(Facts._fields, expected, facts, strict=True):
+def check_alike(reports: Sequence[Report], against: Sequence[Report] = ()) -> None:
+    """Check that figures may be pooled, or will be: reports may be planned ones, without figures.
+
+    Raises:
+        ZooError: too few, unequal numbers, other data, features, samples, kernels or settings, or
+            the same weights twice; tells the first two that differ, and in what.
+    """
+    check_numbers([r.model for r in reports], [r.model for r in against])
+    first, *others = *reports, *against
+    for other in others:
+        for key, a, b in zip(Facts._fields, facts_of(first), facts_of(other), strict=True):
             if a != b:
                 raise ZooError(
-                    f"{brief(first)} and {brief(name)} cannot be pooled: {key} {brief(a)} and "
-                    f"{brief(b)}; evaluate them alike"
+                    f"{_both(first, other)}: {key} {brief(a)} and {brief(b)}; evaluate them alike"
                 )
+    for group in (reports, against):
+        _check_one_kind(group)
+    if against:
+        _same_number(_rows(reports[0]), _rows(against[0]))
+
+
+def _both(one: Report, other: Report) -> str:
+    return f"{brief(one.model)} and {brief(other.model)} cannot be pooled"
+
+
+def _check_one_kind(reports: Sequence[Report]) -> None:
+    for a, b in combinations(reports, 2):
+        if a.weights and a.weights == b.weights:
+            raise ZooError(
+                f"{brief(a.model)} and {brief(b.model)} have the same weights: they are one "
+                "training, not two"
+            )
+    for other in reports[1:]:
+        first, where = reports[0], _both(reports[0], other)
+        for key in ("kernel", "classes"):
+            a, b = getattr(first, key), getattr(other, key)
+            if a != b:
+                raise ZooError(f"{where}: {key} {brief(a)} and {brief(b)}; compare with --against")
+        for (s, _), (t, _) in _same_number(_rows(other), _rows(first)):
+            if s != t:
+                raise ZooError(f"{where}: drawn by {_told(t)} and {_told(s)}; give both one solver")
 
 
 def pool(reports: Sequence[Report], against: Sequence[Report] = ()) -> Pooled:
@@ -140,8 +157,7 @@ def pool(reports: Sequence[Report], against: Sequence[Report] = ()) -> Pooled:
         ZooError: fewer than two, unequal numbers, other data, features, samples or settings, or
             the same weights twice.
     """
-    check_numbers([r.model for r in reports], [r.model for r in against])
-    check_alike([(r.model, facts_of(r)) for r in (*reports, *against)])
+    check_alike(reports, against)
     own = _pooled(reports)
     pairs = ""
     if not against:
@@ -174,25 +190,12 @@ def _pooled(reports: Sequence[Report]) -> list[_Figures]:
     """Return per setting the figures of each training.
 
     Raises:
-        ZooError: the trainings are not of one kind, or were not measured alike.
+        ZooError: only one has some figure, or there is none.
     """
-    for a, b in combinations(reports, 2):
-        if a.weights and a.weights == b.weights:
-            raise ZooError(
-                f"{brief(a.model)} and {brief(b.model)} have the same weights: they are one "
-                "training, not two"
-            )
     first = reports[0]
     for other in reports[1:]:
-        where = f"{brief(first.model)} and {brief(other.model)} cannot be pooled"
-        for key in ("kernel", "classes"):
-            a, b = getattr(first, key), getattr(other, key)
-            if a != b:
-                raise ZooError(f"{where}: {key} {brief(a)} and {brief(b)}; compare with --against")
-        for (s, found), (t, expected) in _same_number(_rows(other), _rows(first)):
-            if s != t:
-                raise ZooError(f"{where}: drawn by {_told(t)} and {_told(s)}; give both one solver")
-            _check_names(where, expected, found)
+        for (_, found), (_, expected) in _same_number(_rows(other), _rows(first)):
+            _check_names(_both(first, other), expected, found)
     rows = [_rows(report) for report in reports]
     return [(each[0][0], [figures for _, figures in each]) for each in zip(*rows, strict=True)]
 

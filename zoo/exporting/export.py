@@ -74,9 +74,9 @@ def export(
     if what == "denoiser":
         exported = denoiser(model)
     else:
-        if model.config is not None and model.config.guidance is not None:
+        if model.guidance is not None:
             raise ZooError(
-                f"its samples are guided by {brief(model.config.guidance.guide)}, which no graph "
+                f"its samples are guided by {brief(model.guidance.guide)}, which no graph "
                 "holds: export the denoiser, or a copy of the model without guidance in config.json"
             )
         exported = sampler(model, step_count(steps, model.steps))

@@ -20,14 +20,20 @@ from zoo.interfaces import FieldKernel, Network
 from zoo.interfaces.flow import Predict
 from zoo.models.parts import ModelParts
 from zoo.networks.levels import LevelTable
-from zoo.networks.lifted import LevelDenoiser, LiftedNetwork
+from zoo.networks.lifted import LiftedNetwork
 from zoo.sampling.guidance import Guidance, check_interval, check_weight
 from zoo.sampling.modes import evaluation_mode
 from zoo.sampling.predict import autocast_predict, shown_dtype, unwrapped
 
 
 def guidance_of(
-    model: ModelParts, weight: float | None, guide: Any, interval: Any, guides: dict[Any, Any]
+    model: ModelParts,
+    weight: float | None,
+    guide: Any,
+    interval: Any,
+    guides: dict[Any, Any],
+    *,
+    by_default: bool = False,
 ) -> Guidance:
     """Return what `FieldModel.sample` is asked for, checked.
 
@@ -37,6 +43,8 @@ def guidance_of(
         guide: a model, a reference to one, or None.
         interval: two noise levels, or None.
         guides: by reference, device and dtype, those that were loaded before; added to.
+        by_default: the interval is the model's own: its levels may all lie outside the kernel's,
+            where the model was lifted.
 
     Raises:
         ZooError: a guide of other data, one without a weight; a weight or interval that is none.
@@ -58,7 +66,7 @@ def guidance_of(
     if interval is not None:
         if guide is None and weight == 1.0:
             raise ZooError("guidance_interval does nothing without guidance: give guidance=")
-        interval = check_interval(interval, model.kernel)
+        interval = check_interval(interval, None if by_default else model.kernel)
     return Guidance(weight, None if weight == 1.0 else guide, interval)
 
 
@@ -91,7 +99,7 @@ def check_guide(model: ModelParts, guide: object) -> None:
         raise ZooError("this posterior weighs the data itself, and asks no denoiser: no guidance")
 
 
-def guide_under(guide: ModelParts, model: ModelParts, network: nn.Module) -> tuple[Predict, int]:
+def guide_under(how: Guidance, model: ModelParts, network: nn.Module) -> tuple[Predict, int]:
     """Return the guide in the place of `network`, one of the model's, and its least tile.
 
     As a function of (x, t, labels, condition), or of the level in the place of t, of the denoiser
@@ -100,7 +108,10 @@ def guide_under(guide: ModelParts, model: ModelParts, network: nn.Module) -> tup
     Raises:
         ZooError: the kernels differ, and one of them is neither isotropic nor Gaussian.
     """
-    asked, own = _asked(guide, model, unwrapped(network)), unwrapped(network)
+    guide, own = how.guide, unwrapped(network)
+    if own not in how.asked:  # a table of levels takes a second to fit: once for all batches
+        how.asked[own] = _asked(guide, model, own)
+    asked = how.asked[own]
     inner, kernel = unwrapped(asked), model.kernel
     dtype = shown_dtype(guide.dtype)
     predict = autocast_predict(asked, guide.dtype)
@@ -130,11 +141,10 @@ def _asked(guide: ModelParts, model: ModelParts, own: Network) -> nn.Module:
     if not own.by_level and _same(guide.kernel, model.kernel):
         return guide.network
     try:
-        asked = guide._asked_by_samples
-        denoiser = asked if isinstance(asked, LevelDenoiser) else LevelDenoiser(asked, guide.kernel)
+        denoiser = guide._level_denoiser()
         if own.by_level:
             return denoiser
-        lifted = LiftedNetwork(denoiser, model.kernel, model.shape)
+        lifted = LiftedNetwork(denoiser, model.kernel, model.shape).to(guide.device)
     except ZooError as error:
         raise ZooError(
             f"a guide of {type(guide.kernel).__name__} knows no noise level to ask it at under "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,9 @@ def load(
         folder, kernel=kernel, solver=solver, device=device, dtype=dtype, access=access
     )
     model.name = name_of(ref)
+    model.load_guide = partial(
+        load, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+    )
     return model
 
 

@@ -179,7 +179,7 @@ def pull(
     local_files_only: bool = False,
     format_options: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Return the local folder of a model, all of its files fetched and checked.
+    """Return the local folder of a model, all files of it and of its guide fetched and checked.
 
     Args:
         ref: as for zoo.load: a zoo name, a Hub id "owner/name[@revision]", a folder.
@@ -193,9 +193,16 @@ def pull(
         ZooError: no such model, no network, or a file that is not what config.json says.
     """
     access = Access(token, cache_dir, local_files_only)
+
+    def fetch(folder: Path) -> Config:
+        home, config = resolve(folder, read_config(folder), access)
+        weight_paths(home, config.weights, access)
+        return config
+
     folder = folder_of(ref, revision=revision, access=access, options=format_options)
-    home, config = resolve(folder, read_config(folder), access)
-    weight_paths(home, config.weights, access)
+    guidance = fetch(folder).guidance
+    if guidance is not None:  # a guide's own guide is not asked
+        fetch(folder_of(guidance.guide, access=access))
     return folder
 
 

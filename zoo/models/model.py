@@ -124,7 +124,7 @@ class FieldModel(SamplingModel):
         condition: Numbers | None,
         guidance: Guidance,
     ) -> tuple[Tensor, Tensor | float, Flow]:
-        x = self._to_parts(as_points("x", x, self.shape).to(self.device))
+        x = self._to_parts(as_points("x", x, self.shape, self.data.columns).to(self.device))
         return x, as_times(t, len(x)), self._flow_of(len(x), labels, condition, guidance)
 
     def _flow_of(
@@ -259,7 +259,7 @@ class FieldModel(SamplingModel):
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        x = as_points("x_0", x_0, self.shape).double()
+        x = as_points("x_0", x_0, self.shape, self.data.columns).double()
         warn_outside("x_0", x, self.range)
         x = self._to_parts(x)
         times = self.kernel.t_min, self.kernel.t_max
@@ -282,7 +282,7 @@ class FieldModel(SamplingModel):
         progress: bool = False,
     ) -> Tensor:
         """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
-        x = as_points("x_T", x_T, self.shape)
+        x = as_points("x_T", x_T, self.shape, self.data.columns)
         times = self.kernel.t_max, self.kernel.t_min
         how = self._guidance(guidance, guide, guidance_interval)
         flow = self._flow_of(len(x), labels, condition, how)

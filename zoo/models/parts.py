@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import torch
 from torch import Tensor, nn
 
 from zoo.config.condition import Condition
-from zoo.config.model import DEFAULT_STEPS, Config, Data
+from zoo.config.model import DEFAULT_STEPS, Config, Data, DefaultGuidance
 from zoo.config.part import Part, SolverPart
 from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
@@ -24,6 +24,7 @@ from zoo.host.build import check_shape
 from zoo.host.requirements import requirements
 from zoo.interfaces import FieldKernel, Network, PriorSampler, Solver
 from zoo.interfaces.posterior import Around
+from zoo.networks.lifted import LevelDenoiser
 from zoo.sampling.arguments import parse_dtype
 from zoo.sampling.predict import unwrapped
 
@@ -57,8 +58,9 @@ def check_model(model: object) -> None:
 class ModelParts(nn.Module):
     """Kernel, prior, network and solver of a model; arguments as for `FieldModel`."""
 
-    # Of a reference to a guide: zoo.load, which builds on this class and sets it.
-    load_guide: ClassVar[Callable[..., ModelParts] | None] = None
+    # Of a reference to a guide: zoo.load, which builds on this class and sets it; of a model that
+    # it has loaded, with the same token, cache and offline flag.
+    load_guide: Callable[..., ModelParts] | None = None
     # What conditions the network's predictions on an observation; see `FieldModel.posterior`.
     _around: Around | None = None
 
@@ -88,6 +90,15 @@ class ModelParts(nn.Module):
     def _asked_by_samples(self) -> Network:
         """The network that is asked along the ODE of samples."""
         return unwrapped(self.network)
+
+    def _level_denoiser(self) -> LevelDenoiser:
+        """Return E[x_0 | x] as a function of x and its noise level.
+
+        Raises:
+            ZooError: the kernel is neither isotropic nor Gaussian.
+        """
+        asked = self._asked_by_samples
+        return asked if isinstance(asked, LevelDenoiser) else LevelDenoiser(asked, self.kernel)
 
     @property
     def device(self) -> torch.device:
@@ -129,6 +140,11 @@ class ModelParts(nn.Module):
         far = () if known is None else zip(known.mean, known.scale, strict=True)
         fine = self.data.columns or any(abs(mean) > _COARSE * scale for mean, scale in far)
         return torch.float64 if fine else torch.float32
+
+    @property
+    def guidance(self) -> DefaultGuidance | None:
+        """How samples are guided where the caller does not say."""
+        return None if self.config is None else self.config.guidance
 
     @property
     def steps(self) -> int:

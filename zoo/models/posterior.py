@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.condition import Condition
-from zoo.config.model import Config
+from zoo.config.model import Config, DefaultGuidance
 from zoo.config.standardise import Standardise
 from zoo.errors import ZooError, brief
 from zoo.host.build import posterior as build_method
@@ -47,6 +47,7 @@ class Asked(SamplingModel):
             name=source.name,
         )
         self.observed = self._around = observed
+        self.load_guide = source.load_guide
         self._conditioned = (own,)  # in a tuple: its network is this model's, registered once
 
     @property
@@ -68,6 +69,11 @@ class Asked(SamplingModel):
     def condition(self) -> Condition | None:
         """What samples are drawn given, that of the model that was asked."""
         return self.conditioned.condition
+
+    @property
+    def guidance(self) -> DefaultGuidance | None:
+        """How samples are guided by default, as those of the model that was asked."""
+        return self.conditioned.guidance
 
     @property
     def steps(self) -> int:

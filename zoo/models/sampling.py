@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.config.model import DefaultGuidance
 from zoo.errors import check_flag
 from zoo.folder.columns import frame_of
 from zoo.host.build import solver as build_solver
@@ -53,7 +54,7 @@ class SamplingModel(ModelParts):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: guides that were loaded are loaded again."""
-        return {k: v for k, v in vars(self).items() if k != "_named_guides"}
+        return {k: v for k, v in vars(self).items() if k not in ("_named_guides", "load_guide")}
 
     def flow(
         self,
@@ -87,7 +88,7 @@ class SamplingModel(ModelParts):
         """Return a network as the function that a flow evaluates."""
         how, guide = as_guidance(guidance), None
         if how.guide is not None:
-            guide = guide_under(how.guide, self, network)
+            guide = guide_under(how, self, network)
         return guided(
             network,
             how.weight,
@@ -99,17 +100,25 @@ class SamplingModel(ModelParts):
         )
 
     def _guidance(
-        self, weight: float | None, guide: Any, interval: Any, known: Any = None
+        self,
+        weight: float | Guidance | None,
+        guide: Any,
+        interval: Any,
+        known: DefaultGuidance | None = None,
     ) -> Guidance:
-        """Return how a caller wants to be guided; what is None is as `known`, of config.json."""
+        """Return how a caller wants to be guided; what is None is as `known`."""
+        if isinstance(weight, Guidance):
+            return weight
+        by_default = False
         if known is not None and guide is None:
             guide = known.guide
             weight = known.weight if weight is None else weight
-            interval = known.interval if interval is None else interval
+            by_default = interval is None
+            interval = known.interval if by_default else interval
             guide, interval = (None, None) if weight == 1.0 else (guide, interval)
         if guide is None and interval is None:
             return Guidance(1.0 if weight is None else check_weight(weight))
-        return guidance_of(self, weight, guide, interval, self._guides)
+        return guidance_of(self, weight, guide, interval, self._guides, by_default=by_default)
 
     @evaluating
     def trajectory(
@@ -123,7 +132,7 @@ class SamplingModel(ModelParts):
         batch_size: int | None = None,
         labels: Numbers | None = None,
         condition: Numbers | None = None,
-        guidance: float | None = None,
+        guidance: float | Guidance | None = None,
         guide: ModelParts | str | None = None,
         guidance_interval: tuple[float, float] | None = None,
         prior: PriorSampler | None = None,
@@ -143,8 +152,7 @@ class SamplingModel(ModelParts):
         seed, first = seed_from(seed, generator), check_integer("first", first, 0)
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n
-        known = None if self.config is None else self.config.guidance
-        how = self._guidance(guidance, guide, guidance_interval, known)
+        how = self._guidance(guidance, guide, guidance_interval, self.guidance)
         given = self._given(labels, condition, how, n).of(n, before, after)
         prior = self.prior if prior is None else check_part("prior", prior)
         sizes = self._batch_sizes(solver, batch_size)

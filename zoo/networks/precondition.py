@@ -241,9 +241,11 @@ class Preconditioned(Network):
         By central differences, which ask nothing of the kernel; any a and b would be exact.
         """
         t = t.detach().double()
-        alpha, sigma = self.kernel.marginal(t)
-        ahead, behind = (self.kernel.marginal(t * (1 + h)) for h in (_NUDGE, -_NUDGE))
-        d_alpha, d_sigma = ((p - m) / (2 * _NUDGE * t) for p, m in zip(ahead, behind, strict=True))
+        # Asked once: of some kernels a level is the root of an equation.
+        times = torch.stack([t, t * (1 + _NUDGE), t * (1 - _NUDGE)])
+        levels = [c.reshape(times.shape) for c in self.kernel.marginal(times.flatten())]
+        alpha, sigma = (c[0] for c in levels)
+        d_alpha, d_sigma = ((c[1] - c[2]) / (2 * _NUDGE * t) for c in levels)
         growth = d_sigma / sigma
         return over(growth, x), over(d_alpha - growth * alpha, x)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from zoo.config.columns import Column
 from zoo.config.model import MAX_STEPS
-from zoo.errors import ZooError, ZooWarning, brief, did_you_mean
+from zoo.errors import ZooError, ZooWarning, brief, did_you_mean, one_line, shown
 from zoo.interfaces.checks import all_finite, check_integer, check_real, describe_value
 
 Numbers = Tensor | ArrayLike
@@ -100,6 +103,31 @@ def as_tensor(name: str, value: Numbers, *, booleans: bool = False) -> Tensor:
     return found
 
 
+def by_name(name: str, value: Any, columns: Sequence[Column]) -> Any:
+    """Return columns of a data frame, or entries of a pandas Series, in the order of `columns`.
+
+    Anything else as it is, and a Series whose entries are numbered where the model knows names.
+
+    Raises:
+        ZooError: a column is missing, or holds no numbers.
+    """
+    names = [column.name for column in columns]
+    there = getattr(value, "columns", None)
+    series: Any = getattr(sys.modules.get("pandas"), "Series", ())
+    if names and isinstance(value, series):
+        index = value.index
+        there = None if names[0] not in index and index.dtype.kind == "i" else index
+    if not names or there is None:
+        return value
+    if missing := [column for column in names if column not in [*there]]:
+        taken = shown(", ".join(map(str, names)))
+        raise ZooError(f"{name} has no column {brief(missing[0])}; it takes {taken}")
+    try:
+        return np.stack([np.asarray(value[column], dtype=np.float64) for column in names], axis=-1)
+    except (TypeError, ValueError) as error:
+        raise ZooError(f"{name}: a column holds no numbers ({one_line(error)})") from error
+
+
 def as_samples(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
     """Return data (n, *shape), finite, as `as_tensor` does.
 
@@ -115,16 +143,20 @@ def as_samples(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
     return x
 
 
-def as_points(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:
-    """Return data of floating-point numbers (n, *shape), finite; lists may hold whole numbers.
+def as_points(
+    name: str, value: Numbers, shape: tuple[int, ...], columns: Sequence[Column] = ()
+) -> Tensor:
+    """Return data of floating-point numbers (n, *shape), finite, a data frame's by `columns`.
+
+    Lists may hold whole numbers, and so may rows of known columns.
 
     Raises:
         ZooError: as `as_samples`; whole numbers, which may be the bytes of images.
     """
-    x = as_samples(name, value, shape)
+    x = as_samples(name, by_name(name, value, columns), shape)
     if x.is_floating_point():
         return x
-    if len(shape) != 3 and not isinstance(value, Tensor | np.ndarray):
+    if columns or (len(shape) != 3 and not isinstance(value, Tensor | np.ndarray)):
         return x.double()
     scaled = ", images in [-1, 1]" if len(shape) == 3 else ""
     raise ZooError(f"{name} is of {x.dtype}; expected floating-point numbers{scaled}")
@@ -217,6 +249,8 @@ def _numbers_of(labels: Numbers, names: Sequence[str]) -> Numbers:
         if labels not in names:
             raise ZooError(f"no class {brief(labels)}; {did_you_mean(labels, names)}")
         return names.index(labels)
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "US":
+        labels = labels.tolist()
     if isinstance(labels, Sequence) and any(isinstance(label, str) for label in labels):
         return [_numbers_of(label, names) for label in labels]  # type: ignore[return-value]
     return labels

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.config.condition import Condition
-from zoo.errors import ZooError, brief, one_line, shown
+from zoo.errors import ZooError
 from zoo.interfaces.checks import all_finite, describe_value
-from zoo.sampling.arguments import Numbers, as_tensor, class_numbers
+from zoo.sampling.arguments import Numbers, as_tensor, by_name, class_numbers
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,9 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
             f"the model draws samples given a condition, {known}; give condition=, one for all or "
             "one for each"
         )
-    value = as_tensor("condition", _by_name(condition, known), booleans=True).detach()
+    value = as_tensor(
+        "condition", by_name("condition", condition, known.columns), booleans=True
+    ).detach()
     if not value.is_floating_point() and ":" in known.source:
         raise ZooError(
             f"condition is of {describe_value(value)}; expected floating-point numbers, as "
@@ -146,25 +146,3 @@ def condition_rows(condition: Any, known: Condition | None, n: int) -> Tensor | 
         first = f", the first in row {int((~sound).nonzero()[0])}" if len(rows) > 1 else ""
         raise ZooError(f"condition is not finite: it holds NaN or infinity{first}")
     return seen.reshape(value.shape)
-
-
-def _by_name(condition: Any, known: Condition) -> Any:
-    """Return columns of a data frame, or entries of a pandas Series, in the model's order.
-
-    Anything else as it is, and a Series whose entries are numbered where the model knows names.
-    """
-    names = [column.name for column in known.columns]
-    there = getattr(condition, "columns", None)
-    series: Any = getattr(sys.modules.get("pandas"), "Series", ())
-    if names and isinstance(condition, series):
-        index = condition.index
-        there = None if names[0] not in index and index.dtype.kind == "i" else index
-    if not names or there is None:
-        return condition
-    if missing := [name for name in names if name not in [*there]]:
-        taken = shown(", ".join(map(str, names)))
-        raise ZooError(f"condition has no column {brief(missing[0])}; it takes {taken}")
-    try:
-        return np.stack([np.asarray(condition[name], dtype=np.float64) for name in names], axis=-1)
-    except (TypeError, ValueError) as error:
-        raise ZooError(f"condition: a column holds no numbers ({one_line(error)})") from error

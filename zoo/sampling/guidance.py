@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -23,11 +23,13 @@ class Guidance:
         weight: 1 is none.
         guide: another model; None for the network itself without class and condition.
         interval: noise levels sigma / alpha, both ends included; None for all.
+        asked: the guide as it is asked in the place of a network, once it was.
     """
 
     weight: float = 1.0
     guide: Any = None
     interval: Interval | None = None
+    asked: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def of_classes(self) -> float:
@@ -55,8 +57,8 @@ def as_guidance(guidance: float | Guidance) -> Guidance:
     return guidance if isinstance(guidance, Guidance) else Guidance(guidance)
 
 
-def check_interval(interval: Any, kernel: FieldKernel) -> Interval:
-    """Return an interval of noise levels (low, high), of which `kernel` has some.
+def check_interval(interval: Any, kernel: FieldKernel | None) -> Interval:
+    """Return an interval of noise levels (low, high), of which `kernel`, if given, has some.
 
     Raises:
         ZooError: not two numbers with 0 <= low < high, or levels that the kernel never has.
@@ -69,6 +71,8 @@ def check_interval(interval: Any, kernel: FieldKernel) -> Interval:
         ) from error
     if not 0 <= low < high:
         raise ZooError(f"guidance_interval = ({low:g}, {high:g}); expected 0 <= low < high")
+    if kernel is None:
+        return low, high
     least, most = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
     if high < least or low > most:
         raise ZooError(

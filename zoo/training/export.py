@@ -78,6 +78,8 @@ def picture_of(trainer: Trainer, model: FieldModel) -> Tensor | None:
     if trainer.data.given is not None:
         chosen = torch.arange(_SHOWN) * len(trainer.data) // _SHOWN
         condition = trainer.data.raw_conditions(chosen)
+        own = trainer.data.labels
+        labels = own[chosen] if own is not None and labels is not None else labels
     try:
         return model.sample(_SHOWN, seed=0, labels=labels, condition=condition)
     except ZooError as error:

@@ -6,7 +6,7 @@ import msgspec
 from torch import Tensor
 
 from zoo.config.condition import Condition
-from zoo.config.model import Config
+from zoo.config.model import Config, DefaultGuidance
 from zoo.config.part import SolverPart
 from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
@@ -26,10 +26,10 @@ from zoo.interfaces.flow import StepNoise
 from zoo.models.lift.flow import AugmentedFlow, split_level
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model, check_part
-from zoo.networks.lifted import NEED, LevelDenoiser, LiftedNetwork, check_gaussian
+from zoo.networks.lifted import NEED, LiftedNetwork, check_gaussian
 from zoo.sampling.given import Given
 from zoo.sampling.guidance import Guidance
-from zoo.sampling.predict import shown_dtype, unwrapped
+from zoo.sampling.predict import shown_dtype
 
 
 class LiftedModel(FieldModel):
@@ -55,15 +55,13 @@ class LiftedModel(FieldModel):
     def __init__(
         self, source: FieldModel, kernel: FieldKernel, prior: PriorSampler, solver: Solver
     ) -> None:
-        if isinstance(source, LiftedModel):
-            denoiser = source.network.denoiser
-        else:
-            check_gaussian(source.kernel, NEED)
-            denoiser = LevelDenoiser(unwrapped(source.network), source.kernel)
+        denoiser = source._level_denoiser()
+        check_gaussian(denoiser.source, NEED)
         network = LiftedNetwork(denoiser, kernel, source.shape)
         super().__init__(kernel, prior, network, solver, source.shape, name=source.name)
         self._range, self._steps = source.range, source.steps
         self._standardise, self._condition = source.standardise, source.condition
+        self._guided_by, self.load_guide = source.guidance, source.load_guide
         if source.config is not None:
             self.config = self._described(source.config)
 
@@ -97,6 +95,11 @@ class LiftedModel(FieldModel):
     def condition(self) -> Condition | None:
         """What samples are drawn given, that of the model that was lifted."""
         return self._condition
+
+    @property
+    def guidance(self) -> DefaultGuidance | None:
+        """How samples are guided by default, as those of the model that was lifted."""
+        return self._guided_by
 
     @property
     def steps(self) -> int:
