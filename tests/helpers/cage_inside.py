@@ -57,20 +57,20 @@ def memory(key):
     return int(status.partition(f"{key}:")[2].split()[0]) * 1024
 
 
-def convert(path):
+def convert(path, options):
     from zoo.models.convert import convert
 
-    convert(path, HOME / "out", **({"side": 8} if "score" in path else {}))
+    convert(path, HOME / "out", **({"side": 8} if "score" in path else {}), **options)
 
 
-def load_and_sample(path):
+def load_and_sample(path, options):
     import zoo
 
-    model = zoo.load(path)
+    model = zoo.load(path, format_options=options or None)
     assert len(model.sample(2, steps=3, seed=0)) == 2
 
 
-def resume(path):
+def resume(path, _):
     from tiny_recipe import POINTS, VECTORS
 
     import zoo
@@ -79,13 +79,13 @@ def resume(path):
     assert model.config.training.outcome.steps == 6
 
 
-def average(path):
+def average(path, _):
     import zoo
 
     zoo.ema(path, 0.08)
 
 
-def refer(ref):
+def refer(ref, _):
     import zoo
     from zoo.errors import ZooError
     from zoo.models.locate import verify
@@ -111,7 +111,7 @@ TASKS = {
 }
 
 
-def answer(task, path):
+def answer(task, path, options):
     from zoo.errors import ZooError
 
     outside.clear()
@@ -120,7 +120,7 @@ def answer(task, path):
     error = kind = trace = ""
     told = True
     try:
-        TASKS[task](path)
+        TASKS[task](path, options)
     except BaseException as failure:
         kind, told = type(failure).__name__, isinstance(failure, ZooError)
         try:
