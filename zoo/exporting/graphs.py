@@ -17,7 +17,8 @@ from zoo.interfaces import Flow, IsotropicKernel, Network, Solver
 from zoo.models.exact.network import SourceSum
 from zoo.models.lift.flow import AugmentedFlow
 from zoo.models.lift.model import LiftedModel
-from zoo.models.model import FieldModel, PosteriorModel
+from zoo.models.model import FieldModel
+from zoo.models.posterior import PosteriorParts
 from zoo.models.trajectory import integrate_to_data
 from zoo.networks import Mixture
 from zoo.sampling.given import hidden
@@ -60,7 +61,7 @@ def plain(model: FieldModel) -> FieldModel:
     Raises:
         ZooError: its network is a data set that is too large; it is a posterior.
     """
-    if isinstance(model, PosteriorModel):
+    if isinstance(model, PosteriorParts):
         raise ZooError(
             "a posterior asks the network for its derivatives too, which no graph does: export the "
             "model that was conditioned"
