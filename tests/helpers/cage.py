@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
-SECONDS, BYTES, PATIENCE = 2.0, 10**9, 60
+SECONDS, BYTES, PATIENCE = 2.0, 10**9, 120
 INSIDE = Path(__file__).with_name("cage_inside.py")
 
 
@@ -20,7 +20,7 @@ def examples(count):
 
 
 class Cage:
-    """Runs "convert" and "sample" on paths; `check` raises AssertionError for a fault."""
+    """Runs tasks of `cage_inside` on paths; `check` raises AssertionError for a fault."""
 
     def __init__(self, home):
         self.home = home

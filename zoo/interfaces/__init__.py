@@ -25,11 +25,19 @@ from zoo.interfaces.checks import (
 from zoo.interfaces.far import far_fault
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
-from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
+from zoo.interfaces.grids import (
+    LARGEST_RATIO,
+    LEAST_RATIO,
+    LEVEL_CAP,
+    GivenLevels,
+    Grid,
+    GridSpec,
+    ShortStart,
+)
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.levels import as_read
-from zoo.interfaces.network import Network
+from zoo.interfaces.network import SIGMA_DATA, Network
 from zoo.interfaces.observation import Near, Observation, Operator
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.posterior import Estimate, PosteriorMethod
@@ -45,6 +53,7 @@ __all__ = [
     "LEAST_RATIO",
     "LEVEL_CAP",
     "LEVEL_RANGE",
+    "SIGMA_DATA",
     "Checkpoint",
     "Config",
     "Data",
@@ -54,6 +63,7 @@ __all__ = [
     "Flow",
     "Format",
     "GaussianPathKernel",
+    "GivenLevels",
     "Grid",
     "GridSolver",
     "GridSpec",

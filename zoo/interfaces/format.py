@@ -75,7 +75,7 @@ class Checkpoint:
     files: tuple[str, ...] = ()
 
     def load(self) -> Mapping[str, Tensor]:
-        """Return the tensors, read where they are not at hand yet."""
+        """Return the tensors by name, each of its own shape; read first where they are not."""
         return self.tensors() if callable(self.tensors) else self.tensors
 
 

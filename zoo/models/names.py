@@ -10,14 +10,13 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 from zoo.config.model import Config
 from zoo.config.part import NAME
-from zoo.errors import ZooError, brief, did_you_mean
+from zoo.errors import ZooError, brief, closest, did_you_mean
 from zoo.files import is_folder, is_path
 from zoo.folder.read import CONFIG, read_config
 from zoo.host.plugins import OWN, PluginRecord
@@ -152,7 +151,7 @@ def folder_hint(ref: str) -> str:
     with suppress(OSError, ValueError):
         places = [p for p in asked.parent.iterdir() if not p.name.startswith(".")]
         models = {p.name: m for p in places for m in (p / "model", p) if (m / CONFIG).is_file()}
-        for name in get_close_matches(asked.name, models, n=1):
+        for name in closest(asked.name, models, most=1):
             return f"; for the folder here say ./{models[name]}"
     return ""
 
@@ -172,7 +171,7 @@ class Hub:
 def _local(ref: str, path: str) -> Path:
     try:
         return Path(path).expanduser()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # no such user, or a name that none can have
         raise ZooError(f"{ref!r}: there is no such user's folder") from error
 
 
