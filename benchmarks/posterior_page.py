@@ -31,13 +31,16 @@ def setting(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def tables(rows: list[dict[str, Any]]) -> str:
-    """Return a table for each problem, a row per method, a column per kernel."""
+    """Return a table for each problem, a row per method, a column per kernel measured by mmps."""
     parts = []
     order = [*dict.fromkeys(map(setting, rows))]
     rows = sorted(rows, key=lambda row: order.index(setting(row)))
     for (problem, operator, noise, nfe), group in groupby(rows, key=setting):
         own = [*group]
-        kernels = [*dict.fromkeys(row["kernel"] for row in own)]
+        by_mmps = {row["kernel"] for row in own if row["method"] == "mmps"}
+        kernels = [k for k in dict.fromkeys(row["kernel"] for row in own) if k in by_mmps]
+        if not kernels:
+            continue
         methods = [*dict.fromkeys(row["method"] for row in own)]
         at = {(row["method"], row["kernel"]): cell(row) for row in own}
         lines = [[method, *(at.get((method, k), "") for k in kernels)] for method in methods]

@@ -38,8 +38,7 @@ class Exact(PosteriorMethod):
                 f"the method 'exact' needs the data themselves, as in zoo.exact(kernel, data); a "
                 f"{type(network).__name__} has none: use 'mmps'"
             )
-        if seen.noise.variance == 0:
-            raise ZooError("noise = 0; exact divides by it: give the noise of y, or a small number")
+        self.check_noise(seen)
         known = Exact()
         known._log_weights = seen.log_likelihood(network.sources)
         return known

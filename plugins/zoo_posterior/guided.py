@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from zoo.interfaces import Near, over
+from zoo.numerics import power_of_two, row_dot
 
 
 def damped(near: Near, step: Tensor, weight: Tensor) -> Tensor:
@@ -20,7 +21,8 @@ def damped(near: Near, step: Tensor, weight: Tensor) -> Tensor:
         step: V A^T w, (B, *shape).
         weight: w, (B, *out).
     """
-    image = (near.push(step) + weight).flatten(1)
-    along = (near.residual.flatten(1) * image).sum(dim=1)
-    square = image.square().sum(dim=1)
+    image = near.push(step) + weight
+    size = over(power_of_two(image), image)  # else squares overflow
+    image = image / size
+    along, square = row_dot(near.residual / size, image), row_dot(image, image)
     return over((along / square.clamp(min=1e-30)).clamp(0, 1), step) * step

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.interfaces import Estimate, Observation, PosteriorMethod, check_positive
+from zoo.interfaces import SIGMA_DATA, Estimate, Observation, PosteriorMethod, check_positive
 from zoo.numerics import minimal_residual
 from zoo_posterior.guided import damped
 
 _ITERATIONS, _TOLERANCE = 50, 1e-4
-_SIGMA_DATA = 0.5
 
 
 class PGDM(PosteriorMethod):
@@ -24,7 +23,8 @@ class PGDM(PosteriorMethod):
     One pass back through the network, two under random levels.
 
     Args:
-        sigma_data: standard deviation of the data per coordinate; None for the network's own.
+        sigma_data: standard deviation of the data per coordinate, in their own units; None for the
+            network's.
 
     Raises:
         ZooError: sigma_data is not positive.
@@ -38,8 +38,7 @@ class PGDM(PosteriorMethod):
     def denoise(self, at: Estimate, seen: Observation) -> Tensor:
         """Return E[x_0 | x_t, y], shape (B, *shape)."""
         near = seen.near(at.denoised)
-        variance = (self.sigma_data or at.network.sigma_data or _SIGMA_DATA) ** 2
-        square = at.level.square()
+        variance, square = self._variance(at, seen), at.level.square()
         spread = (square * variance / (square + variance)).to(at.x)
 
         def direction(p: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,3 +48,11 @@ class PGDM(PosteriorMethod):
             direction, near.residual, iterations=_ITERATIONS, tolerance=_TOLERANCE
         )
         return at.denoised + damped(near, at.covariance(near.pull(weight)), weight)
+
+    def _variance(self, at: Estimate, seen: Observation) -> Tensor | float:
+        """Return v in the units of the network, a number or (1, *shape)."""
+        if self.sigma_data is None:
+            return (at.network.sigma_data or SIGMA_DATA) ** 2
+        if seen.scale is None:
+            return self.sigma_data**2
+        return (self.sigma_data / seen.scale.to(at.level)).square()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import Estimate, Observation, PosteriorMethod, over
-from zoo.numerics import minimal_residual
+from zoo.numerics import minimal_residual, row_norm
 
 _ITERATIONS, _TOLERANCE = 50, 1e-4
 
@@ -44,10 +44,6 @@ class Replacement(PosteriorMethod):
             direction, near.residual, iterations=_ITERATIONS, tolerance=_TOLERANCE
         )
         fitted = near.push(change)
-        louder = at.level.flatten() * _norm(near.pull(fitted)) > _norm(fitted) * seen.noise.variance
+        seen_as, changed = row_norm(fitted.double()), row_norm(near.pull(fitted).double())
+        louder = at.level.flatten() * changed > seen_as * seen.noise.variance
         return at.denoised + torch.where(over(louder, change).bool(), change, 0)
-
-
-def _norm(v: Tensor) -> Tensor:
-    size: Tensor = torch.linalg.vector_norm(v.flatten(1).double(), dim=1)
-    return size

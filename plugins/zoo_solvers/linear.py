@@ -30,7 +30,7 @@ import torch
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
-from zoo.interfaces import LARGEST_RATIO, LEAST_RATIO, FieldKernel, Flow, over
+from zoo.interfaces import LARGEST_RATIO, LEAST_RATIO, SIGMA_DATA, FieldKernel, Flow, over
 
 # One for all samples, or one per sample: times (B,), coefficients (B, 1, ...).
 Number = float | Tensor
@@ -121,7 +121,7 @@ def level_ratio(typical: float, x: Tensor, d: Tensor) -> Tensor:
 
 def scale_of(flow: Flow, given: float | None) -> float:
     """Return the standard deviation of the data: as given, the model's own, or EDM's 0.5."""
-    return given or flow.sigma_data or 0.5
+    return given or flow.sigma_data or SIGMA_DATA
 
 
 # Along a grid

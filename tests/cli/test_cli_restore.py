@@ -1,5 +1,6 @@
 """`zoo restore`: what is left of an image, answers, and what is refused before any is drawn."""
 
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,9 @@ def test_a_masked_image_is_restored(restore, folder):
 def test_few_pixels_as_numbers(restore, folder):
     pixels = picture("small.png", size=4)
     options = ("--operator", "downscale:2", "-n", 3, "--steps", 4, "--method", "diffpir")
-    assert restore(folder, "small.png", *options, "-o", "x.npz")[0] == 0
+    status, out, _ = restore(folder, "small.png", *options, "-o", "x.npz")
+    assert status == 0
+    assert re.fullmatch(r"x\.npz: 3 answers; their largest standard deviation is [\d.]+\n", out)
     posterior = zoo.load(folder).posterior(
         pixels[None].float() / 127.5 - 1, Downscale(2), noise=0.05, method="diffpir"
     )

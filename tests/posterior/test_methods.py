@@ -318,6 +318,18 @@ def test_methods_refuse_what_they_do_not_know():
         zoo.exact(built, points()).posterior([[0.4]], DIRECTION, noise=0.1)
 
 
+@pytest.mark.parametrize("name", ["anisotropic", "rotating"])
+def test_noise_that_is_not_the_same_in_all_directions_is_refused_where_it_matters(name):
+    model = zoo.exact(zoo.kernel(name, dim=2, covariance=[0.5, 2.0]), points())
+    for method in ("mmps", "pgdm", "dps"):
+        with pytest.raises(ZooError, match=f"{method} takes the covariance .* use 'diffpir'"):
+            model.posterior([[0.4]], DIRECTION, noise=0.1, method=method)
+    for method in ("diffpir", "replacement", "exact"):
+        posterior = model.posterior([[0.4]], DIRECTION, noise=0.1, method=method)
+        error = DIRECTION(posterior.sample(32, seed=0, steps=12).double()) - 0.4
+        assert error.abs().median() < 0.2
+
+
 def test_a_nonlinear_operator_is_linearised_at_the_denoiser():
     model = zoo.exact("gaussian", points())
 
@@ -421,6 +433,77 @@ def test_beyond_its_largest_level_the_covariance_of_a_lifted_denoiser_stays():
         at = Estimate(network, network, network.source, x, torch.tensor(level))
         expected = spread / (1 + spread / level**2) * v
         torch.testing.assert_close(at.covariance(v), expected, rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize("name", ["flow", "vp", "gaussian"])
+def test_so_it_does_of_a_network_that_is_lifted(name):
+    d, most = 3, 20.0
+    spread = torch.tensor([0.25, 1.0, 4.0], dtype=torch.float64)
+    data = GaussianMixture.diagonal(torch.zeros(1, d).double(), spread[None])
+    source = zoo.exact(zoo.kernel("gaussian", dim=d, t_max=most), data)
+    kernel = zoo.kernel(name, dim=d)
+    network = LiftedNetwork(LevelDenoiser(source.network, source.kernel), kernel, (d,))
+    v = normal(1, d)
+    for level in (0.5, 3.0, 70.0):
+        t = kernel.time_at(level)
+        alpha, sigma = kernel.marginal(t)
+        at = Estimate(network, network, kernel, sigma * normal(1, d, seed=1), t)
+        expected = spread / (1 + spread * (alpha / sigma) ** 2) * v
+        torch.testing.assert_close(at.covariance(v), expected, rtol=1e-2, atol=0)
+
+
+class Projection(Network):
+    """D = 0.9 P x, P a projection to half of the dimensions: the trace of grad D is 0.45 d."""
+
+    def __init__(self, d):
+        super().__init__()
+        half = torch.linalg.qr(normal(d, d // 2, seed=d))[0]
+        self.matrix = 0.9 * half @ half.T
+
+    def forward(self, x_t, t, labels=None):
+        return x_t @ self.matrix
+
+
+@pytest.mark.parametrize(("d", "room"), [(16, 1e-6), (64, 0.1)])
+def test_the_level_of_a_sample_of_few_coordinates_does_not_depend_on_chance(d, room):
+    kernel, network = zoo.kernel("gravity", dim=d), Projection(d)
+    t = kernel.time_at(1.0)
+    x = kernel.sample(torch.zeros(4, d).double(), t, torch.Generator().manual_seed(0))
+    n = x - network(x, t)
+    square, trace = n.square().sum(dim=1), network.matrix.trace().expand(4)
+    along = ((n @ network.matrix) * n).sum(dim=1) / square
+    expected = own_noise(kernel, square, trace, along, t).variance
+    level = Estimate(network, network, kernel, x, t).level.flatten()
+    torch.testing.assert_close(level.square(), expected, rtol=room, atol=0)
+
+
+@pytest.mark.parametrize("method", ["pgdm", "dps"])
+def test_y_with_next_to_no_noise_is_not_ignored(method):
+    model = zoo.exact("gaussian", points().float())
+    models = model.posterior([[0.9]], DIRECTION, noise=1e-10, method=method), model
+    x = points()[:8].float() + 1.0
+    near, far = (float((DIRECTION(m.denoise(x, 1.0)) - 0.9).abs().max()) for m in models)
+    assert near < far / 100
+
+
+def test_the_size_of_the_data_is_in_their_units():
+    from zoo_posterior.pgdm import PGDM
+
+    from zoo.config.standardise import Standardise
+
+    model, x = zoo.exact("gaussian", points()), points()[:4] + 0.5
+    at = Estimate(model.network, model.network, model.kernel, x, torch.tensor(0.5))
+    matrix = torch.tensor([[0.8, 0.6], [0.1, 0.2]])
+    found = []
+    for scale in (1.0, 50.0):
+        known = Standardise(mean=(0.0, 0.0), scale=(scale, scale))
+        y = torch.tensor([0.9, 0.1]) * scale
+        seen = observe(y, Linear(matrix), 0.1 * scale, shape=(2,), standardise=known)
+        method = PGDM(sigma_data=0.1 * scale)
+        found.append(method.denoise(at, seen.of(torch.zeros(4).long(), x)))
+    torch.testing.assert_close(*found)
+    plain = PGDM().denoise(at, seen.of(torch.zeros(4).long(), x))
+    assert not torch.allclose(plain, found[1], rtol=1e-3)
 
 
 def test_a_step_on_numbers_that_half_precision_does_not_hold():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from zoo import ZooError
+from zoo.config.standardise import Standardise
 from zoo.errors import ZooWarning
 from zoo.interfaces import Operator
 from zoo.posterior import (
@@ -158,6 +159,7 @@ def test_hidden_values_may_be_anything():
         (torch.zeros(4), torch.nan, "noise is not finite"),
         (torch.zeros(4), [1.0, 2.0], r"noise has shape \(2,\)"),
         (torch.zeros(4), -torch.eye(4), "not positive definite"),
+        (torch.zeros(4), torch.ones(2, 2), r"noise has shape \(2, 2\)"),
         (torch.zeros(4), torch.eye(4) + torch.ones(4, 4).triu(1), "not symmetric"),
         ("abc", 0.1, "y is 'abc'"),
     ],
@@ -271,3 +273,66 @@ def test_a_function_may_give_one_number_of_each_sample_but_not_none():
     torch.testing.assert_close(near.residual, expected)
     with pytest.raises(ZooError, match=r"y of shape \(0,\); expected at least one number"):
         observe(torch.zeros(0), lambda x: x[:, :0], 0.5, shape=(3,))
+
+
+class Own(Operator):
+    """The first m numbers of x, as a user may write it; parts of it are replaced by tests."""
+
+    def __init__(self, m=2, **parts):
+        self.m = m
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def out_shape(self, shape):
+        return (self.m,)
+
+    def forward(self, x):
+        return x.flatten(1)[:, :2]
+
+
+@pytest.mark.parametrize(
+    ("operator", "message"),
+    [
+        (Own(3), r"Own gives y of shape \(2,\), and its out_shape says \(3,\)"),
+        (Own(3, linear=False), r"Own gives y of shape \(2,\), and its out_shape says \(3,\)"),
+        (Own(forward=lambda x: x @ torch.eye(5)), r"Own\.forward fails on float32 of shape \(2, 3"),
+        (Own(forward=lambda x: x.numpy()[:, :2]), r"Own\.forward gives array.*expected a tensor"),
+        (Own(forward=lambda x: x[:1, :2]), r"Own\.forward gives \(1, 2\) for 2 samples"),
+        (Own(adjoint=lambda y, shape: y), r"the adjoint of Own gives \(2, 2\) for 2 samples"),
+        (
+            Own(adjoint=lambda y, shape: torch.cat([2 * y, y[:, :1]], 1)),
+            "not that of its forward",
+        ),
+        (Own(adjoint=lambda y, shape: y / 0 @ "A"), r"Own\.adjoint fails on float32"),
+        (Own(linear=False, forward=lambda x: x[:, :2].detach()), "operator Own has no gradient"),
+        (Own(linear=False, forward=lambda x: x[:, :2] - x[:, :2].mean(0)), "sample by itself"),
+    ],
+)
+def test_operators_of_ones_own_are_tried(operator, message):
+    with pytest.raises(ZooError, match=message) as refusal:
+        observe(torch.zeros(operator.m), operator, 0.1, shape=(3,))
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
+def test_an_operator_of_ones_own_is_given_the_mean_as_the_numbers_that_it_knows():
+    matrix = torch.tensor([[1.0, 2.0]])  # float32, whatever it is given
+    own = Own(1, forward=lambda x: x @ matrix.T)
+    known = Standardise(mean=(3.0, 4.0), scale=(2.0, 0.5))
+    seen = observe([11.5], own, 0.5, shape=(2,), standardise=known)
+    torch.testing.assert_close(seen.y, torch.tensor([[1.0]]).double())  # (11.5 - 11) / 0.5
+    precise = observe(
+        [1e7 + 0.5],
+        Linear([[1.0, 2.0]]),
+        0.5,
+        shape=(2,),
+        standardise=Standardise(mean=(1e7 - 2, 1.0), scale=(2.0, 0.5)),
+    )
+    torch.testing.assert_close(precise.y, torch.tensor([[1.0]]).double())
+
+
+def test_noise_of_another_shape_is_refused_under_a_mask_too():
+    keep = torch.ones(2, 3).bool()
+    for wrong in ((3, 2), (1, 6)):
+        with pytest.raises(ZooError, match=r"noise has shape .*; expected a standard deviation"):
+            observe(torch.zeros(2, 3), Mask(keep), torch.full(wrong, 0.1), shape=(2, 3))

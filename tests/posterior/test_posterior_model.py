@@ -11,6 +11,7 @@ from zoo import ZooError
 from zoo.config.model import Config, Data
 from zoo.config.part import Part, SolverPart
 from zoo.config.standardise import Standardise
+from zoo.models.exact import GaussianMixture
 from zoo.models.model import PosteriorModel
 from zoo.posterior import Downscale, Linear, Mask
 from zoo.testing.posteriors import points
@@ -70,6 +71,15 @@ def test_samples_are_the_same_inside_inference_mode_and_out_of_training():
     assert torch.equal(pickle.loads(pickle.dumps(posterior)).sample(2, seed=0, steps=4), x)
 
 
+def test_exact_models_made_in_inference_mode_are_asked_as_others():
+    with torch.inference_mode():
+        mixture = GaussianMixture.full(torch.zeros(1, 2), torch.eye(2)[None])
+        models = zoo.exact("gaussian", points()), zoo.exact("gaussian", mixture)
+    for model in models:
+        posterior = model.posterior([[0.4]], Linear([[0.8, 0.6]]), noise=0.3)
+        assert posterior.denoise(torch.zeros(2, 2), 1.0).isfinite().all()
+
+
 def test_the_model_that_was_asked_stays_as_it_was():
     model = tiny_models.images("gravity")
     before = model.sample(2, seed=0, steps=4)
@@ -91,7 +101,10 @@ def test_there_is_a_row_of_y_for_every_sample_or_one_for_all():
         with pytest.raises(ZooError, match=f"y has 3 rows, .* and there are {n}"):
             posterior.denoise(some_images(n), 1.0)
     assert posterior.denoise(some_images(3), 1.0).shape == (3, 1, 8, 8)
+    with pytest.raises(ZooError, match="sample 3 has none"):
+        posterior.flow(labels=torch.tensor([-1] * 4))
     shared = tiny_models.images().posterior(some_images(1), HALF, noise=0.1)
+    assert shared.flow(labels=torch.tensor([-1] * 4)) is not None
     x = some_images(2, seed=1)
     assert torch.equal(shared.flow().denoise(x, 1.0).float(), shared.denoise(x, 1.0))
 

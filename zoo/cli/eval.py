@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from zoo.cli.measuring import Asked, log, row_of, shown, told
+from zoo.cli.measuring import EvalOptions, log, row_of, shown, told
 from zoo.cli.options import COUNT, PATH, STEPS, device_option, integers, names, numbers, option
 from zoo.cli.output import echo_json, echo_table
 from zoo.cli.pooling import evaluate_trainings
@@ -92,7 +92,7 @@ def command(
     from zoo.sampling.distributed import connect
 
     drawn = tuple(range(seed, seed + seeds))
-    asked = Asked(
+    asked = EvalOptions(
         count, drawn, metrics, features, data, kernel, solver, steps, solvers, nfe, noise, bits
     )
     with connect(device) as context, context.errors_from_main():
@@ -105,7 +105,7 @@ def command(
 
 
 def _evaluate_one(
-    asked: Asked,
+    asked: EvalOptions,
     ref: str,
     context: DistributedContext,
     out: Path | None,

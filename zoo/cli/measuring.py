@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Asked:
+class EvalOptions:
     """The options of `zoo eval` that say how a model is measured."""
 
     count: int

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from zoo.cli.measuring import Asked, Prepared, log, row_of, shown, told
+from zoo.cli.measuring import EvalOptions, Prepared, log, row_of, shown, told
 from zoo.cli.output import echo_json, echo_table
 from zoo.errors import ZooError
 
@@ -22,7 +22,7 @@ RESULTS = ".json"
 
 
 def evaluate_trainings(
-    asked: Asked,
+    asked: EvalOptions,
     trainings: list[str],
     against: list[str],
     context: DistributedContext,

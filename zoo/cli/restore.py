@@ -94,10 +94,13 @@ def command(
         scaled = spread / max(largest, 1e-12) * 2 - 1
         answers = torch.cat([shown[None], answers, answers.mean(dim=0)[None], scaled[None]])
     write_samples(out, answers, model.data)
-    what = "the input, {}, their mean and standard deviation" if out.suffix == ".png" else "{}"
-    click.echo(
-        f"{out}: {what.format(f'{count} answers')}; of that the largest is {largest:.2g} (white)"
-    )
+    what = f"{out}: {count} answers; their largest standard deviation is {largest:.2g}"
+    if out.suffix == ".png":
+        what = (
+            f"{out}: the input, {count} answers, their mean and standard deviation; of that the "
+            f"largest is {largest:.2g} (white)"
+        )
+    click.echo(what)
 
 
 def _observed(

@@ -37,7 +37,7 @@ from zoo.interfaces.grids import (
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.levels import as_read
-from zoo.interfaces.network import Network
+from zoo.interfaces.network import SIGMA_DATA, Network
 from zoo.interfaces.observation import Near, Observation, Operator
 from zoo.interfaces.path import GaussianPathKernel, PathCoefficients
 from zoo.interfaces.posterior import Estimate, PosteriorMethod
@@ -53,6 +53,7 @@ __all__ = [
     "LEAST_RATIO",
     "LEVEL_CAP",
     "LEVEL_RANGE",
+    "SIGMA_DATA",
     "Checkpoint",
     "Config",
     "Data",

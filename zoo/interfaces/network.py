@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from zoo.config.part import Part, described
 
+# EDM's (arXiv:2206.00364, table 1), where a network does not say.
+SIGMA_DATA = 0.5
+
 Predicts = Literal["denoised", "field"]
 
 
@@ -32,7 +35,8 @@ class Network(nn.Module, ABC):
             known: solvers measure noise by it. None where it is not.
         tile: on the CPU evaluate at least so many samples together (zoo.sampling.predict).
         by_level: it is asked by the noise level in the place of t.
-        high: by_level, the largest level s that it knows: beyond, D(x; s) = D(x high / s; high).
+        high: the largest level s = sigma / alpha that it knows: beyond, D is D(y high / s; high)
+            of y = x / alpha.
         compiled: whether `compile` has been called on it as a whole.
     """
 
@@ -82,7 +86,7 @@ class Network(nn.Module, ABC):
         """
 
     def state_of(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return the state that the tensors of a file stand for; they may be of an older version.
+        """Return the state that a file's tensors stand for, shapes as `state_dict` has them.
 
         Raises:
             ZooError: they are of a version that cannot be read any more.

@@ -25,11 +25,13 @@ from zoo.interfaces.kernel import FieldKernel, over
 from zoo.interfaces.levels import OwnNoise, levels_held, own_noise
 from zoo.interfaces.network import Network
 from zoo.interfaces.observation import Observation
+from zoo.numerics import power_of_two, row_dot
 
 # Below this signal scale D says nothing of x: flow matching begins at 0.
 _LEAST_ALPHA = 1e-3
-# Up to this dimension the trace of grad D is exact, else Hutchinson's with one probe.
-_EXACT_TRACE = 8
+# Up to this dimension the trace of grad D is exact; else Hutchinson's, with so many probes up to
+# that dimension, beyond which one errs no more.
+_EXACT_TRACE, _PROBES, _FEW = 32, 8, 256
 
 
 class Estimate:
@@ -89,8 +91,7 @@ class Estimate:
         x, out = self._graph
         # Divided by noise, v may be larger than a half-precision network holds; powers of 2 are
         # exact.
-        largest = torch.frexp(v.flatten(1).abs().amax(dim=1)).exponent
-        scale = over(torch.exp2(largest.to(v.dtype) - 1), v).to(v.dtype)
+        scale = over(power_of_two(v), v)
         (found,) = torch.autograd.grad(out, x, (v / scale).to(out.dtype), retain_graph=True)
         return found.to(x.dtype) * scale
 
@@ -123,17 +124,19 @@ class Estimate:
     def _traces(self) -> tuple[Tensor, Tensor]:
         """Return tr dD/dx and, where d is small, n^T dD/dx n / |n|^2, else 0; (B,), float64.
 
-        By unit vectors, or one vector of signs, the same for all.
+        By unit vectors, or vectors of signs, the same for all.
         """
         x, dim = self.x, self.kernel.dim
         trace = along = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         if not self._gradient:
             return trace, along
         if dim > _EXACT_TRACE:
-            generator = torch.Generator().manual_seed(0)
-            signs = torch.randint(2, x.shape[1:], generator=generator) * 2 - 1
-            v = signs.to(x).expand_as(x)
-            return _dot(v, self._jacobian(v)), along
+            generator, count = torch.Generator().manual_seed(0), _PROBES if dim <= _FEW else 1
+            for _ in range(count):
+                signs = torch.randint(2, x.shape[1:], generator=generator) * 2 - 1
+                v = signs.to(x).expand_as(x)
+                trace = trace + _dot(v, self._jacobian(v)) / count
+            return trace, along
         unit = self._noise / over(_dot(self._noise, self._noise).sqrt().clamp(min=1e-30), x)
         for probe in torch.eye(dim).to(x).reshape(-1, *x.shape[1:]):
             v = probe.expand_as(x)
@@ -156,7 +159,7 @@ class Estimate:
         """
         alpha, sigma = self._scales
         # Beyond its largest level a network is asked for D(x high / s), whose Jacobian has 1 / s.
-        known = sigma.clamp(max=self.network.high) if self.network.by_level else sigma
+        known = torch.minimum(sigma, alpha * self.network.high)
         factor = torch.where(alpha > _LEAST_ALPHA, sigma * known / alpha, 0)
         found = over(factor, self.x) * self._jacobian(v)
         if self._own is None:
@@ -183,7 +186,7 @@ def _eager(wanted: bool) -> AbstractContextManager[None]:
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Return the scalar product of each row, (B,), float64."""
-    return (a.double() * b.double()).flatten(1).sum(dim=1)
+    return row_dot(a.double(), b.double())
 
 
 class PosteriorMethod(ABC):
@@ -199,7 +202,8 @@ class PosteriorMethod(ABC):
     Samples must not depend on each other: every operation is by rows.
 
     Attributes:
-        gradient: it calls `Estimate.covariance`, so what passes back needs is kept.
+        gradient: it calls `Estimate.covariance`, so what passes back needs is kept, and noise has
+            to be isotropic.
         divides_by_noise: it knows no y without noise.
         linear: it knows linear operators only.
         reweighs: it weighs the network's sources anew, and never asks the denoiser.
@@ -231,24 +235,39 @@ class PosteriorMethod(ABC):
         Raises:
             ZooError: the kernel, the operator or the noise is not one that it knows.
         """
-        name = self.part.use if self.part else type(self).__name__
-        if self.divides_by_noise and seen.noise.variance == 0:
-            raise ZooError(
-                f"noise = 0; {name} divides by it: give the noise of y, or a small number"
-            )
+        name, law = self._name, type(kernel).__name__
+        self.check_noise(seen)
         if self.linear and not seen.operator.linear:
             raise ZooError(f"{name} knows linear operators only, such as zoo.posterior.Mask")
         if network.predicts == "field" and not kernel.affine:
             raise ZooError(
-                f"{name} needs the denoiser E[x_0 | x_t], and the velocity of "
-                f"{type(kernel).__name__} is not affine in x_0: its field has none"
+                f"{name} needs the denoiser E[x_0 | x_t], and the velocity of {law} is not affine "
+                "in x_0: its field has none"
             )
         if kernel.random_level and not isinstance(kernel, IsotropicKernel):
             raise ZooError(
-                f"{name} cannot tell the noise of a sample under {type(kernel).__name__}, which "
-                "has random levels and is not an IsotropicKernel"
+                f"{name} cannot tell the noise of a sample under {law}, which has random levels "
+                "and is not an IsotropicKernel"
+            )
+        if self.gradient and not (kernel.gaussian or isinstance(kernel, IsotropicKernel)):
+            raise ZooError(
+                f"{name} takes the covariance of x_0 from the denoiser's Jacobian, which tells it "
+                f"where noise is the same in all directions, and {law} is not declared so (an "
+                "IsotropicKernel, or gaussian = True): use 'diffpir', 'replacement' or 'exact'"
             )
         return self
+
+    @property
+    def _name(self) -> str:
+        """What the method is called in messages."""
+        return self.part.use if self.part else type(self).__name__
+
+    def check_noise(self, seen: Observation) -> None:
+        """Raise ZooError where y has no noise and the method divides by it."""
+        if self.divides_by_noise and seen.noise.variance == 0:
+            raise ZooError(
+                f"noise = 0; {self._name} divides by it: give the noise of y, or a small number"
+            )
 
 
 Around = Callable[[Predict, Network], Predict]

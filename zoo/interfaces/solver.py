@@ -22,7 +22,7 @@ from zoo.interfaces.grids import Grid, GridSpec, build_grid
 from zoo.interfaces.kernel import FieldKernel
 from zoo.numerics.memory import keep_freed_memory
 
-# (number of the step, time reached, state there)
+# Called after each step: (number of the step, time reached, state there, (B, *)).
 StepCallback = Callable[[int, float, Tensor], None]
 
 # More steps than these are small ones: their state is float64, whatever the network's digits.

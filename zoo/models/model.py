@@ -21,7 +21,7 @@ from zoo.models.likelihood import (
     log_likelihood,
 )
 from zoo.models.parts import ModelParts
-from zoo.models.posterior import Asked, observed_by
+from zoo.models.posterior import PosteriorParts, observed_by
 from zoo.models.sampling import SamplingModel
 from zoo.models.trajectory import IntegrationBar, accurate_solver
 from zoo.sampling.arguments import (
@@ -366,7 +366,7 @@ class FieldModel(SamplingModel):
             )
 
 
-class PosteriorModel(Asked, FieldModel):
+class PosteriorModel(PosteriorParts, FieldModel):
     """A model that draws from p(x | y); made by `FieldModel.posterior`.
 
     `sample`, `trajectory`, `field`, `denoise`, `encode` and `decode` are those of the model it was

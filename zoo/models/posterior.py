@@ -30,7 +30,7 @@ from zoo.sampling.guidance import Guidance
 from zoo.sampling.predict import shown_dtype
 
 
-class Asked(SamplingModel):
+class PosteriorParts(SamplingModel):
     """What `PosteriorModel`, whose docstring holds, has before FieldModel among its bases."""
 
     def __init__(self, source: SamplingModel, observed: Conditioned) -> None:
@@ -118,8 +118,12 @@ class Asked(SamplingModel):
         """Return the ODE of one sample for each label, or for each row of y; see FieldModel.
 
         With one y and no labels: of any number of samples.
+
+        Raises:
+            ZooError: y has several rows, and less than there are labels; or as there.
         """
         rows = len(self.observed.seen.y) if labels is None else len(labels)
+        self._check_count(rows)
         codes = None if labels is None and rows == 1 else self._codes(labels, 0, rows)
         return self.conditioned.flow(codes, guidance, noise, condition)
 

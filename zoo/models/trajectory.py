@@ -20,6 +20,7 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
+from zoo.sampling.progress import bar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -125,7 +126,7 @@ def integrate_to_data(
 
 def progress_bar(n: int, steps: int, shown: bool) -> tqdm[Any]:
     """Return a bar of n samples' steps, quiet unless shown on a terminal."""
-    return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if shown else True)
+    return bar(total=n * steps, unit="step", unit_scale=1 / n, shown=shown)
 
 
 class IntegrationBar:
@@ -141,7 +142,7 @@ class IntegrationBar:
     """
 
     def __init__(self, n: int, ends: tuple[float, float], shown: bool) -> None:
-        self._bar = tqdm(total=n, unit="sample", unit_scale=True, disable=None if shown else True)
+        self._bar = bar(total=n, unit="sample", unit_scale=True, shown=shown)
         self._from, self._whole = ends[0], math.log(ends[1] / ends[0])
         self._done, self._size = 0.0, n
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import FieldKernel, IsotropicKernel, Network, as_read, over
+from zoo.interfaces import SIGMA_DATA, FieldKernel, IsotropicKernel, Network, as_read, over
 from zoo.networks.levels import LevelTable
 
 NEED = "a lift goes from a Gaussian kernel to an isotropic or Gaussian one"
@@ -123,13 +123,13 @@ class LiftedNetwork(Network):
         if not isinstance(kernel, IsotropicKernel):
             check_gaussian(kernel, NEED)
         self.denoiser, self.kernel, self.labels = denoiser, kernel, denoiser.labels
-        self.condition, self.tile = denoiser.condition, denoiser.tile
+        self.condition, self.tile, self.high = denoiser.condition, denoiser.tile, denoiser.high
         # The kernel whose field is not affine in x_0: Gaussian ones are.
         self._radial = kernel if isinstance(kernel, IsotropicKernel) and not kernel.affine else None
         self.predicts: Literal["denoised", "field"] = (
             "denoised" if self._radial is None else "field"
         )
-        self.sigma_data: float = denoiser.network.sigma_data or 0.5
+        self.sigma_data: float = denoiser.network.sigma_data or SIGMA_DATA
         self.table: LevelTable | None = None
         if kernel.random_level and isinstance(kernel, IsotropicKernel):
             self.table = LevelTable(kernel, shape, self.sigma_data)

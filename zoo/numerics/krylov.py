@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from zoo.numerics.rows import power_of_two, row_dot, row_norm
+
 # What a direction leads to: (step, image); the step is what is summed, the image its residual.
 Direction = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -31,35 +33,28 @@ def minimal_residual(
     residual = residual / _on(whole, residual)
     total = None
     known: list[tuple[Tensor, Tensor]] = []
-    least = tolerance * _norm(residual)
+    least = tolerance * row_norm(residual)
     for _ in range(iterations):
-        going = _norm(residual) > least
+        going = row_norm(residual) > least
         if total is not None and not bool(going.any()):
             break
         step, image = direction(residual)
+        unit = _on(power_of_two(image), image)  # as above
+        step, image = step / unit, image / unit
         for old_step, old_image in known:
-            along = _dot(image, old_image)
+            along = row_dot(image, old_image)
             image, step = image - _on(along, image) * old_image, step - _on(along, step) * old_step
-        size = _norm(image)
+        size = row_norm(image)
         there = going & (size > 0) & size.isfinite()
         scale = torch.where(there, 1 / size.clamp(min=torch.finfo(size.dtype).tiny), 0)
         # Where a row is left out it may be inf, and inf * 0 is not 0.
         image, step = _scaled(scale, image), _scaled(scale, step)
         known.append((step, image))
-        amount = _dot(residual, image)
+        amount = row_dot(residual, image)
         residual = residual - _on(amount, image) * image
         total = _on(amount, step) * step if total is None else total + _on(amount, step) * step
     assert total is not None, "no iteration"
     return total * _on(whole, total)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).flatten(1).sum(dim=1)
-
-
-def _norm(a: Tensor) -> Tensor:
-    size: Tensor = torch.linalg.vector_norm(a.flatten(1), dim=1)
-    return size
 
 
 def _scaled(numbers: Tensor, x: Tensor) -> Tensor:

@@ -40,7 +40,11 @@ class Mask(Operator):
         self.keep = given
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return `shape`."""
+        """Return `shape`.
+
+        Raises:
+            ZooError: `keep` does not broadcast to it.
+        """
         self.seen(shape)
         return shape
 
@@ -49,7 +53,7 @@ class Mask(Operator):
         return torch.where(self.keep.to(x.device), x, 0)
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
-        """Return the same: the operator is a projection."""
+        """Return the same, (B, *shape): the operator is a projection."""
         del shape
         return self.forward(y)
 
@@ -88,7 +92,11 @@ class Linear(Operator):
             raise ZooError("matrix is 0: it says nothing of x")
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return (m,)."""
+        """Return (m,).
+
+        Raises:
+            ZooError: the matrix has not a column for each number of the data.
+        """
         if math.prod(shape) != self.matrix.shape[1]:
             raise ZooError(
                 f"matrix has shape {tuple(self.matrix.shape)}; data of shape {shape} need "
@@ -132,13 +140,13 @@ class Compose(Operator):
         return self._shapes(shape)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what they make of x, one after another."""
+        """Return what they make of x one after another, (B, *out)."""
         for operator in self.operators:
             x = operator.forward(x)
         return x
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
-        """Return the adjoints, the last one first."""
+        """Return the adjoints, the last one first, (B, *shape)."""
         for operator, before in zip(
             reversed(self.operators), reversed(self._shapes(shape)[:-1]), strict=True
         ):
@@ -146,7 +154,7 @@ class Compose(Operator):
         return y
 
     def seen(self, shape: Shape) -> Tensor | None:
-        """Return what the last one sees."""
+        """Return what the last one sees, a boolean (*out); None for all."""
         return self.operators[-1].seen(self._shapes(shape)[-2])
 
 
@@ -158,15 +166,20 @@ class Function(Operator):
     Args:
         function: called with a tensor.
         like: of the device and dtype with which it is tried; None for the CPU's float32.
+        name: what it is called in messages; None for its own.
     """
 
     linear = False
 
-    def __init__(self, function: Callable[[Tensor], Tensor], like: Tensor | None = None) -> None:
-        self.function, self._like = (
-            function,
-            torch.empty(()) if like is None else like.new_empty(()),
-        )
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        like: Tensor | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.function = function
+        self._like = torch.empty(()) if like is None else like.new_empty(())
+        self._name = brief(getattr(function, "__name__", function)) if name is None else name
 
     def out_shape(self, shape: Shape) -> Shape:
         """Return the shape of its result for one sample.
@@ -176,7 +189,7 @@ class Function(Operator):
                 gives other numbers for a sample alone than for one of several.
         """
         x = torch.linspace(-0.5, 0.5, 2 * math.prod(shape)).reshape(2, *shape).to(self._like)
-        named = brief(getattr(self.function, "__name__", self.function))
+        named = self._name
         try:
             found, alone = self.forward(x), self.forward(x[:1])
         except ZooError:
@@ -231,7 +244,7 @@ def as_operator(operator: object, like: Tensor | None = None) -> Operator:
     if isinstance(operator, Compose) and like is not None:
         return Compose(*(as_operator(one, like) for one in operator.operators))
     if isinstance(operator, Function) and like is not None:
-        return Function(operator.function, like)
+        return Function(operator.function, like, operator._name)
     if isinstance(operator, Operator):
         return operator
     if isinstance(operator, type) or not callable(operator):

@@ -18,7 +18,7 @@ from zoo.models.model import FieldModel
 from zoo.posterior import Linear
 from zoo.testing.calls import copied
 from zoo.testing.numerics import generator
-from zoo.testing.reference import ReferenceKernel
+from zoo.testing.reference import ReferenceCauchy, ReferenceKernel
 
 _POINTS, _SAMPLES, _STEPS = 512, 256, 20
 _NOISE = 0.3
@@ -57,17 +57,18 @@ def energy(a: Tensor, b: Tensor) -> float:
 
 def closeness(method: PosteriorMethod) -> None:
     """Samples come nearer to the exact posterior than those of the model that knows no y."""
-    for y in (0.9, -0.3):
-        model = asked(method, ReferenceKernel(dim=2), torch.tensor([[y]], dtype=torch.float64))
-        plain = exact(ReferenceKernel(dim=2), points())
+    plane = ReferenceKernel(dim=2)
+    for kernel, y in ((plane, 0.9), (plane, -0.3), (ReferenceCauchy(), 0.9)):
+        model = asked(method, kernel, torch.tensor([[y]], dtype=torch.float64))
+        plain = exact(kernel, points())
         there = truth(y, 4 * _SAMPLES)
         near, far = (
             energy(m.sample(_SAMPLES, steps=_STEPS, seed=0), there) for m in (model, plain)
         )
         if not near <= _NEARER * far:
             raise CheckFailure(
-                f"at y = {y:g} its samples have the energy distance {near:.3g} from the exact "
-                f"posterior, those of the model that knows no y {far:.3g}"
+                f"at y = {y:g} under {type(kernel).__name__} its samples have the energy distance "
+                f"{near:.3g} from the exact posterior, those of the model that knows no y {far:.3g}"
             )
 
 

@@ -73,6 +73,7 @@ class ExactPrior(PriorSampler):
 DEFAULT_SOLVER = "heun"
 
 
+@torch.inference_mode(False)
 def exact(
     kernel: FieldKernel | str,
     data: Numbers | GaussianMixture,

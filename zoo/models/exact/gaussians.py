@@ -150,12 +150,12 @@ class MixtureDenoiser(Network):
             raise ZooError(f"the mixture has {mixture.dim} coordinates, the kernel {kernel.dim}")
         check_gaussian(kernel, _NEED)
         self.kernel, self.sigma_data = kernel, mixture.std
-        self.means = nn.Parameter(mixture.means.flatten(1), requires_grad=False)
-        self.variances = nn.Parameter(mixture.variances, requires_grad=False)
+        self.means = nn.Parameter(mixture.means.flatten(1).clone(), requires_grad=False)
+        self.variances = nn.Parameter(mixture.variances.clone(), requires_grad=False)
         self.log_weights = nn.Parameter(mixture.weights.log(), requires_grad=False)
         self.axes = None
         if mixture.axes is not None:
-            self.axes = nn.Parameter(mixture.axes, requires_grad=False)
+            self.axes = nn.Parameter(mixture.axes.clone(), requires_grad=False)
 
     def _parts(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
         """Return (log w_k N_k, (B, K); S_k^{-1/2} part of x, (B, K, d); alpha C / S, (B, K, d))."""
