@@ -295,7 +295,7 @@ def test_an_altered_checkpoint_that_is_signed_anew_is_refused(runs):
     refused(lambda s: s.update(recipe={**s["recipe"], 1: 2}))
 
 
-@settings(max_examples=examples(12))
+@settings(max_examples=examples(8))
 @given(st.data())
 def test_any_alteration(runs, data):
     names = st.sampled_from(runs.names)

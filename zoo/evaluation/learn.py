@@ -40,8 +40,8 @@ _GRID_RATE, _WEIGHT_RATE = 0.03, 0.015
 _CHECKS, _DIGITS, _TOP = 6, 6, 160.0
 # Parts of the time: for the accurate trajectories, and for what comes after the descent.
 _TEACHING, _LAST = 0.25, 0.1
-# Where grids may end to begin with, and go on from the first level, in the data's deviation.
-_ENDS, _HEAD = (0.05, 0.15, 0.4), 9.0
+# Where grids may end to begin with, in standard deviations of the data.
+_ENDS = (0.05, 0.15, 0.4)
 
 
 def learn_solver(
@@ -127,17 +127,13 @@ def _plain(model: FieldModel, steps: int) -> dict[str, Any]:
 
 
 def _raised(model: FieldModel, steps: int) -> list[Solver]:
-    """Return solvers on grids that end above t_min: EDM's, and equal ratios below a first step."""
+    """Return solvers on EDM's grid that end above t_min."""
     top = _plain(model, steps)["grid"][0]
     spread = model.network.sigma_data or 0.5
     part = torch.linspace(0, 1, steps, dtype=torch.float64)
     ends = [end * spread for end in _ENDS if end * spread < top]
-    grids = [((top ** (1 / 7) * (1 - part) + end ** (1 / 7) * part) ** 7).tolist() for end in ends]
-    head = _HEAD * spread
-    if steps > 2 and head < top:
-        ratios = torch.linspace(0, 1, steps - 1, dtype=torch.float64)
-        grids += [[top, *(head * (end / head) ** ratios).tolist()] for end in ends]
-    return [build_solver("learned", grid=grid) for grid in grids]
+    grids = [(top ** (1 / 7) * (1 - part) + end ** (1 / 7) * part) ** 7 for end in ends]
+    return [build_solver("learned", grid=grid.tolist()) for grid in grids]
 
 
 @contextmanager
