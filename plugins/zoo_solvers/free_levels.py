@@ -22,25 +22,16 @@ class FreeLevels(GivenLevels):
         logs: logarithms of the levels, increasing, float64, (N,); it may require grad.
     """
 
-    @property
-    def logs(self) -> Tensor:
-        """Logarithms of the levels, increasing."""
-        return self._logs
-
-    @logs.setter
-    def logs(self, logs: Tensor) -> None:
-        self._logs = logs
-
     def ends_early(self, kernel: FieldKernel) -> bool:
         """Return whether the last level is above that of t_min."""
-        return float(self._logs[0].detach().exp()) > float(kernel.level(kernel.t_min)) * (1 + 1e-9)
+        return float(self.logs[0].detach().exp()) > float(kernel.level(kernel.t_min)) * (1 + 1e-9)
 
     def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
-        count, early = len(self._logs), self.ends_early(kernel)
+        count, early = len(self.logs), self.ends_early(kernel)
         nodes = self._nodes(kernel, ends, early, ratio)
         if ratio is None and not bool((nodes.diff(dim=0) < 0).all()):
             low, high = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
-            last, first = self._logs.detach()[[0, -1]].exp().tolist()
+            last, first = self.logs.detach()[[0, -1]].exp().tolist()
             raise ZooError(
                 f"grid levels {first:.3g} to {last:.3g} do not fit {type(kernel).__name__}, whose "
                 f"levels are {high:.3g} to {low:.3g}"
@@ -53,8 +44,8 @@ class FreeLevels(GivenLevels):
         self, kernel: FieldKernel, ends: Tensor, early: bool, ratio: Tensor | None
     ) -> Tensor:
         """Return the times of the nodes, (N,) or (N, B)."""
-        count = len(self._logs)
-        if not early and not self._logs.requires_grad:
+        count = len(self.logs)
+        if not early and not self.logs.requires_grad:
             return super()._times(kernel, ends, count - 1, ratio)
         own = torch.ones((), dtype=torch.float64) if ratio is None else ratio
         high, low = (kernel.level(end).to(own) * own for end in ends)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo import ZooError
 from zoo.interfaces import (
+    FEW_STEPS,
     FieldKernel,
     Flow,
     StepCallback,
@@ -21,25 +22,25 @@ from zoo_solvers.free_levels import FreeLevels
 from zoo_solvers.linear import exponential_part, level_ratio, marginal, scale_of
 from zoo_solvers.multistep import Step, Weights, steps_along
 
-MOST_STEPS, LARGEST = 64, 100.0
+LARGEST = 100.0
 _HISTORY = 4  # values that a step weights
 _LEVELS = (1e-12, 1e12)
 
 
 class Learned(ExpABM3):
-    """`exp-abm3` on N levels, its weights moved by learned numbers; N evaluations make a sample.
+    """`exp-abm3` on N levels, its weights moved by coefficients; N evaluations make a sample.
 
     With D_i the denoiser at node i, decay_i and base weights b_ij of `exp-abm3`,
 
         x_{i+1} = decay_i x_i + sum_j (b_ij + (sum_k b_ik) c_ij) D_{i-j},   sum_j c_ij = 0
 
     so the step stays consistent whatever the c_ij. The last step is to data: D at the last node,
-    which may lie above t_min and is then extrapolated linearly, with corrections of its own.
+    which may lie above t_min and is then extrapolated linearly, with coefficients of its own.
     Source: the idea of learning both by gradient through the walk, arXiv:2405.15506, 2502.17423.
 
     Options:
         grid: 2 to 64 decreasing noise levels; as many evaluations make a sample.
-        corrections: c_ij for j = 1, 2, ... (c_i0 is what is missing to 0) of every step i, at most
+        coefficients: c_ij for j = 1, 2, ... (c_i0 is what is missing to 0) of every step i, at most
             min(i, 3) numbers from -100 to 100 each; by default none, which is `exp-abm3`.
         scale: standard deviation of the data, in data units; by default the model's sigma_data.
 
@@ -54,32 +55,31 @@ class Learned(ExpABM3):
         self,
         *,
         grid: Sequence[float],
-        corrections: Sequence[Sequence[float]] = (),
+        coefficients: Sequence[Sequence[float]] = (),
         scale: float | None = None,
     ) -> None:
         levels = _numbers("grid", grid, _LEVELS)
-        self.own_steps = check_integer("number of grid levels", len(levels), 2, MOST_STEPS)
+        self.own_steps = check_integer("number of grid levels", len(levels), 2, FEW_STEPS)
         super().__init__(scale=scale)
         self.grid = FreeLevels(levels)
-        self.corrections = torch.zeros(self.own_steps, _HISTORY - 1, dtype=torch.float64)
-        if not isinstance(corrections, Sequence) or len(corrections) not in (0, self.own_steps):
-            count = len(corrections) if isinstance(corrections, Sequence) else "no list"
-            raise ZooError(f"corrections: {count} rows; expected {self.own_steps}, one per level")
-        for i, row in enumerate(corrections):
-            name, most = f"corrections[{i}]", min(i, _HISTORY - 1)
+        self.coefficients = torch.zeros(self.own_steps, _HISTORY - 1, dtype=torch.float64)
+        if not isinstance(coefficients, Sequence) or len(coefficients) not in (0, self.own_steps):
+            count = len(coefficients) if isinstance(coefficients, Sequence) else "no list"
+            raise ZooError(f"coefficients: {count} rows; expected {self.own_steps}, one per level")
+        for i, row in enumerate(coefficients):
+            name, most = f"coefficients[{i}]", min(i, _HISTORY - 1)
             values = _numbers(name, row, (-LARGEST, LARGEST))
             if len(values) > most:
                 raise ZooError(f"{name} has {len(values)} numbers; expected at most {most}")
-            self.corrections[i, : len(values)] = torch.tensor(values, dtype=torch.float64)
+            self.coefficients[i, : len(values)] = torch.tensor(values, dtype=torch.float64)
 
     def learnable(self) -> dict[str, Tensor]:
-        """Return what may be learned, by name: logarithms of the levels, and the corrections."""
-        return {"grid": self.grid.logs, "coefficients": self.corrections}
+        """Return what may be learned, by name: logarithms of the levels, and c_ij, (N, 3)."""
+        return {"grid": self.grid.logs, "coefficients": self.coefficients}
 
-    def learn(self, **values: Tensor) -> None:
+    def learn(self, *, grid: Tensor, coefficients: Tensor) -> None:
         """Put tensors, which may require grad, in the place of those of `learnable`."""
-        self.grid.logs = values.get("grid", self.grid.logs)
-        self.corrections = values.get("coefficients", self.corrections)
+        self.grid.logs, self.coefficients = grid, coefficients
         self._kept = self._last = None
 
     def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
@@ -104,15 +104,28 @@ class Learned(ExpABM3):
             if callback is not None and i < steps - 1:
                 callback(i, t, state)
 
-        ends = flow.kernel.t_max, flow.kernel.t_min
-        return self.integrate(flow, x, *ends, steps=steps, callback=before_last)
-
-    def _integrate(
-        self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
-    ) -> Tensor:
         if steps != self.own_steps:
             self._refuse()
-        return super()._integrate(flow, x, t_from, t_to, steps, callback)
+        ends = flow.kernel.t_max, flow.kernel.t_min
+        return super().integrate(flow, x, *ends, steps=steps, callback=before_last)
+
+    def integrate(
+        self,
+        flow: Flow,
+        x: Tensor,
+        t_from: float,
+        t_to: float,
+        *,
+        steps: int,
+        callback: StepCallback | None = None,
+    ) -> Tensor:
+        """Refuse: its walk ends at data, not at t_min.
+
+        Raises:
+            ZooError: always.
+        """
+        del flow, x, t_from, t_to, steps, callback
+        self._refuse()
 
     def steps(self, flow: Flow, x: Tensor, value: Tensor, times: list[float]) -> list[Step]:
         """Return the steps along the nodes and to data, differentiable where they are learned."""
@@ -137,7 +150,7 @@ class Learned(ExpABM3):
         base = torch.cat(
             [torch.cat([base, torch.zeros_like(base[:, :1])], dim=1), last[None]], dim=0
         )
-        moved = torch.cat([-self.corrections.sum(dim=1, keepdim=True), self.corrections], dim=1)
+        moved = torch.cat([-self.coefficients.sum(dim=1, keepdim=True), self.coefficients], dim=1)
         moved = moved.to(base).reshape(*moved.shape, *(1,) * (base.ndim - 2))
         decay = torch.cat([part.decay, torch.zeros_like(part.decay[:1])])
         return Weights(decay[:, None], base + base.sum(dim=1, keepdim=True) * moved)
@@ -157,8 +170,8 @@ def _numbers(name: str, given: Any, span: tuple[float, float]) -> list[float]:
     """Return a list of numbers within a span; ZooError if it is none, or too long."""
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise ZooError(f"{name} is no list; expected numbers")
-    if len(given) > MOST_STEPS:
-        raise ZooError(f"{name} has {len(given)} numbers; expected at most {MOST_STEPS}")
+    if len(given) > FEW_STEPS:
+        raise ZooError(f"{name} has {len(given)} numbers; expected at most {FEW_STEPS}")
     values = [check_real(f"a number of {name}", value) for value in given]
     for value in values:
         if not span[0] <= value <= span[1]:

@@ -28,7 +28,7 @@ from zoo.folder.card_edit import rewrite_facts
 from zoo.folder.results import without_solver
 from zoo.folder.weights import count_parameters
 from zoo.host.build import solver as build_solver
-from zoo.interfaces import Solver
+from zoo.interfaces import LEVEL_CAP, Solver
 from zoo.interfaces.checks import check_integer
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
@@ -40,8 +40,6 @@ from zoo.sampling.progress import bar
 _CONVERGED = TOLERANCE
 # How many numbers bend a grid, and how far the first guesses go.
 _BENDS, _FIRST_BEND = 5, 0.4
-# Where the level is infinite: no node that a solver uses lies above.
-_TOP = 160.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def optimise_grid(
     part = solver if isinstance(solver, Part) else _part(model, solver)
     steps = step_count(steps, model.steps, 3)
     n, rounds = check_integer("n", n, 1), check_integer("rounds", rounds, 1)
-    levels = _levels(model, build_solver(part.use, **part.options), steps)
+    levels = levels_of(model, build_solver(part.use, **part.options), steps)
     samples = _Samples(model, n, seed)
 
     def with_grid(bent: np.ndarray) -> Solver:
@@ -174,11 +172,15 @@ def _search(objective: Callable[[np.ndarray], float], rounds: int) -> np.ndarray
     return np.asarray(found.x)
 
 
-def _levels(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
-    """Return the noise levels of the solver's own grid, `steps` of them."""
+def levels_of(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
+    """Return the noise levels of the solver's own grid, `steps` of them, at most LEVEL_CAP.
+
+    Raises:
+        ZooError: it has no grid, or its levels do not decrease.
+    """
     kernel = model.kernel
     times = solver.times(kernel, kernel.t_max, kernel.t_min, steps - 1)
-    levels: np.ndarray = kernel.level(times).clamp(max=_TOP).numpy()
+    levels: np.ndarray = kernel.level(times).clamp(max=LEVEL_CAP).numpy()
     if any(b >= a for a, b in pairwise(levels)):
         raise ZooError(f"{type(solver).__name__} has no grid of decreasing noise levels")
     return levels

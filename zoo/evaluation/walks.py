@@ -18,8 +18,9 @@ from zoo.sampling.rng import starting_points
 LEARNED, CHOSEN_ON, REPORTED = range(3)
 # c of the loss, see `zoo.evaluation.learn`.
 HUBER = 0.01
-# Samples of a gradient. Rows cost little and need many.
-_ROWS, _IMAGES, _LEAST_IMAGES, _COORDINATES = 512, 32, 4, 2**18
+# Samples of a gradient. Rows cost little and need many; of images the network's intermediate values
+# at every step are kept, and so many coordinates are asked for in all.
+_ROWS, _IMAGES, _LEAST_IMAGES, _COORDINATES = 512, 32, 4, 2**19
 # Times the number of steps: what the teacher errs by.
 _TEACHER = 0.01
 
@@ -42,10 +43,9 @@ class Walks:
         condition: Numbers | None = None,
         until: float = math.inf,
     ) -> None:
-        count, self.batch = 3 * n, batch_of(model)
-        self._model, self.steps = model, steps
-        known = None if model.config is None else model.config.guidance
-        self._guidance = model._guidance(guidance, None, None, known)
+        count, self.batch = 3 * n, batch_of(model, steps)
+        self.model, self.steps = model, steps
+        self._guidance = model._guidance(guidance, None, None, model.guidance)
         if labels is None:
             labels = classes_in_turn(model.network.labels, count)
         self._given = model._given(labels, condition, self._guidance, count).of(count)
@@ -65,7 +65,7 @@ class Walks:
 
     def _ends(self, solver: Solver, first: int, last: int) -> Tensor:
         """Return samples first..last-1 as the network knows them, within the range of the data."""
-        model = self._model
+        model = self.model
         x = self._starts[first:last].to(model.device)
         given = self._given.part(first, last, model.device)
         flow, state = model._start(x, given, self._guidance, lambda _: torch.zeros_like(x), first)
@@ -93,8 +93,8 @@ class Walks:
         return total / self.n if math.isfinite(total) else math.inf
 
 
-def batch_of(model: FieldModel) -> int:
-    """Return how many samples a gradient is of."""
+def batch_of(model: FieldModel, steps: int = 1) -> int:
+    """Return how many samples a gradient through so many steps is of."""
     if len(model.shape) == 1:
         return _ROWS
-    return max(_LEAST_IMAGES, min(_IMAGES, _COORDINATES // model.kernel.dim))
+    return max(_LEAST_IMAGES, min(_IMAGES, _COORDINATES // (steps * model.kernel.dim)))

@@ -266,12 +266,14 @@ def sampler(model: FieldModel, steps: int) -> Exported:
 def _plan(solver: Solver, model: FieldModel, steps: int) -> tuple[tuple[float, ...], int]:
     """Return the times of the steps, and the number of evaluations."""
     kernel = model.kernel
-    if steps == 1:
+    if steps == 1 and solver.own_steps is None:
         return (kernel.t_max,), 1
     try:
         evaluations = solver.evaluations(steps - 1) + 1
         times = solver.times(kernel, kernel.t_max, kernel.t_min, steps - 1)
     except ZooError as error:
+        if solver.own_steps is not None:  # it says for how many it is made
+            raise
         raise ZooError(
             f"the solver {_name(solver)} chooses its own steps, which no graph can: load the model "
             "with another, such as solver='exp-abm3'"

@@ -14,7 +14,7 @@ import torch
 from zoo.__about__ import __version__
 from zoo.exporting.graphs import Exported
 from zoo.exporting.record import Input
-from zoo.interfaces import FieldKernel, IsotropicKernel
+from zoo.interfaces import SIGMA_DATA, FieldKernel, IsotropicKernel
 from zoo.interfaces.path import GaussianPathKernel
 from zoo.models.model import FieldModel
 from zoo.sampling.predict import unwrapped
@@ -23,9 +23,6 @@ FILE = "manifest.json"
 FORMAT = 1
 # Of the radius of starting points: logits of its probability.
 _LOGITS = (-18.0, 18.0, 361)
-
-# What solvers take for the deviation of data where it is not known.
-_SIGMA_DATA = 0.5
 
 _SAYS = {
     "x": "states x_t, in data units",
@@ -125,7 +122,7 @@ def _level(kernel: FieldKernel) -> dict[str, Any]:
 def _solver(model: FieldModel, exported: Exported) -> dict[str, Any]:
     """Return the model's solver: as it samples, or of a sampler as it is in the graph."""
     part = _part(model.solver)
-    part["scale"] = part.get("scale") or unwrapped(model.network).sigma_data or _SIGMA_DATA
+    part["scale"] = part.get("scale") or unwrapped(model.network).sigma_data or SIGMA_DATA
     if not exported.times:
         return part | {"steps": model.steps}
     times = [*exported.times, 0.0]

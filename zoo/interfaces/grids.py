@@ -201,6 +201,9 @@ class FocusGrid(LevelGrid):
 class GivenLevels(LevelGrid):
     """Through given levels, for any number of steps; log level in between.
 
+    Attributes:
+        logs: logarithms of the levels, increasing, float64, (N,).
+
     Raises:
         ZooError: fewer than two levels, or not all positive and strictly decreasing.
     """
@@ -211,16 +214,16 @@ class GivenLevels(LevelGrid):
         levels = [check_positive("grid level", level) for level in levels]
         if any(later >= earlier for earlier, later in pairwise(levels)):
             raise ZooError("grid levels must decrease strictly, from noise to data")
-        self._logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)
+        self.logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)
         self._numbers = torch.arange(len(levels), dtype=torch.float64)
 
     def forward(self, value: Tensor) -> Tensor:
         """Return the number of the level, counted from the least."""
-        return _piecewise(value.log(), self._logs, self._numbers)
+        return _piecewise(value.log(), self.logs, self._numbers)
 
     def back(self, place: Tensor) -> Tensor:
         """Return the level."""
-        return _piecewise(place, self._numbers, self._logs).exp()
+        return _piecewise(place, self._numbers, self.logs).exp()
 
 
 class ShortStart(Grid):

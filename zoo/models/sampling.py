@@ -200,11 +200,13 @@ class SamplingModel(ModelParts):
         last bit, on an accelerator to rounding. (Under a solver with one step size for all, it
         depends on those of its group of 16 too.) The solver takes steps - 1 steps from t_max to
         t_min; the last step, to t = 0, is the denoiser at t_min (EDM, arXiv:2206.00364,
-        algorithm 1).
+        algorithm 1). One that is made for a single number of steps, `learned`, may end its steps
+        earlier and go to t = 0 from there.
 
         Args:
             n: number of samples, at least 1.
-            steps: solver steps; None for the model's default.
+            steps: solver steps; None for the model's default, or the number that the solver is
+                made for.
             solver: a solver or the name of one; None, or its name, for the model's own with its
                 options.
             seed: whole number; None draws one.

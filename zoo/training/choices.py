@@ -16,8 +16,6 @@ from zoo.host.build import kernel_of
 from zoo.interfaces import FieldKernel, IsotropicKernel
 from zoo.training.tail import AUTO, chosen
 
-# The standard deviation that networks expect of data.
-SIGMA_DATA = 0.5
 # EDM's noise levels, ln sigma ~ N(-1.2, 1.2^2), and its largest one.
 _MEAN, _STD, _LARGEST_LEVEL = -1.2, 1.2, 80.0
 # Given a condition a row may spread much less than the data do, and what tells is decided at levels

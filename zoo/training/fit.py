@@ -20,10 +20,11 @@ from zoo.config.model import unit_of
 from zoo.config.part import Part
 from zoo.config.recipe import from_dict
 from zoo.errors import ZooError, brief, check_flag
+from zoo.interfaces import SIGMA_DATA
 from zoo.interfaces.checks import check_integer, check_positive
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, parse_device
-from zoo.training.choices import FIGURES, SIGMA_DATA, Asked, check_train, tables_of
+from zoo.training.choices import FIGURES, Asked, check_train, tables_of
 from zoo.training.early_stop import Deadline, EarlyStop
 from zoo.training.export import MOST, model_of
 from zoo.training.fit_data import Prepared, prepare
