@@ -1,13 +1,18 @@
 """zoo.evaluation.learn: solvers that are learned through their walk."""
 
+from itertools import pairwise
+
 import pytest
 import torch
+from tiny_models import images
+from zoo_solvers.adams import ExpABM3
 
 import zoo
 from zoo.errors import ZooError
-from zoo.evaluation.learn import learn_solver
+from zoo.evaluation.learn import _starts, learn_solver
 from zoo.evaluation.tune import adopt
-from zoo.evaluation.walks import Walks
+from zoo.evaluation.walks import REPORTED, Walks, batch_of
+from zoo.sampling.guidance import Guidance
 
 POINTS = torch.randn(24, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 KERNELS = {
@@ -27,8 +32,8 @@ KERNELS = {
 MANY = torch.randn(200, 2, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
 
 
-def exact(name, points=POINTS):
-    return zoo.exact(zoo.kernel(name, dim=2, **KERNELS[name]), points)
+def exact(name, points=POINTS, **options):
+    return zoo.exact(zoo.kernel(name, dim=2, **KERNELS[name]), points, **options)
 
 
 FAST = ("gravity", "gaussian")
@@ -57,10 +62,95 @@ def test_a_lifted_model_learns_too():
 def test_only_what_was_asked_is_learned(learn):
     model = exact("gaussian")
     got = learn_solver(model, steps=5, learn=learn, n=128, rounds=20).solver.part.options
-    free = {"grid": "corrections", "coefficients": "grid"}[learn]
-    start = learn_solver(model, steps=5, learn="coefficients", n=1, rounds=1).levels
-    assert free != "corrections" or "corrections" not in got
-    assert free != "grid" or tuple(got["grid"]) == start
+    starts = [start.part.options["grid"] for start in _starts(model, None, 5, "both")]
+    assert len(starts) == 4
+    assert ("coefficients" in got) == (learn == "coefficients")
+    assert (got["grid"] == starts[0]) == (learn == "coefficients")
+    assert (got["grid"] in starts) == (learn == "coefficients")
+
+
+OWN = {"grid": [80.0, 7.0, 2.0, 0.6, 0.1], "scale": 0.7}
+
+
+def own_loss(model):
+    return Walks(model, 64, 5, seed=0).mean(model.solver, REPORTED)
+
+
+def test_it_goes_on_from_the_models_own_grid_and_scale():
+    model = exact("gaussian", solver=zoo.solver("exp-abm3", **OWN))
+    first, *_ = _starts(model, model.solver, 5, "coefficients")
+    assert first.part.options["scale"] == 0.7
+    assert first.part.options["grid"][1:-1] == pytest.approx(OWN["grid"][1:-1])
+    learned = learn_solver(model, steps=5, n=64, rounds=2)
+    assert learned.before == own_loss(model)
+    assert learned.solver.part.options["scale"] == 0.7
+
+
+@pytest.mark.parametrize("name", ["exp-abm3", "exp-ab2", "euler"])
+def test_it_is_held_to_the_models_own_solver_and_keeps_it_where_nothing_is_better(
+    name, monkeypatch
+):
+    monkeypatch.setattr(
+        "zoo.evaluation.learn._descend", lambda *_: {"grid": [80.0, 79.0, 78.0, 77.0, 76.0]}
+    )
+    model = exact("gaussian", solver=name)
+    found = learn_solver(model, steps=5, n=64)
+    assert found.solver is model.solver
+    assert found.after == found.before == own_loss(model)
+    assert len(found.levels) == 5
+
+
+class InFive(ExpABM3):
+    """A solver of five steps that is not `learned`, and takes no grid."""
+
+    own_steps = 5
+
+    def __init__(self):
+        super().__init__(scale=0.6)
+
+
+def test_a_solver_of_one_number_of_steps_need_not_be_the_learned_one():
+    model = exact("gaussian", solver=InFive())
+    learned = learn_solver(model, n=64, rounds=2)
+    assert learned.steps == 5
+    assert learned.before == own_loss(model)
+
+
+def test_little_time_is_enough_for_one_round(monkeypatch):
+    rounds, loss = [], Walks.loss
+    monkeypatch.setattr(
+        Walks,
+        "loss",
+        lambda *args: (rounds.append(torch.is_grad_enabled()), loss(*args))[1],
+    )
+    model = images()
+    with torch.no_grad():
+        assert learn_solver(model, steps=3, n=200, minutes=1e-6).solver.own_steps == 3
+    assert sum(rounds) == 1
+    assert Walks(model, 200, 3, seed=0, until=0.0).n == batch_of(model, 3) == 32
+
+
+def test_a_gradient_through_many_steps_is_of_fewer_images():
+    model = images(shape=(3, 32, 32))
+    assert [batch_of(model, steps) for steps in (1, 5, 10, 64)] == [32, 32, 17, 4]
+
+
+def test_networks_and_guides_get_no_gradient():
+    model, guide = images(), images()
+    model._guidance = lambda *_: Guidance(2.0, guide)
+    learn_solver(model, steps=3, n=4, rounds=1)
+    for network in (model.network, guide.network):
+        assert all(p.requires_grad and p.grad is None for p in network.parameters())
+
+
+def test_a_trajectory_ends_at_data_and_has_the_grids_nodes():
+    model = exact("gaussian")
+    solver = zoo.solver("learned", **OWN, coefficients=[[], [0.1], [0.1, 0], [0, 0, 0.2], []])
+    drawn = model.trajectory(6, seed=2, solver=solver)
+    assert drawn.t.tolist() == pytest.approx([*OWN["grid"], 0.0])
+    assert torch.equal(drawn.samples, model.sample(6, seed=2, solver=solver))
+    assert drawn.nfe == 5
+    assert all(not torch.equal(a, b) for a, b in pairwise(drawn.x))
 
 
 @pytest.mark.parametrize("name", ["gravity", "pfgmpp"])
@@ -78,7 +168,7 @@ def test_samples_of_extreme_levels_fit_a_grid_that_ends_early(name):
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_without_corrections_it_is_exp_abm3(name):
+def test_without_coefficients_it_is_exp_abm3(name):
     model = exact(name)
     times = zoo.solver("exp-abm3").times(model.kernel, model.kernel.t_max, model.kernel.t_min, 5)
     grid = model.kernel.level(times).clamp(max=160.0).tolist()
@@ -116,8 +206,6 @@ def test_the_gradient_is_that_of_differences(name):
 
 
 def test_a_learned_model_is_saved_and_learns_on(tmp_path):
-    from tiny_models import images
-
     model = images()
     learned = learn_solver(model, steps=4, n=8, rounds=3)
     adopt(model, learned)
@@ -127,8 +215,10 @@ def test_a_learned_model_is_saved_and_learns_on(tmp_path):
     assert learn_solver(again, n=8, rounds=2).before == pytest.approx(learned.after, rel=1e-5)
     with pytest.raises(ZooError, match="made for samples in 4 steps"):
         again.sample(1, steps=7)
-    with pytest.raises(ZooError, match="made for samples in 4 steps"):
-        again.encode(torch.zeros(1, 1, 8, 8), solver="learned")
+    for code in (again.encode, again.decode):
+        for steps in (3, 4, None):
+            with pytest.raises(ZooError, match="made for samples in 4 steps"):
+                code(torch.zeros(1, 1, 8, 8), solver="learned", steps=steps)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +229,10 @@ def test_a_learned_model_is_saved_and_learns_on(tmp_path):
         ({"grid": [1.0, float("nan")]}, "finite"),
         ({"grid": [1e300, 1.0]}, "1e\\+300"),
         ({"grid": [1.0] * 5000}, "5000 numbers"),
-        ({"grid": [2.0, 1.0], "corrections": [[]]}, "1 rows; expected 2"),
-        ({"grid": [2.0, 1.0], "corrections": [[], [1, 2]]}, "at most 1"),
-        ({"grid": [2.0, 1.0], "corrections": [[], [1e9]]}, "1e\\+09"),
-        ({"grid": [2.0, 1.0], "corrections": 3}, "corrections"),
+        ({"grid": [2.0, 1.0], "coefficients": [[]]}, "1 rows; expected 2"),
+        ({"grid": [2.0, 1.0], "coefficients": [[], [1, 2]]}, "at most 1"),
+        ({"grid": [2.0, 1.0], "coefficients": [[], [1e9]]}, "1e\\+09"),
+        ({"grid": [2.0, 1.0], "coefficients": 3}, "coefficients"),
     ],
 )
 def test_broken_numbers_are_refused(options, message):
@@ -159,3 +249,5 @@ def test_what_cannot_be_learned_is_told():
     ):
         with pytest.raises(ZooError, match=message):
             learn_solver(model, n=4, rounds=1, **options)
+    with pytest.raises(ZooError, match="for the model it is of"):
+        learn_solver(model.posterior([0.5], lambda x: x[:, :1], noise=0.1))

@@ -183,3 +183,30 @@ def test_a_grid_that_is_no_better_is_told_and_not_written(tuned_by, tmp_path, mo
     assert (status, "levels" in out) == (1, True)
     assert "no grid better than" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_tells_and_writes_what_it_learned(tmp_path, capsys):
+    folder = images().save_pretrained(tmp_path / "tiny")
+    asked = ["--learn", "both", "--steps", "4", "-n", "8", "--rounds", "6", "--minutes", "1"]
+
+    def told(*more):
+        with pytest.raises(SystemExit) as done:
+            main(["tune", str(folder), *asked, *more])
+        assert done.value.code in (0, None)
+        return capsys.readouterr().out
+
+    found = json.loads(told("-o", str(tmp_path / "out"), "--json"))
+    options = found["options"]
+    assert (found["solver"], len(options["coefficients"])) == ("learned", 4)
+    assert options["grid"] == found["levels"]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["solver"] == {"use": "learned", **options, "steps": 4}
+    assert f"coefficients {json.dumps(options['coefficients'])}" in told()
+
+
+def test_options_of_learning_are_refused_without_it(tmp_path, capsys):
+    for option in (["--minutes", "2"], ["--label", "1"], ["--guidance", "2"]):
+        with pytest.raises(SystemExit) as done:
+            main(["tune", str(tmp_path), *option])
+        assert done.value.code == 2
+        assert "--minutes belong to --learn" in capsys.readouterr().err

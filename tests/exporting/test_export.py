@@ -181,8 +181,15 @@ def walked(model, noise, **options):
     return model.sample(16, seed=0, prior=Given(model.kernel), **options)
 
 
+def learned():
+    model, rows = images(), [[], [0.1], [-0.1, 0.2], [0.1, 0, -0.1]]
+    model.solver = zoo.solver("learned", grid=[80.0, 9.0, 1.5, 0.2], coefficients=rows)
+    return model
+
+
 SAMPLERS = {
     "heun": (lambda: images(), {"steps": 8}),
+    "learned": (learned, {"steps": 4}),
     "lift": (lambda: zoo.lift(zoo.load("gaussian-fashion-mnist"), "gravity"), {"steps": 5}),
     "flow": (lambda: images("flow", solver="exp-abm4"), {"steps": 8}),
     "rk4": (lambda: images("gaussian", solver="rk4"), {"steps": 8}),
@@ -201,6 +208,12 @@ def test_the_record_of_a_sampler_draws_what_the_model_draws(name):
     inputs = (torch.full((16,), 2), torch.tensor(2.0)) if conditions else ()
     expected = walked(model, noise, **options, **conditions)
     assert difference(graph(noise, *inputs), expected) < 1e-4
+
+
+def test_a_learned_solver_is_exported_in_its_own_steps():
+    found = sampler(learned(), 4)
+    assert found.evaluations == len(found.times) == 4
+    assert found.times[-1] > 10 * learned().kernel.t_min
 
 
 @pytest.mark.parametrize("name", ["classes", *slow("heun", "lift", "flow", "rk4", "points")])
@@ -382,6 +395,8 @@ def posterior():
             {"what": "sampler"},
             "exp-adaptive chooses its own steps, which no graph can",
         ),
+        (learned, {"what": "sampler", "steps": 7}, "learned is made for samples in 4 steps"),
+        (learned, {"what": "sampler", "steps": 1}, "learned is made for samples in 4 steps"),
         (images, {"format": "tflite"}, "format = 'tflite'; there are onnx and torch"),
         (images, {"what": "network"}, "what = 'network'; there are denoiser and sampler"),
         (images, {"steps": 5}, "steps = 5; a denoiser takes none"),

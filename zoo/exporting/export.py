@@ -80,7 +80,7 @@ def export(
                 f"its samples are guided by {brief(model.guidance.guide)}, which no graph "
                 "holds: export the denoiser, or a copy of the model without guidance in config.json"
             )
-        exported = sampler(model, step_count(steps, model.steps))
+        exported = sampler(model, step_count(steps, model.solver.own_steps or model.steps))
     with writing(folder) as temporary:
         write(temporary / file, exported)
         content = manifest(model, exported, what, [temporary / file])
