@@ -36,10 +36,11 @@ def exact(name, points=POINTS, **options):
     return zoo.exact(zoo.kernel(name, dim=2, **KERNELS[name]), points, **options)
 
 
+OWN = {"grid": [80.0, 7.0, 2.0, 0.6, 0.002], "scale": 0.7}
 FAST = ("gravity", "gaussian")
 # Of `before`, where little is left to learn in so few rounds.
 MOST = {"flow": 0.98, "vp": 0.95}
-# psi keeps its start with this little.
+# psi is slow, see below.
 LEARN = [name for name in KERNELS if name != "psi"]
 
 
@@ -52,6 +53,12 @@ def test_learning_improves_on_starts_that_it_has_not_seen(name):
     assert learned.solver.own_steps == 5
 
 
+@pytest.mark.slow
+def test_psi_keeps_what_it_has_in_few_rounds():
+    learned = learn_solver(exact("psi", MANY), steps=5, n=64, rounds=3)
+    assert learned.after == learned.before
+
+
 def test_a_lifted_model_learns_too():
     model = zoo.lift(exact("gaussian", MANY), "gravity")
     learned = learn_solver(model, steps=5, n=256, rounds=60)
@@ -60,16 +67,12 @@ def test_a_lifted_model_learns_too():
 
 @pytest.mark.parametrize("learn", ["grid", "coefficients"])
 def test_only_what_was_asked_is_learned(learn):
-    model = exact("gaussian")
-    got = learn_solver(model, steps=5, learn=learn, n=128, rounds=20).solver.part.options
-    starts = [start.part.options["grid"] for start in _starts(model, None, 5, "both")]
-    assert len(starts) == 4
+    model = exact("gaussian", MANY, solver=zoo.solver("exp-abm3", **OWN))
+    got = learn_solver(model, steps=5, learn=learn, n=256, rounds=30).solver.part.options
+    starts = [start.part.options["grid"] for start in _starts(model, model.solver, 5, learn)]
     assert ("coefficients" in got) == (learn == "coefficients")
-    assert (got["grid"] == starts[0]) == (learn == "coefficients")
     assert (got["grid"] in starts) == (learn == "coefficients")
-
-
-OWN = {"grid": [80.0, 7.0, 2.0, 0.6, 0.1], "scale": 0.7}
+    assert got["grid"][0] == starts[0][0]
 
 
 def own_loss(model):
@@ -81,12 +84,14 @@ def test_it_goes_on_from_the_models_own_grid_and_scale():
     first, *_ = _starts(model, model.solver, 5, "coefficients")
     assert first.part.options["scale"] == 0.7
     assert first.part.options["grid"][1:-1] == pytest.approx(OWN["grid"][1:-1])
+    early, *_ = _starts(model, model.solver, 5, "grid")
+    assert early.part.options["grid"][-1] > 10 * model.kernel.t_min
     learned = learn_solver(model, steps=5, n=64, rounds=2)
     assert learned.before == own_loss(model)
     assert learned.solver.part.options["scale"] == 0.7
 
 
-@pytest.mark.parametrize("name", ["exp-abm3", "exp-ab2", "euler"])
+@pytest.mark.parametrize("name", ["exp-abm3", "exp-ab2"])
 def test_it_is_held_to_the_models_own_solver_and_keeps_it_where_nothing_is_better(
     name, monkeypatch
 ):
@@ -123,11 +128,11 @@ def test_little_time_is_enough_for_one_round(monkeypatch):
         "loss",
         lambda *args: (rounds.append(torch.is_grad_enabled()), loss(*args))[1],
     )
-    model = images()
+    model = exact("gaussian")
     with torch.no_grad():
-        assert learn_solver(model, steps=3, n=200, minutes=1e-6).solver.own_steps == 3
+        assert learn_solver(model, steps=3, n=600, minutes=1e-6).solver.own_steps == 3
     assert sum(rounds) == 1
-    assert Walks(model, 200, 3, seed=0, until=0.0).n == batch_of(model, 3) == 32
+    assert Walks(model, 600, 3, seed=0, until=0.0).n == batch_of(model, 3) == 512
 
 
 def test_a_gradient_through_many_steps_is_of_fewer_images():
@@ -145,9 +150,10 @@ def test_networks_and_guides_get_no_gradient():
 
 def test_a_trajectory_ends_at_data_and_has_the_grids_nodes():
     model = exact("gaussian")
-    solver = zoo.solver("learned", **OWN, coefficients=[[], [0.1], [0.1, 0], [0, 0, 0.2], []])
+    grid, rows = [80.0, 7.0, 2.0, 0.6, 0.1], [[], [0.1], [0.1, 0], [0, 0, 0.2], []]
+    solver = zoo.solver("learned", grid=grid, coefficients=rows)
     drawn = model.trajectory(6, seed=2, solver=solver)
-    assert drawn.t.tolist() == pytest.approx([*OWN["grid"], 0.0])
+    assert drawn.t.tolist() == pytest.approx([*grid, 0.0])
     assert torch.equal(drawn.samples, model.sample(6, seed=2, solver=solver))
     assert drawn.nfe == 5
     assert all(not torch.equal(a, b) for a, b in pairwise(drawn.x))

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -63,8 +64,9 @@ def learn_solver(
     """Return the solver "learned" with coefficients for a model and one number of steps.
 
     Where the model's solver is `learned` for so many steps, learning goes on from it; else from
-    `exp-abm3` on the model's own grid and scale, where a step is one evaluation, or on its default
-    grid; or from a grid that ends above t_min. `before` is the loss of the model's own solver in as
+    `exp-abm3`, with the scale of the model's solver where a step of that is one evaluation: of the
+    coefficients alone on the solver's grid or the default one, else on grids that end above t_min,
+    the solver's own among them. `before` is the loss of the model's own solver in as
     many evaluations, of `exp-abm3` where it has no such steps (`heun`, `dopri5`); `after` is that
     of the result, which is the same where learning does not help: both on starts that neither the
     descent nor the choice has seen.
@@ -109,10 +111,9 @@ def _learned(walks: Walks, learn: str, rounds: int, ends_at: float, progress: bo
     """Return the better of the model's solver and the learned one."""
     model, steps = walks.model, walks.steps
     own = _own(model, steps)
-    starts = _starts(model, own, steps, learn)
-    start = min(starts, key=walks.mean)
+    start = min(_starts(model, own, steps, learn), key=walks.mean)
     options = _descend(walks, start, learn, rounds, ends_at, progress)
-    known = own or starts[0]
+    known = own or _starts(model, None, steps, "coefficients")[0]
     found = known, build_solver("learned", **options)
     best = min(found, key=lambda solver: walks.mean(solver, CHOSEN_ON))
     before, after = (walks.mean(solver, REPORTED) for solver in (known, best))
@@ -141,20 +142,30 @@ def _own(model: FieldModel, steps: int) -> Solver | None:
 
 
 def _starts(model: FieldModel, own: Solver | None, steps: int, learn: str) -> list[Solver]:
-    """Return what learning may begin with; first what is like the model's own solver."""
+    """Return what learning may begin with, with the scale of the model's own solver."""
     if own is not None and _is_learned(own):
         return [own]
     plain = build_solver("exp-abm3")
-    grids = [levels_of(model, solver, steps) for solver in (own or plain, plain)]
-    if learn != "coefficients":
-        edm, spread = EDMGrid(), unwrapped(model.network).sigma_data or SIGMA_DATA
-        top = float(grids[-1][0])
-        for end in (end * spread for end in _ENDS if end * spread < top):
-            places = edm.forward(torch.tensor([top, end], dtype=torch.float64)).tolist()
-            grids.append(edm.back(torch.linspace(*places, steps, dtype=torch.float64)).numpy())
+    if learn == "coefficients":
+        grids = [levels_of(model, solver, steps) for solver in (own or plain, plain)]
+    else:
+        grids = _early(model, own, steps) or [levels_of(model, plain, steps)]
     scale = {} if own is None else {k: v for k, v in _options(own).items() if k == "scale"}
-    unique = {tuple(grid.tolist()): None for grid in grids}
-    return [build_solver("learned", grid=[*grid], **scale) for grid in unique]
+    return [build_solver("learned", grid=grid.tolist(), **scale) for grid in grids]
+
+
+def _early(model: FieldModel, own: Solver | None, steps: int) -> list[np.ndarray]:
+    """Return grids that end above t_min, where the descent sees what their end is worth.
+
+    They are the model's own of one step more without its end, and EDM's.
+    """
+    grids = [] if own is None else [levels_of(model, own, steps + 1)[:-1]]
+    edm, spread = EDMGrid(), unwrapped(model.network).sigma_data or SIGMA_DATA
+    top = float(levels_of(model, build_solver("exp-abm3"), steps)[0])
+    for end in (end * spread for end in _ENDS if end * spread < top):
+        places = edm.forward(torch.tensor([top, end], dtype=torch.float64)).tolist()
+        grids.append(edm.back(torch.linspace(*places, steps, dtype=torch.float64)).numpy())
+    return grids
 
 
 @contextmanager
