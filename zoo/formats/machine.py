@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
-# An instruction makes at most some 100 bytes and takes a microsecond; a checkpoint has about 250 for
+# An instruction makes at most some 100 bytes and takes a microsecond. A checkpoint has some 250 for
 # each parameter, with optimiser and averages, whose numbers take more bytes.
 MOST_STEPS, _BYTES_A_STEP = 1_000_000, 50
 # Memory for what a file makes of itself: so many times its size, and this.
