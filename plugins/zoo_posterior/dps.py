@@ -18,7 +18,8 @@ from zoo_posterior.guided import damped
 class DPS(PosteriorMethod):
     """One step down the gradient of the residual, through the network.
 
-    One pass back through the network, two under random levels; any operator that is differentiable.
+    One pass back through the network, under random levels two, and of small samples more: see mmps.
+    Any operator that is differentiable.
 
     Args:
         zeta: step, in units of the one that fits y best.

@@ -20,7 +20,7 @@ _ITERATIONS, _TOLERANCE = 50, 1e-4
 class PGDM(PosteriorMethod):
     """The gradient of log p(y | x_t) with one number for the covariance of x_0 given x_t.
 
-    One pass back through the network, two under random levels.
+    One pass back through the network, under random levels two, and of small samples more: see mmps.
 
     Args:
         sigma_data: standard deviation of the data per coordinate, in their own units; None for the

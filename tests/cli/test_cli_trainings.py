@@ -79,7 +79,7 @@ def test_refusals_are_one_line(trained, options, status, said):
     assert said in told[0]
 
 
-def test_what_differs_is_refused_before_anything_is_drawn(trained, monkeypatch):
+def test_what_differs_is_refused_before_anything_is_drawn(trained, command, monkeypatch):
     assert trained("./b", "-n", 30, *DRAWN[2:], "-o", "b.json")[0] == 0
     assert trained("./b", *DRAWN, "--solver", "euler", "-o", "euler.json")[0] == 0
     monkeypatch.setattr(zoo.FieldModel, "sample", None)
@@ -92,6 +92,7 @@ def test_what_differs_is_refused_before_anything_is_drawn(trained, monkeypatch):
         code, _, err = trained("--trainings", refs, *DRAWN)
         assert (code, err.count("\n")) == (1, 1)
         assert said in err
-    code, _, err = trained("--trainings", "b.json,euler.json", "--solver", "heun")
-    assert code == 2
-    assert "--data does nothing" in err or "--solver does nothing" in err
+    for option in ("-n", "--seeds", "--steps"):
+        code, _, err = command("eval", "--trainings", "b.json,euler.json", option, 7)
+        assert code == 2
+        assert f"{option} does nothing" in err

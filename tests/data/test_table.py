@@ -186,8 +186,13 @@ def test_csv_with_numbers_as_names_and_with_true_and_false(tmp_path):
     assert table.whole.tolist() == [False, True]
     with pytest.raises(ZooError, match="column '1' holds 'maybe' in row 1"):
         read_table(write(tmp_path / "y.csv", "0,1\n1,true\n2,maybe\n"))
-    bare, _ = read_table(write(tmp_path / "z.csv", "0,1.0\n1,2\n"))
-    assert bare.columns == ()
+    for text in ("0,1.0\n1.5,2\n", "0\n1.5\n", "0,1\n1,5\n"):
+        assert read_table(write(tmp_path / "z.csv", text))[0].columns == ()
+    one = write(tmp_path / "one.csv", "0,1\n0.5,3\n")
+    assert len(read_table(one)[0]) == 1
+    assert len(read_table(one, constant=True, names=[])[0]) == 2  # conditions
+    assert len(read_table(one, constant=True, names=["0", "1"])[0]) == 1
+    assert len(read_table(write(tmp_path / "zero.csv", "0,1\n"), constant=True, names=[])[0]) == 1
 
 
 def test_a_column_of_labels(tmp_path):

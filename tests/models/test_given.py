@@ -216,6 +216,8 @@ def test_rows_of_a_data_frame_go_by_their_names():
     assert torch.equal(model.denoise(frame, 1.0), model.denoise(rows, 1.0))
     assert torch.equal(model.denoise(frame[["a", "b"]], 1.0), model.denoise(rows, 1.0))
     assert model.denoise(rows.long(), 1.0).shape == (2, 2)
+    numbered = pd.DataFrame(rows.numpy())
+    assert torch.equal(model.denoise(numbered, 1.0), model.denoise(rows, 1.0))
     with pytest.raises(ZooError, match="x has no column 'b'; it takes a, b"):
         model.denoise(frame[["a"]], 1.0)
 

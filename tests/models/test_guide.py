@@ -256,7 +256,7 @@ def test_a_lifted_model_is_guided_by_default_as_the_one_it_was_lifted_from():
         assert same == (interval is not None)  # whose levels the kernel never has
 
 
-def test_a_guide_of_config_json_is_loaded_as_the_model_was(tmp_path, monkeypatch):
+def test_a_guide_of_config_json_is_loaded_as_the_model_was(tmp_path):
     model = zoo.load("gravity-digits")
     known = DefaultGuidance("owner/guide", 1.5)
     model.config = msgspec.structs.replace(model.config, guidance=known)
@@ -270,7 +270,7 @@ def test_a_guide_of_config_json_is_loaded_as_the_model_was(tmp_path, monkeypatch
     assert b"hf_secret" not in pickle.dumps(led)
 
 
-def test_pull_fetches_the_guide_too(tmp_path, monkeypatch):
+def test_pull_fetches_the_guide_too(tmp_path):
     model = zoo.load("gravity-digits")
     model.config = msgspec.structs.replace(
         model.config, guidance=DefaultGuidance("owner/guide", 1.5)

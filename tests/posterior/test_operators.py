@@ -295,6 +295,10 @@ class Own(Operator):
     [
         (Own(3), r"Own gives y of shape \(2,\), and its out_shape says \(3,\)"),
         (Own(3, linear=False), r"Own gives y of shape \(2,\), and its out_shape says \(3,\)"),
+        (
+            Own(1, linear=False, forward=lambda x: x.norm(dim=1)),
+            r"shape \(\), and its out_shape",
+        ),
         (Own(forward=lambda x: x @ torch.eye(5)), r"Own\.forward fails on float32 of shape \(2, 3"),
         (Own(forward=lambda x: x.numpy()[:, :2]), r"Own\.forward gives array.*expected a tensor"),
         (Own(forward=lambda x: x[:1, :2]), r"Own\.forward gives \(1, 2\) for 2 samples"),

@@ -39,12 +39,6 @@ class EvalOptions:
     bits: list[int]
     _opened: dict[object, Reference] = field(default_factory=dict)
 
-    @property
-    def how(self) -> list[str]:
-        """The options, as they are written, that say how samples are drawn and compared."""
-        named = ("metrics", "features", "data", "kernel", "solver", "steps", "solvers", "nfe")
-        return [f"--{name}" for name in (*named, "noise", "bits") if getattr(self, name)]
-
     def name(self, ref: str) -> str:
         """Return what a model is called in messages."""
         return f"{ref} under the kernel {self.kernel}" if self.kernel else ref

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from zoo.cli.measuring import EvalOptions, Prepared, log, row_of, shown, told
 from zoo.cli.output import echo_json, echo_table
@@ -40,8 +41,8 @@ def evaluate_trainings(
     refs = (*trainings, *against)
     if "" in refs:
         raise ZooError("a name between two commas is empty; expected names as in A,B,C")
-    if all(ref.endswith(RESULTS) for ref in refs) and (given := asked.how):
-        raise click.UsageError(f"{given[0]} does nothing: these results are measured already")
+    if all(ref.endswith(RESULTS) for ref in refs) and (option := _measuring_option()):
+        raise click.UsageError(f"{option} does nothing: these results are measured already")
     found: list[Report | Prepared] = [
         read(Path(ref)) if ref.endswith(RESULTS) else asked.prepare(ref, context) for ref in refs
     ]
@@ -60,6 +61,20 @@ def evaluate_trainings(
     finally:
         if out is not None:
             write(pooled, out)
+
+
+def _measuring_option() -> str | None:
+    """Return the first option of the command that was given and says how models are measured."""
+    context = click.get_current_context()
+    others = ("trainings", "against", "device", "out", "as_json")
+    given = (
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name is not None
+        and parameter.name not in others
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    )
+    return next(given, None)
 
 
 def _log_outcome(name: str, report: Report) -> None:

@@ -60,8 +60,9 @@ def _array(path: Path) -> np.ndarray[Any, Any]:
 
 
 def _rows(path: Path, known: Condition) -> np.ndarray[Any, Any]:
-    table, _ = read_table(path, constant=True)
-    there, wanted = ([str(c.name) for c in columns] for columns in (table.columns, known.columns))
+    wanted = [str(column.name) for column in known.columns]
+    table, _ = read_table(path, constant=True, names=wanted)
+    there = [str(column.name) for column in table.columns]
     if not there or not wanted:
         return table.values
     if missing := [name for name in wanted if name not in there]:

@@ -25,11 +25,16 @@ _BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 def read_table(
-    path: Path, leave_out: str | None = None, *, constant: bool = False
+    path: Path,
+    leave_out: str | None = None,
+    *,
+    constant: bool = False,
+    names: Sequence[str] | None = None,
 ) -> tuple[Table, Any]:
     """Return the table in a file, and the values of the column `leave_out`; None if none is named.
 
-    Columns may be `constant` in one that is no table to fit.
+    Columns may be `constant` in one that is no table to fit. Numbers in the first line of a .csv
+    are names where they are these `names`; if none are given, where pandas wrote them.
 
     Raises:
         ZooError: no such file, another ending, no such column, a value that is no number; or as
@@ -42,7 +47,7 @@ def read_table(
     refuse_pointer(path)
     if path.suffix == ".parquet":
         return _parquet(path, leave_out, constant)
-    table, labels = _csv(path, leave_out)
+    table, labels = _csv(path, leave_out, names)
     check_values(table, str(path), constant=constant)
     return table, labels
 
@@ -99,7 +104,7 @@ def _place(name: str, names: list[str]) -> int:
     return names.index(name)
 
 
-def _csv(path: Path, leave_out: str | None) -> tuple[Table, Any]:
+def _csv(path: Path, leave_out: str | None, names: Sequence[str] | None) -> tuple[Table, Any]:
     """Return the table of a file of separated values; its first line may name the columns."""
     try:
         with error_context(path), path.open(encoding="utf-8-sig", newline="") as file:
@@ -107,8 +112,7 @@ def _csv(path: Path, leave_out: str | None) -> tuple[Table, Any]:
             delimiter = "\t" if path.suffix == ".tsv" else max(",;\t", key=lines[0].count)
             first, second = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
             first = [cell.strip() for cell in first]
-            # 0, 1, 2, ... is how pandas calls columns without names.
-            named = first == [*map(str, range(len(first)))] or not all(map(_is_number, first))
+            named = not all(map(_is_number, first)) or _are_names(first, second, names)
             row = second if named else first
             if len(row) != len(first) or not row:
                 raise ZooError(f"the first line has {len(first)} columns, the second {len(second)}")
@@ -132,6 +136,17 @@ def _csv(path: Path, leave_out: str | None) -> tuple[Table, Any]:
     return Table(values, columns, np.array([kind != "float64" for kind in kinds])), labels
 
 
+def _are_names(first: list[str], second: list[str], names: Sequence[str] | None) -> bool:
+    """Return whether a line of numbers names the columns.
+
+    Pandas calls columns without names 0, 1, ...; counts that begin so are taken for counts.
+    """
+    if names is not None:
+        return bool(names) and first == [*names]
+    counts = all(map(_WHOLE.fullmatch, second))
+    return len(first) > 1 and first == [*map(str, range(len(first)))] and not counts
+
+
 def _numbers(
     file: TextIO, delimiter: str, used: list[int], booleans: list[int], names: list[str] | None
 ) -> Values:
@@ -149,6 +164,7 @@ def _numbers(
             skiprows=int(names is not None),
             usecols=used,
             ndmin=2,
+            encoding=None,  # NumPy 1 gives converters bytes otherwise
             converters=dict.fromkeys(booleans, _number) or None,
         )
     except ValueError as error:

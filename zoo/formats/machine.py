@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
-# An instruction makes at most some 100 bytes and takes a microsecond; a checkpoint of 1000 tensors
-# with the state of its optimiser has about 100,000.
-MOST_STEPS = 1_000_000
+# An instruction makes at most some 100 bytes and takes a microsecond. A checkpoint has some 250 for
+# each parameter, with optimiser and averages, whose numbers take more bytes.
+MOST_STEPS, _BYTES_A_STEP = 1_000_000, 50
 # Memory for what a file makes of itself: so many times its size, and this.
 _TIMES, _SPARE = 4, 2**26
 _SLOT = 8  # what an argument takes, in bytes
@@ -41,7 +41,7 @@ class Budget:
     def __init__(self, size: int) -> None:
         self.size = size
         self._memory = _TIMES * size + _SPARE
-        self._steps = MOST_STEPS
+        self._steps = self._most = MOST_STEPS + size // _BYTES_A_STEP
 
     def take(self, count: int) -> None:
         """Pay for `count` bytes; raises TooMuch."""
@@ -53,7 +53,7 @@ class Budget:
         """Pay for one instruction; raises TooMuch."""
         self._steps -= 1
         if self._steps < 0:
-            raise TooMuch(f"more than the {MOST_STEPS} instructions of a pickle that are read")
+            raise TooMuch(f"more than the {self._most} instructions of a pickle that are read")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def read_torch(path: Path) -> Any:
         return _read(file, path, None)
 
 
-def read_pickle(file: IO[bytes], where: Path | str, described: str = "") -> Any:
+def read_pickle(file: IO[bytes], where: Path | str, described: str | None = "") -> Any:
     """Return what a pickle holds: containers, tensors, numbers, text, and `Inert` records.
 
     Nothing in it is run, and no more memory is taken than its size allows.
@@ -47,7 +47,8 @@ def read_pickle(file: IO[bytes], where: Path | str, described: str = "") -> Any:
     Args:
         file: the pickle, at its start.
         where: how errors name it.
-        described: a regular expression of further modules whose objects become records.
+        described: a regular expression of further modules whose objects become records; None for
+            no records at all.
 
     Raises:
         ZooError: it names anything else, asks for more memory or time than it has data for, or is

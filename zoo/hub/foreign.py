@@ -58,7 +58,7 @@ class _SmallFiles(RepositoryFiles):
         """Return where a file is; raises as `Files` does."""
         self.left -= 1
         if self.left < 0:
-            raise CommitFault(f"{self.where}: more than {_MOST_FILES} files, and none was read")
+            raise CommitFault(f"{self.where}: the format asks for more than {_MOST_FILES} files")
         snapshot = self.snapshot
         try:
             with hub_errors(snapshot.repo, snapshot.commit, snapshot.access.token):

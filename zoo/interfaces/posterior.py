@@ -31,7 +31,7 @@ from zoo.numerics import power_of_two, row_dot
 _LEAST_ALPHA = 1e-3
 # Up to this dimension the trace of grad D is exact; else Hutchinson's, with so many probes up to
 # that dimension, beyond which one errs no more.
-_EXACT_TRACE, _PROBES, _FEW = 32, 8, 256
+_EXACT_TRACE, _PROBES, _FEW = 32, 8, 128
 
 
 class Estimate:

@@ -25,16 +25,17 @@ def checked_shape(operator: Operator, shape: Shape, like: Tensor) -> Shape:
         ZooError: it fails, gives y of another shape than it says, or none at all; or it calls
             itself linear and is not, or its adjoint is that of another operator.
     """
-    out = operator.out_shape(shape)
+    out = tuple(operator.out_shape(shape))
     if not out or not math.prod(out):
         raise ZooError(
             f"the operator gives y of shape {out}; expected at least one number of a sample, (m,)"
         )
     if operator.linear:
-        _check_linear(operator, shape, tuple(out), like)
+        _check_linear(operator, shape, out, like)
     elif not isinstance(operator, Function):
         name = type(operator).__name__
-        _check_shape(name, Function(operator.forward, like, name).out_shape(shape), tuple(out))
+        _check_shape(name, tried(operator, "forward", torch.zeros(2, *shape).to(like)), out)
+        Function(operator.forward, like, name).out_shape(shape)  # that there is a gradient
     return out
 
 
@@ -55,8 +56,10 @@ def tried(operator: Operator, what: str, *args: object) -> Tensor:
     return found
 
 
-def _check_shape(name: str, found: Shape, out: Shape) -> None:
-    if found != out:
+def _check_shape(name: str, once: Tensor, out: Shape) -> None:
+    if once.ndim < 1 or len(once) != 2:
+        raise ZooError(f"{name}.forward gives {tuple(once.shape)} for 2 samples; expected (2, *)")
+    if (found := tuple(once.shape[1:])) != out:
         raise ZooError(f"{name} gives y of shape {found}, and its out_shape says {out}")
 
 
@@ -64,9 +67,7 @@ def _check_linear(operator: Operator, shape: Shape, out: Shape, like: Tensor) ->
     name, generator = type(operator).__name__, torch.Generator().manual_seed(0)
     x = torch.randn(2, *shape, generator=generator).to(like)
     once, twice, none = (tried(operator, "forward", x * factor) for factor in (1, -2, 0))
-    if once.ndim < 1 or len(once) != 2:
-        raise ZooError(f"{name}.forward gives {tuple(once.shape)} for 2 samples; expected (2, *)")
-    _check_shape(name, tuple(once.shape[1:]), out)
+    _check_shape(name, once, out)
     if not all_finite(once):
         raise ZooError(f"{name} gives numbers that are not finite in {x.dtype}: scale it")
     room = 1e-3 * float(once.abs().max())

@@ -106,7 +106,7 @@ def as_tensor(name: str, value: Numbers, *, booleans: bool = False) -> Tensor:
 def by_name(name: str, value: Any, columns: Sequence[Column]) -> Any:
     """Return columns of a data frame, or entries of a pandas Series, in the order of `columns`.
 
-    Anything else as it is, and a Series whose entries are numbered where the model knows names.
+    Anything else as it is, and what is numbered from 0 where the model knows names.
 
     Raises:
         ZooError: a column is missing, or holds no numbers.
@@ -117,9 +117,10 @@ def by_name(name: str, value: Any, columns: Sequence[Column]) -> Any:
     if names and isinstance(value, series):
         index = value.index
         there = None if names[0] not in index and index.dtype.kind == "i" else index
-    if not names or there is None:
+    known = set() if there is None else {*there}
+    if not names or there is None or (known == {*range(len(names))} and known.isdisjoint(names)):
         return value
-    if missing := [column for column in names if column not in [*there]]:
+    if missing := [column for column in names if column not in known]:
         taken = shown(", ".join(map(str, names)))
         raise ZooError(f"{name} has no column {brief(missing[0])}; it takes {taken}")
     try:

@@ -98,7 +98,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             signed = _is_signed(file)
-            state: Any = read_pickle(file, path)
+            state: Any = read_pickle(file, path, None)
     except Exception as error:
         raise ZooError(
             f"{path} is not a readable checkpoint: cut short, damaged, or of another program; "

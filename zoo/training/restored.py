@@ -50,7 +50,7 @@ def check_tensors(where: str, found: Any, own: Mapping[str, Any]) -> None:
         raise ValueError(f"{where}.{name} {which}")
     for name, like in own.items():
         if isinstance(like, Tensor):
-            _check(f"{where}.{name}", found[name], like, like.shape)
+            _check(f"{where}.{name}", found[name], like, like.stride())
 
 
 def check_optimizer(saved: Any, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -68,29 +68,29 @@ def check_optimizer(saved: Any, optimizer: torch.optim.Optimizer, step: int) -> 
                 raise ValueError(f"the optimizer's {key} is {brief(old[key])}")
         if old["params"] != [*range(first, first := first + len(own["params"]))]:
             raise ValueError("the optimizer's parameters are in another order")
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    examples = _examples(optimizer)
+    parameters = [(p, group) for group in optimizer.param_groups for p in group["params"]]
     for index, moments in saved["state"].items():
         if type(index) is not int or not 0 <= index < len(parameters):
             raise ValueError(f"the optimizer has no parameter number {brief(index)}")
-        where, example = f"optimizer.{index}", examples[index]
+        parameter, group = parameters[index]
+        where, example = f"optimizer.{index}", _example(optimizer, parameter, group)
         check_tensors(where, moments, dict.fromkeys(example))
         for name, like in example.items():
-            of_step = name == "step"
-            shape = like.shape if of_step else parameters[index].shape
-            _check(f"{where}.{name}", moments[name], like, shape, parameters[index].stride())
-            if of_step and not 0 <= float(moments[name]) <= step:
-                raise ValueError(f"{where}.step is {float(moments[name]):g}")
+            found = moments[name]
+            if isinstance(like, Tensor):
+                _check(f"{where}.{name}", found, like, parameter.stride())
+            elif type(found) is not type(like) or found != like:
+                raise ValueError(f"{where}.{name} is {brief(found)}, not {brief(like)}")
+            if name == "step" and not 0 <= float(found) <= step:
+                raise ValueError(f"{where}.step is {float(found):g}")
 
 
-def _check(
-    name: str, value: Any, like: Tensor, shape: torch.Size, stride: tuple[int, ...] = ()
-) -> None:
-    """Raise TypeError or ValueError unless a tensor of this shape and dtype has finite numbers."""
+def _check(name: str, value: Any, like: Tensor, stride: tuple[int, ...]) -> None:
+    """Raise TypeError or ValueError unless a tensor is like another, and its numbers are finite."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is a {type(value).__name__}")
-    if value.shape != shape:
-        raise ValueError(f"{name} has shape {brief(tuple(value.shape))}, not {tuple(shape)}")
+    if value.shape != like.shape:
+        raise ValueError(f"{name} has shape {brief(tuple(value.shape))}, not {tuple(like.shape)}")
     if value.dtype != like.dtype:
         raise ValueError(f"{name} is of {value.dtype}, not {like.dtype}")
     if not value.is_contiguous() and value.stride() != stride:  # numbers that stand for several
@@ -99,18 +99,13 @@ def _check(
         raise ValueError(f"{name} is not finite")
 
 
-def _examples(optimizer: torch.optim.Optimizer) -> list[dict[str, Tensor]]:
-    """Return what an optimiser keeps of each parameter, as tensors of one number."""
+def _example(
+    optimizer: torch.optim.Optimizer, parameter: Tensor, group: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what an optimiser keeps of a parameter; its shape may decide, as with Muon."""
     kind: Any = type(getattr(optimizer, "optim", optimizer))  # of the processes that share one
-    groups = [{**group} for group in optimizer.param_groups]
-    for group in groups:
-        group["params"] = [_one_like(p) for p in group["params"]]
-    example = kind(groups)
+    like = torch.ones(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+    like.grad = torch.ones_like(like)
+    example = kind([{**group, "params": [like]}])
     example.step()
-    return [{**example.state[p]} for group in groups for p in group["params"]]
-
-
-def _one_like(parameter: Tensor) -> Tensor:
-    found = torch.ones((1,) * parameter.ndim, dtype=parameter.dtype, device=parameter.device)
-    found.grad = torch.ones_like(found)
-    return found
+    return {**example.state[like]}
