@@ -163,8 +163,8 @@ def _early(model: FieldModel, own: Solver | None, steps: int) -> list[np.ndarray
     edm, spread = EDMGrid(), unwrapped(model.network).sigma_data or SIGMA_DATA
     top = float(levels_of(model, build_solver("exp-abm3"), steps)[0])
     for end in (end * spread for end in _ENDS if end * spread < top):
-        places = edm.forward(torch.tensor([top, end], dtype=torch.float64)).tolist()
-        grids.append(edm.back(torch.linspace(*places, steps, dtype=torch.float64)).numpy())
+        first, last = edm.forward(torch.tensor([top, end], dtype=torch.float64)).tolist()
+        grids.append(edm.back(torch.linspace(first, last, steps, dtype=torch.float64)).numpy())
     return grids
 
 
