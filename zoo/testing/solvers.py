@@ -158,7 +158,7 @@ def pickling(solver: Solver) -> None:
     x, steps = _start(80.0), solver.own_steps or 10
     with torch.no_grad():
         ends = [
-            one.to_data(RecordingFlow(), x, steps=steps)
+            one.to_data(RecordingFlow(), x.clone(), steps=steps)
             for one in (copied(solver), solver, copied(solver))
         ]
     if not all(torch.equal(end, ends[0]) for end in ends[1:]):
