@@ -37,6 +37,7 @@ PARTS = {
     "loading": ("load_folder.py",),
     "start-up": ("start_up.py",),
     "training": ("train_overhead.py",),
+    "export": ("exported.py",),
     "costs": ("costs.py",),
 }
 

@@ -10,12 +10,16 @@ A model is four plain parts: a field kernel (how data spreads into noise), a pri
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 from zoo.__about__ import __version__
 from zoo.errors import PluginError, ZooError
 from zoo.hookspecs import Component, hookimpl
+
+# Dependencies import tqdm.auto, which asks for ipywidgets in a notebook that has none.
+warnings.filterwarnings("ignore", "IProgress not found")
 
 # Public names that are imported only when asked for, so that `import zoo` stays free of torch.
 # Their types are in __init__.pyi.

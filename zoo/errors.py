@@ -17,6 +17,7 @@ _CREDENTIALS = re.compile(
 )
 # Characters of an error, which is for a user; and of a cause, which is for whoever mends it.
 _MOST, _MOST_OF_CAUSE = 500, 5000
+_LONGEST_NAME = 1000
 
 
 class ZooError(Exception):
@@ -112,11 +113,15 @@ def check_flag(name: str, value: bool) -> bool:
     return bool(value)
 
 
+def closest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Return the known names that are nearly `name`, the closest first; a long one is like none."""
+    return get_close_matches(name, known, n=most) if len(name) <= _LONGEST_NAME else []
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return "did you mean 'x'?" for the closest known names, else the valid names themselves."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
-    if close:
+    if close := closest(name, names):
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     return there_are(names)
 

@@ -29,6 +29,7 @@ import pluggy
 ENTRY_POINT_GROUP = "zoo"
 
 hookspec = pluggy.HookspecMarker("zoo")
+# Marks a function of a plugin as what one of these hooks calls.
 hookimpl = pluggy.HookimplMarker("zoo")
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from inspect import isclass, isroutine
 from pathlib import Path
 from typing import Any
 
+from docstrings import as_restructured_text
 from sphinx.application import Sphinx
 
 import zoo
@@ -19,9 +23,14 @@ from zoo.host.plugins import OWN, plugins
 MODULES = {
     "zoo": "What people use: `import zoo`.",
     "zoo.interfaces": "What authors of components derive from, and helpers for them.",
+    "zoo.posterior": "What can be observed of a sample: operators for `model.posterior`.",
+    "zoo.networks": "For authors of networks: preconditioning, mixture skips, Gaussian denoisers.",
+    "zoo.numerics": "For authors of kernels: special functions, roots, formulas, derivatives.",
+    "zoo.formats": "For authors of formats: checkpoints read as data.",
     "zoo.testing": "The conformance checks of `zoo check`.",
     "zoo.sklearn": "`zoo.fit` as an estimator of scikit-learn.",
 }
+AUTHORS = "zoo.interfaces"  # whose names some other modules have too
 CARDS = Path(__file__).parents[2] / "model_cards"
 
 
@@ -29,10 +38,33 @@ def _entry(module: str, name: str) -> str:
     """Return the directive that documents one public name."""
     value = getattr(import_module(module), name)
     if isclass(value):
-        return f".. autoclass:: {module}.{name}\n   :members:\n   :show-inheritance:\n"
+        elsewhere = module != AUTHORS and getattr(import_module(AUTHORS), name, None) is value
+        options = "   :no-index:\n" if elsewhere else "   :members:\n"
+        return f".. autoclass:: {module}.{name}\n{options}{_options(value)}"
     if isroutine(value):
         return f".. autofunction:: {module}.{name}\n"
-    return f".. autodata:: {module}.{name}\n   :no-value:\n"
+    said = f"\n   {comment_of(module, name)}\n"
+    plain = isinstance(value, (int, float, tuple))
+    return f".. py:data:: {module}.{name}\n" + (f"   :value: {value}\n" * plain) + said
+
+
+def _options(value: type) -> str:
+    """Return what is said of a class: bases of this package, and no fields of tuples by number."""
+    ours = any(base.__module__.startswith("zoo") for base in value.__bases__)
+    fields = ", ".join(getattr(value, "_fields", ()))
+    return "   :show-inheritance:\n" * ours + f"   :exclude-members: {fields}\n" * bool(fields)
+
+
+def comment_of(module: str, name: str) -> str:
+    """Return the comment above a constant, in whichever module below this one defines it."""
+    pattern = rf"^((?:# .*\n)+)(?:\w+, )*{name}(?:, \w+)* = "
+    for other in sorted(sys.modules):
+        if other.startswith(f"{module}."):
+            file = getattr(sys.modules[other], "__file__", None) or ""
+            text = Path(file).read_text(encoding="utf-8") if file.endswith(".py") else ""
+            if found := re.search(pattern, text, flags=re.M):
+                return as_restructured_text(found[1].replace("# ", "").replace("\n", " ").strip())
+    raise LookupError(f"{module}.{name} has no comment above it")
 
 
 def _rest(title: str, *parts: str) -> str:
@@ -52,9 +84,13 @@ def component_page(kind: str) -> str:
     for record in plugins():
         for component in record.components.get(kind, ()) if record.distribution == OWN else ():
             module, _, name = component.target.partition(":")
-            heading = f"{component.name}\n{'-' * len(component.name)}"
-            options = "   :no-index:\n   :show-inheritance:\n"
-            parts.append(f"{heading}\n\n.. autoclass:: {module}.{name}\n{options}")
+            heading = f"{component.name}\n{'-' * max(3, len(component.name))}"
+            value = getattr(import_module(module), name)
+            if isinstance(value, partial):
+                value, module, name = value.func, value.func.__module__, value.func.__name__
+            how = _options(value) if isclass(value) else ""
+            directive = f".. auto{'class' if isclass(value) else 'function'}:: {module}.{name}"
+            parts.append(f"{heading}\n\n{directive}\n   :no-index:\n{how}")
     return _rest(kind.capitalize(), *parts)
 
 
@@ -64,15 +100,20 @@ def model_page(folder: Path) -> str:
 
 
 def gallery(names: Sequence[str]) -> str:
-    """Return the page of the shipped models: their pictures, kernels and first sentences."""
+    """Return the page of the shipped models: pictures, kernels, data, and where weights are."""
     rows = []
-    for name in names:
+    for name in sorted(names, key=lambda name: not has_picture(name)):
         config = read_config(CARDS / name)
-        picture = f"![samples](models/{name}/samples.png)" if has_picture(name) else ""
-        rows.append(f"| [{name}](models/{name}/card.md) | `{config.kernel.use}` | {picture} |")
-    text = "# Models\n\nWhat this distribution ships: `zoo.load(NAME)`.\n\n"
-    table = "\n".join(["| model | kernel | samples |", "|---|---|---|", *rows])
-    return f"{text}{table}\n\n{_contents('models/*/card')}"
+        picture = f"![samples](models/{name}/samples.png){{width=160px}}"
+        data = f"{config.data.name}, {' x '.join(map(str, config.data.shape))}"
+        given = "class" if config.data.labels else "condition" if config.data.condition else ""
+        weights = config.weights.repo or "here"
+        link = f"[{name}](models/{name}/card.md)"
+        cells = picture if has_picture(name) else "", link, f"`{config.kernel.use}`", data, given
+        rows.append(f"| {' | '.join([*cells, weights])} |")
+    head = "| samples | model | kernel | data | given | weights |\n|---|---|---|---|---|---|"
+    text = "# Models\n\n`zoo.load(NAME)` loads one. Weights not `here` are fetched."
+    return "\n".join([f"{text}\n\n{head}", *rows, "", _contents("models/*/card")])
 
 
 def has_picture(name: str) -> bool:
@@ -108,7 +149,16 @@ def make(app: Sphinx) -> None:
     (made / "models.md").write_text(gallery(names), encoding="utf-8")
 
 
+def copy_live(app: Sphinx, error: Exception | None) -> None:
+    """Put the page of docs/live/ beside the site, as live/."""
+    if error is None:
+        ignored = shutil.ignore_patterns("README.md")
+        live = Path(app.srcdir) / "live"
+        shutil.copytree(live, Path(app.outdir) / "live", ignore=ignored, dirs_exist_ok=True)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Make the pages before Sphinx looks for sources."""
+    """Make the pages before Sphinx looks for sources, and add the live page when it is done."""
     app.connect("builder-inited", make)
+    app.connect("build-finished", copy_live)
     return {"parallel_read_safe": True}

@@ -22,6 +22,7 @@ from zoo_diffusers.layout import (
     INDEX,
     SCHEDULER,
     SETTINGS,
+    files_of,
     folder_of,
     shards_of,
     weights_of,
@@ -56,6 +57,8 @@ class DiffusersFormat(Format):
     Raises:
         ZooError: an option is none.
     """
+
+    hub_tags = ("diffusers", "unconditional-image-generation")
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class DiffusersFormat(Format):
                 found = read_tensors(files.path(weights.name))
             return {f"unet.{_renamed(name)}": value for name, value in found.items()}
 
-        return Checkpoint(config, tensors)
+        return Checkpoint(config, tensors, files=files_of(files.names, weights))
 
     def _saved(self, files: Files) -> Mapping[str, Any]:
         """Return the scheduler's settings in the files, none of them where the user states all."""

@@ -17,6 +17,8 @@ _STEM = "diffusion_pytorch_model"
 _WHOLE = re.compile(rf"{_STEM}(?:\.([\w-]+))?\.(safetensors|bin)")
 _LIST = re.compile(rf"{_STEM}\.(safetensors|bin)\.index(?:\.([\w-]+))?\.json")
 _SHARD_OF = re.compile(r"-\d+-of-\d+\Z")
+# NAME[.variant]-00001-of-00002[.variant].safetensors: diffusers has written both.
+_PART = re.compile(rf"{_STEM}(?:\.([\w-]+?))?-\d+-of-\d+(?:\.([\w-]+))?\.(safetensors|bin)")
 _SHARD = re.compile(rf"{_STEM}[\w.-]*\.(?:safetensors|bin)")
 _MOST_SHARDS, _MOST_BYTES = 1000, 2**36
 
@@ -86,6 +88,21 @@ def weights_of(names: Collection[str], folder: str, where: str, variant: str | N
             raise ZooError(f"{where} has no weights of the variant {variant!r:.40}; {there}")
         raise ZooError(f"{where} has no {named}; expected diffusers' unconditional format")
     return found[best]
+
+
+def files_of(names: Collection[str], weights: Weights) -> tuple[str, ...]:
+    """Return the files of weights, as far as names alone tell: an index names its shards itself."""
+    if not weights.sharded:
+        return (weights.name,)
+    folder, _, index = weights.name.rpartition("/")
+    kind = index.removeprefix(f"{_STEM}.").partition(".")[0]
+    found = []
+    for path in names:
+        inside, _, name = path.rpartition("/")
+        given = _PART.fullmatch(name) if inside == folder else None
+        if given and given[3] == kind and (given[1] or given[2] or "") == weights.variant:
+            found.append(path)
+    return tuple(sorted(found))
 
 
 def shards_of(files: Files, index: str) -> tuple[list[Path], Mapping[str, str]]:

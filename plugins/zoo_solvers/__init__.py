@@ -66,6 +66,12 @@ def zoo_solvers() -> Iterable[Component]:
     """Bring the exponential and classical solvers, an adaptive one per sample, and torchdiffeq."""
     for name, target, summary in _OWN:
         yield Component(name, f"zoo_solvers.{target}", summary)
+    yield Component(
+        "learned",
+        "zoo_solvers.learned:Learned",
+        "exp-abm3 with a grid and weights learned for one model (zoo tune --learn)",
+        {"grid": [80.0, 20.0, 5.0, 1.0, 0.002]},
+    )
     for name, method in METHODS.items():
         target = f"zoo_solvers.diffeq:{name}"
         yield Component(f"torchdiffeq-{name}", target, f"torchdiffeq: {method.summary}")

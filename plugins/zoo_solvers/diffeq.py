@@ -41,7 +41,8 @@ class TorchDiffEq(Solver):
     Adaptive ones take `steps` for the first step alone: adaptive_heun, fehlberg2, bosh3, dopri5,
     dopri8, and scipy_solver (LSODA, on the CPU; the callback is called once, at the end).
 
-    Options:
+    Args:
+        method: its name.
         rtol, atol: tolerances of the root mean square error over the batch, per step; rtol of
             implicit_adams is the relative change at which its corrector's iteration stops.
         max_steps: of adaptive methods; an error follows, rather than a run without end.

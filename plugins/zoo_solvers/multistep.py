@@ -87,7 +87,7 @@ class Multistep(GridSolver):
         values = deque([newest], maxlen=len(steps[0].values))
         # Not where it would become the state itself; accelerators keep freed memory by themselves.
         reuse = newest.dtype != x.dtype and x.device.type == "cpu"
-        work = torch.empty_like(newest) if reuse and not newest.requires_grad else None
+        work = torch.empty_like(newest) if reuse and not torch.is_grad_enabled() else None
         for i, step in enumerate(steps):
             if i:
                 values.appendleft(evaluate(states[0], step.t))
@@ -103,7 +103,7 @@ class Multistep(GridSolver):
         if kept.typical is None:
             if kept.steps is None:
                 weights = self.weights(flow, torch.tensor(times, dtype=torch.float64), None)
-                kept.steps = _steps(times, weights, x, value)
+                kept.steps = steps_along(times, weights, x, value)
             return kept.steps
 
         ratio = level_ratio(kept.typical, x, value)
@@ -118,10 +118,12 @@ class Multistep(GridSolver):
             if kept.table is None or kept.table.device != ratio.device:
                 kept.table = LevelTable(times_of, partial(self.weights, flow), ratio.device)
             own, weights = kept.table.look_up(ratio)
-        return _steps(flow.prepare_times(own), weights, x, value)
+        return steps_along(flow.prepare_times(own), weights, x, value)
 
 
-def _steps(times: Sequence[Number], weights: Weights, state: Tensor, value: Tensor) -> list[Step]:
+def steps_along(
+    times: Sequence[Number], weights: Weights, state: Tensor, value: Tensor
+) -> list[Step]:
     """Return steps whose weights multiply states and values like these."""
     rows = zip(_rows(weights.states, state), _rows(weights.values, value), strict=True)
     return [Step(times[i], times[i + 1], *row) for i, row in enumerate(rows)]

@@ -1,4 +1,4 @@
-"""DDPM++ and NCSN++ as networks of the zoo, with the preconditioning of EDM or of PFGM++."""
+"""DDPM++, NCSN++ and ADM as networks of the zoo, with the preconditioning of EDM or of PFGM++."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from zoo.interfaces import FieldKernel, Network, over
 from zoo.networks import Evaluation, Preconditioned
-from zoo_songunet.network import DDPMPP, NCSNPP, Design, SongUNet
+from zoo_songunet.adm import DhariwalUNet
+from zoo_songunet.network import DDPMPP, NCSNPP, SongUNet
+from zoo_songunet.tree import Design, UNet
 
 
 @runtime_checkable
@@ -98,11 +100,50 @@ class EDM:
         """Return the denoiser, aligned where the kernel's paper says how."""
         sizes = width, multipliers, blocks, attention, dropout
         backbone = SongUNet(shape, self.design, *sizes, labels=labels, augment=augment)
-        kind: Callable[..., Network] = Preconditioned
-        if isinstance(kernel, Aligned):
-            per_level = float(torch.as_tensor(kernel.aligned_time(1.0), device="cpu"))
-            kind = partial(AlignedDenoiser, per_level)
-        return kind(backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data)
+        return _denoiser(backbone, shape, kernel, augment, sigma_data)
+
+
+def adm(
+    shape: tuple[int, ...],
+    kernel: FieldKernel,
+    *,
+    width: int = 192,
+    multipliers: Sequence[int] = (1, 2, 3, 4),
+    blocks: int = 3,
+    attention: Sequence[int] = (32, 16, 8),
+    labels: int = 0,
+    augment: int = 0,
+    dropout: float = 0.1,
+    sigma_data: float = 0.5,
+) -> Network:
+    """Build ADM (arXiv:2105.05233) with EDM's preconditioning, as EDM trained it.
+
+    Its blocks scale and shift by the embedding, and attend with heads of 64 channels: stages of
+    fewer channels do not attend. The defaults are EDM's for ImageNet at 3x64x64, which has
+    labels = 1000: 296 M parameters. Arguments and errors are those of `ddpmpp`; besides,
+
+    Raises:
+        ZooError: heads of attention that would not divide the channels of a stage.
+    """
+    sizes = width, multipliers, blocks, attention, dropout
+    backbone = DhariwalUNet(shape, *sizes, labels=labels, augment=augment)
+    return _denoiser(backbone, shape, kernel, augment, sigma_data)
+
+
+def _denoiser(
+    backbone: UNet,
+    shape: tuple[int, ...],
+    kernel: FieldKernel,
+    augment: int,
+    sigma_data: float,
+) -> Network:
+    """Return the denoiser of a backbone, aligned where the kernel's paper says how."""
+    kind: Callable[..., Network] = Preconditioned
+    if isinstance(kernel, Aligned):
+        per_level = float(torch.as_tensor(kernel.aligned_time(1.0), device="cpu"))
+        kind = partial(AlignedDenoiser, per_level)
+    labels = backbone.labels
+    return kind(backbone, shape, kernel, labels=labels, augment=augment, sigma_data=sigma_data)
 
 
 ddpmpp, ncsnpp = EDM(DDPMPP), EDM(NCSNPP)

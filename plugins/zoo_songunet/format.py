@@ -35,7 +35,7 @@ _SUFFIXES = frozenset({"", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".
 
 
 class SongUNetFormat(Format):
-    """DDPM++ and NCSN++ networks of EDM, PFGM++, PFGM and score SDE, one file each.
+    """DDPM++, NCSN++ and ADM networks of EDM, PFGM++, PFGM and score SDE, one file each.
 
     Args:
         D: of PFGM++, where the file does not tell it; None for EDM's Gaussian kernel.
@@ -175,10 +175,17 @@ def architecture(state: Mapping[str, Tensor], where: str) -> tuple[Part, tuple[i
     if len(stems) != 1 or not firsts or any(k.ndim != 4 or not k.numel() for k in kernels):
         some = ", ".join(repr(name[:100]) for name in sorted(state)[:2]) or "nothing"
         raise ZooError(
-            f"{where} is not the state of a DDPM++ or NCSN++ network (SongUNet): it holds {some}"
+            f"{where} is not the state of a DDPM++ or NCSN++ network (SongUNet), or of an ADM one "
+            f"(DhariwalUNet): it holds {some}"
         )
     side = int(stems[0][1])
     width, channels = kernels[0].shape[:2]
+    adm = "out_conv.weight" in state
+    if adm:  # its stem is as wide as the first stage; what is embedded has the width
+        embedded = state.get("map_layer0.weight")
+        if embedded is None or embedded.ndim != 2 or not embedded.numel():
+            raise ZooError(f"{where} is not the state of an ADM network: it has no map_layer0")
+        width = embedded.shape[1]
     sides = sorted(firsts, key=lambda item: -item[0])
     blocks = [n for n in state if re.match(rf"enc\.{side}x{side}_block\d+\.conv0\.weight\Z", n)]
     options: dict[str, Any] = {
@@ -191,4 +198,5 @@ def architecture(state: Mapping[str, Tensor], where: str) -> tuple[Part, tuple[i
         if name in state and state[name].ndim == 2:
             options[option] = state[name].shape[1]
     pyramid = any("aux_residual" in name for name in state)
-    return Part("ncsnpp" if pyramid else "ddpmpp", options), (channels, side, side)
+    use = "adm" if adm else "ncsnpp" if pyramid else "ddpmpp"
+    return Part(use, options), (channels, side, side)

@@ -1,27 +1,39 @@
-"""Layers of DDPM++ and NCSN++: convolutions that resample, residual blocks, attention, embeddings.
+"""Layers of DDPM++, NCSN++ and ADM: convolutions that resample, residual blocks, attention.
 
 Source: score SDE, arXiv:2011.13456, appendix H; BigGAN's residual blocks, arXiv:1809.11096;
-StyleGAN2's filters, arXiv:1912.04958.
+StyleGAN2's filters, arXiv:1912.04958; ADM, arXiv:2105.05233, section 3.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from zoo import ZooError
 
 HALF = math.sqrt(0.5)
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Return GroupNorm over at most 32 groups of at least 4 channels."""
-    return nn.GroupNorm(max(1, min(32, channels // 4)), channels, eps=1e-6)
+def group_norm(channels: int, eps: float = 1e-6) -> nn.GroupNorm:
+    """Return GroupNorm over at most 32 groups of at least 4 channels.
+
+    Raises:
+        ZooError: they do not divide the channels.
+    """
+    groups = max(1, min(32, channels // 4))
+    if channels % groups:
+        raise ZooError(
+            f"{channels} channels do not divide into {groups} groups of normalisation; choose "
+            "width and multipliers with products divisible by 32, or by 4 below 128"
+        )
+    return nn.GroupNorm(groups, channels, eps=eps)
 
 
 def conv(into: int, out: int, kernel: int, gain: float = 1.0) -> nn.Conv2d:
@@ -42,18 +54,57 @@ def initialise(layer: Layer, gain: float = 1.0) -> Layer:
     return layer
 
 
+def low_pass(taps: Sequence[int]) -> Tensor:
+    """Return the separable filter of unit sum, outer(taps, taps), shape (1, 1, k, k)."""
+    row = torch.tensor(taps, dtype=torch.float32)
+    row = row / row.sum()
+    return row.outer(row)[None, None]
+
+
+class Down(nn.Module):
+    """Filter and keep every second pixel: (B, C, H, W) to (B, C, H/2, W/2)."""
+
+    resample_filter: Tensor
+
+    def __init__(self, taps: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("resample_filter", low_pass(taps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, H/2, W/2)."""
+        return halved(x, self.resample_filter)
+
+
+class Up(Down):
+    """Fill in zeros between pixels and filter: (B, C, H, W) to (B, C, 2H, 2W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, 2H, 2W)."""
+        return doubled(x, self.resample_filter)
+
+
+def halved(x: Tensor, kernel: Tensor) -> Tensor:
+    """Return every second pixel of the filtered x, (B, C, H/2, W/2)."""
+    count, margin = x.shape[1], (kernel.shape[-1] - 1) // 2
+    return F.conv2d(x, kernel.expand(count, -1, -1, -1), stride=2, padding=margin, groups=count)
+
+
+def doubled(x: Tensor, kernel: Tensor) -> Tensor:
+    """Return x with zeros between its pixels, filtered, (B, C, 2H, 2W)."""
+    count, margin = x.shape[1], (kernel.shape[-1] - 1) // 2
+    filters = 4 * kernel.expand(count, -1, -1, -1)
+    return F.conv_transpose2d(x, filters, stride=2, padding=margin, groups=count)
+
+
 class _Resampling(nn.Conv2d):
-    """A convolution beside a separable low-pass filter of unit sum, outer(taps, taps)."""
+    """A convolution beside a low-pass filter."""
 
     resample_filter: Tensor
 
     def __init__(self, into: int, out: int, kernel: int, taps: Sequence[int]) -> None:
         super().__init__(into, out, kernel, padding=kernel // 2)
         initialise(self)
-        row = torch.tensor(taps, dtype=torch.float32)
-        row = row / row.sum()
-        self.register_buffer("resample_filter", row.outer(row)[None, None])
-        self.margin = (len(taps) - 1) // 2
+        self.register_buffer("resample_filter", low_pass(taps))
 
     def filters(self, channels: int) -> Tensor:
         """Return the filter once per channel, shape (channels, 1, k, k)."""
@@ -63,23 +114,21 @@ class _Resampling(nn.Conv2d):
 class DownConv(_Resampling):
     """Filter and keep every second pixel, then convolve: (B, C, H, W) to (B, out, H/2, W/2)."""
 
+    alone = Down
+
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, H/2, W/2)."""
-        count = x.shape[1]
-        small = F.conv2d(x, self.filters(count), stride=2, padding=self.margin, groups=count)
-        return super().forward(small)
+        return super().forward(halved(x, self.resample_filter))
 
 
 class UpConv(_Resampling):
     """Fill in zeros between pixels, filter, then convolve: (B, C, H, W) to (B, out, 2H, 2W)."""
 
+    alone = Up
+
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, 2H, 2W)."""
-        count = x.shape[1]
-        large = F.conv_transpose2d(
-            x, 4 * self.filters(count), stride=2, padding=self.margin, groups=count
-        )
-        return super().forward(large)
+        return super().forward(doubled(x, self.resample_filter))
 
 
 class PyramidConv(_Resampling):
@@ -87,24 +136,67 @@ class PyramidConv(_Resampling):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, H/2, W/2)."""
-        wide = F.conv2d(x, self.weight, padding=self.kernel_size[0] // 2 + self.margin)
+        margin = self.kernel_size[0] // 2 + (self.resample_filter.shape[-1] - 1) // 2
+        wide = F.conv2d(x, self.weight, padding=margin)
         small = F.conv2d(wide, self.filters(wide.shape[1]), stride=2, groups=wide.shape[1])
         return small if self.bias is None else small + self.bias[:, None, None]
 
 
-class Block(nn.Module):
-    """Residual block, conditioned by an added embedding, with or without attention.
+class Style(NamedTuple):
+    """What residual blocks of different networks differ in.
 
-    h = conv1(SiLU(norm1(conv0(SiLU(norm0 x)) + affine e))),   x' = (h + skip x) / sqrt 2
+    Attributes:
+        gain: g, of every sum of a block with what it was made of.
+        eps: of group normalisation.
+        scales: the embedding scales and shifts norm1's result, else it is added before norm1.
+        projects: a block that resamples has a 1x1 convolution beside it, even to as many channels.
+        head: channels per head of attention, of which as many as fit, so that narrower blocks have
+            no attention; 0 for one head of all.
+    """
+
+    gain: float = HALF
+    eps: float = 1e-6
+    scales: bool = False
+    projects: bool = True
+    head: int = 0
+
+    def heads(self, channels: int) -> int:
+        """Return the heads of attention in a block that may attend.
+
+        Raises:
+            ZooError: they would not divide the channels.
+        """
+        if not self.head:
+            return 1
+        heads = channels // self.head
+        if heads and channels % heads:
+            raise ZooError(
+                f"{channels} channels do not divide into {heads} heads of attention; choose width "
+                f"and multipliers with products divisible by {self.head}"
+            )
+        return heads
+
+
+SONG = Style()
+
+
+class Block(nn.Module):
+    """Residual block, conditioned by an embedding e, with or without attention.
+
+    h = conv1(SiLU(norm1(conv0(SiLU(norm0 x)) + affine e))),   x' = g (h + skip x)
+
+    or, where the style scales, conv1(SiLU((1 + a) norm1(conv0(SiLU(norm0 x))) + b)) with
+    (a, b) = affine e.
 
     Args:
         into: channels of x.
         out: channels of the result.
         embedding: width of e.
         dropout: before conv1.
-        attention: follow with self-attention of one head, x'' = (proj a + x') / sqrt 2.
+        attention: follow with self-attention, x'' = g (proj a + x').
         resample: DownConv or UpConv, for conv0 and skip; None keeps the size.
         taps: of their filter.
+        style: of the network.
     """
 
     def __init__(
@@ -117,67 +209,49 @@ class Block(nn.Module):
         attention: bool = False,
         resample: type[DownConv] | type[UpConv] | None = None,
         taps: Sequence[int] = (1, 1),
+        style: Style = SONG,
     ) -> None:
         super().__init__()
-        self.into, self.dropout = into, dropout
-        self.norm0 = group_norm(into)
+        self.into, self.dropout, self.style = into, dropout, style
+        self.norm0 = group_norm(into, style.eps)
         self.conv0 = resample(into, out, 3, taps) if resample else conv(into, out, 3)
-        self.affine = linear(embedding, out)
-        self.norm1 = group_norm(out)
+        self.affine = linear(embedding, 2 * out if style.scales else out)
+        self.norm1 = group_norm(out, style.eps)
         self.conv1 = conv(out, out, 3, gain=1e-5)
         self.skip: nn.Module | None = None
-        if resample:
+        if resample and (style.projects or into != out):
             self.skip = resample(into, out, 1, taps)
+        elif resample:
+            self.skip = resample.alone(taps)
         elif into != out:
             self.skip = conv(into, out, 1)
-        self.attends = attention
-        if attention:
-            self.norm2 = group_norm(out)
+        self.heads = style.heads(out) if attention else 0
+        if self.heads:
+            self.norm2 = group_norm(out, style.eps)
             self.qkv = conv(out, 3 * out, 1, gain=math.sqrt(0.2))
             self.proj = conv(out, out, 1, gain=1e-5)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Return (B, out, H', W') from (B, into, H, W) and (B, embedding)."""
-        h = self.conv0(F.silu(self.norm0(x))) + self.affine(embedding)[:, :, None, None]
-        h = self.conv1(F.dropout(F.silu(self.norm1(h)), self.dropout, self.training))
-        x = HALF * (h + (x if self.skip is None else self.skip(x)))
-        return HALF * (self.proj(self._attention(x)) + x) if self.attends else x
+        h, given = self.conv0(F.silu(self.norm0(x))), self.affine(embedding)[:, :, None, None]
+        if self.style.scales:
+            scale, shift = given.chunk(2, dim=1)
+            h = self.norm1(h) * (1 + scale) + shift
+        else:
+            h = self.norm1(h + given)
+        h = self.conv1(F.dropout(F.silu(h), self.dropout, self.training))
+        gain = self.style.gain
+        x = gain * (h + (x if self.skip is None else self.skip(x)))
+        return gain * (self.proj(self._attention(x)) + x) if self.heads else x
 
     def _attention(self, x: Tensor) -> Tensor:
-        """Return softmax(q k / sqrt C) v over pixels; channel 3j + {0, 1, 2} is q, k, v of j."""
+        """Return softmax(q k / sqrt c) v over pixels, c channels a head.
+
+        Of a head's 3 c channels, 3j + {0, 1, 2} are q, k, v of j.
+        """
         batch, channels, height, width = x.shape
-        qkv = self.qkv(self.norm2(x)).reshape(batch, channels, 3, height * width)
-        q, k, v = (part.transpose(1, 2)[:, None] for part in qkv.unbind(2))
+        each = channels // self.heads
+        qkv = self.qkv(self.norm2(x)).reshape(batch, self.heads, each, 3, height * width)
+        q, k, v = (part.transpose(2, 3) for part in qkv.unbind(3))
         mixed = F.scaled_dot_product_attention(q, k, v)
-        return mixed[:, 0].transpose(1, 2).reshape(batch, channels, height, width)
-
-
-class Positional(nn.Module):
-    """[sin(c f), cos(c f)] with frequencies f_j = 10000^(-j / (n - 1)), j = 0 ... n - 1."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.count = width // 2
-        self.width = 2 * self.count
-
-    def forward(self, c: Tensor) -> Tensor:
-        """Return (B, width) from (B,)."""
-        j = torch.arange(self.count, device=c.device, dtype=c.dtype) / max(1, self.count - 1)
-        angles = c[:, None] * 1e-4**j
-        return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-class Fourier(nn.Module):
-    """[sin(2 pi c f), cos(2 pi c f)] with frequencies f ~ N(0, 16^2), drawn once."""
-
-    freqs: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = 2 * width
-        self.register_buffer("freqs", 16 * torch.randn(width))
-
-    def forward(self, c: Tensor) -> Tensor:
-        """Return (B, 2 width) from (B,)."""
-        angles = 2 * math.pi * c[:, None] * self.freqs
-        return torch.cat([angles.sin(), angles.cos()], dim=1)
+        return mixed.transpose(2, 3).reshape(batch, channels, height, width)

@@ -33,7 +33,8 @@ from torch import Tensor
 
 from zoo.interfaces import FieldKernel, Network, check_positive, over
 from zoo.networks import GaussianDenoiser, refuse_random_level
-from zoo_songunet.network import DDPMPP, NCSNPP, Design, SongUNet
+from zoo_songunet.network import DDPMPP, NCSNPP, SongUNet
+from zoo_songunet.tree import Design
 
 _BETA_MIN, _BETA_MAX, _LAST_STEP = 0.1, 20.0, 999.0
 

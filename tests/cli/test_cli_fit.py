@@ -48,6 +48,17 @@ def test_from_a_file_to_a_file_with_the_same_columns(command, table):
         assert archive["samples"].shape == (2, 2)
 
 
+def test_a_file_without_names_gives_whole_numbers_back(command):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    pd.DataFrame({0: x[:, 0], 1: np.rint(9 * x[:, 1]).astype(int)}).to_csv(
+        "bare.csv", index=False, header=False
+    )
+    assert command("fit", "bare.csv", "-o", "model", *QUICK)[0] == 0
+    assert command("sample", "./model", "-n", 5, "-o", "rows.csv")[0] == 0
+    drawn = pd.read_csv("rows.csv")
+    assert [*drawn.dtypes.items()] == [("x0", np.float64), ("x1", np.int64)]
+
+
 def test_json_and_options_of_the_kernel(command, table):
     table[["n", "size, m"]].to_parquet("table.parquet")
     options = ("--rows", 64, "--set", "D=7", "--seed", 3, "--json")
@@ -92,6 +103,18 @@ def test_what_is_refused_is_one_line(command, table, arguments, status, told):
     assert err.count("\n") == 1
 
 
+def test_the_file_it_tells_of_goes_with_the_samples(command):
+    chance = np.random.default_rng(0)
+    x = chance.normal(size=(40, 1, 8)).clip(-1, 1)
+    np.savez("series.npz", x=x, c=x[:, :, :4])
+    quick = ("--kernel", "gaussian", "--rows", 32, "--validation", 0)
+    out = command("fit", "series.npz", "-o", "s", "--condition", "c", *quick)[1]
+    assert out.endswith("-o samples.npz --condition FILE.npy`\n")
+    np.save("c.npy", x[:1, :, :4])
+    words = ("sample", "./s", "-n", 2, "-o", "samples.npz", "--steps", 2, "--condition", "c.npy")
+    assert command(*words)[0] == 0
+
+
 def test_images_are_no_rows(command, saved_images):
     status, _, err = command("sample", str(saved_images), "-n", 1, "-o", "x.csv")
     assert status == 1
@@ -109,11 +132,18 @@ def test_columns_can_be_conditions(command):
     assert [c.name for c in model.data.columns] == ["a", "b"]
     assert [c.name for c in model.condition.columns] == ["dose"]
     assert "vectors of 1 number (dose)" in command("show", "./given")[1]
+    constant = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "dose": 7.0})
+    constant.to_csv("constant.csv", index=False)
+    constant.to_parquet("constant.parquet")
+    for file in ("constant.csv", "constant.parquet"):
+        again = ("fit", file, "-o")
+        assert command(*again, Path(file).suffix[1:], "--condition", "dose", *QUICK)[0] == 0
     for words, told in (
         (("sample", "./given"), "given a condition, vectors of 1 number (dose); give condition="),
         (("sample", "./given", "--condition", "no.npy"), "there is no such file"),
         (("sample", "./given", "--condition", "table.txt"), "there is no such file"),
         (("sample", "gravity-digits", "--condition", "table.csv"), "the model takes no condition"),
+        ((*again, "x", "--condition", "a"), "constant.parquet: column 'dose' is 7 in all 60 rows"),
         ((*fit, "x", "--condition", "doze"), "there is no column 'doze'"),
         ((*fit, "x", "--condition", "a,b,dose"), "leave one to be drawn"),
     ):
@@ -127,6 +157,10 @@ def test_conditions_come_from_files(command):
     chance = np.random.default_rng(0)
     np.savez("data.npz", x=chance.normal(size=(60, 2)), angle=chance.normal(size=(60, 1)))
     assert command("fit", "data.npz", "-o", "given", "--condition", "angle", *QUICK)[0] == 0
+    assert zoo.load("./given").condition.source == "angle"
+    measure = ("eval", "./given", "--data", "npz:data.npz", "-n", 60, "--metrics", "nearest")
+    status, _, err = command(*measure, "--steps", 3)
+    assert status == 0, err
     given = np.array([[0.5], [0.5], [-1.0]])
     pd.DataFrame(given, columns=["angle"]).to_csv("c.csv", index=False)
     np.save("c.npy", given)

@@ -347,3 +347,19 @@ def test_recipes_are_read_without_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "timm"} & set(run.stdout.split())
+
+
+def test_keys_that_are_no_text_circles_and_tangles_are_told():
+    circle = {}
+    circle["x"] = [circle]
+    tangle = []
+    for _ in range(19):
+        tangle = [tangle, tangle]
+    for odd, said in (
+        ({1: 2}, "1 is no name of a key"),
+        ({"train": {None: 2}}, "train: None is no name of a key"),
+        ({"train": circle}, "holds more than a recipe has"),
+        ({"train": {"betas": tangle}}, "holds more than a recipe has"),
+    ):
+        with pytest.raises(ZooError, match=said):
+            from_dict({"name": "x", **odd}, "recipe")

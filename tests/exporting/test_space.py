@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conditional_models import given_mean
 from tiny_models import images, points, stir
 
 import zoo
@@ -32,6 +33,7 @@ def standardised(monkeypatch):
     [
         (points, r"samples of shape \(2,\), and the page shows images"),
         (lambda: images().double(), "it is float64"),
+        (lambda: given_mean(shape=(1, 4, 4)), "given images of shape 1x4x4"),
         (
             lambda: under("rotating"),
             "alike in every direction, and the kernel rotating",

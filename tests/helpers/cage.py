@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypothesis import settings
 
-SECONDS, BYTES, PATIENCE = 2.0, 10**9, 60
+SECONDS, BYTES, PATIENCE = 2.0, 10**9, 120
 INSIDE = Path(__file__).with_name("cage_inside.py")
 
 
@@ -20,7 +20,7 @@ def examples(count):
 
 
 class Cage:
-    """Runs "convert" and "sample" on paths; `check` raises AssertionError for a fault."""
+    """Runs tasks of `cage_inside` on paths; `check` raises AssertionError for a fault."""
 
     def __init__(self, home):
         self.home = home
@@ -47,10 +47,10 @@ class Cage:
             self.process.communicate()
             self.process = None
 
-    def ask(self, task, path):
+    def ask(self, task, path, options):
         if self.process is None:
             self.start()
-        self.process.stdin.write(json.dumps([task, str(path)]).encode() + b"\n")
+        self.process.stdin.write(json.dumps([task, str(path), options or {}]).encode() + b"\n")
         self.process.stdin.flush()
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if ready else b""
@@ -59,12 +59,15 @@ class Cage:
             raise AssertionError("no answer: it hangs, or the process died")
         return json.loads(line)
 
-    def check(self, task, path):
-        """Return the answer, which is a result or a ZooError within all limits."""
+    def check(self, task, path, options=None):
+        """Return the answer, which is a result or a ZooError within all limits.
+
+        `options` are those of the format of another library.
+        """
         for _ in range(2):  # the second time nothing is imported
             if task == "convert":
                 shutil.rmtree(self.out, ignore_errors=True)
-            found = self.ask(task, path)
+            found = self.ask(task, path, options)
             if found["seconds"] < SECONDS and found["memory"] < BYTES:
                 break
         assert found["told"], found["trace"]

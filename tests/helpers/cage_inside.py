@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 
 HOME = Path(sys.argv[1]).resolve()
@@ -56,20 +57,61 @@ def memory(key):
     return int(status.partition(f"{key}:")[2].split()[0]) * 1024
 
 
-def convert(path):
+def convert(path, options):
     from zoo.models.convert import convert
 
-    convert(path, HOME / "out", **({"side": 8} if "score" in path else {}))
+    convert(path, HOME / "out", **({"side": 8} if "score" in path else {}), **options)
 
 
-def load_and_sample(path):
+def load_and_sample(path, options):
     import zoo
 
-    model = zoo.load(path)
+    model = zoo.load(path, format_options=options or None)
     assert len(model.sample(2, steps=3, seed=0)) == 2
 
 
-def answer(task, path):
+def resume(path, _):
+    from tiny_recipe import POINTS, VECTORS
+
+    import zoo
+
+    model = zoo.train(VECTORS, data=POINTS, folder=path, resume=True, progress=False)
+    assert model.config.training.outcome.steps == 6
+
+
+def average(path, _):
+    import zoo
+
+    zoo.ema(path, 0.08)
+
+
+def refer(ref, _):
+    import zoo
+    from zoo.errors import ZooError
+    from zoo.models.locate import verify
+    from zoo.models.names import folder_hint, name_of
+
+    assert isinstance(folder_hint(ref), str)
+    told = []
+    for call in (name_of, partial(zoo.pull, local_files_only=True), verify):
+        try:
+            call(ref)
+        except ZooError as error:
+            told.append(str(error))
+    assert all(len(each) <= 500 and each.isprintable() for each in told), told
+    zoo.load(ref, local_files_only=True)
+
+
+TASKS = {
+    "convert": convert,
+    "sample": load_and_sample,
+    "resume": resume,
+    "ema": average,
+    "ref": refer,
+}
+
+
+def answer(task, path, options):
     from zoo.errors import ZooError
 
     outside.clear()
@@ -78,7 +120,7 @@ def answer(task, path):
     error = kind = trace = ""
     told = True
     try:
-        {"convert": convert, "sample": load_and_sample}[task](path)
+        TASKS[task](path, options)
     except BaseException as failure:
         kind, told = type(failure).__name__, isinstance(failure, ZooError)
         try:

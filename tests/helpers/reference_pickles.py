@@ -53,13 +53,13 @@ def augmented(module, name=None):
     return Carrying(name or type(module).__name__, {**state, "_modules": inner})
 
 
-def snapshot(backbone, *, wrapper="EDMPrecond", options=None, **attributes):
+def snapshot(backbone, *, wrapper="EDMPrecond", inner="SongUNet", options=None, **attributes):
     """Return the bytes of a network snapshot whose averaged network is `backbone`."""
     top = nn.Module()
     top.model = backbone
     network = augmented(top, wrapper)
     network.state |= {"sigma_data": 0.5, "_init_kwargs": options or {}, **attributes}
-    network.state["_modules"]["model"].name = "SongUNet"
+    network.state["_modules"]["model"].name = inner
     package = ModuleType("torch_utils")
     module = ModuleType(MODULE)
     module._reconstruct_persistent_obj = _reconstruct_persistent_obj

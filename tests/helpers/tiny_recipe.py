@@ -1,4 +1,4 @@
-"""A recipe that trains ten steps in a second, on data that scikit-learn ships."""
+"""Recipes that train some steps in a second: ten on data that scikit-learn ships, six on points."""
 
 RECIPE = """
 name = "tiny"
@@ -21,3 +21,16 @@ warmup = 8
 checkpoint_every = 4
 log_every = 3
 """
+
+# In three dimensions, so that no picture is drawn.
+POINTS = [[(i * k % 16) / 16 - 0.5 for k in (1, 5, 7)] for i in range(16)]
+VECTORS = {
+    "name": "tiny",
+    "kernel": {"use": "gravity"},
+    "network": {"use": "mlp", "width": 4, "blocks": 1},
+    "solver": {"use": "euler", "steps": 2},
+    "train": {
+        **{"images": 48, "batch": 8, "warmup": 8, "checkpoint_every": 2, "log_every": 1},
+        "ema_lengths": [0.05, 0.1],
+    },
+}

@@ -27,6 +27,7 @@ ONE = Evaluation(
     solver="exp-abm3",
     steps=20,
     nfe=20,
+    shape=(1, 8, 8),
     metrics={"frechet": (0.4, 0.3, 0.5), "recall": (0.5, 0.4, 0.6)},
 )
 
@@ -58,7 +59,7 @@ def test_of_this_disk_each_setting_is_a_table_sorted_by_distance(command):
     assert (status, err) == (0, "")
     assert "Figures of two tables do not compare" in out
     found = zoo.leaderboard("*-fashion-mnist*")
-    keys = [(b.data, b.split, b.features, b.samples, b.classes) for b in found.boards]
+    keys = [(b.data, b.split, b.features, b.samples, b.classes, b.shape) for b in found.boards]
     assert len(set(keys)) == len(keys) >= 3
     for board in found.boards:
         values = [s.value for s in board.standings]
@@ -81,6 +82,9 @@ def test_a_figure_of_the_hub_stands_beside_its_equals_and_no_other(hub, command)
     publish(hub, "bob/closer", ONE)
     publish(hub, "bob/fewer", changed(samples=500))
     publish(hub, "bob/classes", changed(classes=10))
+    publish(hub, "bob/shape", changed(shape=(1, 16, 16)))
+    publish(hub, "bob/unknown", changed(shape=()))
+    publish(hub, "bob/given", changed(given="downscale:2 images of shape 1x4x4"))
     publish(hub, "bob/other", changed(features="timm:vit"), changed(split="train"))
     hub.store.add("eve/none", {"README.md": CARD})
     status, out, err = command("leaderboard", "*digits", "bob/*", "eve/*", "--hub")
@@ -89,10 +93,12 @@ def test_a_figure_of_the_hub_stands_beside_its_equals_and_no_other(hub, command)
     assert models(found.boards[0]) == ["bob/closer", "ada/digits", "gravity-digits"]
     same = [s.value for s in found.boards[0].standings[1:]]
     assert same[0] == same[1]
-    alone = ["bob/classes", "bob/fewer", "bob/other", "bob/other"]
+    alone = ["bob/classes", "bob/fewer", "bob/given", "bob/other", "bob/other"]
+    alone += ["bob/shape", "bob/unknown"]
     assert sorted(models(b) for b in found.boards[1:]) == [[model] for model in alone]
     assert found.without == ("eve/none",)
     assert "without frechet: eve/none" in out
+    assert "2000 samples of 1x8x8, given downscale:2 images of shape 1x4x4\n" in out
 
 
 def test_data_that_only_its_owner_has_is_compared_with_the_owners_alone(hub):
@@ -165,9 +171,39 @@ def test_a_hostile_file_is_named_in_a_line_and_the_rest_is_shown(hub, command, n
 def test_a_file_too_large_is_not_fetched(hub):
     publish(hub, "eve/big", content=b"#" * (MAX_BYTES + 1))
     assert "at most" in zoo.leaderboard("eve/*", hub=True).notes[0]
-    assert not hub.asked("GET", "^/eve/big/resolve/.*yaml$")
+    assert not hub.asked("GET", "/eve/big/resolve/")
     with pytest.raises(ZooError, match="at most"):
         parse_eval_yaml(b"#" * (MAX_BYTES + 1))
+
+
+def test_one_file_of_a_repository_does_not_hide_another(hub):
+    publish(hub, "bob/closer", ONE)
+    big = {".eval_results/big.yaml": b"#" * (MAX_BYTES + 1), ".eval_results/odd.yaml": b"a: 1"}
+    hub.store.add("bob/closer", big)
+    for _ in range(2):  # the second time as it was kept
+        found = zoo.leaderboard("bob/*", hub=True)
+        assert models(found.boards[0]) == ["bob/closer"]
+        assert "big.yaml" in found.notes[0]
+    assert not hub.asked("GET", "big.yaml")
+    assert hub.asked("GET", "odd.yaml")
+    late = ("GET", "^/bob/closer/resolve/.*late.yaml$", lambda: Response("other bytes"))
+    hub.failing.append(late)
+    hub.store.add("bob/closer", {".eval_results/late.yaml": b"[]"})
+    assert models(zoo.leaderboard("bob/*", hub=True).boards[0]) == ["bob/closer"]
+    hub.failing.clear()
+    hub.requests.clear()
+    zoo.leaderboard("bob/*", hub=True)
+    assert hub.asked("GET", "late.yaml")
+
+
+def test_one_that_always_fails_holds_up_no_other(hub, monkeypatch):
+    monkeypatch.setattr("zoo.hub.memory.LOOKS", 1)
+    publish(hub, "bob/closer", ONE)
+    publish(hub, "bob/gated", ONE)
+    hub.store.repositories["bob/gated"].gated = True
+    hub.downloads["bob/gated"] = 9  # asked first
+    boards = [zoo.leaderboard("bob/*", hub=True).boards for _ in range(2)]
+    assert [[models(b) for b in found] for found in boards] == [[], [["bob/closer"]]]
 
 
 def test_entries_of_others_are_left_out_and_texts_are_shown():
@@ -178,6 +214,9 @@ def test_entries_of_others_are_left_out_and_texts_are_shown():
         {**entry, "value": "0.1"},
         {**entry, "notes": None},
         {**entry, "notes": json.dumps(notes | {"samples": -1})},
+        {**entry, "notes": json.dumps(notes | {"shape": [1, 8, 8, 8]})},
+        {**entry, "notes": json.dumps(notes | {"shape": [8.5]})},
+        {**entry, "notes": json.dumps(notes | {"given": 3})},
         {**entry, "notes": json.dumps(notes | {"interval_95": [1, 0]})},
         {**entry, "notes": json.dumps(notes | {"features": "other"})},
         {**entry, "dataset": {"id": "cais/hle", "task_id": "test"}},

@@ -139,6 +139,28 @@ def test_ten_thousand_results_and_an_endless_chain_are_bounded(hub):
     assert len(hub.requests) == search.PAGES
 
 
+@pytest.mark.parametrize("second", ["500", "html", "elsewhere"])
+def test_a_list_that_breaks_off_leaves_what_was_known_of_the_rest(hub, command, second):
+    hub.page = 2
+    for i in range(5):
+        hub.store.add(f"ada/gravity-{i}", {"README.md": CARD})
+    every = [f"ada/gravity-{i}" for i in range(5)]
+    assert zoo.list_models(hub=True) == every
+    url = "https://example.com" if second == "elsewhere" else hub.url
+    item = {"id": every[0], "sha": hub.store.repositories[every[0]].at("main").oid}
+    chain = {"Link": f'<{url}/api/models?cursor=1>; rel="next"'}
+    replies = [lambda: JSONResponse([item], headers=chain)]
+    replies += [HOSTILE[second]] if second in HOSTILE else []
+    hub.failing.append(("GET", "^/api/models$", lambda: replies.pop(0)()))
+    _, out, err = command("list", "--hub", "--json")
+    assert [model["repo"] for model in json.loads(out)] == every
+    assert "breaks off after 1 models" in err
+    assert err.count("\n") == 1
+    hub.failing.clear()
+    hub.failing.append(("GET", "^/api/models$", HOSTILE["500"]))
+    assert zoo.list_models(hub=True) == every
+
+
 def test_a_link_to_another_server_is_not_followed(hub):
     away = {"Link": f'<{hub.url.replace("127.0.0.1", "localhost")}/api/models?c=1>; rel="next"'}
     hub.failing.append(("GET", "^/api/models$", lambda: JSONResponse([], headers=away)))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional as F
-from zoo_songunet.layers import Block, DownConv, Fourier, Positional, PyramidConv, UpConv
+from zoo_songunet.embedding import Fourier, Positional
+from zoo_songunet.layers import Block, DownConv, PyramidConv, UpConv
 
 import zoo
 from zoo import ZooError

@@ -23,13 +23,9 @@ QUICK = {
     "batch": 16,
     "validation": 0,
 }
-# Check -> why it cannot hold.
-EXCEPTIONS = {}
 
 
-@parametrize_with_checks(
-    [FieldDensity(**QUICK)], expected_failed_checks=lambda estimator: EXCEPTIONS
-)
+@parametrize_with_checks([FieldDensity(**QUICK)])
 def test_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -84,6 +80,12 @@ def test_options_reach_the_model(data):
     recipe = FieldDensity(**options).fit(data).model_.config.training.recipe
     assert recipe["kernel"] == {"use": "pfgmpp", "D": 5}
     assert recipe["train"]["lr"] == 3e-4
+    euler = {"use": "euler", "steps": 7}
+    found = FieldDensity(**QUICK, solver=euler, standardise=False, device="cpu").fit(data - data[0])
+    assert (found.model_.solver.part.use, found.model_.steps) == ("euler", 7)
+    assert found.model_.standardise is None
+    with pytest.raises(ValueError, match="nowhere"):
+        FieldDensity(**QUICK, device="nowhere").fit(data)
     with pytest.raises(ValueError, match="did you mean 'gravity'"):
         FieldDensity(kernel="gravty").fit(data)
 

@@ -1,5 +1,6 @@
 """zoo.fit: an array or a data frame in, a model out; what it chooses, keeps and refuses."""
 
+import math
 import pickle
 import subprocess
 import sys
@@ -58,6 +59,29 @@ def test_a_data_frame_comes_back_with_names_order_and_types(table_model):
     x = table_model.sample(50, seed=0)
     assert np.array_equal(drawn["age"], x[:, 0].round().numpy())
     assert table_model.data.frame == "pandas"
+
+
+def test_whole_numbers_without_names_are_rounded_too(tmp_path):
+    whole = np.rint(9 * rows(64)).astype("int8")
+    model = fit(whole, images=128)
+    drawn = model.sample(50, seed=0)
+    assert not torch.equal(drawn, drawn.round())
+    frame = model.sample_frame(50, seed=0)
+    assert list(frame.columns) == ["x0", "x1", "x2"]
+    assert set(frame.dtypes) == {np.dtype("int8")}
+    assert np.array_equal(frame, drawn.round())
+    truth = fit(torch.from_numpy(whole > 0), images=128).sample_frame(50, seed=0)
+    assert set(truth.dtypes) == {np.dtype(bool)}
+    again = zoo.load(model.save_pretrained(tmp_path / "whole"))
+    pd.testing.assert_frame_equal(again.sample_frame(50, seed=0), frame)
+    assert fit(rows(64).tolist(), images=128).data.columns == ()
+
+
+def test_more_whole_numbers_than_can_be_named_are_warned_of(monkeypatch):
+    monkeypatch.setattr("zoo.data.table.MOST_COLUMNS", 2)
+    with pytest.warns(ZooWarning, match="X has 3 columns of whole numbers; at most"):
+        model = fit(np.rint(9 * rows(64)).astype(int), images=128)
+    assert model.data.columns == ()
 
 
 def test_polars_gets_its_own_data_frame(table_model, monkeypatch):
@@ -220,16 +244,55 @@ def test_images_get_a_unet_and_stay_in_range():
         model.sample_frame(1)
 
 
-def test_held_out_data_of_ones_own():
-    x, held_out = rows(), rows(40, seed=1)
+@pytest.fixture
+def measured(monkeypatch):
+    """What the losses on held-out data are measured of, one data set per call of `fit`."""
+    seen = []
+
+    class Seen(EarlyStop):
+        def __init__(self, data, every, **options):
+            super().__init__(data, every, **options)
+            seen.append(data)
+
+    monkeypatch.setattr("zoo.training.fit.EarlyStop", Seen)
+    return seen
+
+
+def test_held_out_data_of_ones_own(measured):
+    x, held_out = 1e3 + 7 * rows(), 1e3 + 7 * rows(40, seed=1)
     model = fit(x, validation=held_out)
-    assert model.config.training.outcome.validation_loss > 0
+    assert np.array_equal(measured[0].images[:40].numpy(), held_out)
+    assert len(measured[0]) >= 2_048  # with several draws of noise each
+    assert measured[0].standardise == model.standardise
+    assert math.isfinite(model.config.training.outcome.validation_loss)
     without = fit(x, validation=0)
     assert without.config.training.outcome.validation_loss is None
+    assert len(measured) == 1
     with pytest.raises(ZooError, match=r"validation has shape \(2,\) per sample, X has \(3,\)"):
         fit(x, validation=rows(40, 2))
     with pytest.raises(ZooError, match=r"validation = 1\.5; expected a fraction"):
         fit(x, validation=1.5)
+
+
+def test_held_out_labels_are_those_of_the_data(measured):
+    x, held_out = rows(), rows(4, seed=1)
+    kinds = np.array(["ant", "bee", "cat", "dog"])[np.arange(200) % 4]
+    model = fit(x, labels=kinds, validation=(held_out, ["bee", "dog", "dog", "bee"]))
+    assert model.classes == ("ant", "bee", "cat", "dog")
+    assert measured[0].labels[:4].tolist() == [1, 3, 3, 1]
+    fit(x, labels=np.arange(200) % 4, validation=(held_out, [3, 0, 1, 0]))
+    assert measured[1].labels[:4].tolist() == [3, 0, 1, 0]
+    for labels, own, told in (
+        (kinds, ["ant", "bee", "emu", "bee"], "X has no class 'emu'; it has ['ant', 'bee', 'cat'"),
+        (kinds, [0, 1, 2, 3], "labels of the validation and those of X are of two kinds"),
+        (kinds, None, "X has labels and validation none; give labels= and validation=(X, labels)"),
+        (None, ["ant"] * 4, "validation has labels and X none"),
+        (np.arange(200) % 4, [0, 1, 2, 4], "labels of the validation go to 4, those of X to 3"),
+        (kinds, ["ant"], "labels of the validation have shape (1,); expected one per row, (4,)"),
+    ):
+        with pytest.raises(ZooError) as error:
+            fit(x, labels=labels, validation=(held_out, own))
+        assert told in str(error.value)
 
 
 def test_training_stops_early_and_keeps_the_best_weights(monkeypatch):
@@ -248,6 +311,26 @@ def test_training_stops_early_and_keeps_the_best_weights(monkeypatch):
     kept = model.network.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in states[2].items())
     assert any(not torch.equal(kept[name], value) for name, value in states[8].items())
+
+
+def test_what_is_held_out_is_measured(monkeypatch, measured, capsys):
+    monkeypatch.setattr("zoo.training.fit_data.MOST", 16)
+    monkeypatch.setattr("zoo.training.fit.MOST", 16)
+    fit(rows(), images=128, progress=True)
+    assert len(measured[0]) == 16
+    assert "184 rows of shape (3,); 16 held out, until" in capsys.readouterr().err
+    fit(rows(), images=128, validation=rows(40, seed=1), progress=True)
+    assert len(measured[1]) == 40
+    assert "40 held out, 16 of them measured, until" in capsys.readouterr().err
+
+
+def test_images_in_half_their_range_are_warned_of():
+    x = np.random.default_rng(0).random((64, 1, 8, 8)).astype(np.float32)
+    small = {"network": {"use": "unet", "width": 8, "blocks": 1}, "images": 32, "batch": 16}
+    with pytest.warns(ZooWarning, match=r"X: images of real numbers from .*; give 2 x - 1"):
+        fit(x, **small)
+    with pytest.warns(ZooWarning, match=r"^validation: images of real numbers from"):
+        fit(2 * x - 1, validation=x, **small)
 
 
 def test_few_rows_for_many_columns_are_warned_of():
@@ -269,7 +352,23 @@ def test_few_rows_for_many_columns_are_warned_of():
         (rows(), {"DD": 5}, "no option 'DD'"),
         (rows(), {"kernel": {"use": "pfgmpp", "D": 4}, "D": 5}, "the kernel's D is given twice"),
         (rows(), {"network": 3}, "network = 3; expected a name"),
+        (rows(), {"network": {}}, "network = {}; expected a name"),
+        (rows(), {"solver": ""}, "solver = ''; expected a name"),
+        (rows(), {"kernel": "No kernel"}, "kernel = 'No kernel'; expected a name"),
+        (rows(), {"batch": 0}, "batch = 0; expected a whole number of at least 1"),
+        (rows(), {"lr": 0}, "lr = 0; expected a positive number"),
         (rows(), {"train": {"lrr": 3}}, "unknown key 'train.lrr'"),
+        (rows(), {"train": 0}, "train = 0; expected a table of keys"),
+        (rows(), {"train": {"images": 5}}, "train = {'images': ...} is an argument"),
+        (rows(), {"train": {"batch": 5}}, "say zoo.fit(..., batch=...)"),
+        (rows(), {"train": {"lr": 5}}, "say zoo.fit(..., lr=...)"),
+        (rows(), {"train": {"seed": 5}}, "say zoo.fit(..., seed=...)"),
+        (rows(), {"train": {"samples_every": 5}}, "into the folder of a run, and zoo.fit keeps"),
+        (rows(), {"train": {"tensorboard": True}}, "train = {'tensorboard': ...} writes into"),
+        (rows(), {"train": {"ema_lengths": [0.05, 0.1]}}, "train = {'ema_lengths': ...} writes"),
+        (rows()[:, 0], {}, "for one column give X[:, None]"),
+        (frame()["age"], {}, "for one column give df[['age']]"),
+        (pd.Series(rows()[:, 0]), {}, "for one column give X.to_frame()"),
         (rows(), {"minutes": -1, "images": None}, "minutes = -1"),
         (rows(), {"labels": [0, 1]}, "labels have shape (2,); expected one per row, (200,)"),
         (rows(), {"labels": np.full(200, 0.5)}, "labels are of float64; expected text"),

@@ -54,8 +54,11 @@ def test_the_line_of_choices_names_network_and_series(capsys):
     assert "series of shape (1, 16)" in line
     assert "unet1d" in line
     assert model.config.network.use == "unet1d"
-    with pytest.raises(ZooError, match="X: channel 0 is 1 in all 640 rows"):
+    with pytest.raises(ZooError, match="X: channel 0 is 1 in all 40 series, which has no density"):
         zoo.fit(np.ones((40, 1, 16)), progress=False)
+    x[8, 0, 5] = np.nan
+    with pytest.raises(ZooError, match=r"1 missing \(NaN\) and .* the first in series 8; fill"):
+        zoo.fit(x, progress=False)
 
 
 def test_a_folder_of_a_series_model_gives_the_same_series(tmp_path):

@@ -51,6 +51,25 @@ def test_images_of_bytes_have_light_tails():
     assert degrees_for(Images(x, None, 0, "noise", "")) == 128
 
 
+def test_a_mean_far_off_hides_no_tail():
+    assert degrees_for(vectors(1e4 + student(40_000, 2, 3))) == pytest.approx(3, rel=0.25)
+    far = 1e4 + student(4_000, 2, 3)
+    asked = Asked("pfgmpp", {"D": "auto"}, None, None, None, None, 100, {}, 0)
+    found = tables_of(asked, vectors(far), 1e4, False)["kernel"]["D"]
+    assert found == pytest.approx(3, rel=0.5)
+
+
+def test_images_that_are_to_be_standardised_are_measured_so():
+    # One channel is small and of heavy tails, the other large and of light ones.
+    tails = (student(4_000, 16, 2) / 1e3).clip(-1, 1).reshape(-1, 1, 4, 4)
+    light = np.random.default_rng(1).uniform(-1, 1, size=tails.shape)
+    data = Images(torch.as_tensor(np.concatenate([tails, light], axis=1)), None, 0, "two", "")
+    asked = Asked("pfgmpp", {"D": "auto"}, None, None, None, None, 100, {}, 0)
+    assert tables_of(asked, data, 1.0, False)["kernel"]["D"] == 128
+    found = tables_of(asked, data, 1.0, True)["kernel"]["D"]
+    assert found == pytest.approx(2, rel=0.5)
+
+
 def test_zoo_fit_puts_the_number_into_the_model_and_says_so(capsys, tmp_path):
     model = fit(1e3 * student(4_000, 2, 3) - 7, kernel="pfgmpp", D="auto", progress=True)
     degrees = model.kernel.part.options["D"]

@@ -181,7 +181,7 @@ def test_the_budget_is_the_number_of_images(tmp_path):
     steps = []
     trainer.run(lambda step, loss: steps.append((step, math.isfinite(loss))))
     assert steps == [(k, True) for k in range(1, 12)]
-    lines = log.lines(tmp_path)
+    lines = [*log.lines(tmp_path)]
     assert [line["step"] for line in lines] == [4, 8, 11]
     assert [line["images"] for line in lines] == [32, 64, 88]
     assert lines[-1]["lr"] < lines[0]["lr"] <= 1e-3
@@ -276,7 +276,7 @@ def test_fifty_in_a_row_end_the_run_and_the_last_checkpoint_is_good(tmp_path, mo
         trainer.run()
     state = checkpoint.read(tmp_path / CHECKPOINT)
     assert all(v.isfinite().all() for v in state["network"].values())
-    assert log.lines(tmp_path)[-1]["loss"] is None
+    assert [*log.lines(tmp_path)][-1]["loss"] is None
     assert log.last_loss(tmp_path) is not None
 
 
@@ -325,7 +325,7 @@ def test_what_was_logged_after_the_checkpoint_is_logged_once(tmp_path):
     lines = (tmp_path / log.LOG).read_text()
     (tmp_path / CHECKPOINT).unlink()
     early = begin(tmp_path, resume=True)
-    assert log.lines(tmp_path) == []
+    assert [*log.lines(tmp_path)] == []
     for _ in range(4):
         early.advance()
     early.save()

@@ -98,4 +98,4 @@ def test_a_loss_that_stays_non_finite_stops_the_run_and_leaves_good_weights(reci
     state = checkpoint.read(tmp_path / "run" / CHECKPOINT)
     assert all(value.isfinite().all() for value in state["network"].values())
     assert (state["step"], state["skipped"]) == (52, 46)
-    assert log.lines(tmp_path / "run")[-1]["skipped"] == 48
+    assert [*log.lines(tmp_path / "run")][-1]["skipped"] == 48

@@ -174,7 +174,7 @@ def test_tensorboard_gets_what_the_log_gets(tmp_path, monkeypatch):
     options = {"tensorboard": True, "validate_every": 24}
     trainer = begin(tmp_path, **options)
     trainer.run()
-    lines = log.lines(tmp_path)
+    lines = [*log.lines(tmp_path)]
     writer = FakeWriter.made
     assert (writer.folder, writer.purge_step) == (str(tmp_path / "tensorboard"), 1)
     for name in ("loss", "lr", "images_per_s", "validation_loss"):

@@ -10,6 +10,7 @@ import click
 
 from zoo.cli.options import COUNT, PATH, device_option, key_value, names, option
 from zoo.cli.output import echo_json
+from zoo.errors import shown
 
 
 @click.command()
@@ -74,17 +75,34 @@ def command(
         echo_json(_facts(model, target))
         return
     ref = target.as_posix() if target.is_absolute() else f"./{target.as_posix()}"
-    more = " --condition FILE.csv" if condition else ""
-    click.echo(f"{target}: try `zoo sample {shlex.quote(ref)} -n 1000 -o rows.csv{more}`")
+    click.echo(f"{target}: try `zoo sample {shlex.quote(ref)} -n 1000 -o {_files(model)}`")
+
+
+def _files(model: Any) -> str:
+    """Return which file samples can be written to, and of which kind their conditions are."""
+    from zoo.folder.picture import default_suffix
+
+    rows = len(model.shape) == 1
+    target = "rows.csv" if rows else f"samples{default_suffix(model.shape)}"
+    if model.condition is None:
+        return target
+    kind = ".csv" if len(model.condition.shape) == 1 else ".npy"
+    return f"{target} --condition FILE{kind}"
 
 
 def _read(path: Path, labels: str | None, condition: list[str]) -> tuple[Any, Any, Any]:
     """Return the data in a file as `zoo.fit` takes them, their classes and their conditions."""
     if path.suffix != ".npz":
+        from zoo.data.table import check_values
         from zoo.data.table_file import read_table, split_off
 
-        found, classes = read_table(path, labels)
-        return (found, classes, None) if not condition else split_off(found, classes, condition)
+        if not condition:
+            return *read_table(path, labels), None
+        # Of the conditions, and of them alone, one may be constant.
+        rows, classes, columns = split_off(*read_table(path, labels, constant=True), condition)
+        check_values(rows, str(path))
+        return rows, classes, columns
+    from zoo.data.condition import of_array
     from zoo.data.npz import read_arrays
     from zoo.data.request import Request
 
@@ -92,7 +110,13 @@ def _read(path: Path, labels: str | None, condition: list[str]) -> tuple[Any, An
         raise click.UsageError("--labels names a column; an .npz file has labels as its array y")
     if len(condition) > 1:
         raise click.UsageError("--condition names one array of an .npz file")
-    return read_arrays(Request(str(path), str(path), "train", condition=(*condition, None)[0]))
+    name = condition[0] if condition else None
+    found = read_arrays(Request(str(path), str(path), "train", condition=name))
+    if name is None or found.condition is None:
+        return found
+    count = len(found.x) if found.x.ndim else 0
+    given = of_array(found.condition, count, source=name, where=f"{path}: {shown(name, 60)}")
+    return found.x, found.labels, given
 
 
 def _facts(model: Any, folder: Path) -> dict[str, Any]:

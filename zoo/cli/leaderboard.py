@@ -18,7 +18,8 @@ def command(patterns: tuple[str, ...], hub: bool, by: str, as_json: bool) -> Non
     """Compare models by the distance of their samples to held-out data, with 95 % intervals.
 
     Figures are those in config.json, and on the Hub those in .eval_results/. A table each for the
-    same data, split, features, number of samples and classes; nothing is measured here.
+    same data, split, features, shape, condition, number of samples and classes; nothing is
+    measured here.
     """
     found = leaderboard(*patterns, hub=hub, by=by)
     for note in found.notes:

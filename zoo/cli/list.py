@@ -14,7 +14,7 @@ from zoo.host.requirements import requirement_is_met
 from zoo.models.names import ModelEntry, entries
 
 if TYPE_CHECKING:
-    from zoo.hub.catalogue import HubModel
+    from zoo.hub.models import HubModel
 
 _LEGEND = (
     "data: the shape of a sample; size: of the weights, - where the Hub has them; source: who "
@@ -50,16 +50,19 @@ def _as_json(name: str, entry: ModelEntry) -> dict[str, object]:
 @click.command()
 @click.argument("pattern", default="*")
 @click.option("--hub", is_flag=True, help="List the models on the Hugging Face Hub instead.")
+@click.option("--format", help="With --hub: those in a format of another library, as diffusers.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(pattern: str, hub: bool, as_json: bool) -> None:
+def command(pattern: str, hub: bool, format: str | None, as_json: bool) -> None:
     """List the models whose name matches PATTERN, such as "gravity-*".
 
     A model that needs a missing plugin is listed with the package to install. The size is that of
     the weights, - where they are on the Hub and are fetched when they are first needed.
     """
     if hub:
-        _list_hub(pattern, as_json)
+        _list_hub(pattern, format, as_json)
         return
+    if format is not None:
+        raise ZooError("--format is of models on the Hub: zoo list --hub --format NAME")
     known = entries()
     short = [entry.name for entry in known]
     named = [(e.name if short.count(e.name) == 1 else f"{e.source}:{e.name}", e) for e in known]
@@ -86,16 +89,20 @@ def command(pattern: str, hub: bool, as_json: bool) -> None:
     warn_of_broken_plugins()
 
 
-def _list_hub(pattern: str, as_json: bool) -> None:
+def _list_hub(pattern: str, format: str | None, as_json: bool) -> None:
     """Print the Hub's models; what the Hub was not asked for is told on stderr."""
     from zoo.hub.catalogue import catalogue
 
-    found = catalogue(pattern)
+    found = catalogue(pattern, format=format)
     if found.trouble:
         click.echo(f"zoo: as of {ago(found.age)}: {found.trouble}", err=True)
     if as_json:
         echo_json([_hub_json(model) for model in found.models])
         return
+    if not found.models:
+        raise ZooError(f"no model on the Hub matches {pattern!r}; `zoo list --hub` has all")
+    # Of a format, only what it recognises is one of its models.
+    models = [model for model in found.models if format is None or model.kernel]
     rows = [
         (
             model.repo,
@@ -105,13 +112,13 @@ def _list_hub(pattern: str, as_json: bool) -> None:
             "-" if model.downloads is None else str(model.downloads),
             _hub_note(model),
         )
-        for model in found.models
+        for model in models
     ]
-    if not rows:
-        raise ZooError(f"no model on the Hub matches {pattern!r}; `zoo list --hub` has all")
     echo_table(("repository", "kernel", "data", "size", "downloads", ""), rows)
     if left := sum(not (model.looked or model.error) for model in found.models):
         click.echo(f"zoo: {left} not looked into yet: ask again, or narrower", err=True)
+    if others := [model for model in found.models if model.error and model not in models]:
+        click.echo(f"zoo: {len(others)} not read; --json says why", err=True)
 
 
 def _hub_json(model: HubModel) -> dict[str, object]:

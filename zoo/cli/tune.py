@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,14 +12,19 @@ from zoo.cli.output import echo_json
 from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError
 
-_STEPS = click.IntRange(3, MAX_STEPS)
+_STEPS = click.IntRange(2, MAX_STEPS)
+_LEARN = click.Choice(["coefficients", "grid", "both"])
 
 
 @click.command()
 @click.argument("ref", metavar="NAME")
 @option("--solver", help="Tune this solver's grid, e.g. exp-abm3 [the model's own].")
 @option("--steps", type=_STEPS, help="Steps to tune for [the model's own].")
-@option("-n", "count", type=COUNT, default=64, help="Samples to look at.")
+@option("--learn", type=_LEARN, help="Learn a solver by gradient; it is for --steps alone.")
+@option("--minutes", type=float, default=10.0, help="Of --learn at most.")
+@option("--label", help="Class to learn for, of --learn [all of them in turn].")
+@option("--guidance", type=float, help="Of --learn, as for `zoo sample` [the model's own].")
+@option("-n", "count", type=COUNT, help="Samples to look at [64; of --learn 1024 rows].")
 @option("--rounds", type=COUNT, default=150, help="Grids to try at most.")
 @option("--seed", type=int, default=0, help="Seed of the samples.")
 @device_option
@@ -28,7 +34,11 @@ def command(
     ref: str,
     solver: str | None,
     steps: int | None,
-    count: int,
+    learn: str | None,
+    minutes: float,
+    label: str | None,
+    guidance: float | None,
+    count: int | None,
     rounds: int,
     seed: int,
     device: str,
@@ -39,8 +49,14 @@ def command(
 
     Prints the error of its samples against converged ones, with the solver's own grid and with the
     one found, on samples that the search has not seen. With -o the model is written with the new
-    solver as its default.
+    solver as its default. With --learn a solver's weights, its grid or both are learned.
     """
+    if learn is not None and solver is not None:
+        raise click.UsageError("--learn makes a solver of its own; leave --solver out")
+    if learn is None and (label is not None or guidance is not None):
+        raise click.UsageError("--label and --guidance belong to --learn")
+    from zoo.cli.sample import class_of
+    from zoo.evaluation.learn import learn_solver
     from zoo.evaluation.tune import adopt, optimise_grid
     from zoo.folder.atomic import check_new
     from zoo.models.load import load
@@ -49,15 +65,14 @@ def command(
     if out is not None:
         check_new(out)
     model = load(ref, device=parse_device(device))
-    tuned = optimise_grid(
-        model,
-        solver=solver,
-        steps=steps,
-        n=count,
-        seed=seed,
-        rounds=rounds,
-        progress=not as_json,
-    )
+    common: dict[str, Any] = {"steps": steps, "n": count, "seed": seed, "rounds": rounds}
+    common["progress"] = not as_json
+    if learn is None:
+        tuned = optimise_grid(model, solver=solver, **{**common, "n": count or 64})
+    else:
+        labels = class_of(label, model.classes)
+        given: dict[str, Any] = {"labels": labels, "guidance": guidance, "minutes": minutes}
+        tuned = learn_solver(model, learn=learn, **given, **common)
     part, better = tuned.solver.part, tuned.after < tuned.before
     use = part.use if part is not None else ""
     # One is done even where the other fails: the disk is full, or nobody reads the output.
@@ -76,8 +91,8 @@ def command(
         return
     if not better:
         raise ZooError(
-            f"no grid better than {ref}'s own was found, so {out} is not written; try more rounds "
-            "or samples"
+            f"no {'solver' if learn else 'grid'} better than {ref}'s own was found, so {out} is "
+            "not written; try more rounds or samples"
         )
     if not as_json:
         click.echo(f"{out}: {ref} with this solver as its default")

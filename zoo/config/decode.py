@@ -9,10 +9,11 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from zoo.errors import ZooError, did_you_mean, one_line
+from zoo.errors import ZooError, brief, did_you_mean, one_line
 
 T = TypeVar("T", bound=Struct)
 
+_MOST_VALUES, _DEEPEST = 100_000, 20
 # msgspec's messages: what is wrong, and where.
 _MESSAGE = re.compile(r"(?s)(.*?)(?: - at `(?:key` in `)?\$\.?([^`]*)`)?")
 
@@ -85,18 +86,40 @@ def _value_at(path: str, raw: Any) -> Any:
     return raw
 
 
-def check_plain(value: Any, path: str, where: str) -> None:
-    """Check that a recipe holds what config.json can: finite numbers, text, lists, tables."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            name = key if key.isprintable() else repr(key)
-            check_plain(inner, f"{path}.{name}" if path else name, where)
-    elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            check_plain(inner, f"{path}[{i}]", where)
-    elif isinstance(value, float) and not math.isfinite(value):
+def check_plain(raw: Any, where: str) -> None:
+    """Check that a recipe holds what config.json can: finite numbers, text, lists, tables.
+
+    Raises:
+        ZooError: it does not, or holds more than 100,000 values or more than 20 tables in another.
+    """
+    left = _MOST_VALUES
+    waiting: list[tuple[Any, str, int]] = [(raw, "", 0)]
+    while waiting:
+        value, path, depth = waiting.pop()
+        if not isinstance(value, dict | list):
+            _check_value(value, path, where)
+            continue
+        left -= len(value)
+        if left < 0 or depth > _DEEPEST:
+            raise ZooError(f"{where}: {path[:100]} holds more than a recipe has")
+        if isinstance(value, dict):
+            inner = [(v, _below(path, key, where), depth + 1) for key, v in value.items()]
+        else:
+            inner = [(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value)]
+        waiting += reversed(inner)
+
+
+def _below(path: str, key: Any, where: str) -> str:
+    if not isinstance(key, str):
+        raise ZooError(f"{where}: {f'{path}: ' if path else ''}{brief(key)} is no name of a key")
+    name = key if key.isprintable() else repr(key)
+    return f"{path}.{name}" if path else name
+
+
+def _check_value(value: Any, path: str, where: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
         raise ZooError(f"{where}: {path} = {value}; numbers have to be finite")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ZooError(f"{where}: {path} is too large for a whole number of 64 bits")
-    elif not isinstance(value, str | int | float | None):
+    if not isinstance(value, str | int | float | None):
         raise ZooError(f"{where}: {path} is a {type(value).__name__}; write it as text")

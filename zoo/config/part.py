@@ -14,7 +14,15 @@ Options = dict[str, Any]
 
 
 class Part:
-    """A component by name with its options: {"use": "gravity", "t_max": 40.0}."""
+    """A component by name with its options: {"use": "gravity", "t_max": 40.0}.
+
+    Args:
+        use: the name, "gravity" or "plugin:gravity".
+        options: of the component; none by default.
+
+    Raises:
+        ValueError: `use` is no name; readers of files say where it stands.
+    """
 
     __slots__ = ("options", "use")
 
@@ -25,7 +33,11 @@ class Part:
 
     @classmethod
     def decode(cls, value: Any) -> Part:
-        """Return the part written as `value`; ValueError says what is wrong with it."""
+        """Return the part written as `value`.
+
+        Raises:
+            ValueError: what is wrong with it.
+        """
         if not isinstance(value, dict) or not isinstance(value.get("use"), str):
             raise ValueError('expected {"use": "a component name", ...options}')
         return cls(value["use"], {k: v for k, v in value.items() if k != "use"})

@@ -192,7 +192,7 @@ def from_dict(raw: dict[str, Any], where: str) -> Recipe:
     Raises:
         ZooError: an unknown or missing key, a wrong type, an impossible value.
     """
-    check_plain(raw, "", where)
+    check_plain(raw, where)
     kernel = raw.get("kernel")
     if isinstance(kernel, dict) and isinstance(kernel.get("use"), str):
         raw = {"prior": {"use": kernel["use"]}, **raw}

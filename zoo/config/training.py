@@ -54,6 +54,8 @@ class Evaluation(Struct, frozen=True, kw_only=True, omit_defaults=True):
         solver: name of the solver.
         steps: its number of steps.
         nfe: evaluations of the network per sample.
+        shape: of a sample; () in config.json, whose data has it.
+        given: what samples were drawn given besides classes, in words; likewise.
         metrics: (value, low, high) by name, the bounds those of a 95 % interval.
     """
 
@@ -68,6 +70,8 @@ class Evaluation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     solver: str = ""
     steps: int | None = None
     nfe: int | None = None
+    shape: tuple[int, ...] = ()
+    given: str = ""
     metrics: dict[str, tuple[float, float, float]]
 
 

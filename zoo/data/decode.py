@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from tqdm import tqdm
 
 from zoo.errors import ZooError, one_line
 from zoo.files import refuse_pointer
+from zoo.sampling.progress import bar
 
 GREY = frozenset({"1", "L", "LA", "La"})
 COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
@@ -94,6 +94,6 @@ def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
             out[i] = pixels
 
         done = pool.map(read, range(len(files)))
-        for _ in tqdm(done, total=len(files), desc="reading images", disable=None, leave=False):
+        for _ in bar(done, total=len(files), desc="reading images", leave=False):
             pass
     return out

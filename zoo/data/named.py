@@ -28,7 +28,7 @@ from zoo.data.idx import FILES, find, read_split
 from zoo.data.images import Images
 from zoo.data.request import Request
 from zoo.errors import ZooError, shown
-from zoo.files import user_cache
+from zoo.files import as_path, user_cache
 
 VARIABLE = "ZOO_DATA"
 DIGITS_LICENSE = "CC BY 4.0 (Alpaydin and Kaynak, UCI Machine Learning Repository)"
@@ -59,7 +59,7 @@ def load_digits(request: Request) -> Images:
 def _folders(name: str) -> list[Path]:
     """Return the folders in which the data set `name` may lie: in $ZOO_DATA, the user's cache."""
     chosen = os.environ.get(VARIABLE)
-    found = [Path(chosen).expanduser()] if chosen else []
+    found = [as_path(chosen, VARIABLE)] if chosen else []
     return [folder / name for folder in (*found, user_cache() / "data")]
 
 

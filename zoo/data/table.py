@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.config.columns import DTYPE, Column, check_columns
+from zoo.config.columns import DTYPE, MOST_COLUMNS, Column, check_columns
 from zoo.config.standardise import MOST, Standardise
 from zoo.data.spread import ROUNDING, centre_and_spread
 from zoo.errors import ZooError, brief, one_line, shown
@@ -40,6 +39,7 @@ class Table:
         whole: which columns hold whole numbers, (d,).
         frame: library of the data frame.
         kind: what errors call a column.
+        dtype: type of the whole numbers where columns have no names.
     """
 
     values: Values
@@ -47,9 +47,21 @@ class Table:
     whole: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     frame: Literal["pandas", "polars"] = "pandas"
     kind: str = "column"
+    dtype: str = "int64"
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def kept(self) -> tuple[Column, ...]:
+        """Columns as a model keeps them: x0, x1, ... where whole numbers have no names.
+
+        () without whole numbers, or of more columns than a config.json can name.
+        """
+        if self.columns or not self.whole.any() or len(self.whole) > MOST_COLUMNS:
+            return self.columns
+        types = [self.dtype if whole else "float64" for whole in self.whole]
+        return tuple(Column(f"x{i}", dtype) for i, dtype in enumerate(types))
 
     def called(self, i: int) -> str:
         """Return what errors call column i."""
@@ -87,11 +99,20 @@ def array_of(x: Any, where: str = "X") -> NDArray[Any]:
             f"as numbers, or give them as labels={lazy}"
         )
     if array.ndim < 2 or not array.size:
-        one = "; for one column give X[:, None]" if array.ndim == 1 and array.size else ""
+        flat = array.ndim == 1 and array.size
+        one = f"; for one column give {one_column(x, 'X')}" if flat else ""
         raise ZooError(
             f"{where} has shape {array.shape}; expected vectors (n, d) or images (n, C, H, W){one}"
         )
     return array
+
+
+def one_column(x: Any, name: str = "") -> str:
+    """Return how to write x (n,), called `name`, as one column: [:, None], or df[["age"]]."""
+    if not hasattr(x, "to_frame"):  # which a Series of pandas or polars has
+        return f"{name}[:, None]"
+    called = getattr(x, "name", None)
+    return f"{name}.to_frame()" if called in (None, "") else f"df[[{brief(called, 60)}]]"
 
 
 def _array(x: Any) -> NDArray[Any]:
@@ -117,7 +138,7 @@ def table_of(x: Any, where: str = "X", *, constant: bool = False) -> Table:
     if library is None:
         array = array_of(x, where)
         whole = np.full(array.shape[1], array.dtype.kind in "biu")
-        table = Table(array.astype(np.float64), (), whole)
+        table = Table(array.astype(np.float64), whole=whole, dtype=array.dtype.name)
     else:
         names = list(x.columns)
         dtypes = [str(dtype) for dtype in x.dtypes]
@@ -158,21 +179,22 @@ def _values(x: Any, i: int, library: str) -> Values:
     return np.asarray(x.iloc[:, i].to_numpy(dtype="float64", na_value=np.nan))
 
 
-def check_values(table: Table, where: str, *, constant: bool = False) -> None:
+def check_values(table: Table, where: str, *, constant: bool = False, each: int = 1) -> None:
     """Raise ZooError for a column with missing, infinite or too large values, or only one value.
 
-    (Which it may have if it may be `constant`.)
+    (Which it may have if it may be `constant`.) `each` sample has so many of the table's rows.
     """
+    sample, all_of = ("row", "rows") if table.kind == "column" else ("series", "series")
     for i in range(table.values.shape[1]):
         column = table.values[:, i]
         low, high = column.min(), column.max()
         if not (math.isfinite(low) and math.isfinite(high)):
             missing, infinite = int(np.isnan(column).sum()), int(np.isinf(column).sum())
-            first = int(np.flatnonzero(~np.isfinite(column))[0])
+            first = int(np.flatnonzero(~np.isfinite(column))[0]) // each
             raise ZooError(
                 f"{where}: {table.called(i)} has {missing:,} missing (NaN) and {infinite:,} "
-                f"infinite values of {len(column):,}, the first in row {first}; fill them in, or "
-                "leave these rows out"
+                f"infinite values of {len(column):,}, the first in {sample} {first}; fill them in, "
+                "or leave these out"
             )
         if max(-low, high) > _LARGEST:
             raise ZooError(
@@ -181,8 +203,8 @@ def check_values(table: Table, where: str, *, constant: bool = False) -> None:
             )
         if not constant and len(column) > 1 and high - low <= ROUNDING * max(abs(low), abs(high)):
             raise ZooError(
-                f"{where}: {table.called(i)} is {column[0]:g} in all {len(column):,} rows, which "
-                "has no density; leave the column out"
+                f"{where}: {table.called(i)} is {column[0]:g} in all {len(column) // each:,} "
+                f"{all_of}, which has no density; leave the {table.kind} out"
             )
 
 
@@ -225,21 +247,3 @@ def largest_radius(values: Values, known: Standardise | None) -> float:
         z = x if known is None else known.apply(x)
         largest = max(largest, float(z.flatten(1).square().mean(dim=1).max()))
     return math.sqrt(largest)
-
-
-def class_numbers(labels: Any, n: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return class numbers (n,) of labels, and names of the classes where the labels are text.
-
-    Raises:
-        ZooError: not one label per row, or neither text nor whole numbers from 0.
-    """
-    found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if found.shape != (n,):
-        raise ZooError(f"labels have shape {found.shape}; expected one per row, ({n},)")
-    if found.dtype.kind in "biu":
-        return found.astype(np.int64), ()
-    texts: Sequence[Any] = found.tolist()
-    if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
-        raise ZooError(f"labels are of {found.dtype}; expected text, or whole numbers from 0")
-    names, numbers = np.unique(np.asarray(texts, dtype=str), return_inverse=True)
-    return numbers.astype(np.int64), tuple(names.tolist())

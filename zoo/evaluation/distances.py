@@ -36,7 +36,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+
+from zoo.sampling.progress import bar
 
 NEIGHBOURS = 5
 PRDC_NAMES = ("precision", "recall", "density", "coverage")
@@ -120,7 +121,7 @@ def blocks(a: Tensor, b: Tensor, label: str = "") -> Iterator[tuple[slice, Tenso
     size = max(1, _BLOCK // max(1, len(b)))
     squares = b.square().sum(dim=1)
     starts = range(0, len(a), size)
-    for first in tqdm(starts, desc=label, disable=None if label else True, leave=False):
+    for first in bar(starts, desc=label, shown=bool(label), leave=False):
         rows = slice(first, min(first + size, len(a)))
         part = a[rows]
         square = torch.addmm(squares.expand(len(part), -1), part, b.T, alpha=-2)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
-from tqdm import tqdm
 
 from zoo.errors import ZooError, did_you_mean, one_line
 from zoo.evaluation.garments import load_garment_net
+from zoo.sampling.progress import bar
 
 GREY = (1, 28, 28)
 # The garment features are multiplied by this, so that distances are tens, not hundredths.
@@ -47,11 +47,11 @@ class FeatureExtractor:
 def in_batches(compute: Callable[[Tensor], Tensor], x: Tensor, label: str) -> Tensor:
     """Return compute(x), x (n, ...), computed in batches under a progress bar."""
     size = max(1, _COORDINATES // max(1, x[0].numel()))
-    with tqdm(total=len(x), desc=label, unit="img", disable=None, leave=False) as bar:
+    with bar(total=len(x), desc=label, unit="img", leave=False) as shown:
         parts = []
         for part in torch.split(x, size):
             parts.append(compute(part))
-            bar.update(len(part))
+            shown.update(len(part))
     return torch.cat(parts)
 
 

@@ -21,7 +21,6 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from zoo.config.part import Part, SolverPart
 from zoo.errors import ZooError, check_flag
@@ -35,6 +34,7 @@ from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
 from zoo.models.trajectory import TOLERANCE, accurate_solver
 from zoo.sampling.arguments import classes_in_turn, step_count
+from zoo.sampling.progress import bar
 
 # Errors below this are those of the trajectories that count as converged.
 _CONVERGED = TOLERANCE
@@ -127,10 +127,10 @@ def optimise_grid(
     def with_grid(bent: np.ndarray) -> Solver:
         return build_solver(part.use, **{**part.options, "grid": bent.tolist()})
 
-    with tqdm(total=rounds, unit="grid", disable=None if progress else True) as bar:
+    with bar(total=rounds, unit="grid", shown=progress) as shown:
 
         def objective(theta: np.ndarray) -> float:
-            bar.update()
+            shown.update()
             try:
                 return samples.error(with_grid(bend(levels, theta)), steps)
             except ZooError:  # the solver is lost on this grid

@@ -79,10 +79,15 @@ _SAMPLER = """n, rng = 4, np.random.default_rng(0)
 {noise}
 feed = {{"noise": noise.astype("{dtype}"),{conditions}}}"""
 
-_CONDITIONS = """
-    "labels": np.full(n, -1),
-    "guidance": np.float32(1),
-"""
+# What stands for no class and no condition.
+_GIVEN = {
+    "labels": """
+    "labels": np.full(n, -1),""",
+    "condition": """
+    "condition": np.full((n, *{shape}), np.nan, dtype="{dtype}"),""",
+    "guidance": """
+    "guidance": np.float32(1),""",
+}
 
 
 def write_readme(folder: Path, manifest: dict[str, Any]) -> Path:
@@ -114,7 +119,12 @@ def readme(manifest: dict[str, Any]) -> str:
 def _feed(manifest: dict[str, Any]) -> str:
     output = next(iter(manifest["outputs"].values()))
     shape, kernel = tuple(output["shape"][1:]), manifest["kernel"]
-    conditions = _CONDITIONS.rstrip("\n") if "labels" in manifest["inputs"] else ""
+    inputs = manifest["inputs"].items()
+    conditions = "".join(
+        _GIVEN[name].format(shape=tuple(one["shape"][1:]), dtype=one["dtype"])
+        for name, one in inputs
+        if name in _GIVEN
+    )
     known = {"shape": shape, "dtype": output["dtype"], "conditions": conditions}
     if manifest["what"] == "denoiser":
         t = (kernel["t_min"] * kernel["t_max"]) ** 0.5

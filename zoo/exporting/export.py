@@ -46,8 +46,9 @@ def export(
     The denoiser takes (x, t): states x_t (B, *shape) and times (B,), and returns E[x_0 | x_t],
     (B, *shape), all in data units; dx/dt, named "field", where the kernel's velocity is not affine
     in x_0. The sampler takes noise (B, *shape), as `model.prior` draws it, and returns data, as
-    `model.sample` does. Of a model with classes both also take labels (B,), -1 for no class, and
-    guidance (), and evaluate the network twice for each sample.
+    `model.sample` does. Of a model with classes both also take labels (B,), -1 for no class; of one
+    that takes a condition, condition (B, *condition) in data units, rows of NaN for nothing; and
+    of either guidance (), and they evaluate the network twice for each sample.
 
     Args:
         model_or_ref: a model, or what `zoo.load` takes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -17,11 +18,16 @@ from zoo.models.exact.network import SourceSum
 from zoo.models.lift.flow import AugmentedFlow
 from zoo.models.lift.model import LiftedModel
 from zoo.models.model import FieldModel
+from zoo.models.posterior import PosteriorParts
 from zoo.models.trajectory import integrate_to_data
+from zoo.networks import Mixture
+from zoo.sampling.given import hidden
 from zoo.sampling.predict import HALVES, unwrapped
 
 # Numbers of a data set that become part of a graph.
 _MOST_NUMBERS = 2**24
+# Steps of a sampler: the networks of ten times as many fill a file.
+_MOST_STEPS = 1000
 # Rows of the example that a graph is held to, and how far it may be from it.
 _ROWS, _ROUNDING = 2, 1e-3
 
@@ -53,8 +59,13 @@ def plain(model: FieldModel) -> FieldModel:
     """Return a copy of a model that can be recorded: on the CPU, of float32 or float64.
 
     Raises:
-        ZooError: its network is a data set that is too large.
+        ZooError: its network is a data set that is too large; it is a posterior.
     """
+    if isinstance(model, PosteriorParts):
+        raise ZooError(
+            "a posterior asks the network for its derivatives too, which no graph does: export the "
+            "model that was conditioned"
+        )
     network = unwrapped(model.network)
     if isinstance(network, SourceSum) and network.centred.numel() > _MOST_NUMBERS:
         raise ZooError(
@@ -62,43 +73,45 @@ def plain(model: FieldModel) -> FieldModel:
             f"numbers; a graph holds at most {_MOST_NUMBERS:,}: export a trained network, or the "
             "exact field of fewer sources"
         )
-    if network.condition is not None:
-        raise ZooError(
-            "the network takes a condition, which an exported graph does not know yet: models "
-            "without one, or with classes, can be exported"
-        )
     copied = copy.deepcopy(model).to("cpu").eval()
     copied.network = unwrapped(copied.network)
+    for part in copied.modules():
+        if isinstance(part, Mixture):
+            part.digits = (
+                torch.float64
+            )  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
     return copied.float() if model.dtype in HALVES else copied
 
 
-def _conditions(network: Network) -> tuple[Input, ...]:
-    """Return the inputs for classes: class numbers, -1 for none, and the guidance of all."""
-    if not network.labels:
-        return ()
-    return Input("labels", (), torch.int64), Input("guidance", None, torch.float32)
+def _conditions(model: FieldModel) -> tuple[Input, ...]:
+    """Return the inputs that samples are drawn given: classes, conditions, the guidance of all."""
+    found = [Input("labels", (), torch.int64)] if model.data.labels else []
+    if model.condition is not None:
+        found.append(Input("condition", model.condition.shape, model.dtype))
+    return (*found, Input("guidance", None, torch.float32)) if found else ()
 
 
 def _predictor(model: FieldModel, network: Network) -> Opaque:
-    """Return the network as a function of (x, t) and, with classes, (labels, guidance)."""
+    """Return the network as a function of (x, t), what is given in order, and guidance."""
     x, t = Input("x", model.shape, model.dtype), Input("t", (), model.dtype)
 
     def predict(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
         if not conditions:
             return network(x, t)
-        labels, guidance = conditions
-        both = torch.cat([labels, torch.full_like(labels, -1)])
-        out = network(torch.cat([x, x]), torch.cat([t, t]), both)
-        with_class, without = out[: len(x)], out[len(x) :]
-        return without + guidance.to(out) * (with_class - without)
+        *given, guidance = conditions
+        both: list[Tensor | None] = [] if model.data.labels else [None]
+        both += [torch.cat([each, torch.full_like(each, hidden(each))]) for each in given]
+        out = network(torch.cat([x, x]), torch.cat([t, t]), *both)
+        following, without = out[: len(x)], out[len(x) :]
+        return without + guidance.to(out) * (following - without)
 
-    inputs = (x, t, *_conditions(network))
+    inputs = (x, t, *_conditions(model))
     with error_context("the network cannot be exported"):
         return Opaque(_recorded(predict, inputs, model, "network"))
 
 
 def _example(inputs: Sequence[Input], model: FieldModel) -> list[Tensor]:
-    """Return values of inputs that differ from row to row: times, classes, and a guidance."""
+    """Return values of inputs that differ from row to row: times, what is given, a guidance."""
     low, high = model.kernel.t_min, model.kernel.t_max
     size = float(model.kernel.marginal(high)[1]) if inputs[0].name == "noise" else 1.0
     values = {
@@ -106,6 +119,11 @@ def _example(inputs: Sequence[Input], model: FieldModel) -> list[Tensor]:
         "labels": torch.tensor([0, -1]),
         "guidance": torch.tensor(1.5),
     }
+    if model.condition is not None:
+        shape, known = model.condition.shape, model.condition.standardise
+        given = torch.linspace(-1, 1, math.prod(shape)).reshape(1, *shape)
+        given = given if known is None else known.undo(given)
+        values["condition"] = torch.cat([given, torch.full_like(given, math.nan)])
     x = size * torch.linspace(-1, 1, _ROWS * model.kernel.dim).reshape(_ROWS, *model.shape)
     return [values.get(one.name, x).to(one.dtype) for one in inputs]
 
@@ -139,22 +157,28 @@ def _recorded(
 def _seen_by(predict: Opaque, guidance: tuple[Tensor, ...]) -> Callable[..., Tensor]:
     """Return `predict` as a flow calls it, t one for all or one for each."""
 
-    def seen(x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
-        return predict(x, t.expand(x.shape[0]), *labels, *guidance)
+    def seen(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
+        there = (each for each in given if each is not None)
+        return predict(x, t.expand(x.shape[0]), *there, *guidance)
 
     return seen
 
 
 def _options(model: FieldModel, conditions: tuple[Tensor, ...]) -> dict[str, Any]:
-    labels = conditions[0] if conditions else None
-    return {"dtype": model.dtype, "labels": labels, "sigma_data": model.network.sigma_data}
+    found: dict[str, Any] = {"dtype": model.dtype, "sigma_data": model.network.sigma_data}
+    if model.data.labels:
+        found["labels"] = conditions[0]
+    if model.condition is not None:
+        known, given = model.condition.standardise, conditions[-2]
+        found["condition"] = given if known is None else known.apply(given)
+    return found
 
 
 def denoiser(model: FieldModel) -> Exported:
     """Return the graph of E[x_0 | x_t], or of dx/dt where the kernel has no such denoiser.
 
-    Its inputs are x (B, *shape) in data units, t (B,) and, of a model with classes, labels (B,)
-    and guidance ().
+    Its inputs are x (B, *shape) in data units, t (B,); labels (B,) of a model with classes;
+    condition (B, *condition) in data units of one that takes it; guidance () of either.
 
     Raises:
         ZooError: the network or the kernel does what no graph can.
@@ -164,7 +188,7 @@ def denoiser(model: FieldModel) -> Exported:
     predict = _predictor(model, network)
 
     def function(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
-        seen = _seen_by(predict, conditions[1:])
+        seen = _seen_by(predict, conditions[-1:])
         flow = Flow(model.kernel, seen, network.predicts, **_options(model, conditions))
         z = x if model.standardise is None else model.standardise.apply(x)
         if affine:
@@ -200,7 +224,7 @@ class _QuietAugmented(AugmentedFlow):
 def sampler(model: FieldModel, steps: int) -> Exported:
     """Return the graph from starting points x_T to data, every step of the solver in it.
 
-    Its inputs are noise (B, *shape), as the model's prior draws it, and labels and guidance as for
+    Its inputs are noise (B, *shape), as the model's prior draws it, and what is given as for
     `denoiser`. Weights of multistep methods are constants; samples of kernels whose level is random
     look theirs up in a table, as in `sample`.
 
@@ -209,6 +233,8 @@ def sampler(model: FieldModel, steps: int) -> Exported:
             what no graph can.
     """
     solver = copy.copy(model.solver)
+    if steps > _MOST_STEPS:
+        raise ZooError(f"steps = {steps:,}; every step is in the graph: at most {_MOST_STEPS:,}")
     times, evaluations = _plan(solver, model, steps)
     model = with_tables(plain(model))
     lifted = model if isinstance(model, LiftedModel) and model.kernel.random_level else None
@@ -216,7 +242,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
     predict = _predictor(model, network)
 
     def function(noise: Tensor, *conditions: Tensor) -> Tensor:
-        seen, options = _seen_by(predict, conditions[1:]), _options(model, conditions)
+        seen, options = _seen_by(predict, conditions[-1:]), _options(model, conditions)
         if lifted is not None:
             high = lifted.network.denoiser.high
             kernel = cast(IsotropicKernel, model.kernel)
@@ -231,7 +257,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
         end = end.to(model.dtype)
         return end if model.range is None else end.clamp(*model.range)
 
-    inputs = Input("noise", model.shape, model.dtype), *_conditions(network)
+    inputs = Input("noise", model.shape, model.dtype), *_conditions(model)
     with error_context(f"the solver {_name(solver)} cannot be exported"):
         graph = _recorded(function, inputs, model, "solver")
     return Exported(graph, predict, "samples", times, evaluations)

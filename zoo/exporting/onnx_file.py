@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +30,8 @@ OPSET = 18
 _DOMAIN = "fieldzoo"
 # Rows of the example that torch's exporter looks at; any number will do.
 _ROWS = 3
+# Numbers of a constant that are worth a cast.
+_MANY = 1024
 
 
 def check_packages() -> None:
@@ -60,6 +64,7 @@ def write_onnx(path: Path, exported: Exported) -> None:
             model = _converted(exported.graph, exported.output)
         _inline(model, _converted(exported.predict.graph, "predicted"))
     model.producer_name = _DOMAIN
+    _store_singly(model)
     onnx.save(model, path)
 
 
@@ -103,6 +108,27 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
+
+
+def _store_singly(model: Any) -> None:
+    """Store float64 constants that are float32 numbers as these, with a cast."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.DOUBLE or math.prod(tensor.dims) < _MANY:
+            continue
+        name, value = tensor.name, numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            single = value.astype(np.float32)
+        if (single == value).all():
+            tensor.CopyFrom(numpy_helper.from_array(single, f"{name}.single"))
+            casts.append(
+                helper.make_node("Cast", [f"{name}.single"], [name], to=TensorProto.DOUBLE)
+            )
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 # A call of the network as a node of its own

@@ -91,8 +91,9 @@ def space(out: str | Path, models: Sequence[str | Path | FieldModel] = MODELS) -
 
     Raises:
         ZooError: `out` is there; npm is not installed or cannot fetch ONNX Runtime; a model that is
-            not of images with 1 or 3 channels, of standardised data or of float64, or whose kernel
-            the page does not know; two models of one name; or as `zoo.export`.
+            not of images with 1 or 3 channels, is of standardised data or of float64, takes a
+            condition, or whose kernel the page does not know; two models of one name; or as
+            `zoo.export`.
     """
     folder = as_path(out, "out")
     check_absent(folder)
@@ -175,6 +176,8 @@ def _unfit(model: FieldModel) -> str:
         return f"it makes samples of shape {model.shape}, and the page shows images"
     if model.standardise is not None:
         return "its data are standardised, and the page takes images of [-1, 1] as they are"
+    if model.condition is not None:
+        return f"it is given {model.condition}, and the page has nothing to give it"
     if model.dtype == torch.float64:
         return "it is float64, and the page computes in float32"
     kernel = model.kernel

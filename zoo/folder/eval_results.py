@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 EVAL_RESULTS = ".eval_results/fieldzoo.yaml"
 # What has to be known of a figure before it is compared with another; JSON, in the notes.
-_NOTED = ("split", "features", "samples", "classes", "seeds", "solver", "steps", "nfe")
+_COUNTS = ("samples", "classes", "seeds", "steps", "nfe", "shape")
+_WORDS = ("split", "features", "solver", "given")
+_NOTED = (*_WORDS, *_COUNTS)
 MAX_BYTES = 100_000
 _DEEPEST = 10
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -68,6 +70,8 @@ class _Noted(msgspec.Struct, frozen=True, kw_only=True):
     solver: Annotated[str, msgspec.Meta(max_length=100)] = ""
     steps: _Count | None = None
     nfe: _Count | None = None
+    shape: Annotated[tuple[_Count, ...], msgspec.Meta(max_length=3)] = ()
+    given: Annotated[str, msgspec.Meta(max_length=1000)] = ""
 
 
 class _Dataset(msgspec.Struct, frozen=True):
@@ -101,10 +105,8 @@ def parse_eval_yaml(content: bytes) -> tuple[Evaluation, ...]:
         low, high = noted.interval_95
         if features != noted.features or not all(map(isfinite, (entry.value, low, high))):
             continue
-        known = {k: getattr(noted, k) for k in ("samples", "classes", "seeds", "steps", "nfe")}
-        words: dict[str, Any] = {
-            k: shown(getattr(noted, k)) for k in ("split", "features", "solver")
-        }
+        known = {k: getattr(noted, k) for k in _COUNTS}
+        words: dict[str, Any] = {k: shown(getattr(noted, k)) for k in _WORDS}
         words |= {"data": shown(entry.dataset.id), "title": words["features"]}
         setting = Evaluation(**words, **known, metrics={})
         key = msgspec.json.encode(setting)

@@ -69,6 +69,20 @@ def read_checkpoint(
         ZooError: two formats do; the one that does cannot read them, or has no such option; what
             the model requires is not installed.
     """
+    checkpoint = recognise(files, options, format=format)
+    check_requirements(checkpoint.config, files.where)
+    return checkpoint
+
+
+def recognise(
+    files: Files, options: Mapping[str, Any] | None = None, *, format: str | None = None
+) -> Checkpoint:
+    """Return the model in `files` as `read_checkpoint` does, whatever has to be installed for it.
+
+    Raises:
+        UnknownFormat: no format knows the files.
+        ZooError: as `read_checkpoint`, but for what is not installed.
+    """
     known = catalogue("formats") if format is None else {format: find("formats", format)}
     found: dict[str, Checkpoint] = {}
     broken: list[str] = []
@@ -87,9 +101,7 @@ def read_checkpoint(
             f"{files.where} is in the formats {names}; choose one by `zoo convert --format`"
         )
     if found:
-        (checkpoint,) = found.values()
-        check_requirements(checkpoint.config, files.where)
-        return checkpoint
+        return next(iter(found.values()))
     if len(refused) == 1 and not broken:
         raise next(iter(refused.values()))
     if refused:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from zoo.config.model import Config
 from zoo.config.training import Evaluation, TrainingRecord, facts
+from zoo.errors import shown
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -47,6 +51,16 @@ def without_solver(training: TrainingRecord, solver: str) -> TrainingRecord:
     """Return `training` without evaluations of what `solver`, or the model by default, drew."""
     kept = [e for e in training.evaluation if e.solver not in (solver, "")]
     return training.replace(evaluation=tuple(kept))
+
+
+def measured(config: Config) -> tuple[Evaluation, ...]:
+    """Return the figures of a model with all that they depend on, its own shape and condition."""
+    condition = config.data.condition
+    given = "" if condition is None else f"{condition.source} {condition}".strip()
+    return tuple(
+        msgspec.structs.replace(entry, shape=tuple(config.data.shape), given=shown(given))
+        for entry in config.training.evaluation
+    )
 
 
 def _title(name: str) -> str:

@@ -42,7 +42,7 @@ def _meta(module: Inert) -> Mapping[str, Any]:
 
 
 def state_dict(module: object, where: str) -> dict[str, Tensor]:
-    """Return every parameter and persistent buffer by its dotted name, as torch's state_dict does.
+    """Return parameters and persistent buffers by dotted names, shapes as torch's state_dict has.
 
     Raises:
         ZooError: a part of it is no module or no tensor, or it has too many parts.

@@ -20,7 +20,7 @@ _STATES = ("ema", "state_dict", "model")
 
 
 def read_tensors(path: Path, *more: Path) -> dict[str, Tensor]:
-    """Return the state in a file of safetensors or of torch.save, names without wrappers.
+    """Return the state in a file of safetensors or torch.save: tensors of any shape by name.
 
     Args:
         path: of the file, or of the first shard of several.
@@ -43,7 +43,7 @@ def read_tensors(path: Path, *more: Path) -> dict[str, Tensor]:
 
 
 def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:
-    """Return a mapping of names to tensors, as it is, or the one in {"ema": state, ...}.
+    """Return a mapping of names to tensors of any shape, or the one in {"ema": state, ...}.
 
     Of what a training script keeps, the averages "ema" are taken, else "state_dict", else "model".
 
@@ -65,7 +65,7 @@ def state_of(value: Any, where: Path | str) -> dict[str, Tensor]:
 
 
 def unwrapped(state: Mapping[str, Tensor], *more: str) -> dict[str, Tensor]:
-    """Return a state under the network's own names, without prefixes that all of them have.
+    """Return a state, shapes as they are, under the network's own names: no prefix that all have.
 
     Args:
         state: tensors by name.

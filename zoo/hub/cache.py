@@ -22,7 +22,7 @@ def cached_folders() -> Iterator[tuple[str, Path]]:
     """Yield ("owner/name", folder of the commit that main was the last time) by name."""
     try:
         found = sorted(cache().glob(f"{_FOLDER}*--*"))
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):
         return
     for place in found:
         try:

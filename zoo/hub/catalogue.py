@@ -9,48 +9,14 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from zoo.config.model import MAX_CONFIG_BYTES, parse_config
-from zoo.errors import ZooError, shown
+from zoo.errors import ZooError
 from zoo.folder.read import CONFIG
-from zoo.hub import Access, check_token
+from zoo.hub import check_token
 from zoo.hub.client import LIBRARY, connect
-from zoo.hub.errors import Unreachable, hub_errors
-from zoo.hub.memory import each, remember, remembered
+from zoo.hub.models import HubModel, Shelf, described
+from zoo.hub.records import CommitFault, content, keep, kept, look_into
 from zoo.hub.search import Found, search
 from zoo.hub.snapshot import Snapshot
-
-
-class HubModel(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A repository, and what its config.json says.
-
-    Attributes:
-        repo: "owner/name".
-        commit: of main when it was listed.
-        downloads: of the last month; None where the Hub does not say.
-        seen: when it was listed, seconds since 1970.
-        looked: whether config.json was read, or cannot be at this commit.
-        tried: when it could not be read for a reason that may pass, seconds since 1970.
-        kernel: name of the kernel, "" where it is not known.
-        network: name of the network.
-        shape: of a sample.
-        size: of the weights in bytes.
-        weights: the other repository that has the weights, "" where it is this one.
-        requires: distributions that the model needs.
-        error: why config.json could not be read.
-    """
-
-    repo: str
-    commit: str
-    downloads: int | None = None
-    seen: float = 0.0
-    looked: bool = False
-    tried: float = 0.0
-    kernel: str = ""
-    network: str = ""
-    shape: tuple[int, ...] = ()
-    size: int = 0
-    weights: str = ""
-    requires: tuple[str, ...] = ()
-    error: str = ""
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -58,7 +24,7 @@ class Catalogue(msgspec.Struct, frozen=True):
 
     Attributes:
         models: those that match, most downloads first.
-        trouble: why the Hub was not asked, "" where it was.
+        trouble: why the Hub was not asked, or did not tell all, "" where it did.
     """
 
     models: list[HubModel]
@@ -70,8 +36,10 @@ class Catalogue(msgspec.Struct, frozen=True):
         return max((time.time() - m.seen for m in self.models), default=0.0)
 
 
-def catalogue(pattern: str = "*", *, token: str | None = None, look: bool = True) -> Catalogue:
-    """Return the repositories tagged `fieldzoo` whose id or name matches a shell pattern.
+def catalogue(
+    pattern: str = "*", *, format: str | None = None, token: str | None = None, look: bool = True
+) -> Catalogue:
+    """Return the repositories of one kind whose id or name matches a shell pattern.
 
     One search, and at most 40 repositories whose config.json is read, the most downloaded
     ones first, within about 30 seconds; what a commit's says is kept. Where the Hub cannot be
@@ -79,30 +47,39 @@ def catalogue(pattern: str = "*", *, token: str | None = None, look: bool = True
 
     Args:
         pattern: such as "gravity-*" or "owner/*".
+        format: None for those tagged `fieldzoo`; else a checkpoint format of another library, whose
+            repositories the format itself looks at, but for their weights.
         token: None for the one of `hf auth login`.
-        look: read config.json of those that are not known yet.
+        look: read those that are not known yet.
 
     Raises:
-        ZooError: the Hub cannot be asked, and was not before.
+        ZooError: the Hub cannot be asked, and was not before; no such format, or one that names no
+            tags to search for.
     """
-    kept = {m.repo: m for m in remembered("", list[HubModel]) or []}
+    shelf = _OWN
+    if format is not None:
+        from zoo.hub.foreign import shelf_of  # imports torch, as formats do
+
+        shelf = shelf_of(format)
+    before = kept(shelf.name, list[HubModel])
     check_token(token)
     connect(token)  # which tells what no token looks like
     try:
-        found = search([LIBRARY], _text(pattern), token=token)
+        results = search(shelf.tags, _text(pattern), token=token)
     except ZooError as error:
-        models = _matching(kept, pattern)
-        if not kept:
+        if not before:
             raise
-        return Catalogue(models, str(error))
+        return Catalogue(_matching(before, pattern), str(error))
     now = time.time()
-    known = {f.repo: _merged(f, kept.get(f.repo), now) for f in found}
+    known = {f.repo: _merged(f, before.get(f.repo), now) for f in results.found}
+    whole = pattern == "*" and not results.trouble
+    if results.trouble:  # what the rest of the list was the last time
+        known = {**before, **known}
     if look:
-        new = [m for m in _matching(known, pattern) if not m.looked]
-        new.sort(key=lambda m: m.tried)  # so that one that always fails holds up no other
-        known |= {m.repo: m for m in each(new, lambda model: _looked(model, token))}
-    _write(known if pattern == "*" else kept | known)
-    return Catalogue(_matching(known, pattern))
+        ranked = _matching(known, pattern)
+        known |= {m.repo: m for m in look_into(ranked, shelf.read, token)}
+    keep(shelf.name, (known if whole else {**before, **known}).values())
+    return Catalogue(_matching(known, pattern), results.trouble)
 
 
 def _text(pattern: str) -> str:
@@ -119,44 +96,21 @@ def _matching(known: dict[str, HubModel], pattern: str) -> list[HubModel]:
     return sorted(found, key=lambda m: (-(m.downloads or 0), m.repo))
 
 
-def _merged(found: Found, kept: HubModel | None, now: float) -> HubModel:
-    if kept is None or kept.commit != found.commit:
-        return HubModel(found.repo, found.commit, found.downloads, now)
-    return msgspec.structs.replace(kept, downloads=found.downloads, seen=now)
+def _merged(found: Found, before: HubModel | None, now: float) -> HubModel:
+    same = before is not None and before.commit == found.commit
+    known = before if before is not None and same else HubModel(found.repo, found.commit)
+    return msgspec.structs.replace(known, downloads=found.downloads, seen=now)
 
 
-def _looked(model: HubModel, token: str | None) -> HubModel:
-    """Return the model with what config.json says; raises Unreachable.
-
-    What the commit is at fault for is for good; any other failure may be over the next time.
-    """
-    lasting = False
+def _config_of(model: HubModel, snapshot: Snapshot) -> HubModel:
+    """Return the model with what config.json says."""
+    text = content(snapshot, CONFIG, MAX_CONFIG_BYTES)
     try:
-        with hub_errors(model.repo, model.commit, token):
-            snapshot = Snapshot(model.repo, model.commit, Access(token))
-            entry = snapshot.listing.get(CONFIG)
-            lasting = snapshot.cut_off is None and (entry is None or entry.size > MAX_CONFIG_BYTES)
-            content = snapshot.fetch(CONFIG, limit=MAX_CONFIG_BYTES).read_bytes()
-        lasting = True
-        config = parse_config(content, CONFIG)
-    except Unreachable:
-        raise
-    except (ZooError, OSError) as error:
-        tried = 0.0 if lasting else time.time()
-        return msgspec.structs.replace(model, looked=lasting, tried=tried, error=shown(error))
-    return msgspec.structs.replace(
-        model,
-        looked=True,
-        kernel=shown(config.kernel.use, 60),
-        network=shown(config.network.use, 60),
-        shape=tuple(config.data.shape),
-        size=sum(file.size for file in config.weights.files.values()),
-        weights=shown(config.weights.repo or "", 200),
-        requires=tuple(config.requires),
-    )
+        config = parse_config(text, CONFIG)
+    except ZooError as error:
+        raise CommitFault(str(error)) from error
+    size = sum(file.size for file in config.weights.files.values())
+    return described(model, config, size)
 
 
-def _write(known: dict[str, HubModel]) -> None:
-    """Keep what commits say; why one was not read this time is not kept."""
-    lasting = [m if m.looked else msgspec.structs.replace(m, error="") for m in known.values()]
-    remember("", lasting)
+_OWN = Shelf("", (LIBRARY,), _config_of)

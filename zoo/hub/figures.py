@@ -9,10 +9,9 @@ import msgspec
 from zoo.config.training import Evaluation
 from zoo.errors import ZooError, shown
 from zoo.folder.eval_results import EVAL_RESULTS, MAX_BYTES, parse_eval_yaml
-from zoo.hub import Access
-from zoo.hub.catalogue import HubModel
 from zoo.hub.errors import Unreachable, hub_errors
-from zoo.hub.memory import each, remember, remembered
+from zoo.hub.models import HubModel
+from zoo.hub.records import CommitFault, Record, content, keep, kept, look_into, missed
 from zoo.hub.snapshot import Snapshot
 
 _FILE = re.compile(r"\.eval_results/[\w.-]+\.ya?ml")
@@ -20,22 +19,14 @@ _MOST_FILES = 5
 _KEPT = "-figures"
 
 
-class Figures(msgspec.Struct, frozen=True, omit_defaults=True):
+class Figures(Record, frozen=True, omit_defaults=True):
     """What a commit says of a model.
 
     Attributes:
-        repo: "owner/name".
-        commit: its 40 digits.
         evaluations: figures with their conditions.
-        error: why a file was not read.
-        lasting: whether that is the commit's fault.
     """
 
-    repo: str
-    commit: str
     evaluations: tuple[Evaluation, ...] = ()
-    error: str = ""
-    lasting: bool = True
 
 
 def figures(models: list[HubModel], *, token: str | None = None, ask: bool = True) -> list[Figures]:
@@ -46,40 +37,49 @@ def figures(models: list[HubModel], *, token: str | None = None, ask: bool = Tru
         token: None for the one of `hf auth login`.
         ask: fetch those that are not known yet, of at most 40 models within about 30 seconds.
     """
-    kept = {f.repo: f for f in remembered(_KEPT, list[Figures]) or []}
-    known = {m.repo: kept[m.repo] for m in models if _same(kept.get(m.repo), m)}
+    before = kept(_KEPT, list[Figures])
+    known = {m.repo: _of(m, before.get(m.repo)) for m in models}
     if ask:
-        new = [m for m in models if m.repo not in known]
-        read = {f.repo: f for f in each(new, lambda model: _read(model, token))}
+        read = {f.repo: f for f in look_into(known.values(), _read, token)}
         known |= read
-        remember(_KEPT, [f for f in (kept | read).values() if f.lasting])
-    return [known[m.repo] for m in models if m.repo in known]
+        keep(_KEPT, (before | read).values())
+    return [f for f in known.values() if f.looked or f.error or f.evaluations]
 
 
-def _same(found: Figures | None, model: HubModel) -> bool:
-    return found is not None and found.commit == model.commit
+def _of(model: HubModel, found: Figures | None) -> Figures:
+    """Return what is known of a model at its commit, which may be nothing."""
+    same = found is not None and found.commit == model.commit
+    return found if found is not None and same else Figures(model.repo, model.commit)
 
 
-def _read(model: HubModel, token: str | None) -> Figures:
-    """Fetch and read the files of a model; raises Unreachable."""
-    found = Figures(model.repo, model.commit)
-    try:
-        with hub_errors(model.repo, model.commit, token):
-            snapshot = Snapshot(model.repo, model.commit, Access(token))
-            names = filter(_FILE.fullmatch, snapshot.listing)
-            files = sorted(names, key=lambda name: (name != EVAL_RESULTS, name))[:_MOST_FILES]
-            contents = [snapshot.fetch(name, limit=MAX_BYTES).read_bytes() for name in files]
-            if snapshot.cut_off is not None:
-                raise snapshot.cut_off
-    except Unreachable:
-        raise
-    except ZooError as error:
-        return msgspec.structs.replace(found, error=shown(error), lasting=False)
+def _read(known: Figures, snapshot: Snapshot) -> Figures:
+    """Return the figures in the files of a commit; one file's fault is not another's."""
+    names = filter(_FILE.fullmatch, snapshot.listing)
+    files = sorted(names, key=lambda name: (name != EVAL_RESULTS, name))[:_MOST_FILES]
     evaluations: list[Evaluation] = []
-    broken = ""
-    for name, content in zip(files, contents, strict=True):
+    broken: str = ""
+    passing: Exception | None = None
+    for name in files:
         try:
-            evaluations += parse_eval_yaml(content)
-        except ZooError as fault:
+            with hub_errors(snapshot.repo, snapshot.commit, snapshot.access.token):
+                text = content(snapshot, name, MAX_BYTES)
+            evaluations += _parsed(text)
+        except Unreachable:
+            raise
+        except CommitFault as fault:
             broken = broken or f"{name}: {shown(fault)}"
-    return msgspec.structs.replace(found, evaluations=tuple(evaluations), error=broken)
+        except (ZooError, OSError) as error:
+            passing = error
+    if snapshot.cut_off is not None:
+        raise snapshot.cut_off  # what is on this disk may not be all
+    found = msgspec.structs.replace(
+        known, evaluations=tuple(evaluations), looked=True, error=broken
+    )
+    return found if passing is None else missed(found, passing)
+
+
+def _parsed(text: bytes) -> tuple[Evaluation, ...]:
+    try:
+        return parse_eval_yaml(text)
+    except ZooError as error:
+        raise CommitFault(str(error)) from error

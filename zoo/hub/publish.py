@@ -25,6 +25,7 @@ from zoo.folder.read import (
     read_config,
     refuse_links,
 )
+from zoo.folder.results import measured
 from zoo.folder.weights import untrained_parameters
 from zoo.hub import REPOSITORY, Access, check_token
 from zoo.hub.client import connect, namespace, server
@@ -84,7 +85,9 @@ def publish(
             card = _card_for(remote, folder)
             operations = [CommitOperationAdd(CARD, card.encode()), *_added(folder, files)]
             gone = sorted(remote.weights - {path.name for path in files})
-            if results := eval_yaml(read_config(folder).training):
+            config = read_config(folder)
+            figures = config.training.replace(evaluation=measured(config))
+            if results := eval_yaml(figures):
                 operations.append(CommitOperationAdd(EVAL_RESULTS, results))
             elif EVAL_RESULTS in remote.listing:
                 gone.append(EVAL_RESULTS)

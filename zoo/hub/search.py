@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -47,8 +47,20 @@ class Found(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
 
 
-def search(tags: list[str], text: str = "", *, token: str | None = None) -> list[Found]:
-    """Return the repositories that have all tags and `text` in their name; most downloads first.
+class Results(msgspec.Struct, frozen=True):
+    """What a search found.
+
+    Attributes:
+        found: most downloads first.
+        trouble: why the list ends before its end, "" where it does not.
+    """
+
+    found: list[Found]
+    trouble: str = ""
+
+
+def search(tags: Iterable[str], text: str = "", *, token: str | None = None) -> Results:
+    """Return the repositories that have all tags and `text` in their name.
 
     At most `MOST` of them, from at most `PAGES` pages, within `SECONDS`.
 
@@ -60,14 +72,22 @@ def search(tags: list[str], text: str = "", *, token: str | None = None) -> list
         raise Unreachable(
             f"{server()} is not asked: HF_HUB_OFFLINE is set", "HF_HUB_OFFLINE is set"
         )
-    asked: dict[str, Any] = {"filter": tags, "limit": MOST, "sort": "downloads"}
+    asked: dict[str, Any] = {"filter": [*tags], "limit": MOST, "sort": "downloads"}
     asked["expand"] = ["sha", "downloads", "tags"]
     found: dict[str, Found] = {}
-    for page in _pages(asked | ({"search": text} if text else {}), token):
-        found |= {entry.repo: entry for entry in parse(page)}
-        if len(found) >= MOST:
-            break
-    return sorted(found.values(), key=lambda entry: (-(entry.downloads or 0), entry.repo))[:MOST]
+    read, trouble = 0, ""
+    try:
+        for page in _pages(asked | ({"search": text} if text else {}), token):
+            found |= {entry.repo: entry for entry in parse(page)}
+            read += 1
+            if len(found) >= MOST:
+                break
+    except ZooError as error:
+        if not read:
+            raise
+        trouble = f"the list breaks off after {len(found)} models: {error}"
+    ranked = sorted(found.values(), key=lambda entry: (-(entry.downloads or 0), entry.repo))
+    return Results(ranked[:MOST], trouble)
 
 
 def parse(page: bytes) -> list[Found]:
@@ -105,19 +125,16 @@ def _entry(item: object) -> Found | None:
 
 
 def _pages(asked: dict[str, Any], token: str | None) -> Iterator[bytes]:
-    """Yield the bodies of the pages; the first failure of a later page ends them."""
+    """Yield the bodies of the pages; raises ZooError where the list breaks off."""
     base = f"{(endpoint() or constants.ENDPOINT).rstrip('/')}/api/models"
     url, params, end = base, asked, time.monotonic() + SECONDS
-    for page in range(PAGES):
-        try:
-            body, following = _get(url, params, token, end)
-        except ZooError:
-            if page:
-                return
-            raise
+    for _ in range(PAGES):
+        body, following = _get(url, params, token, end)
         yield body
-        if following is None or not following.startswith(f"{base}?"):
+        if following is None:
             return
+        if not following.startswith(f"{base}?"):
+            raise ZooError(f"{server()} links to another server, which is not asked")
         url, params = following, {}
 
 

@@ -25,7 +25,15 @@ from zoo.interfaces.checks import (
 from zoo.interfaces.far import far_fault
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
-from zoo.interfaces.grids import LARGEST_RATIO, LEAST_RATIO, LEVEL_CAP, Grid, GridSpec, ShortStart
+from zoo.interfaces.grids import (
+    LARGEST_RATIO,
+    LEAST_RATIO,
+    LEVEL_CAP,
+    GivenLevels,
+    Grid,
+    GridSpec,
+    ShortStart,
+)
 from zoo.interfaces.isotropic import LEVEL_RANGE, IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, moved, over, randn
 from zoo.interfaces.levels import as_read
@@ -55,6 +63,7 @@ __all__ = [
     "Flow",
     "Format",
     "GaussianPathKernel",
+    "GivenLevels",
     "Grid",
     "GridSolver",
     "GridSpec",

@@ -37,7 +37,7 @@ def values_unknown() -> bool:
 
 
 def all_finite(x: Tensor) -> bool:
-    """Return whether all numbers of x are finite; waits for an accelerator.
+    """Return whether all numbers of x, of any shape, are finite; waits for an accelerator.
 
     Their sum is finite only if they are: the numbers are looked at, which takes far longer, only
     where it is not.

@@ -80,9 +80,9 @@ class Flow:
         return rows
 
     def predict(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Return what the predictor says of x, given labels and conditions, in its own dtype.
+        """Return what the predictor says of x, shape of x (B, *), in its own dtype.
 
-        It is shown a copy of x, and may overwrite it or give it back.
+        It is given labels and conditions, and a copy of x that it may overwrite or give back.
         """
         given: tuple[Tensor | None, ...] = (self.labels, self.condition)
         if self.rows is not None:

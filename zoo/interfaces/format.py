@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -66,14 +66,16 @@ class Checkpoint:
         tensors: the state of that network by name, or a function that reads it. The function is
             called when all that `config` requires has been found installed.
         license: of the weights, an identifier of the Hub; "unknown" where the files do not say.
+        files: names of the files that the function reads, where that is known before.
     """
 
     config: Config
     tensors: Mapping[str, Tensor] | Callable[[], Mapping[str, Tensor]]
     license: str = "unknown"
+    files: tuple[str, ...] = ()
 
     def load(self) -> Mapping[str, Tensor]:
-        """Return the tensors, read where they are not at hand yet."""
+        """Return the tensors by name, each of its own shape; read first where they are not."""
         return self.tensors() if callable(self.tensors) else self.tensors
 
 
@@ -81,8 +83,13 @@ class Format(ABC):
     """A checkpoint format of another library. A component is called as component(**options).
 
     Every option needs a default, since `zoo.load` gives none. `zoo convert --set KEY=VALUE` does.
+
+    Attributes:
+        hub_tags: tags that its repositories have on the Hub, all of them, by which
+            `zoo list --hub --format NAME` searches; none where it should not.
     """
 
+    hub_tags: ClassVar[tuple[str, ...]] = ()
     part: Part | None = None
 
     @abstractmethod

@@ -24,6 +24,7 @@ from zoo.errors import ZooError, did_you_mean
 from zoo.interfaces.checks import check_positive
 from zoo.interfaces.kernel import FieldKernel
 
+# A grid as options have it: its name, a mapping of its name and options, or decreasing levels.
 GridSpec = str | Mapping[str, Any] | Sequence[float]
 
 # Interior nodes stay below this level, twice EDM's sigma_max: the level of some kernels is

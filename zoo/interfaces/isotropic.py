@@ -48,6 +48,9 @@ class IsotropicKernel(FieldKernel):
         t_min: first time; by default the one whose median radius is that of Gaussian noise of
             EDM's sigma_min = 0.002 (arXiv:2206.00364, table 1).
         t_max: time of the prior; by default the same at sigma_max = 80.
+
+    Raises:
+        ZooError: dim is no whole number of at least 1, or not 0 < t_min < t_max < inf.
     """
 
     affine = False
@@ -192,11 +195,11 @@ class IsotropicKernel(FieldKernel):
         return torch.ones_like(level), level
 
     def least_level(self, t: Tensor | float) -> Tensor:
-        """Return the noise level that only one sample in ten thousand stays below."""
+        """Return the noise level that only one sample in ten thousand stays below, shape of t."""
         return self._level_at(LEAST_QUANTILE, t)
 
     def time_at(self, level: Tensor | float) -> Tensor:
-        """Return the t in [t_min, t_max] whose median radius is level sqrt d, float64."""
+        """Return the t in [t_min, t_max] of median radius level sqrt d, shape of level, float64."""
         t = self._time_of_level(torch.as_tensor(level, dtype=torch.float64))
         return t.clamp(self.t_min, self.t_max)
 

@@ -92,6 +92,9 @@ class FieldKernel(ABC):
             data of a Gaussian mixture have closed forms.
         random_level: the noise level of one sample is not a function of t but spreads around
             marginal(t) (gravity: s = t / |eps_t|) and has to be read off x_t.
+
+    Raises:
+        ZooError: dim is no whole number of at least 1, or not 0 < t_min < t_max < inf.
     """
 
     part: Part | None = None
@@ -199,16 +202,16 @@ class FieldKernel(ABC):
         return (field - at_zero) / slope
 
     def level(self, t: Tensor | float) -> Tensor:
-        """Return the noise level sigma / alpha, in data units: EDM's sigma, increasing in t."""
+        """Return the noise level sigma / alpha, shape of t, data units: EDM's sigma, increasing."""
         alpha, sigma = self.marginal(t)
         return sigma / alpha
 
     def least_level(self, t: Tensor | float) -> Tensor:
-        """Return a noise level that next to no sample stays below; level(t) where t fixes it."""
+        """Return a level that next to no sample stays below, shape of t: level(t) if t fixes it."""
         return self.level(t)
 
     def time_at(self, level: Tensor | float) -> Tensor:
-        """Return the t in [t_min, t_max] whose noise level is `level`, by bisection, float64."""
+        """Return the t in [t_min, t_max] of a noise level, its shape, float64, by bisection."""
         level = torch.as_tensor(level, dtype=torch.float64)
         low, high = torch.full_like(level, self.t_min), torch.full_like(level, self.t_max)
         for _ in range(200):
@@ -220,7 +223,7 @@ class FieldKernel(ABC):
         return (low * high).sqrt()
 
     def match_time(self, other: FieldKernel, t: Tensor | float) -> Tensor:
-        """Return this kernel's time with the noise level that `other` has at t.
+        """Return this kernel's time with the noise level that `other` has at t, shape of t.
 
         For isotropic kernels this is equal median radius, the r = sigma sqrt(D) alignment of
         PFGM++ (arXiv:2302.04265) for every kernel. Clamped to [t_min, t_max].

@@ -78,7 +78,7 @@ def levels_held() -> Iterator[Held]:
 
 
 def as_read(level: Tensor) -> Tensor:
-    """Return a level that a network has read off x: detached under `levels_held`, else itself."""
+    """Return a level, (B,), that a network has read off x: detached under `levels_held`."""
     # Compiled code is not for posteriors, and could not ask.
     held = None if torch.compiler.is_compiling() else _held.get()
     if held is None:

@@ -86,7 +86,7 @@ class Network(nn.Module, ABC):
         """
 
     def state_of(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return the state that the tensors of a file stand for; they may be of an older version.
+        """Return the state that a file's tensors stand for, shapes as `state_dict` has them.
 
         Raises:
             ZooError: they are of a version that cannot be read any more.

@@ -70,7 +70,7 @@ class GaussianPathKernel(FieldKernel):
         return at.alpha, at.sigma
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
-        """Return E[x_0 | x_t] = (f - a x_t) / (alpha' - a alpha), a = sigma'/sigma."""
+        """Return E[x_0 | x_t] = (f - a x_t) / (alpha' - a alpha), a = sigma'/sigma, (B, *)."""
         at = self._at(t, x_t)
         growth = at.d_sigma / at.sigma
         return (field - over(growth, x_t) * x_t) / over(at.d_alpha - growth * at.alpha, x_t)

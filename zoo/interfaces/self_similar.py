@@ -15,7 +15,7 @@ from zoo.numerics import jet
 
 
 def floating(t: Tensor | float) -> Tensor:
-    """Return t as a tensor: a floating one as it is, a number or whole numbers in float64."""
+    """Return t as a tensor of its shape: a floating one as it is, numbers in float64."""
     if isinstance(t, Tensor) and t.is_floating_point():
         return t
     return torch.as_tensor(t, dtype=torch.float64)
@@ -89,11 +89,11 @@ class SelfSimilarKernel(IsotropicKernel):
         return moved(x_0, over(t, x_0), self.unit_sample(x_0, generator))
 
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
-        """Return E[x_0 | x_t] = x_t - t f."""
+        """Return E[x_0 | x_t] = x_t - t f, shape of x_t (B, *)."""
         return x_t - over(t, x_t) * field
 
     def marginal(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Return (1, t * unit median / sqrt d)."""
+        """Return (1, t * unit median / sqrt d), each of the shape of t."""
         t = floating(t)
         return torch.ones_like(t), t * self._median_level
 
@@ -104,5 +104,5 @@ class SelfSimilarKernel(IsotropicKernel):
         return r / (self._median_level * math.sqrt(self.dim))
 
     def least_level(self, t: Tensor | float) -> Tensor:
-        """Return the noise level that only one sample in ten thousand stays below."""
+        """Return the noise level that only one sample in ten thousand stays below, shape of t."""
         return floating(t) * self._least_level

@@ -22,7 +22,7 @@ from zoo.interfaces.grids import Grid, GridSpec, build_grid
 from zoo.interfaces.kernel import FieldKernel
 from zoo.numerics.memory import keep_freed_memory
 
-# (number of the step, time reached, state there)
+# Called after each step: (number of the step, time reached, state there, (B, *)).
 StepCallback = Callable[[int, float, Tensor], None]
 
 # More steps than these are small ones: their state is float64, whatever the network's digits.
@@ -51,11 +51,14 @@ class Solver(ABC):
         order: global order of convergence in the number of steps.
         couples_samples: a sample's steps depend on the batch it is in (one step size for all);
             such a solver is run on fixed groups, so that samples stay reproducible.
+        own_steps: the only number of steps, as `to_data` counts them, of a solver that is made for
+            one; None for any.
     """
 
     part: Part | None = None
     order: int
     couples_samples: bool = False
+    own_steps: int | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Ask for one method: `_integrate`, unless a class writes `integrate` itself."""
@@ -140,6 +143,21 @@ class Solver(ABC):
         finally:
             flow.guard = guard
         raise ZooError(f"the state was not finite between t = {t_from:g} and t = {t_to:g}")
+
+    def to_data(
+        self, flow: Flow, x: Tensor, *, steps: int, callback: StepCallback | None = None
+    ) -> Tensor:
+        """Return data from x at t_max, shape (B, *): steps - 1 steps to t_min, then one to t = 0.
+
+        The last step is the denoiser at t_min, or Euler's where the kernel's field has none
+        (EDM, arXiv:2206.00364, algorithm 1). A solver that has a better use for the last
+        evaluation writes this anew. callback(i, t, x) is called after every step but the last.
+        """
+        kernel, y = flow.kernel, x
+        t = kernel.t_max if steps == 1 else kernel.t_min
+        if steps > 1:
+            y = self.integrate(flow, x, kernel.t_max, t, steps=steps - 1, callback=callback)
+        return flow.denoise(y, t) if kernel.affine else y - t * flow.field(y, t)
 
     def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
         """Return the times that `integrate` steps through, float64, shape (steps + 1,).

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
+from zoo.files import as_path
 from zoo.folder.card import LICENSE
 from zoo.folder.formats import read_checkpoint, write_checkpoint
 from zoo.folder.weights import network_with
@@ -40,7 +41,7 @@ def convert(
         ZooError: no format knows the file, or the one that does refuses it; an argument is wrong;
             the folder cannot be written.
     """
-    source, folder = Path(file).expanduser(), Path(out).expanduser()
+    source, folder = as_path(file, "file"), as_path(out, "out")
     if license is not None and not LICENSE.fullmatch(license):
         raise ZooError(f"license = {license!r}; expected one word of the Hub's, such as cc-by-4.0")
     files = LocalFiles(source)

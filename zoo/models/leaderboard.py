@@ -14,7 +14,7 @@ from zoo.config.training import Evaluation
 from zoo.errors import ZooError, brief, check_flag, did_you_mean, shown
 from zoo.files import as_path, is_path
 from zoo.folder.read import is_own, read_config
-from zoo.folder.results import TITLES
+from zoo.folder.results import TITLES, measured
 from zoo.folder.run import refuse_run
 from zoo.hub.cache import cached_folders
 from zoo.models.names import entries
@@ -51,6 +51,8 @@ class Board(msgspec.Struct, frozen=True):
         samples: number of them.
         classes: number of classes drawn, as many samples of each; 0 for none.
         owner: whose data it is, where its name says that only there: "" for public data.
+        shape: of a sample, () where that is not known.
+        given: what samples were drawn given besides classes, "" for nothing.
         standings: a row each.
     """
 
@@ -60,6 +62,8 @@ class Board(msgspec.Struct, frozen=True):
     samples: int | None
     classes: int
     owner: str
+    shape: tuple[int, ...]
+    given: str
     standings: tuple[Standing, ...]
 
     def __str__(self) -> str:
@@ -68,7 +72,9 @@ class Board(msgspec.Struct, frozen=True):
         given = f", {self.classes} classes" if self.classes else ""
         of = f" of {self.owner}" if self.owner else ""
         data, split, features = (shown(t, 80) for t in (self.data, self.split, self.features))
-        return f"{data}{of}, {split} split, features {features}, {count} samples{given}"
+        size = f" of {'x'.join(map(str, self.shape))}" if self.shape else ""
+        given += f", given {shown(self.given, 80)}" if self.given else ""
+        return f"{data}{of}, {split} split, features {features}, {count} samples{size}{given}"
 
 
 class Leaderboard(msgspec.Struct, frozen=True):
@@ -99,7 +105,7 @@ class Leaderboard(msgspec.Struct, frozen=True):
         if len(self.boards) > 1:
             lines.append(
                 "Figures of two tables do not compare: another split, other data, features, "
-                "numbers of samples or classes."
+                "shapes, conditions, numbers of samples or classes."
             )
         if self.without:
             lines.append(f"without {self.by}: {_named(self.without)}")
@@ -111,9 +117,10 @@ def leaderboard(
 ) -> Leaderboard:
     """Return the figures that models have published or keep in config.json, side by side.
 
-    Models are compared where data, split, features, numbers of samples and of classes are the same:
-    a distance depends on each of them. Models are those of `zoo.list_models()`, those in the
-    Hub's cache, and folders that are named. Nothing is measured; `zoo eval` does that.
+    Models are compared where data, split, features, numbers of samples and of classes, shape and
+    condition of a sample are the same: a distance depends on each of them. Models are those of
+    `zoo.list_models()`, those in the Hub's cache, and folders that are named. Nothing is measured;
+    `zoo eval` does that.
 
     Args:
         patterns: of names as for `list_models`, "*" if there is none; and folders "./run/model".
@@ -158,12 +165,12 @@ def _on_disk() -> Iterator[tuple[str, tuple[Evaluation, ...]]]:
     for entry in known:
         if entry.config:
             name = entry.name if count.count(entry.name) == 1 else f"{entry.source}:{entry.name}"
-            yield name, entry.config.training.evaluation
+            yield name, measured(entry.config)
     for repo, folder in cached_folders():
         if not is_own(folder):
             continue
         try:
-            yield repo, read_config(folder).training.evaluation
+            yield repo, measured(read_config(folder))
         except ZooError:  # of a repository that nobody may have meant to load
             continue
 
@@ -173,7 +180,7 @@ def _of_folder(ref: str) -> tuple[Evaluation, ...]:
     if not is_own(folder):
         refuse_run(folder, ref)
         raise ZooError(f"{ref} is not a model folder of the zoo")
-    return read_config(folder).training.evaluation
+    return measured(read_config(folder))
 
 
 def _on_hub(pattern: str, token: str | None, notes: list[str]) -> dict[str, tuple[Evaluation, ...]]:
@@ -197,7 +204,8 @@ def _boards(found: dict[str, tuple[Evaluation, ...]], by: str) -> tuple[Board, .
         for e in own:
             value, low, high = e.metrics.get(by, (float("nan"),) * 3)
             if all(map(isfinite, (value, low, high))):
-                key = (e.data, e.split, e.features, e.samples, e.classes, _owner(model, e))
+                owner = _owner(model, e)
+                key = (e.data, e.split, e.features, e.samples, e.classes, owner, e.shape, e.given)
                 groups.setdefault(key, []).append(Standing(model, value, low, high, e))
     sign = -1 if by.startswith(_HIGHER) else 1
     boards = [

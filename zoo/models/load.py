@@ -177,6 +177,14 @@ def assemble(
         kernel = kernel or kernel_of(config.kernel, config.data.dim)
         prior = prior_of(config.prior, kernel)
         solver = solver_of(config.solver)
+        if solver.own_steps is not None:
+            if solver.own_steps != config.steps:
+                raise ZooError(
+                    f"solver.steps = {config.steps}; {config.solver.use} has numbers for "
+                    f"{solver.own_steps} steps"
+                )
+            # What does not fit the kernel's levels is told before the first sample.
+            solver.times(kernel, kernel.t_max, kernel.t_min, solver.own_steps)
     network = network if isinstance(network, Network) else network(kernel)
     return FieldModel(kernel, prior, network, solver, config.data.shape, config=config)
 

@@ -10,14 +10,13 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 from zoo.config.model import Config
 from zoo.config.part import NAME
-from zoo.errors import ZooError, brief, did_you_mean
+from zoo.errors import ZooError, brief, closest, did_you_mean
 from zoo.files import is_folder, is_path
 from zoo.folder.read import CONFIG, read_config
 from zoo.host.plugins import OWN, PluginRecord
@@ -85,23 +84,32 @@ def broken_models(record: PluginRecord) -> list[str]:
     return [f"model {e.name}: {e.error}" for e in found if e.error is not None]
 
 
-def list_models(pattern: str = "*", *, hub: bool = False) -> list[str]:
+def list_models(pattern: str = "*", *, hub: bool = False, format: str | None = None) -> list[str]:
     """Return the names of the models at hand that match a shell pattern, e.g. "gravity-*".
 
     Args:
         pattern: of the name; of "owner/name" where it has a "/".
         hub: return the repositories "owner/name" on the Hub instead, the most downloaded first, as
             it lists them or, where it cannot be asked, as it did the last time.
+        format: with `hub`, return the repositories in this format of another library, such as
+            "diffusers", instead: those that the format recognises by the files that it reads
+            before the weights. A call looks into 40 more of them, the most downloaded first.
 
     Raises:
-        ZooError: the pattern is no text; the Hub cannot be asked, and was not before.
+        ZooError: the pattern is no text; the Hub cannot be asked, and was not before; no such
+            format, or one without `hub`.
     """
     if not isinstance(pattern, str):
         raise ZooError(f"pattern = {brief(pattern)}; expected text such as 'gravity-*'")
     if hub:
         from zoo.hub.catalogue import catalogue
 
-        return [model.repo for model in catalogue(pattern, look=False).models]
+        found = catalogue(pattern, format=format, look=format is not None).models
+        return [model.repo for model in found if format is None or model.kernel]
+    if format is not None:
+        raise ZooError(
+            f"format = {brief(format)}: models of other formats are on the Hub; hub=True"
+        )
     known = entries()
     count = [e.name for e in known]
     names = (e.name if count.count(e.name) == 1 else f"{e.source}:{e.name}" for e in known)
@@ -143,7 +151,7 @@ def folder_hint(ref: str) -> str:
     with suppress(OSError, ValueError):
         places = [p for p in asked.parent.iterdir() if not p.name.startswith(".")]
         models = {p.name: m for p in places for m in (p / "model", p) if (m / CONFIG).is_file()}
-        for name in get_close_matches(asked.name, models, n=1):
+        for name in closest(asked.name, models, most=1):
             return f"; for the folder here say ./{models[name]}"
     return ""
 
@@ -163,7 +171,7 @@ class Hub:
 def _local(ref: str, path: str) -> Path:
     try:
         return Path(path).expanduser()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # no such user, or a name that none can have
         raise ZooError(f"{ref!r}: there is no such user's folder") from error
 
 

@@ -147,7 +147,7 @@ class SamplingModel(ModelParts):
         """
         solver = self._solver(solver)
         n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
-        steps = step_count(steps, self.steps)
+        steps = step_count(steps, solver.own_steps or self.steps)
         keep, progress = check_flag("keep", keep), check_flag("progress", progress)
         seed, first = seed_from(seed, generator), check_integer("first", first, 0)
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)

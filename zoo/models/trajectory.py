@@ -20,6 +20,7 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Solver
 from zoo.interfaces.checks import all_finite
 from zoo.interfaces.solver import StepCallback
+from zoo.sampling.progress import bar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,10 +106,7 @@ def join_batches(batches: Sequence[Batch], rows: slice, samples: Tensor) -> Traj
 def integrate_to_data(
     solver: Solver, flow: Flow, x: Tensor, steps: int, callback: StepCallback | None = None
 ) -> Tensor:
-    """Return data from x_T: steps - 1 steps of the solver to t_min, then the step to t = 0.
-
-    The last step is the denoiser at t_min, or Euler's where the kernel's field has none
-    (EDM, arXiv:2206.00364, algorithm 1).
+    """Return data from x_T by `Solver.to_data`, finite.
 
     x is the state at t_max, shape (B, *). callback(i, t, x) is called after every step, the last
     one at t = 0.
@@ -116,28 +114,19 @@ def integrate_to_data(
     Raises:
         ZooError: the state ceased to be finite; names t.
     """
-    kernel = flow.kernel
-
-    def integrate(callback: StepCallback | None) -> Tensor:
-        y, t = x, kernel.t_max
-        if steps > 1:
-            t = kernel.t_min
-            y = solver.integrate(flow, x, kernel.t_max, t, steps=steps - 1, callback=callback)
-        return flow.denoise(y, t) if kernel.affine else y - t * flow.field(y, t)
-
-    data = integrate(callback)
+    data = solver.to_data(flow, x, steps=steps, callback=callback)
     if callback is not None:
         callback(steps - 1, 0.0, data)
     if not all_finite(data):
         flow.guard = True  # once more, checking every evaluation, to name the time
-        integrate(None)
+        solver.to_data(flow, x, steps=steps)
         raise ZooError("the samples are not finite")
     return data
 
 
 def progress_bar(n: int, steps: int, shown: bool) -> tqdm[Any]:
     """Return a bar of n samples' steps, quiet unless shown on a terminal."""
-    return tqdm(total=n * steps, unit="step", unit_scale=1 / n, disable=None if shown else True)
+    return bar(total=n * steps, unit="step", unit_scale=1 / n, shown=shown)
 
 
 class IntegrationBar:
@@ -153,7 +142,7 @@ class IntegrationBar:
     """
 
     def __init__(self, n: int, ends: tuple[float, float], shown: bool) -> None:
-        self._bar = tqdm(total=n, unit="sample", unit_scale=True, disable=None if shown else True)
+        self._bar = bar(total=n, unit="sample", unit_scale=True, shown=shown)
         self._from, self._whole = ends[0], math.log(ends[1] / ends[0])
         self._done, self._size = 0.0, n
 

@@ -37,7 +37,11 @@ class GaussianDenoiser(Network):
 
 
 def refuse_random_level(kernel: FieldKernel, whose: str) -> None:
-    """Raise ZooError for a kernel of random levels; `whose` networks have to know the level."""
+    """Refuse a kernel of random levels; `whose` networks have to know the level.
+
+    Raises:
+        ZooError: its levels are random.
+    """
     if kernel.random_level:
         raise ZooError(
             f"{type(kernel).__name__} has random noise levels, {whose} know Gaussian noise: load "

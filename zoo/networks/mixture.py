@@ -72,9 +72,14 @@ class Mixture(nn.Module):
         labels: number of classes, each a group; 0 for none.
         sigma_data: standard deviation of the data per coordinate.
 
+    Attributes:
+        digits: that it computes with; float64 where another program adds up less exactly.
+
     Raises:
         ZooError: a number that is out of range.
     """
+
+    digits = torch.float32
 
     def __init__(
         self,
@@ -108,7 +113,7 @@ class Mixture(nn.Module):
     def forward(
         self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None = None
     ) -> Tensor:
-        """Return E[x_0 | x] of the mixture, shape (B, d), float32.
+        """Return E[x_0 | x] of the mixture, shape (B, d), of dtype `digits`.
 
         Args:
             x: alpha x_0 + sigma n, (B, d).
@@ -117,38 +122,39 @@ class Mixture(nn.Module):
             labels: class numbers (B,), -1 for "no class"; None for no class at all.
         """
         with torch.autocast(x.device.type, enabled=False):
-            return self._denoise(x.float(), alpha.float(), sigma.float(), labels)
+            x, alpha, sigma = (each.to(self.digits) for each in (x, alpha, sigma))
+            return self._denoise(x, alpha, sigma, labels)
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         seen = self._read(x, alpha, sigma, labels)
         signal, noise = alpha.square(), sigma.square()
-        mixed = seen.logits.softmax(dim=-1) @ self.centres.float()
-        wide = alpha[:, None] * self.variances.float()[:, None] * seen.inside
+        mixed = seen.logits.softmax(dim=-1) @ self.centres.to(self.digits)
+        wide = alpha[:, None] * self.variances.to(self.digits)[:, None] * seen.inside
         inside = (wide + noise[:, None] * mixed) * seen.sharp
-        rest = self.rest.float()[:, None]
+        rest = self.rest.to(self.digits)[:, None]
         across = alpha * rest / (signal * rest + noise)
         # V inside + across (y - V z), summed over the groups by one product with all their V.
         along = seen.groups[..., None] * (inside - across[..., None] * seen.inside)
         found = along.transpose(0, 1).flatten(1) @ self._bases.T
-        means = (seen.groups * (1 - alpha * across)).T @ self.mean.float()
+        means = (seen.groups * (1 - alpha * across)).T @ self.mean.to(self.digits)
         weight = (seen.groups * across).sum(dim=0)
         return found.add_(means).addcmul_(x, weight[:, None])
 
     @property
     def _bases(self) -> Tensor:
         """V of all groups side by side, (d, G P)."""
-        return self.basis.float().flatten(1)
+        return self.basis.to(self.digits).flatten(1)
 
     def _read(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> _Reading:
         signal, noise = alpha.square(), sigma.square()
         inside, outside = self._project(x, alpha)
-        sharp = 1 / (signal[:, None] * self.variances.float()[:, None] + noise[:, None])
-        centres = self.centres.float()
+        sharp = 1 / (signal[:, None] * self.variances.to(self.digits)[:, None] + noise[:, None])
+        centres = self.centres.to(self.digits)
         logits = (alpha[:, None] * inside * sharp) @ centres.mT
         logits = logits - 0.5 * (signal[:, None] * sharp) @ centres.square().mT
-        logits = logits + self.log_weights.float()[:, None]
-        spread = signal * self.rest.float()[:, None] + noise
-        logs = logits.logsumexp(dim=-1) + self.log_shares.float()[:, None]
+        logits = logits + self.log_weights.to(self.digits)[:, None]
+        spread = signal * self.rest.to(self.digits)[:, None] + noise
+        logs = logits.logsumexp(dim=-1) + self.log_shares.to(self.digits)[:, None]
         logs = logs - 0.5 * (inside.square() * sharp - sharp.log()).sum(dim=-1)
         logs = logs - 0.5 * (outside / spread + self._outside * spread.log())
         groups = logs.softmax(dim=0)
@@ -165,8 +171,8 @@ class Mixture(nn.Module):
     def _project(self, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """Return z and |y - V z|^2 for y = x - alpha m of every group, without forming y."""
         groups, width = self.variances.shape
-        mean = self.mean.float()
-        along = torch.einsum("gd,dgp->gp", mean, self.basis.float())
+        mean = self.mean.to(self.digits)
+        along = torch.einsum("gd,dgp->gp", mean, self.basis.to(self.digits))
         z = (x @ self._bases).reshape(-1, groups, width).transpose(0, 1)
         z = z - alpha[:, None] * along[:, None]
         norm = x.square().sum(dim=1) - 2 * alpha * (mean @ x.T)
@@ -184,9 +190,9 @@ class Mixture(nn.Module):
         rough level.
         """
         with torch.autocast(x.device.type, enabled=False):
-            alpha, rough = alpha.float(), rough.float()
-            seen = self._read(x.float(), alpha, rough, labels)
-            rest = alpha.square() * self.rest.float()[:, None]
+            alpha, rough = alpha.to(self.digits), rough.to(self.digits)
+            seen = self._read(x.to(self.digits), alpha, rough, labels)
+            rest = alpha.square() * self.rest.to(self.digits)[:, None]
             level = (seen.outside / self._outside - rest).clamp(min=0).sqrt()
             ratio = (level / rough).clamp(1 / _SPREAD, _SPREAD)
             trust = 1 / (1 + (_ABOVE * rest / rough.square()).square())

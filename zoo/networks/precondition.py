@@ -35,6 +35,7 @@ from zoo.interfaces import (
 from zoo.networks.condition import check_condition_shape, seen_condition
 from zoo.networks.levels import LevelTable, open_table
 
+# Numbers of a noise level that networks are given.
 FEATURES = 3
 # Relative step of a derivative in t, within what `check_time` takes for rounding.
 _NUDGE = 5e-7

@@ -40,7 +40,7 @@ def jet(function: Callable[..., Any], *variables: Tensor) -> LogJet:
 
 
 def log_value(function: Callable[..., Any], *variables: Tensor) -> Tensor:
-    """Return log function(*variables), accurate where the value itself underflows.
+    """Return log function(*variables), their shape, accurate where the value itself underflows.
 
     Arguments are as for `jet`; the function is positive.
     """
@@ -56,7 +56,7 @@ def finite_value(function: Callable[..., Any], *variables: Tensor | float) -> Te
     """Return function(*variables), in logarithms where a power may leave the range of a float.
 
     (r/t)**4/sqrt(1 + (r/t)**8) is 1 at r = 1e100 t. `variables` are positive, or 0, tensors or
-    numbers that broadcast.
+    numbers that broadcast; the result has their common shape.
     """
     plain: Any = function(*variables)
     if not isinstance(plain, Tensor) or not plain.is_floating_point():
@@ -113,7 +113,10 @@ def _load_rules() -> None:
 def derivative(
     function: Callable[[Tensor], Tensor], at: Tensor, tangent: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return (function(at), its derivative along `tangent`), by forward-mode autodiff."""
+    """Return (function(at), its derivative along `tangent`), each of the shape of function(at).
+
+    By automatic differentiation in forward mode; `tangent` has the shape of `at`.
+    """
     _load_rules()
     # Clones: forward mode refuses expanded tensors.
     value, rate = torch.func.jvp(function, (at.clone(),), (tangent.clone(),))[:2]

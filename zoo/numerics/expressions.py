@@ -57,6 +57,9 @@ class Expression:
         argument: name of the option that holds the formula; errors name it.
         names: the names that occur in it.
         tree: its checked syntax tree.
+
+    Raises:
+        ZooError: it is no formula, too long, or uses what formulas do not have.
     """
 
     def __init__(self, text: str, allowed: Iterable[str], *, argument: str) -> None:
@@ -169,8 +172,8 @@ class Formula:
         return self.expression(**dict(zip(self.names, args, strict=True)), **self.fixed)
 
 
+# What options take as a formula: text, a constant, or a function of tensors.
 FormulaLike = str | float | Callable[..., Any] | Expression
-"""A function given by a user: a formula as text, a constant, or a Python callable."""
 
 
 def formula(

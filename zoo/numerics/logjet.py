@@ -98,7 +98,7 @@ class LogJet:
         return Scaled(mantissa, self.exponent)
 
     def log_slope(self, i: int) -> Tensor:
-        """Return d log |number| by variable i, a plain tensor."""
+        """Return d log |number| by variable i, a plain tensor of its shape."""
         part = self.slope(i)
         return part.mantissa / self.scaled.mantissa * (part.exponent - self.scaled.exponent).exp()
 

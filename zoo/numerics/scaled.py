@@ -14,7 +14,7 @@ FACTOR_RANGE = 100.0
 
 
 class Scaled(NamedTuple):
-    """The number mantissa * exp(exponent)."""
+    """The numbers mantissa * exp(exponent), tensors of one shape, which results have."""
 
     mantissa: Tensor
     exponent: Tensor

@@ -17,7 +17,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from torch import Tensor
-from tqdm import tqdm
 
 from zoo.errors import ZooError
 from zoo.host.build import solver
@@ -25,6 +24,7 @@ from zoo.interfaces import FieldKernel, over
 from zoo.models.exact import exact
 from zoo.models.exact.network import SourceSum
 from zoo.plotting.style import INK, MIST, PALETTE, tidy
+from zoo.sampling.progress import bar
 
 # The picture ends where noise is this many times as wide as the data, or at t_max.
 REACH = 2.0
@@ -79,14 +79,12 @@ def trace(
     model = exact(kernel, data, solver=solver("rk4", grid="log-time"))
     start = torch.cat([_quantiles(kernel, point, per_point) for point in data])
     times, states = [kernel.t_min], [start]
-    with tqdm(
-        total=steps, desc="field lines", leave=False, disable=None if progress else True
-    ) as bar:
+    with bar(total=steps, desc="field lines", leave=False, shown=progress) as shown:
 
         def after(_i: int, t: float, x: Tensor) -> None:
             times.append(t)
             states.append(x)
-            bar.update()
+            shown.update()
 
         with torch.no_grad():
             end = last_time(kernel, data)

@@ -46,7 +46,11 @@ class Crop(Operator):
         self.width = check_integer("width", width, 1)
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return (C, height, width)."""
+        """Return (C, height, width).
+
+        Raises:
+            ZooError: the data are no images, or too small.
+        """
         channels, height, width = _sizes(shape, "Crop")
         if self.top + self.height > height or self.left + self.width > width:
             raise ZooError(
@@ -81,7 +85,11 @@ class Blur(Operator):
         self.sigma = check_positive("sigma", sigma)
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return `shape`."""
+        """Return `shape`.
+
+        Raises:
+            ZooError: the data are no images.
+        """
         _sizes(shape, "Blur")
         return shape
 
@@ -118,7 +126,11 @@ class Downscale(Operator):
         self.factor = check_integer("factor", factor, 2)
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return (C, H / factor, W / factor)."""
+        """Return (C, H / factor, W / factor).
+
+        Raises:
+            ZooError: the data are no images, or `factor` does not divide them.
+        """
         channels, height, width = _sizes(shape, "Downscale")
         if height % self.factor or width % self.factor:
             raise ZooError(f"Downscale({self.factor}) does not divide images of {height} x {width}")
@@ -141,7 +153,11 @@ class Grey(Operator):
     """The luma of colour images, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601)."""
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return (1, H, W)."""
+        """Return (1, H, W).
+
+        Raises:
+            ZooError: the data are no images of 3 channels.
+        """
         channels, height, width = _sizes(shape, "Grey")
         if channels != 3:
             raise ZooError(f"Grey is for images of 3 channels; these have {channels}")

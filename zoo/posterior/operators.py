@@ -40,7 +40,11 @@ class Mask(Operator):
         self.keep = given
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return `shape`."""
+        """Return `shape`.
+
+        Raises:
+            ZooError: `keep` does not broadcast to it.
+        """
         self.seen(shape)
         return shape
 
@@ -49,7 +53,7 @@ class Mask(Operator):
         return torch.where(self.keep.to(x.device), x, 0)
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
-        """Return the same: the operator is a projection."""
+        """Return the same, (B, *shape): the operator is a projection."""
         del shape
         return self.forward(y)
 
@@ -88,7 +92,11 @@ class Linear(Operator):
             raise ZooError("matrix is 0: it says nothing of x")
 
     def out_shape(self, shape: Shape) -> Shape:
-        """Return (m,)."""
+        """Return (m,).
+
+        Raises:
+            ZooError: the matrix has not a column for each number of the data.
+        """
         if math.prod(shape) != self.matrix.shape[1]:
             raise ZooError(
                 f"matrix has shape {tuple(self.matrix.shape)}; data of shape {shape} need "
@@ -132,13 +140,13 @@ class Compose(Operator):
         return self._shapes(shape)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what they make of x, one after another."""
+        """Return what they make of x one after another, (B, *out)."""
         for operator in self.operators:
             x = operator.forward(x)
         return x
 
     def adjoint(self, y: Tensor, shape: Shape) -> Tensor:
-        """Return the adjoints, the last one first."""
+        """Return the adjoints, the last one first, (B, *shape)."""
         for operator, before in zip(
             reversed(self.operators), reversed(self._shapes(shape)[:-1]), strict=True
         ):
@@ -146,7 +154,7 @@ class Compose(Operator):
         return y
 
     def seen(self, shape: Shape) -> Tensor | None:
-        """Return what the last one sees."""
+        """Return what the last one sees, a boolean (*out); None for all."""
         return self.operators[-1].seen(self._shapes(shape)[-2])
 
 

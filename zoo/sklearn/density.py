@@ -19,7 +19,7 @@ from zoo.errors import ZooError
 from zoo.models.load import load
 from zoo.models.model import FieldModel
 from zoo.training.fit import fit
-from zoo.training.fit_data import LEAST_ROWS
+from zoo.training.fit_samples import LEAST_ROWS
 
 # Most that a seed drawn from a RandomState can be.
 _SEEDS = 2**31
@@ -28,7 +28,9 @@ _SEEDS = 2**31
 class FieldDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """A density estimator of rows: a field diffusion model, fitted by `zoo.fit`.
 
-    It pickles by way of the model's folder: config.json and safetensors, no code.
+    Columns are real numbers, as scikit-learn has them: whole ones become float64 and have a density
+    of spikes. `zoo.fit(frame)` dequantises them. It pickles by way of the model's folder:
+    config.json and safetensors, no code; unpickled, it runs on the CPU.
 
     Args:
         kernel: name of the field kernel.
@@ -39,6 +41,9 @@ class FieldDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         network: name, or table of name and options; None for an MLP.
         batch: rows per step; None for up to 512.
         lr: peak learning rate; None for 2e-3.
+        solver: name, or table of name, steps and options; None for Heun's.
+        standardise: whether columns are; None for True.
+        device: "cpu", "cuda", ...
         random_state: a whole number, a RandomState, or None for a new seed at each call.
         progress: print the choices and show a bar.
 
@@ -59,12 +64,16 @@ class FieldDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         network: str | dict[str, Any] | None = None,
         batch: int | None = None,
         lr: float | None = None,
+        solver: str | dict[str, Any] | None = None,
+        standardise: bool | None = None,
+        device: str = "cpu",
         random_state: int | np.random.RandomState | None = 0,
         progress: bool = False,
     ) -> None:
         self.kernel, self.kernel_options = kernel, kernel_options
         self.minutes, self.images, self.validation = minutes, images, validation
-        self.network, self.batch, self.lr = network, batch, lr
+        self.network, self.batch, self.lr, self.solver = network, batch, lr, solver
+        self.standardise, self.device = standardise, device
         self.random_state, self.progress = random_state, progress
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -86,6 +95,9 @@ class FieldDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 network=self.network,
                 batch=self.batch,
                 lr=self.lr,
+                solver=self.solver,
+                standardise=self.standardise,
+                device=self.device,
                 progress=self.progress,
             )
         except ZooError as error:
@@ -98,13 +110,13 @@ class FieldDensity(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Return rows drawn from the model, (n_samples, d)."""
         check_is_fitted(self)
         drawn = self.model_.sample(n_samples, seed=self._seed(random_state))
-        return drawn.double().numpy()
+        return drawn.double().cpu().numpy()
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Return log p(x) of rows X (n, d), in nats, (n,)."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.asarray(self.model_.log_prob(rows).numpy())
+        return np.asarray(self.model_.log_prob(rows).cpu().numpy())
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, as GaussianMixture does; y is not used."""

@@ -14,6 +14,7 @@ from zoo.host import build
 from zoo.host.plugins import PluginRecord, describe_error, plugins
 from zoo.testing.places import place_in, place_of
 
+# A check raises CheckFailure, one line, where a component breaks a law.
 Check = Callable[[], None]
 Options = Mapping[str, Mapping[str, Any]]
 

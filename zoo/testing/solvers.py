@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from zoo.errors import CheckFailure
+from zoo.errors import CheckFailure, ZooError
 from zoo.interfaces import Flow, GridSolver, Solver
 from zoo.testing.calls import copied
 from zoo.testing.numerics import normal
@@ -60,8 +60,12 @@ def _run(solver: Solver, ends: tuple[float, float], steps: int) -> tuple[float, 
 def order(solver: Solver) -> None:
     """The error falls with the steps as `order` says; adaptive solvers keep it small.
 
-    A step of a `GridSolver` takes `stages` evaluations.
+    A step of a `GridSolver` takes `stages` evaluations. A solver that is made for one number of
+    steps keeps the error of its samples small, and refuses another number.
     """
+    if solver.own_steps is not None:
+        _own_steps(solver, solver.own_steps)
+        return
     for direction, ends in _ENDS.items():
         runs = [_run(solver, ends, steps) for steps in _STEPS]
         errors = [error for error, _ in runs]
@@ -86,8 +90,34 @@ def order(solver: Solver) -> None:
             )
 
 
+def _own_steps(solver: Solver, steps: int) -> None:
+    data = _samples(solver, RecordingFlow())
+    exact = flow_map(_start(80.0), 80.0, 0.002)
+    error = float((data - exact).abs().max() / exact.abs().max())
+    if not error <= _ADAPTIVE_WITHIN:
+        raise CheckFailure(f"in its {steps} steps, the relative error of samples is {error:.3g}")
+    try:
+        solver.to_data(RecordingFlow(), _start(80.0), steps=steps + 1)
+    except ZooError:
+        return
+    raise CheckFailure(f"declared for {steps} steps alone, it takes {steps + 1}")
+
+
+def _samples(solver: Solver, flow: Flow) -> Tensor:
+    """Return data in the solver's own number of steps."""
+    assert solver.own_steps is not None
+    with torch.no_grad():
+        return solver.to_data(flow, _start(80.0), steps=solver.own_steps).double()
+
+
 def interval(solver: Solver) -> None:
     """No evaluation leaves the interval between t_from and t_to."""
+    if solver.own_steps is not None:
+        flow = RecordingFlow()
+        _samples(solver, flow)
+        if min(flow.times) < KERNEL.t_min * (1 - 1e-6) or max(flow.times) > KERNEL.t_max * 1.000001:
+            raise CheckFailure("samples are evaluated outside the kernel's times")
+        return
     for ends in (*_ENDS.values(), (3.0, 0.1), (0.1, 3.0)):
         for steps in (1, 7):
             flow = RecordingFlow()
@@ -107,6 +137,10 @@ def trivial(solver: Solver) -> None:
     """`integrate` does not change x, repeats exactly, and returns x if t_from = t_to."""
     x = _start(80.0)
     before = x.clone()
+    if solver.own_steps is not None:
+        if not torch.equal(_samples(solver, RecordingFlow()), _samples(solver, RecordingFlow())):
+            raise CheckFailure("to_data gives two results for one start")
+        return
     with torch.no_grad():
         first = solver.integrate(RecordingFlow(), x, 80.0, 0.002, steps=10)
         again = solver.integrate(RecordingFlow(), x, 80.0, 0.002, steps=10)
@@ -121,10 +155,10 @@ def trivial(solver: Solver) -> None:
 
 def pickling(solver: Solver) -> None:
     """A solver that was pickled, before and after a run, and read again gives the same bits."""
-    x = _start(80.0)
+    x, steps = _start(80.0), solver.own_steps or 10
     with torch.no_grad():
         ends = [
-            one.integrate(RecordingFlow(), x, 80.0, 0.002, steps=10)
+            one.to_data(RecordingFlow(), x, steps=steps)
             for one in (copied(solver), solver, copied(solver))
         ]
     if not all(torch.equal(end, ends[0]) for end in ends[1:]):

@@ -1,33 +1,30 @@
 """Checkpoints: one file, written beside and renamed, read without executing anything.
 
 The file is torch's zip archive; the sha256 of all before it is the comment at the archive's end.
+It is read by `zoo.formats`, which takes no more memory and time than its size allows.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-import reprlib
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
 
 from zoo.errors import ZooError, one_line
 from zoo.files import replacing
-from zoo.training.power_ema import check_finite
+from zoo.formats import read_pickle
 
 FORMAT = 4
 _KEYS = {"recipe", "data", "step"}
 _MARK = b"sha256 "
 _CHUNK = 1 << 20
 _COMMENT = len(_MARK) + 64
-_DAMAGED = "train into another folder, or move it away and begin anew"
+DAMAGED = "train into another folder, or move it away and begin anew"
 
 
 def write_atomic(path: Path, state: dict[str, Any]) -> None:
@@ -68,14 +65,15 @@ def _sign(file: BinaryIO) -> None:
 
 def _is_signed(file: BinaryIO) -> bool:
     """Return whether the comment is the digest of all before it; leave the file at its start."""
-    size = file.seek(0, os.SEEK_END) - _COMMENT
-    if size < 0:
+    size = max(0, file.seek(0, os.SEEK_END) - _COMMENT)
+    file.seek(size)
+    comment = file.read(_COMMENT)
+    file.seek(0)
+    if not comment.startswith(_MARK):
         return False
-    file.seek(0)
     digest = _digest(file, size)
-    found = file.read()
     file.seek(0)
-    return found == _MARK + digest
+    return comment == _MARK + digest
 
 
 def _digest(file: BinaryIO, size: int = sys.maxsize) -> bytes:
@@ -88,84 +86,33 @@ def _digest(file: BinaryIO, size: int = sys.maxsize) -> bytes:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Load a checkpoint onto the CPU with torch's weights-only loader, its digest compared.
+    """Load a checkpoint onto the CPU, its digest compared.
 
     Raises:
         ZooError: there is none, it cannot be read, or it is not as it was written.
     """
     if path.exists() and not path.is_file():
-        raise ZooError(f"{path} is no regular file; {_DAMAGED}")
+        raise ZooError(f"{path} is no regular file; {DAMAGED}")
     if not path.is_file():
         raise ZooError(f"nothing to resume: there is no {path}")
     try:
         with path.open("rb") as file:
             signed = _is_signed(file)
-            state: Any = torch.load(file, map_location="cpu", weights_only=True)
+            state: Any = read_pickle(file, path)
     except Exception as error:
         raise ZooError(
             f"{path} is not a readable checkpoint: cut short, damaged, or of another program; "
-            f"{_DAMAGED}"
+            f"{DAMAGED}"
         ) from error
     found = state.get("format") if isinstance(state, dict) else None
-    if isinstance(found, int) and 1 <= found < FORMAT:
+    if type(found) is int and 1 <= found < FORMAT:
         raise ZooError(
             f"{path} is not a checkpoint that this version of zoo train reads: it has format "
             f"{found}, expected {FORMAT}; finish it with the version that began it"
         )
-    if not isinstance(state, dict) or found != FORMAT or not state.keys() >= _KEYS:
+    ours = type(found) is int and found == FORMAT
+    if not isinstance(state, dict) or not ours or not state.keys() >= _KEYS:
         raise ZooError(f"{path} is not a checkpoint of this version of zoo train")
     if not signed:
-        raise ZooError(f"{path} is damaged: its sha256 is not the one written with it; {_DAMAGED}")
+        raise ZooError(f"{path} is damaged: its sha256 is not the one written with it; {DAMAGED}")
     return state
-
-
-def check_counts(path: Path, state: dict[str, Any], steps: int) -> None:
-    """Check a checkpoint's recipe and figures against the number of steps of its run.
-
-    Raises:
-        ZooError: one is not of a run of so many steps.
-    """
-    if not isinstance(state["recipe"], dict):
-        raise ZooError(f"{path}: its recipe is a {type(state['recipe']).__name__}; {_DAMAGED}")
-    most = {"step": steps, "skipped": state["step"], "skipped_in_a_row": state.get("skipped")}
-    for name, top in {**most, "best_step": state["step"]}.items():
-        value = state.get(name)
-        if type(value) is not int or type(top) is not int or not 0 <= value <= top:
-            raise ZooError(f"{path}: {name} = {reprlib.repr(value)} of {top}; {_DAMAGED}")
-    for name in ("validation_loss", "best_loss"):
-        value = state.get(name)
-        if value is not None and not (isinstance(value, float) and math.isfinite(value)):
-            raise ZooError(f"{path}: {name} = {reprlib.repr(value)}; {_DAMAGED}")
-
-
-def check_tensors(state: dict[str, Any], groups: Sequence[dict[str, Any]]) -> None:
-    """Check that a checkpoint's tensors are finite, and its optimiser's state is that of `groups`.
-
-    Shapes of weights are left to `load_state_dict`.
-
-    Raises:
-        LookupError, TypeError, ValueError: they are not, or something is not there.
-    """
-    for part in ("network", "ema"):
-        for name, value in state[part].items():
-            _check_finite(f"{part}.{name}", value)
-    check_finite(state.get("powers", ()))
-    saved = state["optimizer"]
-    for old, own in zip(saved["param_groups"], groups, strict=True):
-        for key in own.keys() - {"lr", "params"}:  # the rate is the schedule's, step by step
-            if old[key] != own[key]:
-                raise ValueError(f"the optimizer's {key} is {reprlib.repr(old[key])}")
-    parameters = [p for group in groups for p in group["params"]]
-    for index, moments in saved["state"].items():
-        shape = parameters[index].shape
-        for name, value in moments.items():
-            _check_finite(f"optimizer.{index}.{name}", value)
-            if isinstance(value, Tensor) and value.shape not in (torch.Size(), shape):
-                raise ValueError(f"optimizer.{index}.{name} has shape {tuple(value.shape)}")
-            if name == "step" and not 0 <= float(value) <= state["step"]:
-                raise ValueError(f"optimizer.{index}.step is {float(value):g}")
-
-
-def _check_finite(name: str, value: Any) -> None:
-    if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
-        raise ValueError(f"{name} is not finite")

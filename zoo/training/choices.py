@@ -14,7 +14,7 @@ from zoo.data import Images
 from zoo.errors import ZooError, brief
 from zoo.host.build import kernel_of
 from zoo.interfaces import FieldKernel, IsotropicKernel
-from zoo.training.tail import AUTO, degrees_for
+from zoo.training.tail import AUTO, chosen
 
 # The standard deviation that networks expect of data.
 SIGMA_DATA = 0.5
@@ -33,6 +33,10 @@ _RARE = 1e-6
 _SHORTEST = 8
 # Rows and images to train on where neither `images` nor `minutes` says how many.
 _ROWS, _IMAGES = 600_000, 200_000
+
+# Keys of [train] that are arguments of `zoo.fit`, and those of what is kept in a run's folder.
+_ARGUMENTS = {"images", "batch", "lr", "seed"}
+_OF_FOLDERS = {"ema_lengths", "samples_every", "tensorboard"}
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,39 @@ class Asked:
         return bool({**options, **self.kernel_options}.get("D") == AUTO)
 
 
+def check_train(train: Any) -> dict[str, Any]:
+    """Return the other keys of a recipe's [train], {} of None.
+
+    Raises:
+        ZooError: no table; a key that is an argument of `zoo.fit`, or writes into a run's folder.
+    """
+    if train is None:
+        return {}
+    if not isinstance(train, dict):
+        raise ZooError(f"train = {brief(train)}; expected a table of keys of a recipe's [train]")
+    for name in sorted(_ARGUMENTS & train.keys()):
+        raise ZooError(f"train = {{{name!r}: ...}} is an argument: say zoo.fit(..., {name}=...)")
+    for name in sorted(_OF_FOLDERS & train.keys()):
+        raise ZooError(
+            f"train = {{{name!r}: ...}} writes into the folder of a run, and zoo.fit keeps none; "
+            "leave it out, or use zoo.train(..., folder=...)"
+        )
+    return dict(train)
+
+
 def part_of(kind: str, value: str | dict[str, Any]) -> dict[str, Any]:
     """Return a part as a recipe has it: {"use": name, **options}.
 
     Raises:
         ZooError: neither a name nor such a table.
     """
-    if isinstance(value, str):
-        return {"use": value}
-    if isinstance(value, dict) and isinstance(value.get("use"), str):
-        return dict(value)
-    raise ZooError(
-        f'{kind} = {brief(value)}; expected a name, or {{"use": "name", ...}} with options'
-    )
+    table = {"use": value} if isinstance(value, str) else value
+    try:
+        return Part.decode(table).encode()
+    except ValueError as error:
+        raise ZooError(
+            f'{kind} = {brief(value)}; expected a name, or {{"use": "name", ...}} with options'
+        ) from error
 
 
 def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> dict[str, Any]:
@@ -96,13 +120,13 @@ def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> 
         raise ZooError(f"the kernel's {twice[0]} is given twice; leave one out")
     kernel |= asked.kernel_options
     shape, classes = data.shape, data.classes
-    if asked.degrees:
-        kernel["D"] = degrees_for(data)
+    kernel = chosen(Part.decode(kernel), data, standardised=standardised).encode()
     kernel |= _time_of_prior(kernel, math.prod(shape), radius)
     rows = len(shape) == 1
-    samples = asked.images or (_ROWS if rows else _IMAGES)
-    batch = asked.batch or min(512 if rows else 128, samples)
-    lr = asked.lr or (2e-3 if rows else 1e-3)
+    most, size, rate = (_ROWS, 512, 2e-3) if rows else (_IMAGES, 128, 1e-3)
+    samples = most if asked.images is None else asked.images
+    batch = min(size, samples) if asked.batch is None else asked.batch
+    lr = rate if asked.lr is None else asked.lr
     given = rows and asked.condition is not None
     mean, std = (_MEAN_GIVEN, _STD_GIVEN) if given else (_MEAN, _STD)
     spread = (math.log(max(2 * radius, 1e-9)) - mean) / _SEEN
@@ -121,8 +145,10 @@ def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> 
         "checkpoint_every": 10**9,
         **asked.train,
     }
-    chosen = asked.network or _network(kernel, shape, asked.condition is not None)
-    network = part_of("network", chosen)
+    network, solver = asked.network, asked.solver
+    if network is None:
+        network = _network(kernel, shape, asked.condition is not None)
+    network = part_of("network", network)
     if classes:
         network.setdefault("labels", classes)
     return {
@@ -130,7 +156,7 @@ def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> 
         "data": {"use": ARRAY, "standardise": standardised, "condition": asked.condition},
         "kernel": kernel,
         "network": network,
-        "solver": part_of("solver", asked.solver or _solver(kernel, shape)),
+        "solver": part_of("solver", _solver(kernel, shape) if solver is None else solver),
         "train": train,
     }
 

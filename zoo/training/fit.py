@@ -18,15 +18,16 @@ import torch
 
 from zoo.config.model import unit_of
 from zoo.config.part import Part
-from zoo.config.recipe import ARRAY, from_dict
+from zoo.config.recipe import from_dict
 from zoo.errors import ZooError, brief, check_flag
 from zoo.interfaces.checks import check_integer, check_positive
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, parse_device
-from zoo.training.choices import FIGURES, SIGMA_DATA, Asked, tables_of
+from zoo.training.choices import FIGURES, SIGMA_DATA, Asked, check_train, tables_of
 from zoo.training.early_stop import Deadline, EarlyStop
 from zoo.training.export import MOST, model_of
 from zoo.training.fit_data import Prepared, prepare
+from zoo.training.fit_samples import source_of
 from zoo.training.plan import Plan, make_plan
 from zoo.training.run import train_to_end
 from zoo.training.start import start, trainer_of
@@ -67,11 +68,12 @@ def fit(
         model = zoo.fit(x, D=5, network={"use": "mlp", "width": 256})
 
     Columns are standardised: to mean 0 and one deviation, or by their quantiles where they have
-    heavy tails; `sample`, `log_prob` and the other methods speak data units. Whole numbers are
-    dequantised: the density at a whole number is its probability, and `sample_frame` rounds. Levels
-    of noise reach from far below the data's spread to ten times the farthest of them. Part of the
-    data is held out: when its loss has stopped to fall training ends, and the averaged weights with
-    the least one are kept. Everything chosen is printed in one line on standard error.
+    heavy tails; `sample`, `log_prob` and the other methods speak data units. Whole numbers in
+    rows are dequantised: the density at a whole number is its probability, and `sample_frame`
+    rounds. Levels of noise reach from far below the data's spread to ten times the farthest of
+    them. Part of the data is held out: when its loss has stopped to fall training ends, and the
+    averaged weights with the least one are kept. Everything chosen is printed in one line on
+    standard error.
 
     Args:
         X: rows (n, d), series (n, C, L), or images (n, C, H, W) in [-1, 1] or of bytes: an array, a
@@ -86,8 +88,9 @@ def fit(
         minutes: about so long to train.
         images: so many rows or images to train on, repetitions counted. Neither: enough for a
             small table in less than a minute.
-        validation: fraction of the data to hold out, 0 for none; or held-out data, as X, or
-            (X, labels), or (X, labels, condition).
+        validation: fraction of the data to hold out, at most 2,048 of them, 0 for none; or
+            held-out data, as X, or (X, labels), or (X, labels, condition), of which so many are
+            measured, evenly spread.
         seed: of the split, the weights, the batches and the noise.
         progress: print the choices, and show a bar where standard error is a terminal.
         network: its name, or a table of name and options; by default a U-Net for images and
@@ -96,7 +99,8 @@ def fit(
         batch: rows or images per step.
         lr: peak learning rate.
         standardise: whether columns, or channels, are; None for rows and not for images.
-        train: other keys of a recipe's [train], such as {"ema_halflife": 10_000}.
+        train: other keys of a recipe's [train], such as {"ema_halflife": 10_000}; not those that
+            are arguments here, nor those that write into a run's folder.
         device: "cpu", "cuda", ...
         kernel_options: every other keyword is an option of the kernel, such as D = 5.
 
@@ -115,8 +119,11 @@ def fit(
     seconds = None if minutes is None else 60 * check_positive("minutes", minutes)
     if images is not None:
         images = check_integer("images", images, 1)
-    source = condition if isinstance(condition, str) else None if condition is None else ARRAY
-    more = dict(train or {})
+    if batch is not None:
+        batch = check_integer("batch", batch, 1)
+    if lr is not None:
+        lr = check_positive("lr", lr)
+    source, more = source_of(condition), check_train(train)
     asked = Asked(
         kernel, kernel_options, network, solver, batch, lr, images, more, seed, condition=source
     )
@@ -188,9 +195,10 @@ def _chosen(plan: Plan, ready: Prepared, asked: Asked) -> str:
     low, high = (float(kernel.level(t)) for t in (kernel.t_min, kernel.t_max))
     tail = " by the tail of the data" if asked.degrees else ""
     whole = 0 if ready.table is None else int(ready.table.whole.sum())
+    some = f", {MOST:,} of them measured" if ready.held > MOST else ""
     parts = [
         f"{len(data):,} {unit} of shape {data.shape}",
-        f"{ready.held:,} held out, until whose loss stops to fall" if ready.held else "",
+        f"{ready.held:,} held out{some}, until whose loss stops to fall" if ready.held else "",
         f"given {data.condition}" if data.condition else "",
         "standardised" if data.standardise else "not standardised",
         f"{ready.heavy} columns with heavy tails" if ready.heavy else "",
@@ -214,9 +222,9 @@ def _finished(trainer: Trainer, ready: Prepared) -> FieldModel:
     """Return the model of the averaged weights, with the columns of the table in its config."""
     model = model_of(trainer)
     assert model.config is not None
-    if ready.table is not None and ready.table.columns:
+    if ready.table is not None and ready.table.kept:
         data = msgspec.structs.replace(
-            model.config.data, columns=ready.table.columns, frame=ready.table.frame
+            model.config.data, columns=ready.table.kept, frame=ready.table.frame
         )
         model.config = msgspec.structs.replace(model.config, data=data)
     return model

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.files import refuse_special, replacing
+from zoo.files import reading, refuse_special, replacing
 
 LOG = "log.jsonl"
 BOARD = "tensorboard"
 _AXES = ("step", "images")
+# A line of ours has some 200 characters; images per second are at least those of one in a year.
+_LONGEST_LINE = 100_000
+_MOST, _LEAST_RATE = 2**63, 1e-8
 
 
 def append(folder: Path, line: dict[str, Any]) -> None:
@@ -30,36 +34,40 @@ def append(folder: Path, line: dict[str, Any]) -> None:
         raise ZooError(f"cannot write {folder / LOG}: {error.strerror}") from error
 
 
-def lines(folder: Path) -> list[dict[str, Any]]:
-    """Return the log's lines; a half-written last one is left out.
+def lines(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the log's lines, one at a time in memory; a half-written last one is left out.
 
     Raises:
         ZooError: the log cannot be read, or another line of it is not one of a run.
     """
     log = folder / LOG
     refuse_special(log)
-    try:
-        raw = log.read_bytes() if log.exists() else b""
-    except OSError as error:
-        raise ZooError(f"cannot read {log}: {error.strerror}") from error
-    found = [_line(each) for each in raw.decode(errors="replace").splitlines()]
-    if found and found[-1] is None:
-        found.pop()
-    if None in found:
-        raise ZooError(f"{log}: line {found.index(None) + 1} is not of zoo train; move it away")
-    return [line for line in found if line is not None]
+    if not log.exists():
+        return
+    with reading(log), log.open("rb") as file:
+        number, torn = 0, False
+        while text := file.readline(_LONGEST_LINE):
+            if torn:
+                raise ZooError(f"{log}: line {number} is not of zoo train; move it away")
+            number += 1
+            line = _line(text)
+            torn = line is None
+            if line is not None:
+                yield line
 
 
-def _line(text: str) -> dict[str, Any] | None:
+def _line(text: bytes) -> dict[str, Any] | None:
     """Return a line of the log, None for what is none."""
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(line, dict) or not {"step", "images"} <= line.keys():
         return None
-    numbers = (line["step"], line["images"], line.get("images_per_s") or 0, line.get("loss") or 0)
-    return line if all(isinstance(n, int | float) for n in numbers) else None
+    rate, loss = line.get("images_per_s") or _LEAST_RATE, line.get("loss") or 0.0
+    counts = all(type(line[key]) is int and 0 <= line[key] < _MOST for key in _AXES)
+    figures = isinstance(rate, int | float) and _LEAST_RATE <= rate < _MOST
+    return line if counts and figures and isinstance(loss, float) else None
 
 
 def cut(folder: Path, step: int) -> None:
@@ -68,12 +76,13 @@ def cut(folder: Path, step: int) -> None:
     Raises:
         ZooError: the disk is full or not writable, or the log is of something else.
     """
-    kept = [line for line in lines(folder) if line["step"] <= step]
-    with replacing(folder / LOG) as beside:
-        beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    with replacing(folder / LOG) as beside, beside.open("w", encoding="utf-8") as file:
+        for line in lines(folder):
+            if line["step"] <= step:
+                file.write(json.dumps(line) + "\n")
 
 
-def mean(losses: Sequence[float]) -> float | None:
+def mean(losses: Iterable[float]) -> float | None:
     """Return the mean of the finite losses, None if there are none: the others were skipped."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     return sum(finite) / len(finite) if finite else None
@@ -81,8 +90,8 @@ def mean(losses: Sequence[float]) -> float | None:
 
 def last_loss(folder: Path, over: int = 10) -> float | None:
     """Return the mean loss over the last lines of the log that have one, None if none has."""
-    logged = [line["loss"] for line in lines(folder) if line.get("loss") is not None]
-    recent = mean(logged[-over:])
+    logged = (line["loss"] for line in lines(folder) if line.get("loss") is not None)
+    recent = mean(deque(logged, maxlen=over))
     return None if recent is None else round(recent, 4)
 
 
@@ -92,7 +101,7 @@ def hours(folder: Path) -> float:
     for line in lines(folder):
         if not line.get("images_per_s"):
             continue
-        seconds += (line["images"] - before) / line["images_per_s"]
+        seconds += max(0, line["images"] - before) / line["images_per_s"]
         before = line["images"]
     return round(seconds / 3600, 2)
 
@@ -105,7 +114,7 @@ class TensorBoard:
         step: where the run stands; what an earlier process logged beyond it is not shown.
 
     Raises:
-        ZooError: tensorboard is not installed.
+        ZooError: tensorboard is not installed, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -116,7 +125,10 @@ class TensorBoard:
                 "train.tensorboard = true needs the package tensorboard: "
                 "pip install 'fieldzoo[train-tensorboard]'"
             ) from error
-        self._writer: Any = SummaryWriter(str(folder / BOARD), purge_step=step + 1)
+        try:
+            self._writer: Any = SummaryWriter(str(folder / BOARD), purge_step=step + 1)
+        except OSError as error:
+            raise ZooError(f"cannot write into {folder / BOARD}: {error.strerror}") from error
 
     def add(self, line: dict[str, Any]) -> None:
         """Add the figures of one line of the log, over its step."""

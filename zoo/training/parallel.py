@@ -22,6 +22,7 @@ from zoo.sampling.distributed import DistributedContext
 from zoo.training.batch import Batch
 from zoo.training.objective import Objective, compile_in_place, optimizer_of
 from zoo.training.power_ema import PowerAverages
+from zoo.training.restored import check_optimizer, check_tensors
 
 State = dict[str, Any]
 
@@ -82,11 +83,24 @@ class SingleProcess:
             **kept,
         }
 
+    def check(self, state: State) -> None:
+        """Check that a checkpoint holds what `state_dict` returns in the main process.
+
+        Raises:
+            LookupError, TypeError, ValueError: it is of another network or optimiser, or damaged.
+        """
+        check_tensors("network", state["network"], self.network.state_dict())
+        check_tensors("ema", state["ema"], self.ema.module.state_dict())
+        check_optimizer(state["optimizer"], self.optimizer, state["step"])
+        if self.powers:
+            for k, (own, found) in enumerate(zip(self.powers.means, state["powers"], strict=True)):
+                check_tensors(f"powers.{k}", found, own)
+
     def load_state_dict(self, state: State) -> None:
         """Take over what `state_dict` returned in the main process of any run of the recipe.
 
         Raises:
-            KeyError, RuntimeError, ValueError: it is of another network.
+            KeyError, RuntimeError: it is of another network.
         """
         self.network.load_state_dict(state["network"])
         self.ema.module.load_state_dict(state["ema"])

@@ -19,7 +19,7 @@ from torch import Tensor
 from zoo.config.recipe import Recipe, from_dict
 from zoo.config.training import TrainingOutcome
 from zoo.errors import ZooError, one_line
-from zoo.files import as_path
+from zoo.files import as_path, refuse_special
 from zoo.folder.read import CONFIG
 from zoo.folder.run import CHECKPOINT, MODEL
 from zoo.models.load import load_folder
@@ -27,6 +27,7 @@ from zoo.models.model import FieldModel
 from zoo.numerics.power_average import LONGEST, SHORTEST, Profile, check_length, combine
 from zoo.training import checkpoint
 from zoo.training.power_ema import ABOUT, FOLDER, snapshots, told
+from zoo.training.restored import check_counts, check_tensors
 
 # Largest relative error of the profile of weights over time; that of the weights is far smaller,
 # since a network's weights change little over the time in which the profiles differ.
@@ -77,8 +78,7 @@ def average(run: str | Path, length: float) -> Averaged:
             f"{folder} has no {MODEL} yet: `zoo train RECIPE -o {folder} --resume --stop` makes it "
             "of the last checkpoint"
         )
-    state = checkpoint.read(folder / CHECKPOINT)
-    recipe = from_dict(state["recipe"], str(folder / CHECKPOINT))
+    recipe, state = _run_of(folder / CHECKPOINT)
     lengths = recipe.train.ema_lengths
     if lengths is None:
         raise ZooError(
@@ -96,6 +96,7 @@ def average(run: str | Path, length: float) -> Averaged:
     shares, error = _shares(known, length, folder)
     try:
         model = load_folder(folder / MODEL)
+        check_tensors("network", state["network"], model.network.state_dict())
         model.network.load_state_dict(state["network"])
         total = {name: torch.zeros(p.shape, dtype=torch.float64) for name, p in _named(model)}
         for number, path in enumerate((*paths.values(), None)):
@@ -112,6 +113,13 @@ def average(run: str | Path, length: float) -> Averaged:
         raise ZooError(f"{folder}: its checkpoint does not fit {MODEL}: {reason}") from problem
     _record(model, state, recipe, length)
     return Averaged(model, error, len(steps))
+
+
+def _run_of(path: Path) -> tuple[Recipe, dict[str, Any]]:
+    """Return the recipe of a checkpoint and all that it holds; ZooError where it is none."""
+    state = checkpoint.read(path)
+    check_counts(path, state)
+    return from_dict(state["recipe"], str(path)), state
 
 
 def _named(model: FieldModel) -> list[tuple[str, Tensor]]:
@@ -141,8 +149,7 @@ def _add(total: dict[str, Tensor], shares: list[float], read: Read) -> None:
     for name, sum_ in total.items():
         for k, share in enumerate(shares):
             value = read(k, name)
-            if value.shape != sum_.shape or not value.isfinite().all():
-                raise ValueError(f"{name} is not finite, or has shape {tuple(value.shape)}")
+            check_tensors(f"powers.{k}", {name: value}, {name: sum_.float()})
             sum_.add_(value.double(), alpha=share)
 
 
@@ -154,6 +161,7 @@ def _add_file(
     lengths: tuple[float, ...],
 ) -> None:
     """Add the parts that a snapshot has in the weights; ZooError where it is not as written."""
+    refuse_special(path)
     try:
         with ExitStack() as opened:
             file = opened.enter_context(safe_open(path, framework="pt"))

@@ -5,10 +5,8 @@ Source: Karras et al., arXiv:2312.02696, section 3. `zoo.training.posthoc` makes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -57,17 +55,9 @@ class PowerAverages:
 
     @torch.no_grad()
     def load_state_dict(self, state: list[dict[str, Tensor]]) -> None:
-        """Take over what `state_dict` returned.
-
-        Raises:
-            KeyError, RuntimeError, ValueError: it is of another network or of other lengths.
-        """
+        """Take over what `state_dict` returned, of the same network and lengths."""
         for mean, saved in zip(self.means, state, strict=True):
-            if saved.keys() != mean.keys():
-                raise KeyError(f"averages of {len(saved)} parameters, not of {len(mean)}")
             for name, value in mean.items():
-                if saved[name].shape != value.shape:
-                    raise ValueError(f"powers.{name} has shape {tuple(saved[name].shape)}")
                 value.copy_(saved[name])
 
 
@@ -125,13 +115,3 @@ def forget_snapshots(run: Path) -> None:
     for path in snapshots(run).values():
         with suppress(OSError):
             path.unlink()
-
-
-def check_finite(state: Any) -> None:
-    """Check the averages of a checkpoint; ValueError or TypeError where they are none."""
-    for k, mean in enumerate(state):
-        if not isinstance(mean, Mapping):
-            raise TypeError(f"powers.{k} is a {type(mean).__name__}")
-        for name, value in mean.items():
-            if not isinstance(value, Tensor) or not value.isfinite().all():
-                raise ValueError(f"powers.{k}.{name} is not finite")

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
-from tqdm import tqdm
 
 from zoo.config.model import unit_of
 from zoo.config.recipe import ARRAY, Recipe, from_dict
@@ -27,6 +26,7 @@ from zoo.folder.run import MODEL
 from zoo.models.load import load
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import DistributedContext, connect
+from zoo.sampling.progress import bar
 from zoo.training.export import export
 from zoo.training.lock import locked
 from zoo.training.plan import Plan, make_plan
@@ -195,17 +195,17 @@ def _run_folder(folder: Path, resume: bool, context: DistributedContext) -> Iter
 def train_to_end(trainer: Trainer, *, progress: bool) -> None:
     """Train to the end of the budget, with a bar in the main process."""
     batch = trainer.recipe.train.batch
-    with tqdm(
+    with bar(
         total=trainer.steps * batch,
         initial=trainer.step * batch,
         unit=f" {unit_of(trainer.data.shape)}",
         unit_scale=True,
-        disable=None if progress and trainer.context.is_main else True,
-    ) as bar:
+        shown=progress and trainer.context.is_main,
+    ) as shown:
 
         def show(step: int, loss: float) -> None:
-            bar.set_postfix(loss=f"{loss:.3f}", skipped=trainer.skipped, refresh=False)
-            bar.update(step * batch - bar.n)
+            shown.set_postfix(loss=f"{loss:.3f}", skipped=trainer.skipped, refresh=False)
+            shown.update(step * batch - shown.n)
 
         with _interrupt_after_step(trainer):
             trainer.run(show)

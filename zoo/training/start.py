@@ -11,18 +11,21 @@ import torch
 
 from zoo.data import Images
 from zoo.errors import ZooError, did_you_mean
+from zoo.files import refuse_link
 from zoo.folder.atomic import check_new
 from zoo.folder.read import CONFIG
 from zoo.folder.run import CHECKPOINT, MODEL
 from zoo.interfaces import Network
 from zoo.models.load import load
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
-from zoo.training import log
+from zoo.training import log, power_ema
 from zoo.training.checkpoint import read, remove_leftovers
-from zoo.training.export import BEST, SampleGrids, Validation
+from zoo.training.export import BEST, SAMPLES, SampleGrids, Validation
 from zoo.training.plan import Plan
 from zoo.training.trainer import Callback, Trainer
 
+# Folders in that of a run.
+_INSIDE = (MODEL, BEST, SAMPLES, power_ema.FOLDER, log.BOARD)
 # Enough for what a network fits by itself, such as the principal components of images.
 _MOST = 100_000
 
@@ -65,6 +68,8 @@ def _open(plan: Plan, folder: Path, resume: bool, context: DistributedContext) -
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ZooError(f"cannot write into {folder}: {error.strerror}") from error
+    for name in _INSIDE:
+        refuse_link(folder / name, folder)
     for name in (MODEL, BEST) if plan.held_out is not None else (MODEL,):
         check_new(folder / name)
     if context.is_main:

@@ -23,7 +23,7 @@ from zoo.interfaces import Network
 from zoo.numerics.memory import keep_freed_memory
 from zoo.sampling.distributed import DistributedContext
 from zoo.sampling.rng import step_seed
-from zoo.training import checkpoint, log, power_ema
+from zoo.training import checkpoint, log, power_ema, restored
 from zoo.training.batch import Batch, BatchSampler
 from zoo.training.parallel import DataParallel, FullySharded, SingleProcess
 from zoo.training.plan import Plan
@@ -201,7 +201,7 @@ class Trainer:
         """
         path = self.folder / CHECKPOINT
         state = checkpoint.read(path)
-        checkpoint.check_counts(path, state, self.steps)
+        restored.check_counts(path, state, self.steps)
         before = with_habits_of(from_dict(state["recipe"], str(path)), self.recipe)
         if before != self.recipe:
             longer = before.train.images < self.recipe.train.images
@@ -215,7 +215,7 @@ class Trainer:
                 f"({len(self.data):,} of them); give back the old data or train into another folder"
             )
         try:
-            checkpoint.check_tensors(state, self.optimizer.param_groups)
+            self.parallel.check(state)
             self.parallel.load_state_dict(state)
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             reason = one_line(error)[:_LONGEST_REASON]

@@ -6,7 +6,9 @@ let runtime = null;
 async function load() {
   const ort = await import("../runtime/ort.wasm.min.mjs");
   ort.env.wasm.wasmPaths = new URL("../runtime/", import.meta.url).href;
-  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+  // Half the logical processors: threads that wait for each other spin, and others need some too.
+  const threads = Math.min(4, Math.ceil((navigator.hardwareConcurrency || 1) / 2));
+  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? threads : 1;
   return ort;
 }
 
