@@ -75,11 +75,6 @@ def plain(model: FieldModel) -> FieldModel:
         )
     copied = copy.deepcopy(model).to("cpu").eval()
     copied.network = unwrapped(copied.network)
-    for part in copied.modules():
-        if isinstance(part, Mixture):
-            part.digits = (
-                torch.float64
-            )  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
     return copied.float() if model.dtype in HALVES else copied
 
 
@@ -184,6 +179,9 @@ def denoiser(model: FieldModel) -> Exported:
         ZooError: the network or the kernel does what no graph can.
     """
     model = with_tables(plain(model))
+    for part in model.modules():
+        if isinstance(part, Mixture):  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
+            part.digits = torch.float64
     network, affine = unwrapped(model.network), model.kernel.affine
     predict = _predictor(model, network)
 

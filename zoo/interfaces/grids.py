@@ -218,11 +218,11 @@ class GivenLevels(LevelGrid):
         self._numbers = torch.arange(len(levels), dtype=torch.float64)
 
     def forward(self, value: Tensor) -> Tensor:
-        """Return the number of the level, counted from the least."""
+        """Return the number of each level, counted from the least, like `value`."""
         return _piecewise(value.log(), self.logs, self._numbers)
 
     def back(self, place: Tensor) -> Tensor:
-        """Return the level."""
+        """Return the level of each number, like `place`."""
         return _piecewise(place, self._numbers, self.logs).exp()
 
 
