@@ -27,8 +27,8 @@ CALLS = {
         m.log_likelihood(STATES, solver="heun", steps=3, exact=False).nats
     ),
 }
-# SciPy's method is no graph, and the second writes over what its graph needs; "learned" takes a grid,
-# and integrates nothing.
+# SciPy's method is no graph, the second writes over what its graph needs, and "learned" integrates
+# nothing.
 NO_GRAPHS = {"torchdiffeq-scipy_solver", "torchdiffeq-implicit_adams", "learned"}
 GRAPHS = [name for name in zoo.components("solvers") if name not in NO_GRAPHS]
 
