@@ -38,7 +38,7 @@ class Learned(ExpABM3):
     which may lie above t_min and is then extrapolated linearly, with coefficients of its own.
     Source: the idea of learning both by gradient through the walk, arXiv:2405.15506, 2502.17423.
 
-    Options:
+    Args:
         grid: 2 to 64 decreasing noise levels; as many evaluations make a sample.
         coefficients: c_ij for j = 1, 2, ... (c_i0 is what is missing to 0) of every step i, at most
             min(i, 3) numbers from -100 to 100 each; by default none, which is `exp-abm3`.
