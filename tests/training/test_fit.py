@@ -244,20 +244,6 @@ def test_images_get_a_unet_and_stay_in_range():
         model.sample_frame(1)
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    """What the losses on held-out data are measured of, one data set per call of `fit`."""
-    seen = []
-
-    class Seen(EarlyStop):
-        def __init__(self, data, every, **options):
-            super().__init__(data, every, **options)
-            seen.append(data)
-
-    monkeypatch.setattr("zoo.training.fit.EarlyStop", Seen)
-    return seen
-
-
 def test_held_out_data_of_ones_own(measured):
     x, held_out = 1e3 + 7 * rows(), 1e3 + 7 * rows(40, seed=1)
     model = fit(x, validation=held_out)

@@ -15,7 +15,6 @@ from zoo.data.condition import by_rule, fitted, of_array
 from zoo.data.npz import from_arrays
 from zoo.errors import ZooError
 from zoo.training.batch import BatchSampler
-from zoo.training.early_stop import EarlyStop
 from zoo.training.plan import make_plan
 from zoo.training.start import start
 
@@ -199,20 +198,12 @@ def test_arrays_for_a_recipe():
     assert ruled.condition.shape == (1, 4, 4)
 
 
-def test_held_out_conditions(monkeypatch):
-    seen = []
-
-    class Seen(EarlyStop):
-        def __init__(self, data, every, **options):
-            super().__init__(data, every, **options)
-            seen.append(data)
-
-    monkeypatch.setattr("zoo.training.fit.EarlyStop", Seen)
+def test_held_out_conditions(measured):
     x, c = chance().normal(size=(200, 2)), chance(1).normal(5, 2, size=(200, 1))
     own = chance(2).normal(size=(50, 1))
     model = fit(x, c, validation=(x[:50], None, own))
     assert math.isfinite(model.config.training.outcome.validation_loss)
-    held_out = seen[0]
+    held_out = measured[0]
     assert np.array_equal(held_out.given.values[:50].numpy(), own.astype(np.float32))
     assert held_out.given.known.standardise == model.condition.standardise
     with pytest.raises(ZooError, match=r"validation has conditions of shape None, X of \(1,\)"):
