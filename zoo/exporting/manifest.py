@@ -48,15 +48,15 @@ def manifest(model: FieldModel, exported: Exported, what: str, files: list[Path]
         what: "denoiser" or "sampler".
         files: that were written.
     """
-    output = exported.output
-    config = model.config
+    config, inputs = model.config, exported.graph.inputs
+    output = Input(exported.output, model.shape, inputs[0].dtype)
     found: dict[str, Any] = {
         "format": FORMAT,
         "what": what,
         "model": model.name or None,
         "files": {file.name: _facts(file) for file in files},
-        "inputs": {one.name: _describe(one, model) for one in exported.graph.inputs},
-        "outputs": {output: _describe(Input(output, model.shape, model.dtype), model)},
+        "inputs": {one.name: _describe(one, model) for one in inputs},
+        "outputs": {output.name: _describe(output, model)},
         "kernel": describe_kernel(model.kernel),
         "data": msgspec.to_builtins(model.data),
         "noise": _part(model.prior) | describe_noise(model),
