@@ -6,11 +6,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from tiny_models import images
+from tiny_models import images, points
 
+import zoo
 from zoo.exporting.card import readme
 from zoo.exporting.graphs import denoiser, sampler
-from zoo.exporting.manifest import manifest
+from zoo.exporting.manifest import describe_noise, manifest
+from zoo.exporting.space import _unfit
 
 
 def described(model, what="denoiser"):
@@ -47,3 +49,36 @@ def test_a_model_of_half_precision_is_exported_as_float32(what):
     said, graph = described(model, what)
     assert {one["dtype"] for one in said["outputs"].values()} == {"float32"}
     runs(said, graph)
+
+
+def radii(model, n=4096):
+    x = model.prior.sample(n, model.shape, torch.Generator().manual_seed(0))
+    return x.flatten(1).norm(dim=1).sort()[0].numpy()
+
+
+@pytest.mark.parametrize("bound", [None, 80.0])
+def test_the_radii_that_the_manifest_says_are_those_that_the_prior_draws(bound):
+    model = points("gravity", dim=16)
+    model.prior = zoo.prior("gravity", model.kernel, largest_level=bound)
+    law = describe_noise(model)
+    q = (np.arange(4096) + 0.5) / 4096
+    at = np.linspace(*law["logit"], len(law["log_radius"]))
+    found = np.exp(np.interp(np.log(q / (1 - q)), at, law["log_radius"]))
+    drawn, middle = radii(model), slice(200, -200)
+    assert np.abs(np.log(found / drawn)[middle]).max() < 0.3
+    if bound is not None:
+        assert found.max() == pytest.approx(drawn.max(), rel=1e-5) == pytest.approx(4 * bound)
+
+
+def test_the_law_of_a_prior_that_is_not_the_kernels_own_is_not_said():
+    model = images()
+    prior = model.prior
+    assert not _unfit(model)
+    model.prior = zoo.ExactPrior(model.kernel, torch.ones(2, 1, 8, 8))
+    assert describe_noise(model) == {"law": "as the prior draws it"}
+    assert "a prior of its own" in _unfit(model)
+    model.prior = type("Shifted", (type(prior),), {"sample": lambda *_: 0})(model.kernel)
+    assert describe_noise(model) == {"law": "as the prior draws it"}
+    model = points("flow")
+    model.prior = zoo.prior("gravity", model.kernel, largest_level=3.0)
+    assert describe_noise(model) == {"law": "as the prior draws it"}

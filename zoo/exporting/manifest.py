@@ -14,7 +14,7 @@ import torch
 from zoo.__about__ import __version__
 from zoo.exporting.graphs import Exported
 from zoo.exporting.record import Input
-from zoo.interfaces import SIGMA_DATA, FieldKernel, IsotropicKernel
+from zoo.interfaces import SIGMA_DATA, FieldKernel, IsotropicKernel, KernelPrior
 from zoo.interfaces.path import GaussianPathKernel
 from zoo.models.model import FieldModel
 from zoo.sampling.predict import unwrapped
@@ -133,15 +133,19 @@ def describe_noise(model: FieldModel) -> dict[str, Any]:
     """Return the law of starting points, where it is that of a radius in every direction alike.
 
     x_T = radius times a direction, uniform on the sphere; log radius is linear in logit(q) between
-    those of the table, q uniform in (0, 1).
+    those of the table, q uniform in (0, 1). Any other prior than the kernel's own law has no table.
     """
-    kernel = model.kernel
-    if isinstance(kernel, GaussianPathKernel) and kernel.gaussian:
+    prior, other = model.prior, {"law": "as the prior draws it"}
+    if not isinstance(prior, KernelPrior) or type(prior).sample is not KernelPrior.sample:
+        return other
+    kernel, bound = prior.kernel, prior.largest_level
+    if isinstance(kernel, GaussianPathKernel) and kernel.gaussian and bound is None:
         return {"law": "normal", "scale": float(kernel.marginal(kernel.t_max)[1])}
     if not isinstance(kernel, IsotropicKernel):
-        return {"law": "as the prior draws it"}
+        return other
     logits = torch.linspace(*_LOGITS[:2], int(_LOGITS[2]), dtype=torch.float64)
     radius = kernel.radial_icdf(logits.sigmoid(), kernel.t_max)
+    radius = radius.clamp(max=(bound or math.inf) * kernel.dim**0.5)
     return {
         "law": "radial",
         "logit": [_LOGITS[0], _LOGITS[1]],
