@@ -82,3 +82,10 @@ def test_the_law_of_a_prior_that_is_not_the_kernels_own_is_not_said():
     model = points("flow")
     model.prior = zoo.prior("gravity", model.kernel, largest_level=3.0)
     assert describe_noise(model) == {"law": "as the prior draws it"}
+
+
+def test_the_range_of_the_data_is_said_where_it_is_the_usual_one_too():
+    model = images()
+    model.config = msgspec.structs.replace(model.describe(), data=zoo.config.model.Data((1, 8, 8)))
+    assert described(model)[0]["data"]["range"] == [-1.0, 1.0]
+    assert described(points())[0]["data"]["range"] is None

@@ -58,7 +58,7 @@ def manifest(model: FieldModel, exported: Exported, what: str, files: list[Path]
         "inputs": {one.name: _describe(one, model) for one in inputs},
         "outputs": {output.name: _describe(output, model)},
         "kernel": describe_kernel(model.kernel),
-        "data": msgspec.to_builtins(model.data),
+        "data": msgspec.to_builtins(model.data) | {"range": model.range},
         "noise": _part(model.prior) | describe_noise(model),
         "solver": _solver(model, exported),
         "written_by": {"fieldzoo": __version__, "torch": torch.__version__},
