@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from zoo.exporting.card import readme
 from zoo.exporting.graphs import denoiser, sampler
 from zoo.exporting.manifest import describe_noise, manifest
 from zoo.exporting.space import _unfit
+from zoo.models.exact import ExactPrior
 
 
 def described(model, what="denoiser"):
@@ -74,7 +76,7 @@ def test_the_law_of_a_prior_that_is_not_the_kernels_own_is_not_said():
     model = images()
     prior = model.prior
     assert not _unfit(model)
-    model.prior = zoo.ExactPrior(model.kernel, torch.ones(2, 1, 8, 8))
+    model.prior = ExactPrior(model.kernel, torch.ones(2, 1, 8, 8))
     assert describe_noise(model) == {"law": "as the prior draws it"}
     assert "a prior of its own" in _unfit(model)
     model.prior = type("Shifted", (type(prior),), {"sample": lambda *_: 0})(model.kernel)
@@ -89,3 +91,19 @@ def test_the_range_of_the_data_is_said_where_it_is_the_usual_one_too():
     model.config = msgspec.structs.replace(model.describe(), data=zoo.config.model.Data((1, 8, 8)))
     assert described(model)[0]["data"]["range"] == [-1.0, 1.0]
     assert described(points())[0]["data"]["range"] is None
+
+
+def test_a_lifted_model_under_a_kernel_without_a_name_knows_its_data():
+    source = points("gaussian")
+    units = zoo.config.standardise.Standardise((1000.0, -3.0), (50.0, 0.1))
+    columns = tuple(zoo.config.columns.Column(name, "float64") for name in "ab")
+    data = msgspec.structs.replace(source.data, standardise=units, columns=columns)
+    source.config = msgspec.structs.replace(source.describe(), data=data)
+    kernel = zoo.kernel("gravity", dim=2)
+    kernel.part = None
+    lifted = zoo.lift(source, kernel)
+    assert lifted.config is None
+    assert lifted.data == data
+    said, graph = described(lifted)
+    assert said["data"]["standardise"] == {"mean": [1000.0, -3.0], "scale": [50.0, 0.1]}
+    runs(said, graph)
