@@ -107,3 +107,14 @@ def test_a_lifted_model_under_a_kernel_without_a_name_knows_its_data():
     said, graph = described(lifted)
     assert said["data"]["standardise"] == {"mean": [1000.0, -3.0], "scale": [50.0, 0.1]}
     runs(said, graph)
+
+
+def test_the_guide_of_a_models_samples_is_said_to_be_no_part_of_its_denoiser():
+    model = images()
+    known = zoo.config.model.DefaultGuidance("gravity-digits", 2.0)
+    model.config = msgspec.structs.replace(model.describe(), guidance=known)
+    said = described(model)[0]["guidance"]
+    assert said["guide"] == "gravity-digits"
+    assert "no part of this graph" in said["is"]
+    assert "guided by 'gravity-digits'" in _unfit(model)
+    assert "guidance" not in described(images())[0]

@@ -35,6 +35,7 @@ _SAYS = {
     "field": "dx/dt: the kernel's velocity is not affine in x_0, so there is no denoiser",
     "samples": "data, in data units",
 }
+_GUIDANCE = "how the model guides its own samples; no part of this graph"
 # Of times and noise of a model that knows its data in other units.
 _STANDARDISED = "; in the units of z = (x - mean) / scale, mean and scale in data.standardise"
 
@@ -63,6 +64,8 @@ def manifest(model: FieldModel, exported: Exported, what: str, files: list[Path]
         "solver": _solver(model, exported),
         "written_by": {"fieldzoo": __version__, "torch": torch.__version__},
     }
+    if model.guidance is not None:
+        found["guidance"] = msgspec.to_builtins(model.guidance) | {"is": _GUIDANCE}
     if config is not None:
         found["weights"] = {n: file.sha256 for n, file in config.weights.files.items()}
     return found
