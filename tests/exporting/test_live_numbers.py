@@ -195,6 +195,13 @@ console.log(JSON.stringify(ratios.map((r) => plan(kernel, manifest.solver, r))))
         ("tanh", "exp-ab2", {"scale": 0.7}),
         ("gaussian", "exp-ab3", {"grid": "edm"}),
         ("flow", "ddim", {}),
+        ("gaussian", "exp-ab2", {"grid": {"use": "edm", "rho": 5}}),
+        ("flow", "exp-abm4", {"grid": {"use": "angle", "pivot": 2}}),
+        ("tanh", "exp-abm3", {"grid": "log"}),
+        ("flow", "exp-abm4", {"grid": "radius"}),
+        ("pfgmpp", "exp-ab3", {"grid": "log-time"}),
+        ("gaussian", "ddim", {"grid": "time"}),
+        ("flow", "exp-abm3", {"grid": [400.0, 20.0, 1.0, 0.002]}),
     ],
 )
 def test_times_and_weights_of_steps_are_the_zoos(kernel, solver, options):
