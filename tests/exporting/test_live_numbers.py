@@ -237,3 +237,19 @@ def test_times_and_weights_of_steps_are_the_zoos(kernel, solver, options):
     for step, values, decay in zip(walked, one["values"], one["decay"], strict=True):
         assert values[: len(step.values)] == pytest.approx([*step.values], rel=1e-6, abs=1e-9)
         assert decay == pytest.approx(step.states[0], rel=1e-9)
+
+
+TILES = """
+import { tiles } from "./garments-tab.js";
+console.log(JSON.stringify(given.map(([n, shape]) => tiles(n, shape, 640))));
+"""
+
+
+def test_images_that_are_not_square_fit_into_the_picture():
+    square, tall, wide, two = node(
+        TILES, [[4, [1, 8, 8]], [4, [1, 16, 8]], [9, [3, 8, 16]], [2, [1, 16, 8]]]
+    )
+    assert square == {"columns": 2, "wide": 318, "high": 318, "gap": 4, "height": 640}
+    assert tall == {"columns": 2, "wide": 318, "high": 636, "gap": 4, "height": 1276}
+    assert wide["height"] == pytest.approx(3 * wide["wide"] / 2 + 8)
+    assert two == {"columns": 2, "wide": 318, "high": 636, "gap": 4, "height": 636}

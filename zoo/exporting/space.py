@@ -185,7 +185,8 @@ def _unfit(model: FieldModel) -> str:
     kernel = model.kernel
     use = kernel.part.use if kernel.part is not None else type(kernel).__name__
     if describe_noise(model)["law"] not in ("normal", "radial"):
-        return f"it draws noise alike in every direction, and the kernel {use} has another, or a prior of its own"
+        has = f"the kernel {use} has another, or a prior of its own"
+        return f"it draws noise alike in every direction, and {has}"
     if not kernel.affine_path or not _alpha_is_known(kernel):
         return f"it does not know the kernel {use}, only alpha = 1 or 1 - t and sigma = factor t"
     return ""
