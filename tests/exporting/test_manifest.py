@@ -118,3 +118,21 @@ def test_the_guide_of_a_models_samples_is_said_to_be_no_part_of_its_denoiser():
     assert "no part of this graph" in said["is"]
     assert "guided by 'gravity-digits'" in _unfit(model)
     assert "guidance" not in described(images())[0]
+
+
+def test_a_cell_of_the_readmes_table_keeps_its_bars():
+    rows = [line for line in readme(described(images())[0]).splitlines() if line.startswith("| ")]
+    assert len(rows) == 4
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)\|", row)) == 6, row
+
+
+@pytest.mark.parametrize("kernel", ["gravity", "gaussian", "rotating"])
+def test_the_readme_of_a_sampler_runs_whatever_the_law_of_its_noise(kernel, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = points(kernel, dim=4)
+    said, graph = described(model, "sampler")
+    if kernel == "rotating":
+        (saved,) = re.findall(r"# (np\.save.*)", readme(said))
+        exec(saved, {"np": np, "model": model})
+    runs(said, graph)

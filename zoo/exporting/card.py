@@ -15,6 +15,8 @@ The {what} of the model `{name}`, kernel `{kernel}`, as a graph that runs withou
 {rows}
 """
 
+_PIPE = r"\|"  # in a cell of a table
+
 _ONNX = """
 Run it with `pip install onnxruntime numpy`:
 
@@ -51,7 +53,8 @@ print(result.shape)
 ```
 """
 
-_DENOISER = """n, shape, t = 4, {shape}, {t}
+_ROWS = 4
+_DENOISER = """n, shape, t = {n}, {shape}, {t}
 rng = np.random.default_rng(0)
 {units}feed = {{
     "x": ({scaled}t * rng.standard_normal((n, *shape))).astype("{dtype}"),
@@ -72,10 +75,12 @@ at = np.linspace(*law["logit"], len(law["log_radius"]))
 radius = np.exp(np.interp(np.log(q / (1 - q)), at, law["log_radius"]))
 noise = (radius[:, None] * direction).reshape(n, *{shape})""",
     "normal": """noise = manifest["noise"]["scale"] * rng.standard_normal((n, *{shape}))""",
-    "other": """noise = ...  # starting points x_T of the model's prior, (n, *{shape})""",
+    "other": """# Starting points x_T of the model's prior, which fieldzoo draws:
+# np.save("noise.npy", model.prior.sample({n}, model.shape).numpy())
+noise = np.load("noise.npy")""",
 }
 
-_SAMPLER = """n, rng = 4, np.random.default_rng(0)
+_SAMPLER = """n, rng = {n}, np.random.default_rng(0)
 {noise}
 feed = {{"noise": noise.astype("{dtype}"),{conditions}}}"""
 
@@ -101,7 +106,7 @@ def readme(manifest: dict[str, Any]) -> str:
     """Return the text of an export's README.md."""
     rows = [
         f"| {kind} | `{name}` | {one['dtype']} | ({', '.join(map(str, one['shape']))}) "
-        f"| {one['is']} |"
+        f"| {one['is'].replace('|', _PIPE)} |"
         for kind in ("inputs", "outputs")
         for name, one in manifest[kind].items()
     ]
@@ -132,7 +137,7 @@ def _feed(manifest: dict[str, Any]) -> str:
         if manifest["data"].get("standardise"):
             units = _UNITS.format(along=(-1, *[1] * (len(shape) - 1)))
             scaled = "mean + scale * "
-        return _DENOISER.format(t=f"{t:.4g}", units=units, scaled=scaled, **known)
+        return _DENOISER.format(t=f"{t:.4g}", units=units, scaled=scaled, n=_ROWS, **known)
     law = manifest["noise"].get("law")
-    noise = _NOISE.get(law, _NOISE["other"]).format(shape=shape, dim=kernel["dim"])
-    return _SAMPLER.format(noise=noise, **known)
+    noise = _NOISE.get(law, _NOISE["other"]).format(shape=shape, dim=kernel["dim"], n=_ROWS)
+    return _SAMPLER.format(noise=noise, n=_ROWS, **known)
