@@ -460,6 +460,39 @@ class Branching(zoo.interfaces.Network):
         return 0.5 * x_t + shift
 
 
+class Written(zoo.interfaces.Network):
+    """A network of a user's own code, without parameters."""
+
+    def __init__(self, code, shape=(2,)):
+        super().__init__()
+        self.code, self.shape, self.sigma_data = code, shape, 1.0
+
+    def forward(self, x_t, t):
+        return self.code(x_t, t)
+
+
+def running(code):
+    kernel = zoo.kernel("gaussian", dim=2)
+    solver = zoo.solver("heun")
+    return zoo.FieldModel(kernel, KernelPrior(kernel), Written(code), solver, (2,))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (lambda x, t: torch.stack([*x]), "without a loop over samples"),
+        (lambda x, t: torch.stack([x[i] for i in range(len(x))]), "without a loop over samples"),
+        (lambda x, t: x * [][len(x)], "the network fails on 2 samples: list index out of range"),
+    ],
+    ids=["unpacked", "by number", "broken"],
+)
+def test_a_network_that_goes_from_sample_to_sample_is_refused_in_one_line(code, message):
+    with pytest.raises(zoo.ZooError, match=message) as error:
+        denoiser(running(code))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) <= 500
+
+
 @pytest.mark.parametrize("kind", ["classes", "times"])
 def test_a_network_whose_graph_gives_other_numbers_is_refused(kind):
     kernel = zoo.kernel("gaussian", dim=2)

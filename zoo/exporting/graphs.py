@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, error_context
+from zoo.errors import ZooError, error_context, one_line, shown
 from zoo.exporting.record import Graph, Input, Opaque, record
 from zoo.exporting.tables import with_tables
 from zoo.interfaces import Flow, IsotropicKernel, Network, Solver
@@ -132,19 +132,25 @@ def _recorded(
         ZooError: the function cannot be recorded, or its graph gives other numbers.
     """
     example = _example(inputs, model)
-    with torch.no_grad():  # first, since tables are made when they are first needed
-        expected = function(*example)
+    try:
+        with torch.no_grad():  # first, since tables are made when they are first needed
+            expected = function(*example)
+    except ZooError:
+        raise
+    except Exception as error:
+        raise ZooError(f"the {what} fails on {_ROWS} samples: {shown(one_line(error))}") from error
     graph = record(function, inputs)
     try:
         with torch.no_grad():
             found = graph(*example)
         right = bool((found - expected).abs().max() <= _ROUNDING * (1 + expected.abs().max()))
-    except RuntimeError:  # a size that is that of the batch, unseen
+    except Exception:  # of a size that is that of the batch, unseen: as many parts, places
         right = False
     if not right:
         raise ZooError(
-            f"the recorded {what} gives other numbers than the {what}: a branch of its code "
-            "depends on values of x or t; write it with torch.where"
+            f"the recorded {what} gives other numbers than the {what}, or none: its code depends "
+            "on values of x or t, or on the number of samples; write it with torch.where, and "
+            "without a loop over samples"
         )
     return graph
 
