@@ -136,3 +136,26 @@ def test_the_readme_of_a_sampler_runs_whatever_the_law_of_its_noise(kernel, tmp_
         (saved,) = re.findall(r"# (np\.save.*)", readme(said))
         exec(saved, {"np": np, "model": model})
     runs(said, graph)
+
+
+def far_away(mean=1e6, **options):
+    """A model of data that are so far from 0 that float32 has few digits of them."""
+    model = points("gaussian", **options)
+    units = zoo.config.standardise.Standardise((mean, -mean), (1.0, 2.0))
+    data = msgspec.structs.replace(model.describe().data, standardise=units)
+    model.config = msgspec.structs.replace(model.describe(), data=data)
+    return model
+
+
+def test_data_whose_digits_float32_lacks_are_float64_in_the_graph_too():
+    model = far_away()
+    said, graph = described(model)
+    dtypes = {name: one["dtype"] for name, one in (said["inputs"] | said["outputs"]).items()}
+    assert dtypes == {"x": "float64", "t": "float32", "denoised": "float64"}
+    runs(said, graph)
+    x = model.standardise.undo(torch.randn(5, 2).double())
+    t = torch.full((5,), 0.5)
+    assert (graph(x, t) - model.denoise(x, t)).abs().max() < 1e-5
+    said, graph = described(model, "sampler")
+    assert said["inputs"]["noise"]["dtype"] == "float32"
+    assert runs(said, graph).dtype == model.sample(1, seed=0).dtype == torch.float64

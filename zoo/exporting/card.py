@@ -57,8 +57,8 @@ _ROWS = 4
 _DENOISER = """n, shape, t = {n}, {shape}, {t}
 rng = np.random.default_rng(0)
 {units}feed = {{
-    "x": ({scaled}t * rng.standard_normal((n, *shape))).astype("{dtype}"),
-    "t": np.full(n, t, dtype="{dtype}"),{conditions}
+    "x": ({scaled}t * rng.standard_normal((n, *shape))).astype("{x_dtype}"),
+    "t": np.full(n, t, dtype="{t_dtype}"),{conditions}
 }}"""
 
 # t and noise are of z = (x - mean) / scale where data are standardised.
@@ -82,7 +82,7 @@ noise = np.load("noise.npy")""",
 
 _SAMPLER = """n, rng = {n}, np.random.default_rng(0)
 {noise}
-feed = {{"noise": noise.astype("{dtype}"),{conditions}}}"""
+feed = {{"noise": noise.astype("{noise_dtype}"),{conditions}}}"""
 
 # What stands for no class and no condition.
 _GIVEN = {
@@ -124,20 +124,21 @@ def readme(manifest: dict[str, Any]) -> str:
 def _feed(manifest: dict[str, Any]) -> str:
     output = next(iter(manifest["outputs"].values()))
     shape, kernel = tuple(output["shape"][1:]), manifest["kernel"]
-    inputs = manifest["inputs"].items()
+    inputs = manifest["inputs"]
     conditions = "".join(
         _GIVEN[name].format(shape=tuple(one["shape"][1:]), dtype=one["dtype"])
-        for name, one in inputs
+        for name, one in inputs.items()
         if name in _GIVEN
     )
-    known = {"shape": shape, "dtype": output["dtype"], "conditions": conditions}
+    known = {"shape": shape, "conditions": conditions, "n": _ROWS}
+    known |= {f"{name}_dtype": one["dtype"] for name, one in inputs.items()}
     if manifest["what"] == "denoiser":
         t = (kernel["t_min"] * kernel["t_max"]) ** 0.5
         units, scaled = "", ""
         if manifest["data"].get("standardise"):
             units = _UNITS.format(along=(-1, *[1] * (len(shape) - 1)))
             scaled = "mean + scale * "
-        return _DENOISER.format(t=f"{t:.4g}", units=units, scaled=scaled, n=_ROWS, **known)
+        return _DENOISER.format(t=f"{t:.4g}", units=units, scaled=scaled, **known)
     law = manifest["noise"].get("law")
     noise = _NOISE.get(law, _NOISE["other"]).format(shape=shape, dim=kernel["dim"], n=_ROWS)
-    return _SAMPLER.format(noise=noise, n=_ROWS, **known)
+    return _SAMPLER.format(noise=noise, **known)

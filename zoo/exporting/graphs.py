@@ -38,14 +38,14 @@ class Exported(NamedTuple):
     Attributes:
         graph: from its inputs to `output`.
         predict: what the graph calls; its `inside` is the network's own graph.
-        output: name of the result: "denoised", "field" or "samples".
+        output: the result, named "denoised", "field" or "samples".
         times: of the steps of a sampler, those of a typical sample; () of a denoiser.
         evaluations: of the network.
     """
 
     graph: Graph
     predict: Opaque
-    output: str
+    output: Input
     times: tuple[float, ...] = ()
     evaluations: int = 1
 
@@ -78,11 +78,16 @@ def plain(model: FieldModel) -> FieldModel:
     return copied.float() if model.dtype in HALVES else copied
 
 
-def _conditions(model: FieldModel) -> tuple[Input, ...]:
+def _data_dtype(model: FieldModel) -> torch.dtype:
+    """Return the dtype of what is in data units: float64 where `sample` returns that."""
+    return torch.promote_types(model.dtype, model._rounding)
+
+
+def _conditions(model: FieldModel, dtype: torch.dtype) -> tuple[Input, ...]:
     """Return the inputs that samples are drawn given: classes, conditions, the guidance of all."""
     found = [Input("labels", (), torch.int64)] if model.data.labels else []
     if model.condition is not None:
-        found.append(Input("condition", model.condition.shape, model.dtype))
+        found.append(Input("condition", model.condition.shape, dtype))
     return (*found, Input("guidance", None, torch.float32)) if found else ()
 
 
@@ -100,7 +105,7 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
         following, without = out[: len(x)], out[len(x) :]
         return without + guidance.to(out) * (following - without)
 
-    inputs = (x, t, *_conditions(model))
+    inputs = (x, t, *_conditions(model, model.dtype))
     with error_context("the network cannot be exported"):
         return Opaque(_recorded(predict, inputs, model, "network"))
 
@@ -171,7 +176,7 @@ def _options(model: FieldModel, conditions: tuple[Tensor, ...]) -> dict[str, Any
         found["labels"] = conditions[0]
     if model.condition is not None:
         known, given = model.condition.standardise, conditions[-2]
-        found["condition"] = given if known is None else known.apply(given)
+        found["condition"] = (given if known is None else known.apply(given)).to(model.dtype)
     return found
 
 
@@ -189,7 +194,9 @@ def denoiser(model: FieldModel) -> Exported:
         if isinstance(part, Mixture):  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
             part.digits = torch.float64
     network, affine = unwrapped(model.network), model.kernel.affine
-    predict = _predictor(model, network)
+    predict, dtype = _predictor(model, network), _data_dtype(model)
+    output = Input("denoised" if affine else "field", model.shape, dtype)
+    t, given = Input("t", (), model.dtype), _conditions(model, dtype)
 
     def function(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
         seen = _seen_by(predict, conditions[-1:])
@@ -202,8 +209,8 @@ def denoiser(model: FieldModel) -> Exported:
         return found if model.standardise is None else model.standardise.stretch(found)
 
     with error_context(f"the kernel {_name(model.kernel)} cannot be exported"):
-        graph = _recorded(function, predict.graph.inputs, model, "kernel")
-    return Exported(graph, predict, "denoised" if affine else "field")
+        graph = _recorded(function, (output._replace(name="x"), t, *given), model, "kernel")
+    return Exported(graph, predict, output)
 
 
 class _Quiet(Flow):
@@ -244,6 +251,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
     lifted = model if isinstance(model, LiftedModel) and model.kernel.random_level else None
     network = unwrapped(model.network) if lifted is None else lifted.network.denoiser
     predict = _predictor(model, network)
+    output = Input("samples", model.shape, _data_dtype(model))
 
     def function(noise: Tensor, *conditions: Tensor) -> Tensor:
         seen, options = _seen_by(predict, conditions[-1:]), _options(model, conditions)
@@ -258,13 +266,14 @@ def sampler(model: FieldModel, steps: int) -> Exported:
             end = integrate_to_data(solver, flow, noise, steps)
         end = end.double()
         end = end if model.standardise is None else model.standardise.undo(end)
-        end = end.to(model.dtype)
+        end = end.to(output.dtype)
         return end if model.range is None else end.clamp(*model.range)
 
-    inputs = Input("noise", model.shape, model.dtype), *_conditions(model)
+    noise = Input("noise", model.shape, model.dtype)
+    inputs = noise, *_conditions(model, output.dtype)
     with error_context(f"the solver {_name(solver)} cannot be exported"):
         graph = _recorded(function, inputs, model, "solver")
-    return Exported(graph, predict, "samples", times, evaluations)
+    return Exported(graph, predict, output, times, evaluations)
 
 
 def _plan(solver: Solver, model: FieldModel, steps: int) -> tuple[tuple[float, ...], int]:

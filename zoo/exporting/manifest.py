@@ -49,8 +49,7 @@ def manifest(model: FieldModel, exported: Exported, what: str, files: list[Path]
         what: "denoiser" or "sampler".
         files: that were written.
     """
-    config, inputs = model.config, exported.graph.inputs
-    output = Input(exported.output, model.shape, inputs[0].dtype)
+    config, inputs, output = model.config, exported.graph.inputs, exported.output
     found: dict[str, Any] = {
         "format": FORMAT,
         "what": what,
