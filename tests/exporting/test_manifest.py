@@ -10,6 +10,7 @@ import torch
 from tiny_models import images, points
 
 import zoo
+from zoo.exporting import graphs
 from zoo.exporting.card import readme
 from zoo.exporting.graphs import denoiser, sampler
 from zoo.exporting.manifest import describe_noise, manifest
@@ -159,3 +160,17 @@ def test_data_whose_digits_float32_lacks_are_float64_in_the_graph_too():
     said, graph = described(model, "sampler")
     assert said["inputs"]["noise"]["dtype"] == "float32"
     assert runs(said, graph).dtype == model.sample(1, seed=0).dtype == torch.float64
+
+
+@pytest.mark.parametrize("what", ["denoiser", "sampler"])
+def test_a_graph_is_held_to_the_model_in_units_of_the_datas_deviation(what, monkeypatch):
+    model = far_away()
+    described(model, what)
+    true, wrong = graphs.Flow.denoise, 0.02
+    monkeypatch.setattr(
+        graphs.Flow,
+        "denoise",
+        lambda self, x, t: true(self, x, t) + (0 if hasattr(x, "fake_mode") else wrong),
+    )
+    with pytest.raises(zoo.ZooError, match="gives other numbers"):
+        described(model, what)

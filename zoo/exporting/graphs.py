@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
+from zoo.config.standardise import Standardise
 from zoo.errors import ZooError, error_context, one_line, shown
 from zoo.exporting.record import Graph, Input, Opaque, record
 from zoo.exporting.tables import with_tables
@@ -110,7 +112,7 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
         return Opaque(_recorded(predict, inputs, model, "network"))
 
 
-def _example(inputs: Sequence[Input], model: FieldModel) -> list[Tensor]:
+def _example(inputs: Sequence[Input], model: FieldModel, in_data_units: bool) -> list[Tensor]:
     """Return values of inputs that differ from row to row: times, what is given, a guidance."""
     low, high = model.kernel.t_min, model.kernel.t_max
     size = float(model.kernel.marginal(high)[1]) if inputs[0].name == "noise" else 1.0
@@ -122,21 +124,27 @@ def _example(inputs: Sequence[Input], model: FieldModel) -> list[Tensor]:
     if model.condition is not None:
         shape, known = model.condition.shape, model.condition.standardise
         given = torch.linspace(-1, 1, math.prod(shape)).reshape(1, *shape)
-        given = given if known is None else known.undo(given)
+        given = known.undo(given.double()) if known and in_data_units else given
         values["condition"] = torch.cat([given, torch.full_like(given, math.nan)])
     x = size * torch.linspace(-1, 1, _ROWS * model.kernel.dim).reshape(_ROWS, *model.shape)
+    if inputs[0].name == "x" and in_data_units and model.standardise is not None:
+        x = model.standardise.undo(x.double())
     return [values.get(one.name, x).to(one.dtype) for one in inputs]
 
 
 def _recorded(
-    function: Callable[..., Tensor], inputs: Sequence[Input], model: FieldModel, what: str
+    function: Callable[..., Tensor],
+    inputs: Sequence[Input],
+    model: FieldModel,
+    what: str,
+    units: Standardise | None = None,
 ) -> Graph:
-    """Return the graph of a function.
+    """Return the graph of a function, whose values may be in data units.
 
     Raises:
         ZooError: the function cannot be recorded, or its graph gives other numbers.
     """
-    example = _example(inputs, model)
+    example = _example(inputs, model, what != "network")
     try:
         with torch.no_grad():  # first, since tables are made when they are first needed
             expected = function(*example)
@@ -148,6 +156,8 @@ def _recorded(
     try:
         with torch.no_grad():
             found = graph(*example)
+        if units is not None:
+            found, expected = units.apply(found.double()), units.apply(expected.double())
         right = bool((found - expected).abs().max() <= _ROUNDING * (1 + expected.abs().max()))
     except Exception:  # of a size that is that of the batch, unseen: as many parts, places
         right = False
@@ -194,6 +204,9 @@ def denoiser(model: FieldModel) -> Exported:
         if isinstance(part, Mixture):  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
             part.digits = torch.float64
     network, affine = unwrapped(model.network), model.kernel.affine
+    known = units = model.standardise
+    if known is not None and not affine:  # a field is scaled alone
+        units = replace(known, mean=(0.0,) * len(known.mean))
     predict, dtype = _predictor(model, network), _data_dtype(model)
     output = Input("denoised" if affine else "field", model.shape, dtype)
     t, given = Input("t", (), model.dtype), _conditions(model, dtype)
@@ -201,15 +214,12 @@ def denoiser(model: FieldModel) -> Exported:
     def function(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
         seen = _seen_by(predict, conditions[-1:])
         flow = Flow(model.kernel, seen, network.predicts, **_options(model, conditions))
-        z = x if model.standardise is None else model.standardise.apply(x)
-        if affine:
-            found = flow.denoise(z, t).to(x.dtype)
-            return found if model.standardise is None else model.standardise.undo(found)
-        found = flow.field(z, t)
-        return found if model.standardise is None else model.standardise.stretch(found)
+        z = x if known is None else known.apply(x)
+        found = (flow.denoise if affine else flow.field)(z, t).to(x.dtype)
+        return found if units is None else units.undo(found)
 
     with error_context(f"the kernel {_name(model.kernel)} cannot be exported"):
-        graph = _recorded(function, (output._replace(name="x"), t, *given), model, "kernel")
+        graph = _recorded(function, (output._replace(name="x"), t, *given), model, "kernel", units)
     return Exported(graph, predict, output)
 
 
@@ -272,7 +282,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
     noise = Input("noise", model.shape, model.dtype)
     inputs = noise, *_conditions(model, output.dtype)
     with error_context(f"the solver {_name(solver)} cannot be exported"):
-        graph = _recorded(function, inputs, model, "solver")
+        graph = _recorded(function, inputs, model, "solver", model.standardise)
     return Exported(graph, predict, output, times, evaluations)
 
 
