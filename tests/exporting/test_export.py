@@ -493,6 +493,38 @@ def test_a_network_that_goes_from_sample_to_sample_is_refused_in_one_line(code, 
     assert len(str(error.value)) <= 500
 
 
+def scales_in_place(x, t):
+    y = x.clone()
+    y.mul_(1.0005)
+    y *= 0.9995
+    y[:, 0].mul_(1.0009)
+    return y
+
+
+def overwrites(x, t):
+    x.mul_(0.5)
+    x += t[:, None]
+    return x
+
+
+@pytest.mark.parametrize("code", [scales_in_place, overwrites])
+def test_what_is_done_in_place_is_in_the_graph(code):
+    x, t = states(running(code), 5)
+    found = denoiser(running(code)).predict.graph(x, t)
+    assert torch.allclose(found, code(x.clone(), t), rtol=1e-6)
+
+
+def sets_data(x, t):
+    y = torch.zeros_like(x)
+    y.data = 0.5 * x
+    return y
+
+
+def test_data_that_are_set_are_refused():
+    with pytest.raises(zoo.ZooError, match="sets the data of a tensor"):
+        denoiser(running(sets_data))
+
+
 @pytest.mark.parametrize("kind", ["classes", "times"])
 def test_a_network_whose_graph_gives_other_numbers_is_refused(kind):
     kernel = zoo.kernel("gaussian", dim=2)

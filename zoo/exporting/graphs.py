@@ -99,7 +99,7 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
 
     def predict(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
         if not conditions:
-            return network(x, t)
+            return network(x.clone(), t)  # which it may overwrite
         *given, guidance = conditions
         both: list[Tensor | None] = [] if model.data.labels else [None]
         both += [torch.cat([each, torch.full_like(each, hidden(each))]) for each in given]
