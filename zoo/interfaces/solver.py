@@ -191,7 +191,8 @@ class GridSolver(Solver):
         grid: "edm", uniform in level^(1/rho); "focus", in asinh(log(level / pivot) / width);
             "angle", in atan(level / pivot); "log", in log level; "radius", in level; "log-time",
             in log t; "time", in t. With options {"use": "edm", "rho": 5}, or {"use": "focus",
-            "pivot": 0.07, "width": 2}; by default rho is 7, pivot 3 and width 0.5. Or a list of
+            "pivot": 0.07, "width": 2}; by default rho is 7, pivot 3 and width 0.5. Levels above
+            160 are one step, but for "angle" and {"use": "edm", "cap": 4000}. Or a list of
             decreasing noise levels.
 
     Attributes:
