@@ -164,14 +164,6 @@ def test_sampling_goes_on_with_smaller_batches_and_the_same_samples(monkeypatch)
 # torch.compile
 
 
-@pytest.fixture
-def fresh_compiler(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
-
-
 def counting(seen):
     """A backend of torch.compile that notes the graphs it is given and runs them as they are."""
 
