@@ -144,17 +144,17 @@ def refuse_pointer(path: Path) -> None:
 
 def refuse_link(path: Path, folder: Path) -> None:
     """Raise ZooError for a link out of a folder, other than the Hub cache's into its blobs."""
-    root, end = _real(folder), _real(path)
+    root, end = real_path(folder), real_path(path)
     if end.is_relative_to(root):
         return
     cache = root.parent.parent  # of one repository, beside the blobs that repositories share
     if root.parent.name == "snapshots" and path.is_symlink() and end.is_relative_to(cache.parent):
-        first = Path(os.path.normpath(_real(path.parent) / path.readlink()))
+        first = Path(os.path.normpath(real_path(path.parent) / path.readlink()))
         if first.parent == cache / "blobs":
             return
     raise ZooError(f"{path} is a link out of its folder, to {end}; put the file itself there")
 
 
-def _real(path: Path) -> Path:
+def real_path(path: Path) -> Path:
     """Return the path with every link followed; a circle of links is left as it is."""
     return Path(os.path.realpath(path))

@@ -37,6 +37,15 @@ def test_data_have_the_tails_of_themselves():
     assert all(value == 0 for value in figures(x, x).values())
 
 
+def test_a_column_that_does_not_vary_leaves_the_figures_finite():
+    x = torch.cat([student(3_000), torch.zeros(3_000, 1).double()], dim=1)
+    y = x.clone()
+    y[:, 3] = 1e-4
+    assert all(abs(value) < 1e3 for value in figures(y, x).values())
+    assert figures(y, x)["column_wasserstein"] == pytest.approx(1e-4 / 4)
+    assert all(value == 0 for value in figures(x, x).values())
+
+
 def test_units_and_places_of_columns_change_nothing():
     x, y = student(4_000), student(6_000, 1, nu=4)
     plain, moved = figures(x, y), figures(x * UNITS + CENTRES, y * UNITS + CENTRES)

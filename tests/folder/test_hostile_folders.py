@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 import torch
-from cage import Cage, examples
-from hypothesis import given, settings
+from cage import Cage, hostile
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
@@ -160,7 +160,7 @@ def changes(draw):
     return found
 
 
-@settings(max_examples=examples(200))
+@hostile(200)
 @given(st.sampled_from(["mlp", "unet"]), changes())
 def test_any_config(cage, use, found):
     def change(config):
@@ -174,7 +174,7 @@ def test_any_config(cage, use, found):
     cage.check("sample", model(cage, use, change))
 
 
-@settings(max_examples=examples(50))
+@hostile(50)
 @given(
     st.sampled_from(["mlp", "unet"]),
     st.integers(0, 10**4),

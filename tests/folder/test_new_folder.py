@@ -77,6 +77,16 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path):
     assert contents(tmp_path / "home") == {"thesis.tex": "years of work"}
 
 
+def test_a_link_to_a_new_folder_is_followed_and_one_in_a_circle_told(tmp_path):
+    (tmp_path / "link").symlink_to("new")
+    with NewFolder(tmp_path / "link") as beside:
+        fill(beside, config_json="{}")
+    assert contents(tmp_path / "new") == {"config.json": "{}"}
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ZooError, match="circle is a link in a circle; name a folder"):
+        NewFolder(tmp_path / "circle").__enter__()
+
+
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_a_killed_run_left_is_no_obstacle_and_goes_after_a_day(tmp_path, empty):
     target = tmp_path / "m"

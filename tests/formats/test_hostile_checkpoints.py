@@ -9,8 +9,8 @@ from functools import cache
 
 import pytest
 import torch
-from cage import Cage, examples
-from hypothesis import given, settings
+from cage import Cage, hostile
+from hypothesis import given
 from hypothesis import strategies as st
 from reference_pickles import snapshot
 from safetensors.torch import save
@@ -239,7 +239,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=examples(150))
+@hostile(150)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_any_instructions(cage, pieces):
     cage.check("convert", write(cage, HEADER + b"".join(pieces) + b".", ".pkl"))
@@ -274,7 +274,7 @@ def changed(draw):
     return kind, bytes(raw)
 
 
-@settings(max_examples=examples(150))
+@hostile(150)
 @given(changed())
 def test_any_change_of_a_file(cage, made):
     kind, raw = made
@@ -299,7 +299,7 @@ TENSORS = st.builds(
 OTHERS = st.none() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.integers())
 
 
-@settings(max_examples=examples(100))
+@hostile(100)
 @given(
     st.dictionaries(NAMES, TENSORS | OTHERS, max_size=5),
     st.sampled_from(["", "ema", "model", "state_dict", "shadow"]),

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from cage import Cage, examples
+from cage import Cage, hostile
 from diffusers import (
     DDPMScheduler,
     EDMEulerScheduler,
@@ -11,7 +11,7 @@ from diffusers import (
     ScoreSdeVeScheduler,
 )
 from diffusers_repositories import files, unet
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -84,7 +84,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=examples(30))
+@hostile(30)
 @given(data=st.data())
 def test_any_change_of_its_bytes(cage, made, data):
     found = dict(made[data.draw(st.sampled_from(["shards", "variant", "averages"]))])
@@ -127,7 +127,7 @@ OPTIONS = st.dictionaries(
 )
 
 
-@settings(max_examples=examples(60))
+@hostile(60)
 @given(st.sampled_from(["bare", "variant", "averages", "classes"]), OPTIONS)
 def test_any_options(cage, made, name, options):
     cage.check("sample", write(cage, made[name]), options)

@@ -6,17 +6,21 @@ import select
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-SECONDS, BYTES, PATIENCE = 2.0, 10**9, 120
+# A fault is told as it is found: to make it smaller may take hours where each answer takes long.
+AS_FOUND = tuple(set(Phase) - {Phase.shrink, Phase.explain})
+
+SECONDS, BYTES, PATIENCE = 2.0, 10**9, 60
 INSIDE = Path(__file__).with_name("cage_inside.py")
 
 
-def examples(count):
-    """Return a number of examples, more where they are other ones in every run."""
-    return count if settings().derandomize else 20 * count
+def hostile(count):
+    """Return the settings of a test of so many examples, more where each run has other ones."""
+    return settings(max_examples=count if settings().derandomize else 20 * count, phases=AS_FOUND)
 
 
 class Cage:
@@ -44,7 +48,11 @@ class Cage:
     def stop(self):
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            for end in (self.process.stdin, self.process.stdout):
+                with suppress(OSError):
+                    end.close()
+            with suppress(subprocess.TimeoutExpired):  # the system waits for a disk
+                self.process.wait(PATIENCE)
             self.process = None
 
     def ask(self, task, path, options):

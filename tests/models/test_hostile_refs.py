@@ -6,8 +6,8 @@
 import os
 
 import pytest
-from cage import Cage, examples
-from hypothesis import example, given, settings
+from cage import Cage, hostile
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 
@@ -43,7 +43,7 @@ REFS = st.lists(st.sampled_from([*SIGNS, *MARKS, *NAMES, *ENDS, *CONTROLS, *LONG
 )
 
 
-@settings(max_examples=examples(40))
+@hostile(40)
 @given(REFS | st.text(st.characters(), max_size=30))
 @example("")
 @example("a" * 10**7)

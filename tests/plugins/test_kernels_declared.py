@@ -7,7 +7,7 @@ from zoo_flow.flow import AnisotropicKernel
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_gravity.kernel import GravityKernel
 
-from zoo.interfaces import over
+from zoo.interfaces import FieldKernel, over
 from zoo.testing import CheckFailure
 from zoo.testing.declared import affine_path, declarations, gaussian
 
@@ -38,9 +38,29 @@ class Swapped(GravityKernel):
     gaussian = True
 
 
+class Sheared(FieldKernel):
+    """Affine in x_0, and mixes coordinates: the default of `denoised` cannot know."""
+
+    _turn = torch.tensor([[1.0, 0.5], [-0.5, 1.0]], dtype=torch.float64)
+
+    def marginal(self, t):
+        return torch.ones_like(torch.as_tensor(t)), torch.as_tensor(t)
+
+    def _velocity(self, x_t, x_0, t):
+        return (x_t - x_0) @ self._turn.T / over(t, x_t)
+
+    def _log_density(self, x_t, x_0, t):
+        raise NotImplementedError
+
+    def _sample(self, x_0, t, generator):
+        raise NotImplementedError
+
+
 def test_a_false_declaration_fails_the_check():
     with pytest.raises(CheckFailure, match=r"affine_path is declared, but v at t = .* is 0.01,"):
         affine_path(Faster(dim=2))
+    with pytest.raises(CheckFailure, match=r"affine is declared, but denoised\(.* write denoised"):
+        declarations(Sheared(dim=2, t_min=0.01, t_max=10.0))
     with pytest.raises(CheckFailure, match="gaussian is declared, but log_density at t = "):
         gaussian(Swapped(dim=2))
     declarations(GravityKernel(dim=2))

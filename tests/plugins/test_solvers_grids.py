@@ -88,6 +88,9 @@ def test_a_grid_through_levels_passes_through_them():
     assert times == pytest.approx(levels, rel=1e-12)
     doubled = grid(levels).times(KERNEL, 80.0, 0.002, 10).tolist()
     assert doubled[::2] == pytest.approx(levels, rel=1e-12)
+    high = [500.0, 300.0, 100.0, 10.0, 0.002]  # beyond what other grids step through
+    kernel = GaussianKernel(dim=2, t_max=500.0)
+    assert grid(high).times(kernel, 500.0, 0.002, 4).tolist() == pytest.approx(high, rel=1e-12)
     assert doubled[1] == pytest.approx(math.sqrt(80 * 20), rel=1e-12)
 
 

@@ -363,6 +363,47 @@ def test_the_noise_of_a_sample_is_read_off_its_radius(name):
         torch.testing.assert_close(half, found, rtol=0.05, atol=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("gravity", {}), ("phi", {"phi": "exp(-(r/t)**4)"})],
+    ids=["gravity", "light"],
+)
+def test_the_covariance_is_that_of_the_sources(name, options):
+    """Along n = x - D, and in all: both terms of grad D, whose sign differs between laws."""
+    d, t = 4, 8.0
+    kernel = zoo.kernel(name, dim=d, **options)
+    sources = torch.randn(
+        100_000, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    x = kernel.sample(torch.zeros(1, d).double(), t, torch.Generator().manual_seed(3))
+
+    def weights(x):
+        r = (x - sources).norm(dim=1)
+        return kernel.log_phi(r, torch.tensor(t).double()).softmax(dim=0)
+
+    jacobian = torch.autograd.functional.jacobian(lambda x: weights(x) @ sources, x[0])
+    w = weights(x)
+    centre = w @ sources
+    true = (sources - centre).T @ (w[:, None] * (sources - centre))
+    n = x[0] - centre
+    square, trace = n.square().sum()[None], jacobian.trace()[None]
+    along = (n @ jacobian @ n / square).reshape(1)
+    found = own_noise(kernel, square, trace, along, torch.tensor(t).double())
+    turned = torch.eye(d).double() + found.turn * torch.outer(n, n) / square
+    covariance = found.variance * jacobian @ turned
+    torch.testing.assert_close(covariance.trace(), true.trace(), rtol=0.03, atol=0)
+    torch.testing.assert_close(n @ covariance @ n, n @ true @ n, rtol=0.05, atol=0)
+
+
+def test_noise_whose_density_rises_with_its_radius_is_refused_but_by_exact():
+    kernel = zoo.kernel("psi", dim=2, psi="tanh((r/t)**3)")
+    model = zoo.exact(kernel, normal(50, 2))
+    for method in ("mmps", "pgdm", "dps", "diffpir", "replacement"):
+        with pytest.raises(ZooError, match=f"{method} tells the noise .* rises .* use 'exact'"):
+            model.posterior([[1.0]], zoo.posterior.Linear([[1.0, 0.0]]), noise=0.5, method=method)
+    model.posterior([[1.0]], zoo.posterior.Linear([[1.0, 0.0]]), noise=0.5, method="exact")
+
+
 def test_observations_have_the_units_of_the_network():
     from zoo.config.standardise import Standardise
 

@@ -245,6 +245,21 @@ def test_functions_are_tried_with_the_numbers_that_they_will_be_given():
         assert seen.predict(torch.ones(1, 3).double()).tolist() == [[30.0, 30.0]]
 
 
+def test_functions_and_compositions_that_others_derive_keep_what_they_change():
+    class Squared(Function):
+        def forward(self, x):
+            return super().forward(x) ** 2
+
+    class Halved(Compose):
+        def forward(self, x):
+            return super().forward(x) / 2
+
+    three = torch.full((1, 2), 3.0)
+    for operator, expected in ((Squared(lambda x: x), 9.0), (Halved(Squared(lambda x: x)), 4.5)):
+        seen = observe(torch.zeros(2), operator, 1.0, shape=(2,))
+        assert seen.predict(three).tolist() == [[expected, expected]]
+
+
 def test_masks_are_lists_or_copied_arrays():
     keep = np.array([True, False])
     mask = Mask(keep)

@@ -13,6 +13,7 @@ from zoo.config.condition import Condition
 from zoo.config.model import Config, dump_config
 from zoo.config.part import Part
 from zoo.errors import ZooError
+from zoo.files import real_path
 from zoo.folder.card import standardised
 from zoo.folder.card_edit import loaded_as
 from zoo.folder.read import is_own, read_card, read_config
@@ -26,7 +27,7 @@ def _entry(ref: str) -> ModelEntry:
     if isinstance(parsed, str):
         return find_model(parsed)
     if isinstance(parsed, Path):
-        folder = parsed.resolve()
+        folder = real_path(parsed)
         if folder.is_dir() and not is_own(folder):
             refuse_run(parsed, ref)
             raise ZooError(

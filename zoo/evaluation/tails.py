@@ -63,16 +63,18 @@ def _figures(x: Tensor, y: Tensor, centre: Tensor) -> Tensor:
     """Return the figures of each column of x (n, d) and y (m, d), shape (8, d)."""
     p = torch.tensor(QUANTILES, dtype=torch.float64)
     far, there = ((v - centre).abs() for v in (x, y))
-    mean = there.mean(dim=0).clamp(min=1e-300)
+    mean = there.mean(dim=0)
+    mean = torch.where(mean > 0, mean, 1.0)  # of a column that does not vary
     wanted = _quantiles(y, p)
     # Of what is nearly c no relative error is of use.
     quantiles = (_quantiles(x, p) - wanted) / (wanted - centre).abs().maximum(_NEAR * mean)
+    largest, expected = (_largest(v).mean(dim=0) for v in (far, there))
     pairs = [(x[:, i].numpy(), y[:, i].numpy()) for i in range(x.shape[1])]
     distance = torch.tensor([stats.wasserstein_distance(a, b) for a, b in pairs])
     return torch.stack(
         [
             *quantiles,
-            _largest(far).mean(dim=0) / _largest(there).mean(dim=0).maximum(mean) - 1,
+            (largest - expected) / expected.maximum(mean),
             torch.tensor(
                 [1 / _index(a) - 1 / _index(b) for a, b in zip(far.T, there.T, strict=True)]
             ),

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from zoo.errors import ZooError
+from zoo.files import real_path
 from zoo.folder.read import CONFIG
 
 _DAY = 86_400
@@ -17,8 +18,10 @@ def check_new(path: Path) -> None:
     """Check, before hours of work for it, that a model can be written to the folder `path`.
 
     Raises:
-        ZooError: it is a file, or a folder with other files and no model.
+        ZooError: it is a file, a link in a circle, or a folder with other files and no model.
     """
+    if real_path(path).is_symlink():
+        raise ZooError(f"{path} is a link in a circle; name a folder")
     if path.exists() and not path.is_dir():
         raise ZooError(f"{path} is a file; name a folder")
     there = [*path.iterdir()] if path.is_dir() else []
@@ -38,7 +41,7 @@ class NewFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().resolve()
+        self.path = real_path(path.expanduser())
         self.near = self.path if self.path.is_dir() else self.path.parent
         self.temporary = self.near / f".{self.path.name}.{uuid.uuid4().hex}.part"
 

@@ -214,6 +214,7 @@ class GivenLevels(LevelGrid):
         levels = [check_positive("grid level", level) for level in levels]
         if any(later >= earlier for earlier, later in pairwise(levels)):
             raise ZooError("grid levels must decrease strictly, from noise to data")
+        self.cap = max(LEVEL_CAP, levels[0])
         self.logs = torch.tensor(levels, dtype=torch.float64).log().flip(0)
         self._numbers = torch.arange(len(levels), dtype=torch.float64)
 

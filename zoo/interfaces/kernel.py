@@ -189,6 +189,8 @@ class FieldKernel(ABC):
     def denoised(self, field: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Return E[x_0 | x_t] from the field, inverting f = velocity(x_t, E[x_0 | x_t], t).
 
+        Coordinate by coordinate: a velocity that mixes them writes its own.
+
         Raises:
             ZooError: the velocity is not affine in x_0, so the field does not determine it.
         """

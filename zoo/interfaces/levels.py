@@ -41,6 +41,10 @@ from zoo.interfaces.isotropic import IsotropicKernel
 _LEAST, _MOST, _COUNT = -12.0, 20.0, 1024
 # Of a derivative of log phi where phi has underflowed.
 _LARGE = 1e30
+# Where phi underflows kappa jumps; no law that it holds is steeper.
+_STEEPEST = 8.0
+# Of kappa near r = 0.
+_ROUNDING = 1e-3
 # Where c is near 0, grad D says little of V along n, and 1 / c would make its errors the largest
 # eigenvalue of V: it becomes c^3 / (c^4 + this), at most 1.8.
 _RIDGE = 1e-2
@@ -155,9 +159,21 @@ def slopes(kernel: IsotropicKernel, log_r: Tensor, t: Tensor) -> tuple[Tensor, T
 
     The second by differences of neighbours.
     """
+    kappa = _kappa(kernel, log_r, t).clamp(1 / _LARGE, _LARGE)
+    (rise,) = torch.gradient(kappa.log(), spacing=(_MOST - _LEAST) / (_COUNT - 1), dim=1)
+    return kappa, rise.clamp(-_STEEPEST, _STEEPEST)
+
+
+def _kappa(kernel: IsotropicKernel, log_r: Tensor, t: Tensor) -> Tensor:
     with torch.enable_grad():
         at = log_r.detach().clone().requires_grad_()
         (found,) = torch.autograd.grad(kernel.log_phi(at.exp(), t).sum(), at)
-    kappa = found.neg().nan_to_num(nan=_LARGE).clamp(1 / _LARGE, _LARGE)
-    (rise,) = torch.gradient(kappa.log(), spacing=(_MOST - _LEAST) / (_COUNT - 1), dim=1)
-    return kappa, rise.clamp(0, 2)
+    return found.neg().nan_to_num(nan=_LARGE)
+
+
+def density_rises(kernel: IsotropicKernel) -> bool:
+    """Whether phi_t(r) rises with r somewhere, so that kappa and s^2 = r^2 / kappa are negative."""
+    t = torch.tensor([kernel.t_min, kernel.t_max], dtype=torch.float64)[:, None]
+    log_r = (kernel.level(t) * math.sqrt(kernel.dim)).log()
+    steps = torch.linspace(_LEAST, _MOST, _COUNT, dtype=torch.float64)
+    return bool((_kappa(kernel, log_r + steps, t) < -_ROUNDING).any())

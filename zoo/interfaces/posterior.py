@@ -22,7 +22,7 @@ from zoo.errors import ZooError
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.isotropic import IsotropicKernel
 from zoo.interfaces.kernel import FieldKernel, over
-from zoo.interfaces.levels import OwnNoise, levels_held, own_noise
+from zoo.interfaces.levels import OwnNoise, density_rises, levels_held, own_noise
 from zoo.interfaces.network import Network
 from zoo.interfaces.observation import Observation
 from zoo.numerics import power_of_two, row_dot
@@ -248,6 +248,12 @@ class PosteriorMethod(ABC):
             raise ZooError(
                 f"{name} cannot tell the noise of a sample under {law}, which has random levels "
                 "and is not an IsotropicKernel"
+            )
+        own = kernel.random_level and not network.by_level
+        if own and isinstance(kernel, IsotropicKernel) and density_rises(kernel):
+            raise ZooError(
+                f"{name} tells the noise of a sample by the fall of its density, and that of {law} "
+                f"rises with the radius somewhere in {kernel.dim} dimensions: use 'exact'"
             )
         if self.gradient and not (kernel.gaussian or isinstance(kernel, IsotropicKernel)):
             raise ZooError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 import torch
@@ -241,10 +242,12 @@ def as_operator(operator: object, like: Tensor | None = None) -> Operator:
     Raises:
         ZooError: it is neither.
     """
-    if isinstance(operator, Compose) and like is not None:
-        return Compose(*(as_operator(one, like) for one in operator.operators))
-    if isinstance(operator, Function) and like is not None:
-        return Function(operator.function, like, operator._name)
+    if isinstance(operator, Compose | Function) and like is not None:
+        operator = copy(operator)
+        if isinstance(operator, Compose):
+            operator.operators = tuple(as_operator(one, like) for one in operator.operators)
+        else:
+            operator._like = like.new_empty(())
     if isinstance(operator, Operator):
         return operator
     if isinstance(operator, type) or not callable(operator):

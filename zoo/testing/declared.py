@@ -20,11 +20,28 @@ _DRAWS = 256
 
 
 def declarations(kernel: FieldKernel) -> None:
-    """`affine_path` and `gaussian`, where declared, are true of the velocity and the density."""
+    """`affine`, `affine_path` and `gaussian`, where declared, are true of velocity and density."""
+    if kernel.affine:
+        affine(kernel)
     if kernel.affine_path:
         affine_path(kernel)
     if kernel.gaussian:
         gaussian(kernel)
+
+
+def affine(kernel: FieldKernel) -> None:
+    """`denoised` inverts the velocity: it gives x_0 back."""
+    t = times(kernel, 5)[1:-1]
+    x_0, x_t = normal(2, len(t), kernel.dim)
+    found = kernel.denoised(kernel.velocity(x_t, x_0, t), x_t, t)
+    error = (found - x_0).abs().amax(1) / x_0.abs().amax(1)
+    worst = int(error.argmax())
+    if not float(error[worst]) <= _VELOCITY_WITHIN:
+        raise CheckFailure(
+            f"affine is declared, but denoised(velocity(x_t, x_0, t), x_t, t) at "
+            f"t = {float(t[worst]):.4g} is {float(error[worst]):.3g}, relative, from x_0; write "
+            "denoised, whose default takes each coordinate by itself, or set affine = False"
+        )
 
 
 def affine_path(kernel: FieldKernel) -> None:

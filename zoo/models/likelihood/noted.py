@@ -65,8 +65,8 @@ class NotedFlow(Flow):
     ) -> tuple[Tensor, Tensor]:
         """Return x at t_max, (B, *), and the integrals of the divergence, (B, columns).
 
-        Of cubic splines of t div f in log t through the ends of steps: t div f goes smoothly from 0
-        to about d, under every kernel.
+        Of cubic splines of t div f in log t through the ends of steps: t div f is smooth there,
+        bounded by about d, under every kernel.
 
         Args:
             solver: of one evaluation a step, that lets no sample go.
