@@ -112,8 +112,8 @@ class Small(Network):
 
 
 HALVED = {
-    "and so are those after it": (7, (3, 30, 20), 1, [20, 10, 5, 5, 5, 5, 5, 2]),
-    "in whole multiples of the least": (40, (0, 100, 96), 16, [96, 48, 16, 16, 16, 16, 16, 16, 4]),
+    "and-those-after-it": (7, (3, 30, 20), 1, [20, 10, 5, 5, 5, 5, 5, 2]),
+    "by-multiples-of-the-least": (40, (0, 100, 96), 16, [96, 48, 16, 16, 16, 16, 16, 16, 4]),
 }
 
 
