@@ -75,9 +75,9 @@ class HeunChurn(Heun):
 
     then Heun's step from s^ on; s is the noise level sigma / alpha, for kernels of random level the
     sample's own. Old errors are forgotten with the old noise. Source: EDM, arXiv:2206.00364,
-    algorithm 2, where N is one more than the steps to t_min: it counts the last one, to t = 0, which
-    adds no noise here. The level never leaves the interval: at its start there is no churn. With
-    s_churn = 0, and from data to noise, it is `heun`.
+    algorithm 2, where N is one more than the steps to t_min: it counts the last one, to t = 0,
+    which adds no noise here. The level never leaves the interval: at its start there is no churn.
+    With s_churn = 0, and from data to noise, it is `heun`.
 
     The law of the samples is kept under Gaussian paths, and under gravity and PFGM++ as long as a
     state shows its own noise level, which every sample keeps (other isotropic kernels are close to
