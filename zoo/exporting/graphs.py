@@ -11,6 +11,7 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
+from zoo.config.part import called
 from zoo.config.standardise import Standardise
 from zoo.errors import ZooError, error_context, one_line, shown
 from zoo.exporting.record import Graph, Input, Opaque, record
@@ -218,7 +219,7 @@ def denoiser(model: FieldModel) -> Exported:
         found = (flow.denoise if affine else flow.field)(z, t).to(x.dtype)
         return found if units is None else units.undo(found)
 
-    with error_context(f"the kernel {_name(model.kernel)} cannot be exported"):
+    with error_context(f"the kernel {called(model.kernel)} cannot be exported"):
         graph = _recorded(function, (output._replace(name="x"), t, *given), model, "kernel", units)
     return Exported(graph, predict, output)
 
@@ -281,7 +282,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
 
     noise = Input("noise", model.shape, model.dtype)
     inputs = noise, *_conditions(model, output.dtype)
-    with error_context(f"the solver {_name(solver)} cannot be exported"):
+    with error_context(f"the solver {called(solver)} cannot be exported"):
         graph = _recorded(function, inputs, model, "solver", model.standardise)
     return Exported(graph, predict, output, times, evaluations)
 
@@ -298,11 +299,7 @@ def _plan(solver: Solver, model: FieldModel, steps: int) -> tuple[tuple[float, .
         if solver.own_steps is not None:  # it says for how many it is made
             raise
         raise ZooError(
-            f"the solver {_name(solver)} chooses its own steps, which no graph can: load the model "
-            "with another, such as solver='exp-abm3'"
+            f"the solver {called(solver)} chooses its own steps, which no graph can: load the "
+            "model with another, such as solver='exp-abm3'"
         ) from error
     return tuple(times.tolist()), evaluations
-
-
-def _name(part: Any) -> str:
-    return part.part.use if part.part is not None else type(part).__name__
