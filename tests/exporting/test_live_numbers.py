@@ -195,7 +195,7 @@ console.log(JSON.stringify(ratios.map((r) => plan(kernel, manifest.solver, r))))
         ("tanh", "exp-ab2", {"scale": 0.7}),
         ("gaussian", "exp-ab3", {"grid": "edm"}),
         ("flow", "ddim", {}),
-        ("gaussian", "exp-ab2", {"grid": {"use": "edm", "rho": 5}}),
+        ("gaussian", "exp-ab2", {"grid": {"use": "edm", "rho": 5, "cap": 40}}),
         ("flow", "exp-abm4", {"grid": {"use": "angle", "pivot": 2}}),
         ("tanh", "exp-abm3", {"grid": "log"}),
         ("flow", "exp-abm4", {"grid": "radius"}),

@@ -72,7 +72,7 @@ function gridTimes(kernel, { forward, back, cap = CAP, ofTime }, steps, ratio, d
 
 const same = (value) => value;
 const GRIDS = {
-  edm: ({ rho = 7 }) => ({ forward: (s) => s ** (1 / rho), back: (p) => p ** rho }),
+  edm: ({ rho = 7, cap }) => ({ forward: (s) => s ** (1 / rho), back: (p) => p ** rho, cap }),
   angle: ({ pivot = 3 }) => ({ forward: (s) => Math.atan(s / pivot), back: (p) => pivot * Math.tan(p), cap: Infinity }),
   focus: ({ pivot = 3, width = 0.5 }) => ({
     forward: (s) => Math.asinh(Math.log(s / pivot) / width),
