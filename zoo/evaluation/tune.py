@@ -7,9 +7,9 @@ A grid of N levels s_0 > ... > s_{N-1} is bent by a few numbers theta_k,
 with Z such that the ends stay, so that levels always decrease. Nelder and Mead's simplex looks for
 the theta of the least error: the root mean square, per coordinate, between a sample as the solver
 draws it and as an accurate one does, both as the network knows them (z of a standardised model, so
-that no column's unit outweighs the others); over samples the geometric mean, since the few that become
-another image altogether, whose errors are a hundred times those of the others, would drown them.
-Held-out samples measure the result.
+that no column's unit outweighs the others); over samples the geometric mean, since the few that
+become another image altogether, whose errors are a hundred times those of the others, would drown
+them. Held-out samples measure the result.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Tuned:
         solver: with that grid.
         steps: that the grid was made for, as `sample` counts them.
         levels: of the grid, decreasing, `steps` of them, in data units.
-        before: error of the solver's grid as it was, on held-out samples, as the network knows them.
+        before: error of the solver's grid as it was, on held-out samples, as the network
+            knows them.
         after: error of the new grid, on the same.
     """
 
