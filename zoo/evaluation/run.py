@@ -23,7 +23,7 @@ from zoo.evaluation.metrics import (
     min_samples,
     with_features,
 )
-from zoo.evaluation.reference import Reference, round_to_bytes, samples_of
+from zoo.evaluation.reference import Reference, round_to_bytes, samples_of, some_rows
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.evaluation.settings import Measurement, describe, draw_samples
 from zoo.models.model import FieldModel
@@ -88,9 +88,9 @@ def evaluate_setting(
 
 def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Estimate:
     """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation)."""
-    images = reference.images[:BITS_IMAGES]
-    pixels = ((images + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
-    condition = reference.conditions(len(images))
+    rows = some_rows(min(BITS_IMAGES, len(reference.data)), len(reference.data))
+    pixels = ((reference.images[rows] + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
+    condition = reference.conditions(len(rows))
     return from_mean(model.log_likelihood(pixels, seed=seed, condition=condition).bits_per_dim)
 
 
@@ -257,7 +257,7 @@ def training_scores(measurement: Measurement, reference: Reference) -> dict[str,
         return {}
     data = load(reference.ref, size=reference.size)
     count = min(measurement.samples, len(data))
-    samples = with_features(samples_of(data, count), reference)
+    samples = with_features(samples_of(data, some_rows(count, len(data))), reference)
     figures: dict[str, float] = {}
     for name in (name for name in names if count >= min_images(name)):
         metric = METRICS[name]
