@@ -454,24 +454,32 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
     assert set(found) == {"class_accuracy_guidance_1", "class_accuracy_guidance_2"}
 
 
-def test_samples_of_guidance_one_are_drawn_once(reference, monkeypatch):
+def test_class_accuracy_has_its_setting_and_samples_of_guidance_one_are_drawn_once(
+    reference, monkeypatch
+):
     model, asked = images(labels=4), []
     kind = extractors.FeatureExtractor(
         "x", "x", lambda x: x.flatten(1).double(), lambda x: (x.sum((1, 2, 3)) > 0).long()
     )
     reference = replace(reference, extractor=kind)
-    setting = model_setting(model, "euler", 2)
-    expected = class_accuracy(model, setting, Measurement(("classes",), 30, (5,)), reference)
+    settings = [model_setting(model, "euler", steps) for steps in (2, 3)]
+    alone = Measurement(("classes",), 30, (5,))
+    expected = [class_accuracy(model, setting, alone, reference) for setting in settings]
     sample = model.sample
     monkeypatch.setattr(
         model, "sample", lambda *a, **k: (asked.append(k["guidance"]), sample(*a, **k))[1]
     )
     measurement = Measurement(("frechet", "classes"), 30, (5,))
-    found = evaluate(
-        "m", model, [setting, model_setting(model, "euler", 3)], measurement, reference
-    )
-    assert asked == [None, None, Guidance(2.0)]  # the first, as config.json has it: none here
-    assert found.model_metrics == expected
+    found = evaluate("m", model, settings, measurement, reference)
+    # the first of each, as config.json has it: none here
+    assert asked == [None, Guidance(2.0)] * 2
+    assert [{**o.metrics, "frechet": 0} for o in found.outcomes] == [
+        {"frechet": 0, **figures} for figures in expected
+    ]
+    found = evaluate("m", model, settings[:1], alone, reference)
+    assert [(o.setting, o.metrics) for o in found.outcomes] == [(settings[0], expected[0])]
+    (entry,) = card.record(found)
+    assert (entry["solver"], entry["steps"], entry["nfe"]) == ("euler", 2, 2)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4, 5, 10, 20, 100])

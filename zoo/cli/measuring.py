@@ -96,10 +96,10 @@ class Prepared:
 
     def planned(self) -> Report:
         """Return the report that `measure` will fill."""
-        from zoo.evaluation.metrics import METRICS
+        from zoo.evaluation.metrics import needs_samples
         from zoo.evaluation.run import planned
 
-        drawn = self.todo if {*METRICS} & {*self.measurement.metrics} else ()
+        drawn = self.todo if needs_samples(self.measurement.metrics) else ()
         return planned(self.ref, self.model, drawn, self.measurement, self.reference)
 
     def measure(

@@ -21,6 +21,7 @@ from zoo.evaluation.metrics import (
     measure,
     min_images,
     min_samples,
+    needs_samples,
     with_features,
 )
 from zoo.evaluation.reference import Reference, round_to_bytes, samples_of, some_rows
@@ -75,14 +76,17 @@ def evaluate_setting(
     started = time.monotonic()
     labels = reference.labels(model.network.labels, measurement.samples)
     given = reference.conditions(measurement.samples)
-    drawn = [
-        with_features(x, reference, model.data.columns)
-        for x in draw_samples(model, setting, measurement, context, labels=labels, condition=given)
-    ]
+    drawn: list[Samples] = []
+    compared = [METRICS[name] for name in measurement.metrics if name in METRICS]
+    if compared:
+        xs = draw_samples(model, setting, measurement, context, labels=labels, condition=given)
+        drawn = [with_features(x, reference, model.data.columns) for x in xs]
     figures: dict[str, Estimate] = {}
-    for name in measurement.metrics:
-        if drawn and name in METRICS:
-            figures |= measure(METRICS[name], drawn, reference)
+    for metric in compared if drawn else ():
+        figures |= measure(metric, drawn, reference)
+    if "classes" in measurement.metrics:
+        unguided = drawn if compared and model.guidance is None else None
+        figures |= class_accuracy(model, setting, measurement, reference, context, unguided)
     return Outcome(setting, figures, round(time.monotonic() - started, 1)), drawn
 
 
@@ -166,7 +170,7 @@ def evaluate(
     Args:
         name: the model's name, for the report.
         model: the same in every process.
-        settings: how samples are drawn; bits and class accuracy are measured under the first.
+        settings: how samples are drawn.
         measurement: the metrics, and the number of samples.
         reference: the data that samples are compared with.
         log: called in the first process with one line before each part of the work.
@@ -179,7 +183,6 @@ def evaluate(
     check_measurement(measurement, model, reference)
     if not context.is_main:
         log = on_outcome = _ignore
-    metrics = set(measurement.metrics)
     report = None
     if context.is_main:
         report = structs.replace(
@@ -187,24 +190,18 @@ def evaluate(
             training_images=training_scores(measurement, reference),
             held_out=held_out_scores(measurement, reference),
         )
-    unguided = None
-    for setting in settings if metrics & {*METRICS} else ():
+    for setting in settings if needs_samples(measurement.metrics) else ():
         log(describe(setting, measurement, model.network.labels))
-        outcome, drawn = evaluate_setting(model, setting, measurement, reference, context)
+        # The samples are not kept: the next ones may need the memory.
+        outcome = evaluate_setting(model, setting, measurement, reference, context)[0]
         if report is not None:
             report = structs.replace(report, outcomes=(*report.outcomes, outcome))
             on_outcome(report)
-        if unguided is None and "classes" in metrics and model.guidance is None:
-            unguided = drawn
-        del drawn  # free the memory before the next samples are drawn
-    extra: dict[str, Estimate] = {}
-    if "bits" in metrics and context.is_main:
+    if report is not None and "bits" in measurement.metrics:
         log(f"bits per dimension of {BITS_IMAGES} images")
-        extra["bits_per_dim"] = bits_per_dim(model, reference)
-    if "classes" in metrics:
-        log(f"class accuracy of {measurement.samples:,} samples at guidance {GUIDANCE}")
-        extra |= class_accuracy(model, settings[0], measurement, reference, context, unguided)
-    return structs.replace(report, model_metrics=extra) if report is not None else None
+        bits = {"bits_per_dim": bits_per_dim(model, reference)}
+        report = structs.replace(report, model_metrics=bits)
+    return report
 
 
 def planned(
