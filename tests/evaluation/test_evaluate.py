@@ -425,6 +425,16 @@ def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
     assert found.low < 2 < found.high
 
 
+def test_bits_of_a_model_with_classes_are_given_those_of_the_images(reference, monkeypatch):
+    model, seen = images(labels=4), []
+    found = SimpleNamespace(bits_per_dim=torch.linspace(1, 3, 16))
+    monkeypatch.setattr(
+        model, "log_likelihood", lambda x, **k: (seen.append(k["labels"]), found)[1]
+    )
+    bits_per_dim(model, reference)
+    assert torch.equal(seen[0], reference.data.labels[some_rows(16, 120)])
+
+
 def test_class_hits_are_samples_of_their_own_class():
     labels, wrong = torch.arange(100) % 4, torch.arange(100) % 5 == 0
     painted = torch.where(wrong, (labels + 1) % 4, labels)

@@ -91,11 +91,16 @@ def evaluate_setting(
 
 
 def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Estimate:
-    """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation)."""
+    """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation).
+
+    Given their conditions, and their classes where the model has such.
+    """
     rows = some_rows(min(BITS_IMAGES, len(reference.data)), len(reference.data))
     pixels = ((reference.images[rows] + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
-    condition = reference.conditions(len(rows))
-    return from_mean(model.log_likelihood(pixels, seed=seed, condition=condition).bits_per_dim)
+    given = {"condition": reference.conditions(len(rows))}
+    if model.network.labels and reference.data.labels is not None:
+        given["labels"] = reference.data.labels[rows]
+    return from_mean(model.log_likelihood(pixels, seed=seed, **given).bits_per_dim)
 
 
 def _classifier(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
