@@ -29,6 +29,7 @@ from zoo.evaluation.intervals import GROUPS, balanced_classes
 from zoo.evaluation.metrics import METRICS, parse_metrics, with_features
 from zoo.evaluation.perturb import NoisySolver, quantised
 from zoo.evaluation.reference import open_reference, round_to_bytes, some_rows
+from zoo.evaluation.report import Setting
 from zoo.evaluation.run import (
     bits_per_dim,
     check_measurement,
@@ -257,6 +258,25 @@ def test_the_level_that_a_lifted_sample_carries_is_not_perturbed():
 def test_impossible_noise(amount):
     with pytest.raises(ZooError, match="noise ="):
         NoisySolver(zoo.solver("heun"), amount)
+
+
+@pytest.mark.parametrize(
+    ("solver", "options", "said"),
+    [
+        ("heun-churn", {"s_churn": 40}, "which heun-churn cannot do"),
+        ("learned", {"grid": [80.0, 1.0, 0.01]}, "which learned cannot do"),
+        ("exp-adaptive", {}, "exp-adaptive chooses its own steps"),
+    ],
+)
+def test_solvers_that_cannot_be_disturbed_are_told_before_anything_is_drawn(
+    reference, monkeypatch, solver, options, said
+):
+    model = images("gaussian")
+    model.solver = zoo.solver(solver, **options)
+    settings = perturbed([Setting(solver, 3, 3)], [0.1], [])
+    monkeypatch.setattr(model, "sample", lambda *_, **__: pytest.fail("drawn"))
+    with pytest.raises(ZooError, match=said):
+        evaluate("m", model, settings, Measurement(("frechet",), 30, (0,)), reference)
 
 
 @pytest.mark.parametrize("bits", [2, 5, 8])

@@ -59,6 +59,7 @@ class EvalOptions:
         todo = settings.sweep(model, self.solvers, self.nfe)
         todo = todo or [settings.model_setting(model, self.solver, self.steps)]
         todo += settings.perturbed(todo, self.noise, self.bits)
+        settings.check_noisy(model, todo)
         return Prepared(ref, self.name(ref), model, todo, measurement, reference)
 
     def _reference(self, model: FieldModel, ref: str) -> Reference:

@@ -26,7 +26,7 @@ from zoo.evaluation.metrics import (
 )
 from zoo.evaluation.reference import Reference, round_to_bytes, samples_of, some_rows
 from zoo.evaluation.report import Outcome, Report, Setting
-from zoo.evaluation.settings import Measurement, describe, draw_samples
+from zoo.evaluation.settings import Measurement, check_noisy, describe, draw_samples
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 from zoo.sampling.guidance import Guidance
@@ -183,9 +183,10 @@ def evaluate(
         on_outcome: called in the first process after each setting, with the report so far.
 
     Raises:
-        ZooError: from `check_measurement`, or from sampling.
+        ZooError: from `check_measurement`, `check_noisy`, or from sampling.
     """
     check_measurement(measurement, model, reference)
+    check_noisy(model, settings)
     if not context.is_main:
         log = on_outcome = _ignore
     report = None
