@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from evaluation_data import write_npz
+from msgspec.structs import replace
 from tiny_models import images
 
 import zoo
 from zoo.cli import main
 from zoo.cli.measuring import shown
+from zoo.config.model import dump_config
+from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError
 from zoo.evaluation.distances import fit_gaussian, frechet_distance
 from zoo.evaluation.features import build
@@ -195,6 +198,24 @@ def test_kernels_that_a_model_cannot_be_measured_under(command, gaussian, option
 
 def test_a_model_that_does_not_say_what_it_learned_from(evaluated):
     assert "name it with --data" in refused(evaluated("-n", 20, data=None), 1)
+
+
+def test_nearest_is_of_the_data_that_a_model_learned_from(evaluated, tmp_path):
+    folder, drawn = tmp_path / "gravity-tiny", ("-n", 20, "--steps", 2)
+
+    def learned_from(data):
+        config = read_config(folder)
+        record = TrainingRecord(recipe={"data": {"use": data}})
+        (folder / "config.json").write_bytes(dump_config(replace(config, training=record)))
+
+    learned_from("fashion-mnist")
+    status, out, err = evaluated(*drawn)
+    assert (status, "nearest" in out) == (0, False)
+    assert "nearest left out: it was not trained on npz:" in err
+    said = "metric 'nearest' is of the data that a model was trained on, which 'npz:"
+    assert said in refused(evaluated(*drawn, "--metrics", "nearest"), 1)
+    learned_from(f"npz:{tmp_path / 'patterns.npz'}")  # kept without its folders
+    assert "nearest_pixels" in evaluated(*drawn, "--metrics", "nearest")[1]
 
 
 def test_where_the_reader_goes_away_the_figures_are_written_all_the_same(evaluated, monkeypatch):

@@ -154,6 +154,21 @@ class TrainingRecord:
     def __repr__(self) -> str:
         return f"TrainingRecord({self.encode()!r})"
 
+    def is_of(self, data: str, name: str = "") -> bool:
+        """Return whether the model may have been trained on the data of this reference.
+
+        As the recipe says, or else the `name` of the data; where neither is known it may.
+        """
+        known = used_data(self.recipe) or name
+        return not known or known in (data, _public(data))
+
+
+def used_data(recipe: dict[str, Any] | None) -> str:
+    """Return the reference of a recipe's data, "" where it has none."""
+    source = (recipe or {}).get("data")
+    used = source.get("use") if isinstance(source, dict) else None
+    return str(used or "")
+
 
 def _public(value: Any) -> Any:
     """Return what a record holds, all text in it without the folders that say who trained where."""

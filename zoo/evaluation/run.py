@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.data import load
 from zoo.data.images import MAX_BYTE
-from zoo.errors import ZooError
+from zoo.errors import ZooError, brief
 from zoo.evaluation import report as reports
 from zoo.evaluation.features import FeatureExtractor, in_batches
 from zoo.evaluation.intervals import Estimate, from_mean, from_seeds
@@ -35,6 +35,15 @@ BITS_IMAGES = 16
 GUIDANCE = (1.0, 2.0)
 
 
+def trained_on(model: FieldModel, reference: Reference) -> bool:
+    """Return whether a model may have been trained on the data that its samples are compared with.
+
+    A model that does not say is taken to be.
+    """
+    known = model.config
+    return known is None or known.training.is_of(reference.ref, known.data.name)
+
+
 def check_measurement(measurement: Measurement, model: FieldModel, reference: Reference) -> None:
     """Check, before anything is drawn, that this can be measured for `model`.
 
@@ -51,6 +60,11 @@ def check_measurement(measurement: Measurement, model: FieldModel, reference: Re
                 f"metric {name!r} takes at least {min_images(name)} images; the "
                 f"{reference.split} split of {reference.ref} has {images}"
             )
+    if "nearest" in measurement.metrics and not trained_on(model, reference):
+        raise ZooError(
+            f"metric 'nearest' is of the data that a model was trained on, which {brief(reference.ref)}"
+            " is not; leave --data or 'nearest' out"
+        )
     if "classes" in measurement.metrics:
         if not model.network.labels:
             raise ZooError("metric 'classes' needs a model with labels; this one has none")
