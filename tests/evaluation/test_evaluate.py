@@ -10,6 +10,7 @@ from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -400,6 +401,20 @@ def test_what_is_no_report_is_refused(tmp_path):
 def test_what_cannot_be_measured_is_said_before_anything_is_drawn(reference, metrics, n, said):
     with pytest.raises(ZooError, match=said):
         run(reference, (0,), metrics, n)
+
+
+def test_garments_are_the_only_classes_that_the_shipped_classifier_knows(reference):
+    garment = replace(reference, extractor=extractors.build("garments", (1, 28, 28), CPU))
+    fashion = replace(garment, data=replace(reference.data, name="fashion-mnist"))
+    ten, four = (images(shape=(1, 28, 28), labels=n) for n in (10, 4))
+    digits = images(shape=(1, 28, 28), labels=10)
+    known = msgspec.structs.replace(digits.data, name="mnist")
+    digits.config = msgspec.structs.replace(digits.describe(), data=known)
+    asked = Measurement(("classes",), 20, (0,))
+    check_measurement(asked, ten, fashion)
+    for model, data in ((ten, garment), (four, fashion), (digits, fashion)):
+        with pytest.raises(ZooError, match="classifier of the 10 classes of fashion-mnist; the"):
+            check_measurement(asked, model, data)
 
 
 @pytest.mark.parametrize(("metric", "least"), [("frechet", 2), ("kid", 2), ("prdc", 6)])

@@ -69,8 +69,8 @@ class EvalOptions:
 
     def _reference(self, model: FieldModel, ref: str) -> Reference:
         """Return the data that samples are compared with, by default what it was trained on."""
-        from zoo.evaluation import features as extractors
         from zoo.config.training import used_data
+        from zoo.evaluation import features as extractors
         from zoo.evaluation.reference import open_reference
 
         chosen = self.features or extractors.default(model.shape)

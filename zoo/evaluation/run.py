@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.data import load
 from zoo.data.images import MAX_BYTE
 from zoo.errors import ZooError, brief
+from zoo.evaluation import garments
 from zoo.evaluation import report as reports
 from zoo.evaluation.features import FeatureExtractor, in_batches
 from zoo.evaluation.intervals import Estimate, from_mean, from_seeds
@@ -62,17 +63,33 @@ def check_measurement(measurement: Measurement, model: FieldModel, reference: Re
             )
     if "nearest" in measurement.metrics and not trained_on(model, reference):
         raise ZooError(
-            f"metric 'nearest' is of the data that a model was trained on, which {brief(reference.ref)}"
-            " is not; leave --data or 'nearest' out"
+            "metric 'nearest' is of the data that a model was trained on, which "
+            f"{brief(reference.ref)} is not; leave --data or 'nearest' out"
         )
     if "classes" in measurement.metrics:
         if not model.network.labels:
             raise ZooError("metric 'classes' needs a model with labels; this one has none")
         _classifier(reference.extractor)
+        if reference.extractor.name == "garments":
+            _check_garments(model, reference)
     if "tails" in measurement.metrics and len(model.shape) != 1:
         raise ZooError("metric 'tails' is of vectors (d,); this model's data are images")
     if "bits" in measurement.metrics and len(model.shape) != 3:
         raise ZooError("metric 'bits' is of images of 8 bits; this model's data are vectors")
+
+
+def _check_garments(model: FieldModel, reference: Reference) -> None:
+    """Check that model and data are of the classes that the shipped classifier knows."""
+    name = garments.about()["data"]
+    found = [reference.data.name, model.data.name or name]
+    if model.network.labels != garments.CLASSES or not all(
+        name in one.lower().replace("_", "-") for one in found
+    ):
+        raise ZooError(
+            f"metric 'classes' is by a classifier of the {garments.CLASSES} classes of {name}; the "
+            f"data are {brief(found[0])}, the model has {model.network.labels} classes of "
+            f"{brief(model.data.name)}"
+        )
 
 
 def evaluate_setting(
