@@ -448,8 +448,8 @@ def test_bits_are_of_images(reference):
 def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
     seen = []
 
-    def log_likelihood(model, x, *, seed, condition):
-        assert condition is None
+    def log_likelihood(model, x, *, seed, labels, condition):
+        assert labels is condition is None
         seen.append(x)
         return SimpleNamespace(bits_per_dim=torch.linspace(1, 3, len(x)).double())
 

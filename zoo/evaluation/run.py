@@ -128,10 +128,10 @@ def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Esti
     """
     rows = some_rows(min(BITS_IMAGES, len(reference.data)), len(reference.data))
     pixels = ((reference.images[rows] + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
-    given = {"condition": reference.conditions(len(rows))}
-    if model.network.labels and reference.data.labels is not None:
-        given["labels"] = reference.data.labels[rows]
-    return from_mean(model.log_likelihood(pixels, seed=seed, **given).bits_per_dim)
+    condition, labels = reference.conditions(len(rows)), reference.data.labels
+    labels = labels[rows] if model.network.labels and labels is not None else None
+    found = model.log_likelihood(pixels, seed=seed, labels=labels, condition=condition)
+    return from_mean(found.bits_per_dim)
 
 
 def _classifier(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
