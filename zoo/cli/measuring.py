@@ -73,7 +73,8 @@ class EvalOptions:
         from zoo.evaluation import features as extractors
         from zoo.evaluation.reference import open_reference
 
-        chosen = self.features or extractors.default(model.shape)
+        no_unit = model.standardise is not None and model.range is None
+        chosen = self.features or extractors.default(model.shape, standardise=no_unit)
         data, config = self.data, model.config
         if not data and config:
             data = used_data(config.training.recipe) or config.data.name

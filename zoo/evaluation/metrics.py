@@ -42,7 +42,7 @@ def with_features(images: Tensor, reference: Reference, columns: Sequence[Column
         rounded = images.double()
         whole = torch.tensor([column.whole for column in columns], dtype=torch.bool)
         rounded = torch.where(whole, rounded.round(), rounded) if len(whole) else rounded
-    return Samples(rounded, reference.extractor.extract(rounded))
+    return Samples(rounded, reference.extract(rounded))
 
 
 def _features(samples: Samples, _: Reference) -> Tensor:

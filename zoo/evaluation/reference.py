@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from zoo.config.condition import Condition
+from zoo.config.standardise import Standardise
 from zoo.data import Images, load
 from zoo.data.images import MAX_BYTE
 from zoo.data.request import NoSplit
+from zoo.data.size import standardise
 from zoo.errors import ZooError
 from zoo.evaluation.distances import (
     NEIGHBOURS,
@@ -21,7 +23,7 @@ from zoo.evaluation.distances import (
     nearest,
     radii,
 )
-from zoo.evaluation.features import FeatureExtractor
+from zoo.evaluation.features import STANDARDISED, FeatureExtractor
 from zoo.evaluation.intervals import balanced_classes
 
 
@@ -92,9 +94,22 @@ class Reference:
         return self.data.raw_conditions(some_rows(n, len(self.data)))
 
     @cached_property
+    def _units(self) -> Standardise:
+        return standardise(self.data, 1.0)
+
+    def extract(self, x: Tensor) -> Tensor:
+        """Return the features of x (n, *shape), (n, d), float64.
+
+        Those called "standardised" are of x over the deviation of each column of the data.
+        """
+        if self.extractor.name == STANDARDISED:
+            x = self._units.apply(x.double())
+        return self.extractor.extract(x)
+
+    @cached_property
     def features(self) -> Tensor:
         """The features of the data, (m, d), float64."""
-        return self.extractor.extract(self.images)
+        return self.extract(self.images)
 
     @cached_property
     def gaussian(self) -> Gaussian:
@@ -116,7 +131,7 @@ class Reference:
         """The training images as vectors (N, dim), and their features (N, d)."""
         data = load(self.ref, size=self.size)
         images = samples_of(data)
-        return images.flatten(1), self.extractor.extract(images)
+        return images.flatten(1), self.extract(images)
 
     def distances_to_training(self, images: Tensor, features: Tensor) -> Tensor:
         """Return distances to the nearest training image, (n, 2): in pixels and in features."""
