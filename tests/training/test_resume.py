@@ -11,23 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny_recipe import CLASSES
 
 from zoo.training import checkpoint
 from zoo.training.trainer import CHECKPOINT
 
-RECIPE = """
-name = "tiny"
-[data]
-use = "digits"
-flip = true
-[kernel]
-use = "gravity"
-[network]
-use = "unet"
-width = 8
-blocks = 1
-dropout = 0.1
-labels = 10
+RECIPE = (
+    CLASSES
+    + """dropout = 0.1
 [train]
 images = 1_200
 batch = 12
@@ -36,6 +27,7 @@ precision = "{precision}"
 checkpoint_every = 3
 log_every = 5
 """
+)
 
 
 def train(recipe: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:

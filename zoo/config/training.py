@@ -103,12 +103,12 @@ class TrainingRecord:
     ) -> None:
         # What a recipe says for the card is prose, and no path.
         prose = {key: recipe[key] for key in ("name", "card") if key in recipe} if recipe else {}
-        self.recipe, self.outcome = recipe and _public(recipe) | prose, outcome
+        self.recipe, self.outcome = recipe and public(recipe) | prose, outcome
         self.evaluation = tuple(
-            msgspec.structs.replace(entry, data=_public(entry.data)) for entry in evaluation
+            msgspec.structs.replace(entry, data=public(entry.data)) for entry in evaluation
         )
         self.data_license = data_license
-        self.other: dict[str, Any] = _public(dict(other or {}))
+        self.other: dict[str, Any] = public(dict(other or {}))
 
     @classmethod
     def decode(cls, value: Any) -> Self:
@@ -154,14 +154,6 @@ class TrainingRecord:
     def __repr__(self) -> str:
         return f"TrainingRecord({self.encode()!r})"
 
-    def is_of(self, data: str, name: str = "") -> bool:
-        """Return whether the model may have been trained on the data of this reference.
-
-        As the recipe says, or else the `name` of the data; where neither is known it may.
-        """
-        known = used_data(self.recipe) or name
-        return not known or known in (data, _public(data))
-
 
 def used_data(recipe: dict[str, Any] | None) -> str:
     """Return the reference of a recipe's data, "" where it has none."""
@@ -170,12 +162,12 @@ def used_data(recipe: dict[str, Any] | None) -> str:
     return str(used or "")
 
 
-def _public(value: Any) -> Any:
+def public(value: Any) -> Any:
     """Return what a record holds, all text in it without the folders that say who trained where."""
     if isinstance(value, dict):
-        return {key: _public(inner) for key, inner in value.items()}
+        return {key: public(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_public(inner) for inner in value]
+        return [public(inner) for inner in value]
     if isinstance(value, str) and value not in ("/", "~") and (found := _ABSOLUTE.fullmatch(value)):
         scheme, last, query = found.groups(default="")
         here = "" if scheme and scheme != "hf:" else "./"  # not the name of a repository

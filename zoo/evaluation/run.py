@@ -9,6 +9,8 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
+from zoo.config.recipe import ARRAY
+from zoo.config.training import public, used_data
 from zoo.data import load
 from zoo.data.images import MAX_BYTE
 from zoo.errors import ZooError, brief
@@ -39,10 +41,11 @@ GUIDANCE = (1.0, 2.0)
 def trained_on(model: FieldModel, reference: Reference) -> bool:
     """Return whether a model may have been trained on the data that its samples are compared with.
 
-    A model that does not say is taken to be.
+    A model that does not say, or says no more than that they were an array, is taken to be.
     """
-    known = model.config
-    return known is None or known.training.is_of(reference.ref, known.data.name)
+    config = model.config
+    known = (used_data(config.training.recipe) or config.data.name) if config else ""
+    return known in ("", ARRAY, reference.ref, public(reference.ref))
 
 
 def check_measurement(measurement: Measurement, model: FieldModel, reference: Reference) -> None:
