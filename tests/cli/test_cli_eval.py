@@ -202,7 +202,7 @@ def test_nearest_is_of_the_data_that_a_model_learned_from(evaluated, tmp_path):
 
     learned_from("fashion-mnist")
     status, out, err = evaluated(*drawn)
-    assert (status, "nearest" in out) == (0, False)
+    assert (status, "nearest_pixels" in out) == (0, False)
     assert "nearest left out: it was not trained on npz:" in err
     said = "metric 'nearest' is of the data that a model was trained on, which 'npz:"
     assert said in refused(evaluated(*drawn, "--metrics", "nearest"), 1)
