@@ -132,7 +132,8 @@ def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Esti
     rows = some_rows(min(BITS_IMAGES, len(reference.data)), len(reference.data))
     pixels = ((reference.images[rows] + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
     condition, labels = reference.conditions(len(rows)), reference.data.labels
-    labels = labels[rows] if model.network.labels and labels is not None else None
+    if labels is not None:
+        labels = labels[rows] if reference.data.classes <= model.network.labels else None
     found = model.log_likelihood(pixels, seed=seed, labels=labels, condition=condition)
     return from_mean(found.bits_per_dim)
 
