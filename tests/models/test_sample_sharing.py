@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch._inductor.config
 from environments import ROOT
+from forked import run, zoo_command
 from tiny_models import images, points
 
 import zoo
@@ -59,23 +60,20 @@ def test_a_wrong_first_number_is_refused(model, first):
 # Several processes
 
 
-def torchrun(folder, *args, processes):
-    """Run `zoo sample ARGS` in `folder`, in so many processes of one thread each."""
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *(f"--nproc-per-node={processes}", "-m", "zoo", "sample", *map(str, args)),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
 def test_processes_that_share_the_work_give_what_one_gives(tmp_path):
-    """37 samples are three groups: of two processes one draws 16, the other 21."""
+    """37 samples are three groups: of two processes of torchrun one draws 16, the other 21."""
     model = images()
     folder = model.save_pretrained(tmp_path / "m")
-    done = torchrun(tmp_path, folder, "-n", 37, "--steps", 3, "-o", "x.npz", processes=2)
+    start = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    drawn = ("-m", "zoo", "sample", str(folder), "-n", "37", "--steps", "3", "-o", "x.npz")
+    done = subprocess.run(
+        [*start, *drawn],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"x.npz: 37 samples of {folder}, seed 0\n"
     with np.load(tmp_path / "x.npz") as archive:
@@ -85,11 +83,12 @@ def test_processes_that_share_the_work_give_what_one_gives(tmp_path):
 
 def test_a_process_without_a_share_does_no_harm_and_failures_are_told_once(tmp_path):
     folder = points().save_pretrained(tmp_path / "m")
-    done = torchrun(tmp_path, folder, "-n", 5, "--steps", 2, "-o", "x.npz", processes=2)
+    drawn = ("sample", folder, "-n", 5, "--steps", 2, "-o", tmp_path / "x.npz")
+    done = run(zoo_command, *drawn, processes=2)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "x.npz") as archive:
         assert archive["samples"].shape == (5, 2)
-    failed = torchrun(tmp_path, "./nowhere", processes=2)
+    failed = run(zoo_command, "sample", "./nowhere", processes=2)
     assert failed.returncode != 0
     assert failed.stderr.count("zoo: ") == 1
 
