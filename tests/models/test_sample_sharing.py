@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,19 +33,28 @@ def model():
 # The numbers of the samples
 
 
+@pytest.fixture(scope="module")
+def whole(model):
+    """Return 40 samples by the solver of a name."""
+    return cache(lambda name: model.sample(40, **drawn_by(name)))
+
+
+def drawn_by(name):
+    return {"seed": 0, "steps": 4, "solver": zoo.solver(name, **SOLVERS[name])}
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize(("first", "n"), [(0, 5), (16, 16), (7, 20), (39, 1)])
-def test_samples_have_numbers_of_their_own(model, name, first, n):
-    options = {"seed": 0, "steps": 4, "solver": zoo.solver(name, **SOLVERS[name])}
-    whole = model.sample(40, **options)
-    assert torch.equal(model.sample(n, first=first, **options), whole[first : first + n])
+def test_samples_have_numbers_of_their_own(model, whole, name, first, n):
+    drawn = model.sample(n, first=first, **drawn_by(name))
+    assert torch.equal(drawn, whole(name)[first : first + n])
 
 
 @pytest.mark.parametrize("name", ["heun", "torchdiffeq-bosh3"])
 def test_and_labels_go_with_them(name):
     model = points(labels=3)
     labels = torch.arange(48) % 3
-    options = {"seed": 0, "steps": 4, "solver": zoo.solver(name, **SOLVERS[name])}
+    options = drawn_by(name)
     whole = model.sample(48, labels=labels, **options)
     for first in (16, 32):
         part = model.sample(16, labels=labels[first : first + 16], first=first, **options)
