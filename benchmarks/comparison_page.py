@@ -154,7 +154,8 @@ The same data (Fashion-MNIST), network, initial weights and budget of images, bu
 close to the test images are {found["samples"]:,} samples per seed (seed {listed})?
 {unfinished(records)}
 Written by `python benchmarks/comparison.py`, which measures the outcomes that `comparison.json`
-lacks; another number of samples (`-n`) discards all of them.
+lacks; another number of samples (`-n`) discards all of them. The samples are those of an earlier
+generator: a seed draws other ones of the same distribution today.
 
 {_DIFFERENCES}
 Distances are Frechet distances on *garment features*, the penultimate layer of a small classifier
@@ -174,7 +175,7 @@ one model per kernel does not show by how much.
 
 {best_settings(records, found["training_images"])}
 
-The last row has the figures of as many training images: the best that a model can reach.
+The last row has the figures of as many training images: a reference point, not a bound.
 
 ## Robustness
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import torch
 from timing import Part, Run, arguments, report, side_by_side
-from torch import Tensor
+from torch import Tensor, nn
 
 import zoo
 from zoo.interfaces import Network
@@ -69,10 +69,14 @@ def asked(name: str, what: str, rounds: int, goal: str) -> Part:
 
 
 class Null(Network):
-    """A network that returns what it is shown."""
+    """A network of float32 that returns what it is shown."""
 
     predicts = "denoised"
     sigma_data = 0.5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))  # its dtype is that of the state
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return x_t."""

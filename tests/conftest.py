@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from functools import partial
 
 import pytest
 from hypothesis import settings
@@ -21,7 +22,7 @@ import torch  # noqa: E402
 
 from zoo.host import plugins  # noqa: E402
 
-pytest_plugins = ["fake_hub.fixtures", "environments"]
+pytest_plugins = ["fake_hub.fixtures", "environments", "common"]
 
 # No time limit per example, since machines are shared. Examples are the same in every run, except
 # with `pytest --hypothesis-profile=explore`.
@@ -58,18 +59,12 @@ def saved_images(tmp_path_factory):
 @pytest.fixture
 def command(capsys, tmp_path, monkeypatch):
     """Run `zoo ARGS` in an empty folder; return (exit status, stdout, stderr)."""
-    from zoo.cli import main
+    from common import run_zoo  # after pytest has taken it as a plugin
 
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-
-    def call(*args):
-        with pytest.raises(SystemExit) as stop:
-            main([*map(str, args)])
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return call
+    return partial(run_zoo, capsys)
 
 
 @pytest.fixture

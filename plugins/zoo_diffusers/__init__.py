@@ -24,14 +24,16 @@ _SMALL = {
 
 @hookimpl
 def zoo_formats() -> Iterable[Component]:
-    """Bring the folders and repositories that its unconditional pipelines are saved in."""
+    """Bring the folders and repositories that its pipelines of images are saved in."""
     target = "zoo_diffusers.format:DiffusersFormat"
-    yield Component("diffusers", target, "unconditional pipelines, from the Hub or a folder")
+    yield Component(
+        "diffusers", target, "pipelines of images (UNet2DModel), from the Hub or a folder"
+    )
 
 
 @hookimpl
 def zoo_networks() -> Iterable[Component]:
-    """Bring the U-Net of its unconditional pipelines."""
+    """Bring the U-Net of its pipelines of images, given a class or not."""
     yield Component(
         "diffusers", "zoo_diffusers.network:DiffusersNetwork", "UNet2DModel of diffusers", _SMALL
     )

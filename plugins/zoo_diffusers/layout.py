@@ -44,7 +44,7 @@ def folder_of(names: Collection[str], where: str, averaged: bool) -> str:
     found = next((folder for folder in order if f"{folder}{SETTINGS}" in names), None)
     if found is None:
         wanted = " or ".join(f"{folder}{SETTINGS}" for folder in reversed(order))
-        raise ZooError(f"{where} has no {wanted}; expected diffusers' unconditional format")
+        raise ZooError(f"{where} has no {wanted}; expected a UNet2DModel in diffusers' format")
     return found
 
 
@@ -86,7 +86,7 @@ def weights_of(names: Collection[str], folder: str, where: str, variant: str | N
         if variant:
             there = f"it has {', '.join(k or 'none' for k in known)[:100]}"
             raise ZooError(f"{where} has no weights of the variant {variant!r:.40}; {there}")
-        raise ZooError(f"{where} has no {named}; expected diffusers' unconditional format")
+        raise ZooError(f"{where} has no {named}; expected a UNet2DModel in diffusers' format")
     return found[best]
 
 

@@ -77,11 +77,11 @@ class DiffusersNetwork(GaussianDenoiser):
         """
         given = self._classes(labels, x_t) if self.labels else ()
 
-        def ask(x: Tensor, time: Tensor) -> Tensor:
+        def predict(x: Tensor, time: Tensor) -> Tensor:
             out: Tensor = self.unet(x, time.to(x), *given).sample
             return out
 
-        return self.parametrisation.denoise(ask, x_t, *self._scaled(x_t, t))
+        return self.parametrisation.denoise(predict, x_t, *self._scaled(x_t, t))
 
     def _classes(self, labels: Tensor | None, x: Tensor) -> tuple[Tensor]:
         """Return the classes that the network is given, (B,)."""

@@ -27,7 +27,7 @@ from zoo import ZooError
 from zoo.interfaces import Part, check_choice, check_integer, check_positive, over
 from zoo_diffusers.schedule import MOST_STEPS, levels, prediction
 
-Ask = Callable[[Tensor, Tensor], Tensor]
+Predict = Callable[[Tensor, Tensor], Tensor]
 # Where flow matching begins, no data are left. In float32, the time step there is the last one.
 _NO_DATA = 1e9
 _LEAST, _MOST = 1e-9, 1e9
@@ -57,7 +57,7 @@ class Parametrisation(ABC):
         """Return what the network is given for a noise level, like level, float64."""
 
     @abstractmethod
-    def denoise(self, ask: Ask, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
+    def denoise(self, predict: Predict, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
         """Return D of y = ratio x_t, shape of x_t (B, *); ratio and level (B,), float64."""
 
 
@@ -90,12 +90,12 @@ class Steps(Parametrisation):
         left = right - 1
         return left + (log - table[left]) / (table[right] - table[left])
 
-    def denoise(self, ask: Ask, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
+    def denoise(self, predict: Predict, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
         """Return D."""
         y = over(ratio, x_t) * x_t
         root = (1 + level.square()).rsqrt()
         x = over(root, x_t) * y
-        out = ask(x, self.time(level))
+        out = predict(x, self.time(level))
         match self.prediction:
             case "epsilon":
                 return y - over(level, x_t) * out
@@ -132,11 +132,11 @@ class Flow(Parametrisation):
         """Return N t."""
         return self.steps * level / (1 + level)
 
-    def denoise(self, ask: Ask, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
+    def denoise(self, predict: Predict, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
         """Return D."""
         t = level / (1 + level)
         x = over(ratio / (1 + level), x_t) * x_t
-        return x - over(t, x_t) * ask(x, self.time(level))
+        return x - over(t, x_t) * predict(x, self.time(level))
 
 
 class EDM(Parametrisation):
@@ -156,11 +156,11 @@ class EDM(Parametrisation):
         """Return log(sigma) / 4."""
         return level.log() / 4
 
-    def denoise(self, ask: Ask, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
+    def denoise(self, predict: Predict, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
         """Return D."""
         data = float(self.sigma_data or 1.0)
         y, scale = over(ratio, x_t) * x_t, torch.hypot(level, torch.full_like(level, data))
-        out = ask(y / over(scale, x_t), self.time(level))
+        out = predict(y / over(scale, x_t), self.time(level))
         amount = self.sign * level * data / scale
         return over((data / scale).square(), x_t) * y + over(amount, x_t) * out
 
@@ -182,10 +182,10 @@ class Score(Parametrisation):
         """Return sigma / 2, that of images in [0, 1]."""
         return level / 2
 
-    def denoise(self, ask: Ask, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
+    def denoise(self, predict: Predict, x_t: Tensor, ratio: Tensor, level: Tensor) -> Tensor:
         """Return D."""
         y = over(ratio, x_t) * x_t
-        out = ask((y + 1) / 2, self.time(level))
+        out = predict((y + 1) / 2, self.time(level))
         return y + over(level.square() / 2, x_t) * out
 
 

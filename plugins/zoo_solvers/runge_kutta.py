@@ -75,8 +75,9 @@ class HeunChurn(Heun):
 
     then Heun's step from s^ on; s is the noise level sigma / alpha, for kernels of random level the
     sample's own. Old errors are forgotten with the old noise. Source: EDM, arXiv:2206.00364,
-    algorithm 2. The level never leaves the interval: at its start there is no churn. With
-    s_churn = 0, and from data to noise, it is `heun`.
+    algorithm 2, where N is one more than the steps to t_min: it counts the last one, to t = 0,
+    which adds no noise here. The level never leaves the interval: at its start there is no churn.
+    With s_churn = 0, and from data to noise, it is `heun`.
 
     The law of the samples is kept under Gaussian paths, and under gravity and PFGM++ as long as a
     state shows its own noise level, which every sample keeps (other isotropic kernels are close to
@@ -137,7 +138,8 @@ class HeunChurn(Heun):
     def _raised(self, flow: Flow, times: list[float]) -> list[float]:
         """Return the times to which the steps go up before they go down."""
         level = flow.kernel.level(torch.tensor(times[:-1], dtype=torch.float64))
-        gamma = min(self._churn / len(level), _LARGEST_GAMMA)
+        steps = len(level) + 1  # EDM counts the last one too, from t_min to 0
+        gamma = min(self._churn / steps, _LARGEST_GAMMA)
         up = flow.kernel.time_at((level * (1 + gamma)).clamp(max=float(level[0])))
         churned = (level >= self._least) & (level <= self._most)
         return [

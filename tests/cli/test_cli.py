@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
+from common import refused, run_zoo
 from fake_distributions import brings, install, install_model, run_python
 
 import zoo
@@ -15,28 +17,13 @@ from zoo.cli.output import stem
 @pytest.fixture
 def run(capsys):
     """Run a command line in this process; return (exit status, stdout, stderr)."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as stop:
-            main([*args])
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return run
+    return partial(run_zoo, capsys)
 
 
 @pytest.fixture
 def wind(site):
     """A plugin with one model folder."""
     return install_model(site, "zoo-wind", "gravity-wind")
-
-
-def only_error(result, status):
-    """The single line on stderr of a command that failed with `status` and printed nothing."""
-    code, out, err = result
-    assert (code, out) == (status, "")
-    assert err.startswith("zoo: ")
-    assert err.count("\n") == 1
-    return err
 
 
 @pytest.mark.parametrize("how", [("-m", "zoo"), ("-c", "from zoo.cli import main; main()")])
@@ -86,7 +73,7 @@ def test_list_takes_a_pattern(run, wind):
     status, out, _ = run("list", "*-wi?d")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == ["name", "gravity-wind"]
-    assert "no model matches 'gravity-winf'; did you mean 'gravity-wind'" in only_error(
+    assert "no model matches 'gravity-winf'; did you mean 'gravity-wind'" in refused(
         run("list", "gravity-winf"), 1
     )
 
@@ -132,7 +119,7 @@ def test_a_malformed_model_is_listed_with_its_cause_and_the_others_stay(run, sit
     assert "kernl" in rows["gravity-bad"]
     assert "'no requirement'" in rows["gravity-worse"]
     assert "no config.json" in rows["gravity-gone"]
-    assert "gravity-bad" in only_error(run("show", "gravity-bad"), 1)
+    assert "gravity-bad" in refused(run("show", "gravity-bad"), 1)
     status, out, _ = run("plugins")
     rows = {line.split()[0]: line for line in out.splitlines()}
     assert status == 0
@@ -147,7 +134,7 @@ def test_two_plugins_with_one_model_name_are_listed_by_plugin(run, site, wind):
     names = [line.split()[0] for line in run("list")[1].splitlines()]
     assert {"gale:gravity-wind", "wind:gravity-wind"} <= set(names)
     assert "gravity-wind" not in names
-    assert "gale:gravity-wind" in only_error(run("show", "gravity-wind"), 1)
+    assert "gale:gravity-wind" in refused(run("show", "gravity-wind"), 1)
     assert run("show", "gale:gravity-wind")[0] == 0
 
 
@@ -188,15 +175,15 @@ def test_show_takes_a_folder(run, wind, monkeypatch):
     monkeypatch.chdir(wind.parent)
     assert "unet" in run("show", "./gravity-wind")[1]
     assert "unet" in run("show", str(wind))[1]
-    assert "not a model folder" in only_error(run("show", "./nowhere"), 1)
+    assert "not a model folder" in refused(run("show", "./nowhere"), 1)
 
 
 def test_show_says_how_to_get_the_folder_that_it_takes(run, tmp_path, monkeypatch):
-    assert "`zoo pull ada/tiny@v1` prints" in only_error(run("show", "ada/tiny@v1"), 1)
+    assert "`zoo pull ada/tiny@v1` prints" in refused(run("show", "ada/tiny@v1"), 1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my ddpm").mkdir()
     (tmp_path / "my ddpm" / "model_index.json").write_text("{}")
-    assert "`zoo pull './my ddpm'` prints" in only_error(run("show", "./my ddpm"), 1)
+    assert "`zoo pull './my ddpm'` prints" in refused(run("show", "./my ddpm"), 1)
 
 
 def test_plugins_names_distribution_version_and_what_each_brings(run, wind):
@@ -273,20 +260,20 @@ def test_options_of_any_name_are_told_and_a_component_without_options_says_so(ru
 
 
 def test_wrong_usage_is_one_line_and_status_2(run):
-    assert "no command 'lst'; did you mean 'list'?" in only_error(run("lst"), 2)
-    assert "--jsn" in only_error(run("list", "--jsn"), 2)
-    assert "`zoo show --help`" in only_error(run("show"), 2)
-    assert "--nothing" in only_error(run("--nothing"), 2)
-    only_error(run("plugins", "too", "many"), 2)
+    assert "no command 'lst'; did you mean 'list'?" in refused(run("lst"), 2)
+    assert "--jsn" in refused(run("list", "--jsn"), 2)
+    assert "`zoo show --help`" in refused(run("show"), 2)
+    assert "--nothing" in refused(run("--nothing"), 2)
+    refused(run("plugins", "too", "many"), 2)
 
 
 def test_a_failure_is_one_line_and_status_1(run):
-    assert "did you mean 'kernels'?" in only_error(run("components", "kernel"), 1)
-    assert "did you mean 'kernels'?" in only_error(run("components", "kernel", "gravity"), 1)
-    assert "did you mean 'gravity'?" in only_error(run("components", "kernels", "graviti"), 1)
-    assert "no model 'gravity-mist'" in only_error(run("show", "gravity-mist"), 1)
-    assert "Hub" in only_error(run("show", "somebody/gravity-mist"), 1)
-    assert "not a model reference" in only_error(run("show", "no such name"), 1)
+    assert "did you mean 'kernels'?" in refused(run("components", "kernel"), 1)
+    assert "did you mean 'kernels'?" in refused(run("components", "kernel", "gravity"), 1)
+    assert "did you mean 'gravity'?" in refused(run("components", "kernels", "graviti"), 1)
+    assert "no model 'gravity-mist'" in refused(run("show", "gravity-mist"), 1)
+    assert "Hub" in refused(run("show", "somebody/gravity-mist"), 1)
+    assert "not a model reference" in refused(run("show", "no such name"), 1)
 
 
 def raising(error):
@@ -298,7 +285,7 @@ def raising(error):
 
 def test_an_unforeseen_error_is_one_line_too(run, monkeypatch):
     monkeypatch.setattr("zoo.cli.plugins.plugins", raising(RuntimeError("odd\n  thing")))
-    line = only_error(run("plugins"), 1)
+    line = refused(run("plugins"), 1)
     assert line.startswith("zoo: internal error: RuntimeError: odd thing (")
     assert "--debug" in line
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from common import refused, run_zoo
 from evaluation_data import write_npz
 from tiny_models import images
 
 import zoo
-from zoo.cli import main
 from zoo.cli.measuring import shown
 from zoo.errors import ZooError
 from zoo.evaluation.distances import fit_gaussian, frechet_distance
@@ -32,19 +32,9 @@ def evaluated(capsys, tmp_path, monkeypatch, saved_images):
 
     def run(*args, data=data):
         chosen = ["--data", data] if data else []
-        with pytest.raises(SystemExit) as stop:
-            main(["eval", "./gravity-tiny", *chosen, *map(str, args)])
-        return (stop.value.code or 0, *capsys.readouterr())
+        return run_zoo(capsys, "eval", "./gravity-tiny", *chosen, *args)
 
     return run
-
-
-def refused(result, status):
-    code, out, err = result
-    assert (code, out) == (status, "")
-    assert err.startswith("zoo: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_a_table_of_every_setting(evaluated):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from common import refused
 from fake_distributions import brings, install, install_model, run_python
 from PIL import Image
 from tiny_models import images, points
@@ -43,15 +44,6 @@ def pages(monkeypatch):
     for name in ("kernel_page", "comparison", "trajectories"):
         page(name)
     return asked
-
-
-def refused(result, status):
-    """The one line on stderr of a command that failed and printed nothing else."""
-    code, out, err = result
-    assert (code, out) == (status, "")
-    assert err.startswith("zoo: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def same_picture(path, figure):

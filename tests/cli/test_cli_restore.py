@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from common import refused
 from PIL import Image
 from tiny_models import points
 
@@ -34,13 +35,6 @@ def picture(name, size=8, mode="L"):
     pixels = generator.integers(0, 256, shape, dtype=np.uint8)
     Image.fromarray(pixels, mode=None).save(name)
     return torch.from_numpy(pixels)
-
-
-def refused(result, status):
-    code, out, err = result
-    assert (code, out) == (status, "")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_a_masked_image_is_restored(restore, folder):

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from common import refused
 from fake_distributions import install
 from PIL import Image
 from tiny_models import images, points
@@ -23,15 +24,6 @@ def sample(command):
 @pytest.fixture
 def folder(saved_images, tmp_path):
     return shutil.copytree(saved_images, tmp_path / "gravity-tiny")
-
-
-def refused(result, status):
-    """The one line on stderr of a command that failed and printed nothing else."""
-    code, out, err = result
-    assert (code, out) == (status, "")
-    assert err.startswith("zoo: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_a_grid_of_the_samples_that_the_seed_gives(sample, folder, tmp_path):

@@ -5,14 +5,15 @@ import math
 import os
 import re
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from common import run_zoo
 from tiny_recipe import RECIPE
 
 import zoo
-from zoo.cli import main
 from zoo.folder.read import read_config
 from zoo.training import log
 from zoo.training.trainer import Trainer
@@ -23,13 +24,7 @@ def train(capsys, tmp_path, monkeypatch):
     """Run `zoo train ARGS` where tiny.toml lies; return (exit status, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(RECIPE)
-
-    def run(*args):
-        with pytest.raises(SystemExit) as stop:
-            main(["train", *map(str, args)])
-        return (stop.value.code or 0, *capsys.readouterr())
-
-    return run
+    return partial(run_zoo, capsys, "train")
 
 
 def refused(result, status=1):

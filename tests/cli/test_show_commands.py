@@ -4,19 +4,13 @@ import re
 import shlex
 
 import pytest
+from common import run_zoo
 from forked import run, zoo_command
 from tiny_recipe import RECIPE
 
 import zoo
-from zoo.cli import main
 from zoo.folder.card_edit import loaded_as
 from zoo.folder.read import read_card
-
-
-def command(capsys, *args):
-    with pytest.raises(SystemExit) as stop:
-        main([*args])
-    return (stop.value.code or 0, *capsys.readouterr())
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +37,23 @@ def test_they_work_where_they_are_read(place, monkeypatch, capsys, tmp_path, whe
     if where == ".":
         monkeypatch.chdir(folder)
         text = (folder / "README.md").read_text()
-        assert commands(command(capsys, "show", ".")[1]) == commands(text)
+        assert commands(run_zoo(capsys, "show", ".")[1]) == commands(text)
     else:
         monkeypatch.chdir(place)
-        text = command(capsys, "show", f"./{where}".replace("././", "./"))[1]
+        text = run_zoo(capsys, "show", f"./{where}".replace("././", "./"))[1]
     loaded, sampled, trained = commands(text)
     assert zoo.load(loaded).config == zoo.load(folder).config
     out = tmp_path / "grid.png"
-    assert command(capsys, *sampled[:2], "-n", "2", "-o", str(out))[0] == 0
-    assert command(capsys, *trained, "--dry-run")[0] == 0
+    assert run_zoo(capsys, *sampled[:2], "-n", "2", "-o", str(out))[0] == 0
+    assert run_zoo(capsys, *trained, "--dry-run")[0] == 0
 
 
 def test_a_model_of_the_zoo_keeps_its_name_and_a_copy_of_it_has_none(capsys, tmp_path, monkeypatch):
-    text = command(capsys, "show", "gravity-digits")[1]
+    text = run_zoo(capsys, "show", "gravity-digits")[1]
     assert 'zoo.load("gravity-digits")' in text
     monkeypatch.chdir(tmp_path)
     zoo.load("gravity-digits").save_pretrained("copy")
-    text = command(capsys, "show", "./copy")[1]
+    text = run_zoo(capsys, "show", "./copy")[1]
     assert 'zoo.load("./copy")' in text
     assert "`zoo sample ./copy " in text
 
@@ -84,8 +78,8 @@ def test_who_publishes_without_a_license_is_asked(place, capsys, monkeypatch):
     pushed = []
     monkeypatch.setattr("zoo.models.push.push", lambda *args, **_: pushed.append(args) or "url")
     folder = place / "my run" / "model"
-    status, out, err = command(capsys, "push", str(folder), "ada/tiny")
+    status, out, err = run_zoo(capsys, "push", str(folder), "ada/tiny")
     assert (status, out, len(pushed)) == (0, "url\n", 1)
     assert "states no license for its weights" in err
     assert f"write `license: ...` at the top of {folder / 'README.md'}" in err
-    assert command(capsys, "push", "gravity-digits", "ada/tiny")[2] == ""
+    assert run_zoo(capsys, "push", "gravity-digits", "ada/tiny")[2] == ""

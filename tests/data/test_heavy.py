@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from common import seeded
 from scipy import stats
 
 from zoo import data
@@ -10,10 +11,6 @@ from zoo.data.heavy import LAWS, alpha_stable, copula, student
 from zoo.errors import ZooError
 
 QUARTILE = 0.5 * stats.norm.ppf(0.75)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize(("d", "nu"), [(2, 3.0), (20, 3.0), (50, 1.5), (2, 0.5)])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from common import normal
 from torch import nn
 
 from zoo.evaluation.distances import (
@@ -19,10 +20,6 @@ from zoo.evaluation.distances import (
     radii,
 )
 from zoo.evaluation.intervals import from_seeds, jackknife, student
-
-
-def normal(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def rotation(d):

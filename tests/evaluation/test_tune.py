@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import numpy as np
 import pytest
 import torch
+from common import run_zoo
 from tiny_models import images
 from zoo_solvers.adams import ExpABM3
 
@@ -119,14 +121,8 @@ def test_the_command_prints_and_writes(tmp_path, capsys):
 def tuned_by(tmp_path, capsys):
     """Run `zoo tune` on a tiny model in a folder; return (exit status, stdout, stderr)."""
     folder = images().save_pretrained(tmp_path / "tiny")
-
-    def run(*args):
-        asked = ["--solver", "exp-abm3", "--steps", "4", "-n", "2", "--rounds", "3"]
-        with pytest.raises(SystemExit) as done:
-            main(["tune", str(folder), *asked, *map(str, args)])
-        return (done.value.code or 0, *capsys.readouterr())
-
-    return run
+    asked = ["--solver", "exp-abm3", "--steps", "4", "-n", "2", "--rounds", "3"]
+    return partial(run_zoo, capsys, "tune", folder, *asked)
 
 
 def test_the_card_speaks_of_the_new_solver_and_not_of_old_results(tuned_by, tmp_path):

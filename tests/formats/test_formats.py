@@ -8,6 +8,7 @@ from textwrap import indent
 import numpy as np
 import pytest
 import torch
+from common import one_line
 from environments import ROOT
 from fake_distributions import brings, install
 from reference_pickles import snapshot
@@ -30,12 +31,6 @@ from zoo.testing import CheckFailure, checks, formats
 OWN = ["diffusers", "songunet"]
 PAGE = ROOT / "docs" / "checkpoints.md"
 TEMPLATE = ROOT / "zoo" / "scaffold" / "template" / "src" / "zoo_changeme" / "format.py"
-
-
-def one_line(caught):
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def points(**options):

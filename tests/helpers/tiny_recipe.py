@@ -22,6 +22,24 @@ checkpoint_every = 4
 log_every = 3
 """
 
+# The head of a recipe of digits and their classes, up to the last options of the network.
+CLASSES = """
+name = "tiny"
+[data]
+use = "digits"
+flip = true
+[kernel]
+use = "gravity"
+[solver]
+use = "heun"
+steps = 3
+[network]
+use = "unet"
+width = 8
+blocks = 1
+labels = 10
+"""
+
 # In three dimensions, so that no picture is drawn.
 POINTS = [[(i * k % 16) / 16 - 0.5 for k in (1, 5, 7)] for i in range(16)]
 VECTORS = {

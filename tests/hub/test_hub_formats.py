@@ -5,7 +5,7 @@ import json
 import pytest
 from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from diffusers_repositories import files, unet
-from starlette.responses import Response
+from fake_hub.replies import TROUBLES, in_trouble
 
 import zoo
 from zoo.errors import ZooError
@@ -84,20 +84,13 @@ def test_shards_are_counted_together(published, tmp_path):
     assert model.size == sum(sizes)
 
 
-@pytest.mark.parametrize("trouble", ["gated", "500", "damaged"])
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_what_may_pass_is_asked_again(published, command, trouble):
-    kept = published.store.repositories["ada/ddpm"]
-    if trouble == "gated":
-        kept.gated = True
-    else:
-        reply = (lambda: Response(status_code=500)) if trouble == "500" else (lambda: Response("x"))
-        published.failing.append(("GET", "^/ada/ddpm/resolve/.*unet/config.json$", reply))
-    status, out, err = command("list", "--hub", "ada/*", "--format", "diffusers")
+    with in_trouble(published, "ada/ddpm", "unet/config.json", trouble):
+        status, out, err = command("list", "--hub", "ada/*", "--format", "diffusers")
     assert (status, err.count("\n")) == (0, 1)
     assert "ada/ddpm" not in out
     assert "not read" in err or "not looked into yet" in err
-    kept.gated = False
-    published.failing.clear()
     assert zoo.list_models("ada/*", hub=True, format="diffusers") == ["ada/ddpm"]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 import torch
+from common import one_line
 from starlette.responses import StreamingResponse
 
 import zoo
@@ -20,13 +21,6 @@ from zoo.hub import download
 from zoo.models.locate import pull, verify
 
 REPO = "ada/tiny"
-
-
-def one_line(caught):
-    text = str(caught.value)
-    assert "\n" not in text
-    assert "Traceback" not in text
-    return text
 
 
 @pytest.fixture

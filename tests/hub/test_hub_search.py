@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from fake_hub.replies import TROUBLES, in_trouble
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
@@ -66,20 +67,13 @@ def test_a_known_commit_costs_one_request(published, command):
     assert [path for _, path, _ in published.requests] == ["/api/models"]
 
 
-@pytest.mark.parametrize("trouble", ["gated", "500", "damaged"])
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_what_may_pass_is_not_kept_by_commit(published, command, trouble):
-    repository = published.store.repositories["ada/tiny"]
-    if trouble == "gated":
-        repository.gated = True
-    else:
-        reply = (lambda: Response(status_code=500)) if trouble == "500" else (lambda: Response("x"))
-        published.failing.append(("GET", "^/ada/tiny/resolve/.*/config.json$", reply))
-    _, out, err = command("list", "--hub", "ada/*")
+    with in_trouble(published, "ada/tiny", "/config.json", trouble):
+        _, out, err = command("list", "--hub", "ada/*")
     assert "gravity" not in out
     assert "not read now: " in out or "1 not looked into yet" in err
     assert "broken" not in out
-    repository.gated = False
-    published.failing.clear()
     _, out, err = command("list", "--hub", "ada/*")
     assert err == ""
     assert out.splitlines()[1].split()[:2] == ["ada/tiny", "gravity"]

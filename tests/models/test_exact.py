@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from common import normal
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_radial.psi import TanhKernel
 
@@ -31,10 +32,6 @@ QUICK = [name for name in KERNELS if name not in ("map", "phi")]
 
 def build(name, dim, **options):
     return zoo.kernel(name, dim=dim, **KERNELS[name], **options)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
 def brute_force(kernel, data, x, t):

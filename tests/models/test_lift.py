@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from common import normal
 from test_loading import change
 from tiny_models import images, points
 
@@ -18,10 +19,6 @@ from zoo.models.lift import LevelDenoiser, LiftedModel, level_rate, lift
 DOUBLE = torch.float64
 # What the article's equivalence is shown for; D in between gravity and Gaussian.
 TARGETS = {"gravity": {}, "tanh": {}, "exp": {}, "pfgmpp": {"D": 128.0}}
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
 def garments(n, size, seed=0):

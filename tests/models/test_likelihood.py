@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from common import normal
 from tiny_models import images as images_model
 from torch import nn
 
@@ -18,10 +19,6 @@ DOUBLE = torch.float64
 KERNELS = {found.component.name: found.component.example for found in catalogue("kernels").values()}
 FINE = zoo.solver("dopri5", rtol=1e-7, atol=1e-7)
 SLOW = ("phi", "map")  # solve an equation for every pair
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
 def every_kernel():

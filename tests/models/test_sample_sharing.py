@@ -120,31 +120,26 @@ class Small(Network):
         return x_t / 2
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_so_are_those_after_it():
+HALVED = {
+    "and-those-after-it": (7, (3, 30, 20), 1, [20, 10, 5, 5, 5, 5, 5, 2]),
+    "by-multiples-of-the-least": (40, (0, 100, 96), 16, [96, 48, 16, 16, 16, 16, 16, 16, 4]),
+}
+
+
+@pytest.mark.parametrize(("most", "where", "least", "sizes"), HALVED.values(), ids=HALVED)
+def test_a_batch_that_does_not_fit_is_halved(most, where, least, sizes):
+    first, last, size = where
     asked = []
 
-    def draw(first, last):
-        asked.append(last - first)
-        if last - first > 7:
+    def draw(begin, end):
+        asked.append(end - begin)
+        if end - begin > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return torch.arange(first, last)
+        return torch.arange(begin, end)
 
-    rows = torch.cat(list(in_batches(draw, 3, 30, 20, 1)))
-    assert torch.equal(rows, torch.arange(3, 30))
-    assert asked == [20, 10, 5, 5, 5, 5, 5, 2]
-
-
-def test_halves_are_whole_multiples_of_the_least():
-    asked = []
-
-    def draw(first, last):
-        asked.append(last - first)
-        if last - first > 40:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return torch.arange(first, last)
-
-    assert len(torch.cat(list(in_batches(draw, 0, 100, 96, 16)))) == 100
-    assert asked == [96, 48, 16, 16, 16, 16, 16, 16, 4]
+    rows = torch.cat(list(in_batches(draw, first, last, size, least)))
+    assert torch.equal(rows, torch.arange(first, last))
+    assert asked == sizes
 
 
 def test_what_does_not_fit_in_the_least_batch_is_an_error():
@@ -171,14 +166,6 @@ def test_sampling_goes_on_with_smaller_batches_and_the_same_samples(monkeypatch)
 
 
 # torch.compile
-
-
-@pytest.fixture
-def fresh_compiler(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
 
 
 def counting(seen):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from common import seeded
 from scipy import stats
 from torch import nn
 
@@ -24,10 +25,6 @@ class Silent(nn.Module):
     def forward(self, x, features, labels=None):
         self.seen = x
         return torch.zeros_like(x[:, : x.shape[1] // 2])
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def hard(n, seed=0):
@@ -70,7 +67,7 @@ def test_what_is_left_has_unit_variance_at_every_level_and_place(level):
     columns, x = Columns(4, 0.5), hard(60_000)
     columns.fit(x[::2])
     x = x[1::2]
-    y = x + level * torch.randn(x.shape, generator=generator())
+    y = x + level * torch.randn(x.shape, generator=seeded())
     mean, error = columns(y, torch.full((len(x),), level))
     assert (error > 0).all()
     ratio = ((x - mean) / error).square()
@@ -103,7 +100,7 @@ def test_data_are_left_alone_at_t_min_and_the_prior_is_finite(name):
     last = torch.tensor(kernel.t_min, dtype=torch.float64)
     moved = (network(x[1::2], last) - x[1::2]).square().mean(dim=1).sqrt()
     assert moved.median() < 0.005
-    prior = zoo.prior(name, kernel).sample(200, (4,), generator()).float()
+    prior = zoo.prior(name, kernel).sample(200, (4,), seeded()).float()
     denoised = network(prior, torch.tensor(kernel.t_max))
     assert denoised.isfinite().all()
     if network.predicts == "denoised":
@@ -118,7 +115,7 @@ def test_the_loss_is_of_order_one_from_the_start(name):
     kernel, network = build(name, x)
     for level in (0.01, 0.3, 5.0):
         t = torch.full((len(x),), float(kernel.time_at(level)))
-        loss = network.loss(kernel.sample(x, t, generator()), t, x)
+        loss = network.loss(kernel.sample(x, t, seeded()), t, x)
         assert loss.isfinite().all()
         assert 0.3 < float(loss.mean()) < 3
 

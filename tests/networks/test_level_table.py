@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from common import seeded
 from kernel_cases import CASES, build
 from sklearn.datasets import load_digits, load_sample_images
 from torch import nn
@@ -28,18 +29,14 @@ class Silent(nn.Module):
         return torch.zeros_like(x)
 
 
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def moons(n=10_000, seed=0):
-    return two_moons(n, generator(seed))[0]
+    return two_moons(n, seeded(seed))[0]
 
 
 def student(n, dim, nu=3, seed=0):
     """A Student law of standard deviation 1/2 per coordinate, whose tail index is nu."""
-    z = torch.randn(n, dim, generator=generator(seed), dtype=torch.float64)
-    chi = torch.randn(n, nu, generator=generator(seed + 1), dtype=torch.float64).square().sum(1)
+    z = torch.randn(n, dim, generator=seeded(seed), dtype=torch.float64)
+    chi = torch.randn(n, nu, generator=seeded(seed + 1), dtype=torch.float64).square().sum(1)
     return (0.5 * math.sqrt(nu - 2) * z / chi.sqrt()[:, None]).float()
 
 
@@ -56,7 +53,7 @@ def test_levels_and_skip_are_those_of_draws(case, dim):
     table = fitted(kernel, x_0)
     for level in (0.02, 0.3, 3.0):
         t = float(kernel.time_at(level))
-        x = kernel.sample(x_0.double(), t, generator(2))
+        x = kernel.sample(x_0.double(), t, seeded(2))
         readings, order = rms(x).sort()
         squares = (x - x_0).square().mean(1)[order]
         products, energies = (x * x_0).mean(1)[order], x_0.square().mean(1)[order]
@@ -99,7 +96,7 @@ def test_the_loss_is_of_order_one_at_every_time(case):
     network = Preconditioned(Silent(), (2,), kernel)
     network.fit(x_0)
     for t in torch.logspace(math.log10(kernel.t_min), math.log10(kernel.t_max), 9).tolist()[1:-1]:
-        x = kernel.sample(x_0, t, generator(1))
+        x = kernel.sample(x_0, t, seeded(1))
         times = torch.full((len(x),), t)
         target = x_0 if network.predicts == "denoised" else kernel.velocity(x, x_0, times)
         loss = network.loss(x, times, target)
@@ -153,10 +150,10 @@ def test_it_is_smooth_and_has_a_derivative():
 def textures(n, detail):
     """Smooth images 16x16 with white detail of a standard deviation that varies among them."""
     smooth = nn.functional.interpolate(
-        torch.randn(n, 1, 4, 4, generator=generator()), size=16, mode="bilinear"
+        torch.randn(n, 1, 4, 4, generator=seeded()), size=16, mode="bilinear"
     )
-    scale = detail * torch.rand(n, 1, 1, 1, generator=generator(1))
-    return smooth / 2 + scale * torch.randn(n, 1, 16, 16, generator=generator(2))
+    scale = detail * torch.rand(n, 1, 1, 1, generator=seeded(1))
+    return smooth / 2 + scale * torch.randn(n, 1, 16, 16, generator=seeded(2))
 
 
 # On demand: their tables of levels are fitted in the way of gravity's.
@@ -168,7 +165,7 @@ def photographs():
     whole = torch.from_numpy(load_sample_images().images[0].copy()).permute(2, 0, 1) / 127.5 - 1
     patches = whole[:, :416, :640].unfold(1, 32, 32).unfold(2, 32, 32).permute(1, 2, 0, 3, 4)
     patches = patches.reshape(-1, 3, 32, 32).float()
-    return patches[torch.randperm(len(patches), generator=generator())]
+    return patches[torch.randperm(len(patches), generator=seeded())]
 
 
 def digits():
@@ -188,7 +185,7 @@ def test_detail_of_images_is_not_taken_for_noise_where_there_is_none(name, image
     assert before > 0.015
     assert after < before / 4
     # Noise that is there is seen as before.
-    noisy = kernel.sample(x, float(kernel.time_at(1.0)), generator(3))
+    noisy = kernel.sample(x, float(kernel.time_at(1.0)), seeded(3))
     noisy = noisy[haar_level(noisy) > 0.7]
     assert len(noisy) > 50
     found = network._levels(noisy, kernel.time_at(1.0), None)
@@ -203,8 +200,8 @@ def test_no_draw_outweighs_the_others_in_the_loss(name, images):
     kernel = zoo.kernel(name, dim=x[0].numel())
     network = Preconditioned(Silent(), tuple(x.shape[1:]), kernel)
     network.fit(x)
-    x_0 = x[torch.randint(len(x), (2_000,), generator=generator())]
-    x_t, t = LogNormalLevels().draw(kernel, x_0, generator(1))
+    x_0 = x[torch.randint(len(x), (2_000,), generator=seeded())]
+    x_t, t = LogNormalLevels().draw(kernel, x_0, seeded(1))
     target = single_target(kernel, network.predicts, x_t, t, x_0)
     loss = network.loss(x_t, t, target)
     assert 0.5 < loss.mean() < 1.5
@@ -234,7 +231,7 @@ def test_vectors_of_before_the_table_are_refused():
 @pytest.mark.parametrize("case", RANDOM)
 def test_vectors_are_trained_at_all_times_that_a_solver_visits(case):
     kernel = build(case, 64)
-    x, t = LogNormalLevels().draw(kernel, torch.zeros(40_000, 64), generator())
+    x, t = LogNormalLevels().draw(kernel, torch.zeros(40_000, 64), seeded())
     assert x.shape == (40_000, 64)
     logs = (t.double() / kernel.t_min).log() / math.log(kernel.t_max / kernel.t_min)
     shares = torch.histc(logs.clamp(0, 1).float(), 10, 0, 1) / len(t)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from common import reference_state
 from reference_pickles import snapshot
 from torch.nn import functional as F
 
@@ -16,11 +17,6 @@ from zoo.models.convert import convert
 STATE = Path(__file__).parent / "states" / "adm-tiny.txt"
 SIZES = {"width": 32, "multipliers": [1, 2], "blocks": 1, "attention": [4]}
 IMAGE, DOUBLE = (3, 8, 8), torch.float64
-
-
-def reference_state():
-    lines = (line.split(" ", 1) for line in STATE.read_text().splitlines())
-    return {name: tuple(map(int, shape.strip("[]").split(", "))) for name, shape in lines}
 
 
 def tiny(kernel="gaussian", kernel_options=None, **options):
@@ -133,8 +129,8 @@ def test_without_classes_and_augmentation():
 
 def test_the_state_is_the_references_in_names_shapes_and_order():
     state = tiny(labels=3, augment=9).backbone.state_dict()
-    assert {name: tuple(value.shape) for name, value in state.items()} == reference_state()
-    assert [*state] == [*reference_state()]
+    assert {name: tuple(value.shape) for name, value in state.items()} == reference_state(STATE)
+    assert [*state] == [*reference_state(STATE)]
 
 
 def test_the_network_of_imagenet_at_its_full_size():

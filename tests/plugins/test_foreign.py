@@ -9,6 +9,7 @@ from importlib import metadata
 
 import pytest
 from click.testing import CliRunner
+from common import one_line
 from zoo_diffusers.format import DiffusersFormat
 from zoo_diffusers.layout import folder_of, weights_of
 from zoo_diffusers.schedule import betas, levels, prediction
@@ -53,12 +54,6 @@ def repository():
         "scheduler_config.json": json.dumps(SCHEDULER).encode(),
         "diffusion_pytorch_model.bin": bytes(100),
     }
-
-
-def one_line(caught):
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_the_models_are_listed_with_what_they_need(absent):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from common import normal, seeded
 from zoo_flow.flow import Covariance
 from zoo_flow.maps import ElementwiseMapKernel, GeneralMapKernel
 
@@ -11,14 +12,6 @@ import zoo
 from zoo import ZooError
 
 DOUBLE = torch.float64
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=DOUBLE, generator=seeded(seed))
 
 
 class TestFlow:

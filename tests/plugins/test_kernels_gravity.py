@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from common import seeded
 from kernel_cases import kolmogorov_smirnov
 from scipy import stats
 from zoo_gravity import draws
@@ -14,10 +15,6 @@ import zoo
 from zoo import ZooError
 
 DOUBLE = torch.float64
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from common import seeded
 from kernel_cases import CASES
 from zoo_gravity.kernel import GravityKernel
 
@@ -41,10 +42,6 @@ KERNELS |= {
         "map", dim=4, map=lambda x_0, z, t: (1 - t) * x_0 + t * (z + 0.1 * z.roll(1, 1))
     ),
 }
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def points(kernel):

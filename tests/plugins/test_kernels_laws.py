@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from common import seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import CASES, ISOTROPIC, build, kolmogorov_smirnov, times
@@ -15,10 +16,6 @@ from zoo.interfaces import IsotropicKernel, over
 ALL = list(CASES)
 OTHERS = [case for case in ALL if case not in ISOTROPIC]
 DOUBLE = torch.float64
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def draws(kernel, n, t, seed=0, spread=1.0):

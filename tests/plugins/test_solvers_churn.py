@@ -173,6 +173,14 @@ def test_churn_is_between_its_levels_only():
         assert rise == pytest.approx(expected, rel=1e-9)
 
 
+def test_churn_is_shared_by_the_steps_that_edm_counts():
+    """Its 18 steps are 17 to t_min and one to t = 0."""
+    kernel, heights = GaussianKernel(dim=4), []
+    decode(HeunChurn(s_churn=4), kernel, start(kernel, 1), steps=17, seen=heights)
+    up = [b / a for a, b in zip(heights[1::2], heights[2::2], strict=False)]
+    assert up == pytest.approx([1 + 4 / 18] * 16, rel=1e-9)
+
+
 def test_going_up_is_heun():
     kernel = GaussianKernel(dim=4)
     x = 0.5 * start(kernel, 3) / 80

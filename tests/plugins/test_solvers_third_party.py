@@ -50,28 +50,28 @@ def test_it_has_the_options_of_a_grid_for_free(plugin):
     assert importlib.import_module("zoo_two.ralston").Ralston(grid=[80.0, 1.0, 0.1]).grid
 
 
-@pytest.mark.parametrize("name", ["euler", "heun", "rk4", "exp-abm3", "exp-abm4", "ab3"])
-def test_times_are_those_of_the_callback(name):
+def walked(name):
+    """The grid of nine steps of a solver, and their times; the evaluations are as it says."""
     kernel, seen = zoo.kernel("gaussian", dim=2), [80.0]
     solver = zoo.solver(name)
     flow = Flow(kernel, lambda x, t: 0.1 * x, dtype=torch.float64)
     x = torch.ones(3, 2, dtype=torch.float64)
     solver.integrate(flow, x, 80.0, 0.002, steps=9, callback=lambda i, t, x: seen.append(t))
-    times = solver.times(kernel, 80.0, 0.002, 9)
+    assert solver.evaluations(9) == flow.nfe
+    return solver.times(kernel, 80.0, 0.002, 9), seen
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "rk4", "exp-abm3", "exp-abm4", "ab3"])
+def test_times_are_those_of_the_callback(name):
+    times, seen = walked(name)
     assert times.dtype == torch.float64
     assert times.tolist() == seen
-    assert solver.evaluations(9) == flow.nfe
 
 
 @pytest.mark.parametrize("name", ["torchdiffeq-rk4", "torchdiffeq-midpoint"])
 def test_torchdiffeqs_fixed_steps_have_times_and_evaluations(name):
-    kernel, seen = zoo.kernel("gaussian", dim=2), [80.0]
-    solver = zoo.solver(name)
-    flow = Flow(kernel, lambda x, t: 0.1 * x, dtype=torch.float64)
-    x = torch.ones(3, 2, dtype=torch.float64)
-    solver.integrate(flow, x, 80.0, 0.002, steps=9, callback=lambda i, t, x: seen.append(t))
-    assert solver.times(kernel, 80.0, 0.002, 9).tolist() == pytest.approx(seen, rel=1e-12)
-    assert solver.evaluations(9) == flow.nfe
+    times, seen = walked(name)
+    assert times.tolist() == pytest.approx(seen, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["dopri5", "exp-adaptive", "torchdiffeq-dopri5"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from common import reference_state
 from torch.nn import functional as F
 from zoo_songunet.embedding import Fourier, Positional
 from zoo_songunet.layers import Block, DownConv, PyramidConv, UpConv
@@ -17,11 +18,6 @@ from zoo.testing import checks
 STATE = Path(__file__).parent / "states" / "ddpmpp-cifar10.txt"
 SMALL = {"width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [4]}
 IMAGE = (3, 8, 8)
-
-
-def reference_state():
-    lines = (line.split(" ", 1) for line in STATE.read_text().splitlines())
-    return {name: tuple(map(int, shape.strip("[]").split(", "))) for name, shape in lines}
 
 
 def cifar(name="ddpmpp", **options):
@@ -48,14 +44,14 @@ def test_conformance(check):
 
 def test_the_state_is_the_references_in_names_shapes_and_order():
     state = cifar(augment=9).state_dict()
-    assert {name: tuple(value.shape) for name, value in state.items()} == reference_state()
-    assert [*state] == [*reference_state()]
+    assert {name: tuple(value.shape) for name, value in state.items()} == reference_state(STATE)
+    assert [*state] == [*reference_state(STATE)]
     assert sum(v.numel() for n, v in state.items() if "filter" not in n) == 55_733_891
 
 
 def test_a_state_of_the_reference_loads_strictly():
     network = cifar(augment=9)
-    tensors = {n: torch.full(shape, 0.5) for n, shape in reference_state().items()}
+    tensors = {n: torch.full(shape, 0.5) for n, shape in reference_state(STATE).items()}
     network.load_state_dict(tensors, strict=True, assign=True)
     assert bool((network.dec["32x32_aux_conv"].bias == 0.5).all())
     with pytest.raises(RuntimeError, match="map_layer0"):
@@ -68,14 +64,14 @@ def difference(network, other):
 
 
 def test_what_other_configurations_add():
-    plain = {n: s for n, s in reference_state().items() if n != "map_augment.weight"}
+    plain = {n: s for n, s in reference_state(STATE).items() if n != "map_augment.weight"}
     assert difference(cifar(), plain) == {}
     assert difference(cifar(labels=10), plain) == {
         "map_label.weight": (128, 10),
         "map_label.bias": (128,),
     }
     filters = {n for n in plain if n.endswith("resample_filter")}
-    assert difference(cifar("ncsnpp", augment=9), reference_state()) == {
+    assert difference(cifar("ncsnpp", augment=9), reference_state(STATE)) == {
         "map_noise.freqs": (128,),
         "map_augment.weight": (256, 9),
         "map_layer0.weight": (512, 256),

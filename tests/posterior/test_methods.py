@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from common import normal
 from torch import Tensor
 
 import zoo
@@ -21,11 +22,6 @@ from zoo.testing.posteriors import energy, points
 
 METHODS = ("mmps", "pgdm", "dps", "diffpir", "replacement")
 KERNELS = ("gravity", "gaussian", "pfgmpp", "tanh", "exp", "flow", "vp")
-
-
-def normal(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def relative(found, expected):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from common import normal
 
 from zoo import ZooError
 from zoo.config.standardise import Standardise
@@ -22,11 +23,6 @@ from zoo.posterior import (
 )
 
 SHAPE = (3, 8, 12)
-
-
-def normal(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 KEEP = normal(*SHAPE) > 0

@@ -13,7 +13,9 @@ import torch
 from forked import run
 
 import zoo
+from zoo.config.part import Part
 from zoo.errors import ZooError, ZooWarning
+from zoo.training.choices import solver_for
 from zoo.training.early_stop import EarlyStop
 
 TINY = {
@@ -185,10 +187,30 @@ def test_levels_reach_as_far_as_the_data(capsys):
     assert line.count("\n") == 1
     assert "2 columns with heavy tails" in line
     assert "50 held out" in line
+    assert model.config.solver.options["grid"]["cap"] == float(
+        model.kernel.level(model.kernel.t_max)
+    )
     light = fit(rows(), kernel="pfgmpp")
+    assert "grid" not in light.config.solver.options
     assert light.kernel.part.options == {}
     assert light.config.training.recipe["train"]["level_std"] == 1.2
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gravity"])
+def test_the_chosen_steps_reach_rows_that_are_far(name):
+    """On the exact field of 99 % near 0 and 1 % far out: as many samples are far."""
+    far = torch.zeros(10, 2, dtype=torch.float64)
+    far[:, 0] = torch.linspace(400, 3_000, 10)
+    near = torch.randn(990, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    usual = zoo.kernel(name, dim=2)
+    kernel = {"use": name, "t_max": usual.t_max * 4_000 / float(usual.level(usual.t_max))}
+    chosen = Part.decode(solver_for(kernel, (2,)))
+    model = zoo.exact(zoo.kernel(name, dim=2, t_max=kernel["t_max"]), torch.cat([near / 2, far]))
+    x = model.sample(
+        10_000, seed=0, solver=zoo.solver("heun", grid=chosen.options["grid"]), steps=44
+    )
+    assert float((x.norm(dim=1) > 100).double().mean()) == pytest.approx(0.01, abs=0.003)
 
 
 def test_choices_can_be_overridden():

@@ -13,26 +13,14 @@ from pathlib import Path
 
 import pytest
 from forked import fork, zoo_command
+from tiny_recipe import CLASSES
 
 from zoo.training import checkpoint
 from zoo.training.trainer import CHECKPOINT
 
-RECIPE = """
-name = "tiny"
-[data]
-use = "digits"
-flip = true
-[kernel]
-use = "gravity"
-[network]
-use = "unet"
-width = 8
-blocks = 1
-dropout = 0.1
-labels = 10
-[solver]
-use = "heun"
-steps = 3
+RECIPE = (
+    CLASSES
+    + """dropout = 0.1
 [train]
 images = 480
 batch = 12
@@ -41,6 +29,7 @@ precision = "{precision}"
 checkpoint_every = 3
 log_every = 5
 """
+)
 
 
 def train(recipe: Path, out: Path, *more: str) -> BaseProcess:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.errors import ZooError
+from zoo.errors import ZooError, ZooWarning
 
 COUNT, LENGTH, CYCLES = 500, 128, 5
 
@@ -85,3 +85,9 @@ def test_sines_of_any_phase_in_two_minutes(kernel):
     assert (found > 0.8).mean() > 0.95
     assert np.median(np.abs(size - 1)) < 0.1
     assert around < 4 / math.sqrt(len(x))
+
+
+def test_bytes_that_may_be_images_are_warned_of():
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    with pytest.warns(ZooWarning, match=r"8 channels and 8 times; .* images: those are \(n, 1"):
+        zoo.fit(x, kernel="gaussian", images=32, progress=False)

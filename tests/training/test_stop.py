@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from common import run_zoo
 from forked import fork, zoo_command
 from test_train import begin, copy, recipe, same, weights
 from tiny_recipe import RECIPE
 
 import zoo
-from zoo.cli import main
 from zoo.errors import ZooError
 from zoo.training import log
 from zoo.training.lock import LOCK, locked
@@ -23,12 +23,6 @@ from zoo.training.trainer import CHECKPOINT
 
 def train(*args, **options):
     return zoo.train(*args, progress=False, **options)
-
-
-def command(capsys, *args):
-    with pytest.raises(SystemExit) as stop:
-        main([*args])
-    return (stop.value.code or 0, *capsys.readouterr())
 
 
 @pytest.fixture
@@ -45,7 +39,7 @@ def stopped(tmp_path, monkeypatch):
 
 def test_a_stopped_run_becomes_a_model_and_goes_on_afterwards(stopped, tmp_path, capsys):
     averaged = copy(stopped.ema.module.state_dict())
-    status, out, _ = command(capsys, "train", "tiny.toml", "-o", "run", "--resume", "--stop")
+    status, out, _ = run_zoo(capsys, "train", "tiny.toml", "-o", "run", "--resume", "--stop")
     assert status == 0
     assert "./run/model" in out
     model = zoo.load("./run/model")
@@ -72,7 +66,7 @@ def test_what_has_made_no_step_has_no_model(tmp_path):
 
 
 def test_stop_alone_is_wrong_usage(capsys):
-    status, _, err = command(capsys, "train", "gravity-digits", "--stop")
+    status, _, err = run_zoo(capsys, "train", "gravity-digits", "--stop")
     assert status == 2
     assert "say --resume --stop" in err
 
@@ -80,11 +74,11 @@ def test_stop_alone_is_wrong_usage(capsys):
 @pytest.mark.parametrize("what", ["sample", "show", "plot", "push"])
 def test_the_folder_of_a_run_is_told_from_its_model(stopped, capsys, what):
     more = ["ada/x"] if what == "push" else []
-    status, _, err = command(capsys, what, "./run", *more)
+    status, _, err = run_zoo(capsys, what, "./run", *more)
     assert status == 1
     assert "`zoo train RECIPE -o run --resume` trains to the end, and with --stop" in err
     train("tiny.toml", folder="run", resume=True)
-    status, _, err = command(capsys, what, "./run", *more)
+    status, _, err = run_zoo(capsys, what, "./run", *more)
     assert (status, err) == (1, "zoo: ./run is the folder of a training run; say ./run/model\n")
 
 

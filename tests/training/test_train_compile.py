@@ -7,14 +7,7 @@ from test_train import begin, weights
 
 from zoo.errors import ZooError
 
-
-@pytest.fixture(autouse=True)
-def _fresh(tmp_path, monkeypatch):
-    """Compile anew: what another test compiled is neither used nor kept."""
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
 
 def test_where_there_is_no_compiler_one_line_says_so(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from forked import run, zoo_command
 from test_train import recipe
+from tiny_recipe import CLASSES
 
 from zoo.cli import main
 from zoo.errors import ZooError
@@ -20,22 +21,9 @@ from zoo.training.plan import make_plan
 from zoo.training.start import start
 from zoo.training.trainer import CHECKPOINT
 
-RECIPE = """
-name = "tiny"
-[data]
-use = "digits"
-flip = true
-[kernel]
-use = "gravity"
-[network]
-use = "unet"
-width = 8
-blocks = 1
-labels = 10
-[solver]
-use = "heun"
-steps = 3
-[train]
+RECIPE = (
+    CLASSES
+    + """[train]
 images = {images}
 batch = 12
 accumulate = {accumulate}
@@ -43,6 +31,7 @@ warmup = 24
 checkpoint_every = 4
 log_every = 5
 """
+)
 
 
 def write_recipe(folder: Path, accumulate: int = 1, images: int = 120) -> Path:

@@ -34,8 +34,8 @@ def evaluate_trainings(
 
     What they are, and how they are measured, is compared before the first sample is drawn.
     """
-    from zoo.evaluation.report import read
-    from zoo.evaluation.trainings import check_alike, check_numbers, pool, write
+    from zoo.evaluation.report import read, write
+    from zoo.evaluation.trainings import check_alike, check_numbers, pool
 
     check_numbers(trainings, against)
     refs = (*trainings, *against)

@@ -83,6 +83,12 @@ class SolverPart(Part):
         return cls(solver.use, solver.options, steps)
 
 
+def called(built: Any) -> str:
+    """Return what a part is called in messages: the name it was built by, else its class."""
+    part: Part | None = built.part
+    return part.use if part else type(built).__name__
+
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 

@@ -86,7 +86,7 @@ class TrainPlan(Struct, frozen=True, forbid_unknown_fields=True):
         lr: peak learning rate.
         lr_min: learning rate at the start of the warmup and at the end of the cosine, <= lr.
         schedule: after the warmup, "cosine" down to lr_min or "constant".
-        warmup: length of the linear warmup, in images, < images.
+        warmup: length of the linear warmup, in images, < images; at most a tenth of training.
         weight_decay: decoupled decay of the weights.
         betas: AdamW's two decay rates; muon's momentum is the first.
         clip: largest norm of the gradient.

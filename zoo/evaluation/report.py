@@ -114,10 +114,10 @@ def versions() -> dict[str, str]:
     }
 
 
-def write(report: Report, path: Path) -> None:
-    """Write the report as JSON, whole or not at all; ZooError where it cannot be written."""
+def write(results: Struct, path: Path) -> None:
+    """Write results as JSON, whole or not at all; ZooError where they cannot be written."""
     with replacing(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
 
 
 def read(path: Path) -> Report:

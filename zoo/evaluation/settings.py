@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from msgspec import structs
 from torch import Tensor
 
+from zoo.config.part import called
 from zoo.errors import ZooError
 from zoo.evaluation.perturb import NoisySolver, check_bits, check_noise, quantised
 from zoo.evaluation.report import Setting
@@ -55,7 +56,7 @@ def steps_for(solver: Solver, budget: int) -> int:
     Raises:
         ZooError: the solver chooses its own steps, or one step is too much.
     """
-    name = solver.part.use if solver.part else type(solver).__name__
+    name = called(solver)
     try:
         best = bisect_right(
             range(1, budget + 1),

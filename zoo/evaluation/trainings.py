@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
-import msgspec
 from msgspec import Struct, field
 
 from zoo.errors import ZooError, brief
 from zoo.evaluation.intervals import Estimate, from_seeds
 from zoo.evaluation.metrics import METRICS
 from zoo.evaluation.report import Report, Setting
-from zoo.files import replacing
 
 BY_SEED, IN_ORDER = "training seed", "order"
 LEAST = 2
@@ -168,12 +165,6 @@ def pool(reports: Sequence[Report], against: Sequence[Report] = ()) -> Pooled:
             _compared(one, other) for one, other in _same_number(own, _pooled(against))
         )
     return Pooled(1, facts_of(reports[0]), tuple(reports), tuple(against), pairs, outcomes)
-
-
-def write(pooled: Pooled, path: Path) -> None:
-    """Write the pooled figures as JSON, whole or not at all; ZooError where it cannot be done."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(pooled), indent=2) + b"\n")
 
 
 _Figures = tuple[Setting | None, list[dict[str, Estimate]]]

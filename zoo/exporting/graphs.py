@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from zoo.config.part import called
 from zoo.errors import ZooError, error_context
 from zoo.exporting.record import Graph, Input, Opaque, record
 from zoo.exporting.tables import with_tables
@@ -195,7 +196,7 @@ def denoiser(model: FieldModel) -> Exported:
         found = flow.field(z, t)
         return found if model.standardise is None else model.standardise.stretch(found)
 
-    with error_context(f"the kernel {_name(model.kernel)} cannot be exported"):
+    with error_context(f"the kernel {called(model.kernel)} cannot be exported"):
         graph = _recorded(function, predict.graph.inputs, model, "kernel")
     return Exported(graph, predict, "denoised" if affine else "field")
 
@@ -256,7 +257,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
         return end if model.range is None else end.clamp(*model.range)
 
     inputs = Input("noise", model.shape, model.dtype), *_conditions(model)
-    with error_context(f"the solver {_name(solver)} cannot be exported"):
+    with error_context(f"the solver {called(solver)} cannot be exported"):
         graph = _recorded(function, inputs, model, "solver")
     return Exported(graph, predict, "samples", times, evaluations)
 
@@ -273,11 +274,7 @@ def _plan(solver: Solver, model: FieldModel, steps: int) -> tuple[tuple[float, .
         if solver.own_steps is not None:  # it says for how many it is made
             raise
         raise ZooError(
-            f"the solver {_name(solver)} chooses its own steps, which no graph can: load the model "
-            "with another, such as solver='exp-abm3'"
+            f"the solver {called(solver)} chooses its own steps, which no graph can: load the "
+            "model with another, such as solver='exp-abm3'"
         ) from error
     return tuple(times.tolist()), evaluations
-
-
-def _name(part: Any) -> str:
-    return part.part.use if part.part is not None else type(part).__name__

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from zoo.config.part import called
 from zoo.errors import ZooError, one_line, shown
 from zoo.exporting.export import check_absent, export, writing
 from zoo.exporting.manifest import FILE, describe_kernel, describe_noise
@@ -181,7 +182,7 @@ def _unfit(model: FieldModel) -> str:
     if model.dtype == torch.float64:
         return "it is float64, and the page computes in float32"
     kernel = model.kernel
-    use = kernel.part.use if kernel.part is not None else type(kernel).__name__
+    use = called(kernel)
     if describe_noise(model)["law"] not in ("normal", "radial"):
         return f"it draws noise alike in every direction, and the kernel {use} has another"
     if not kernel.affine_path or not _alpha_is_known(kernel):

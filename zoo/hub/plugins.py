@@ -58,7 +58,7 @@ class Listing(msgspec.Struct, frozen=True, omit_defaults=True):
         return max(0.0, time.time() - self.seen)
 
 
-def available_plugins(token: str | None = None) -> Listing:
+def available_plugins() -> Listing:
     """Return the known plugins; where the Hub cannot be asked, those of the last time.
 
     They are those in `plugins.json` of the repository "plugins" in the zoo's namespace. Nothing is
@@ -70,8 +70,8 @@ def available_plugins(token: str | None = None) -> Listing:
     repo = f"{namespace()}/plugins"
     kept = remembered("-plugins", Listing)
     try:
-        with hub_errors(repo, None, token):
-            snapshot = Snapshot(repo, None, Access(token))
+        with hub_errors(repo):
+            snapshot = Snapshot(repo, None, Access())
             if FILE in snapshot.listing and snapshot.cut_off is not None:
                 raise snapshot.cut_off  # what is on this disk is as old as `kept`
             content = snapshot.fetch(FILE, limit=MAX_BYTES).read_bytes()

@@ -192,17 +192,15 @@ class Snapshot:
             passing.unlink(missing_ok=True)
         return path
 
-    def fetch_checked(
-        self, file: str, expected: WeightFile, *, limit: int, source: str = CONFIG
-    ) -> Path:
-        """Return the path of a file that is as `source` says; another one is not kept.
+    def fetch_checked(self, file: str, expected: WeightFile, *, limit: int) -> Path:
+        """Return the path of a file that is as config.json says; another one is not kept.
 
         Raises:
             ZooError: as for `fetch`, or size or sha256 differ.
         """
         path = self.fetch(file, limit=limit)
         try:
-            check_file(path, expected, source)
+            check_file(path, expected, CONFIG)
         except DamagedFile as error:
             self.forget(file)
             raise ZooError(f"{self.name}: {file}: {error.reason}; it was not kept") from error

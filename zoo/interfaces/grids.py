@@ -28,7 +28,7 @@ from zoo.interfaces.kernel import FieldKernel
 GridSpec = str | Mapping[str, Any] | Sequence[float]
 
 # Interior nodes stay below this level, twice EDM's sigma_max: the level of some kernels is
-# infinite at t_max (flow matching), and above it the field no longer depends on the data.
+# infinite at t_max (flow matching), and above it the field hardly depends on data of size 1.
 LEVEL_CAP = 160.0
 # Bounds on a sample's own noise level over the kernel's typical one.
 LEAST_RATIO, LARGEST_RATIO = 1e-3, 1e3
@@ -144,10 +144,10 @@ class LogGrid(LevelGrid):
 
 
 class EDMGrid(LevelGrid):
-    """EDM's grid, uniform in level^(1/rho): arXiv:2206.00364, eq. 5."""
+    """EDM's grid, uniform in level^(1/rho), up to a level: arXiv:2206.00364, eq. 5."""
 
-    def __init__(self, rho: float = 7.0) -> None:
-        self.rho = check_positive("rho", rho)
+    def __init__(self, rho: float = 7.0, cap: float = LEVEL_CAP) -> None:
+        self.rho, self.cap = check_positive("rho", rho), check_positive("cap", cap)
 
     def forward(self, value: Tensor) -> Tensor:
         """Return level^(1/rho)."""

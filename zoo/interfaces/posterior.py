@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from zoo.config.part import Part, described
+from zoo.config.part import Part, called, described
 from zoo.errors import ZooError
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.isotropic import IsotropicKernel
@@ -235,7 +235,7 @@ class PosteriorMethod(ABC):
         Raises:
             ZooError: the kernel, the operator or the noise is not one that it knows.
         """
-        name, law = self._name, type(kernel).__name__
+        name, law = called(self), type(kernel).__name__
         self.check_noise(seen)
         if self.linear and not seen.operator.linear:
             raise ZooError(f"{name} knows linear operators only, such as zoo.posterior.Mask")
@@ -263,16 +263,11 @@ class PosteriorMethod(ABC):
             )
         return self
 
-    @property
-    def _name(self) -> str:
-        """What the method is called in messages."""
-        return self.part.use if self.part else type(self).__name__
-
     def check_noise(self, seen: Observation) -> None:
         """Raise ZooError where y has no noise and the method divides by it."""
         if self.divides_by_noise and seen.noise.variance == 0:
             raise ZooError(
-                f"noise = 0; {self._name} divides by it: give the noise of y, or a small number"
+                f"noise = 0; {called(self)} divides by it: give the noise of y, or a small number"
             )
 
 

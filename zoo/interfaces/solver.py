@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.config.part import Part, described
+from zoo.config.part import Part, called, described
 from zoo.errors import ZooError, brief
 from zoo.interfaces.checks import all_finite, check_integer, describe_value
 from zoo.interfaces.flow import Flow
@@ -168,7 +168,7 @@ class Solver(ABC):
             ZooError: the solver chooses its own steps.
         """
         del kernel, t_from, t_to, steps
-        raise ZooError(f"{self._name} chooses its own steps: it has no grid of times")
+        raise ZooError(f"{called(self)} chooses its own steps: it has no grid of times")
 
     def evaluations(self, steps: int) -> int:
         """Return the number of field evaluations (NFE) of `integrate` with so many steps.
@@ -177,11 +177,7 @@ class Solver(ABC):
             ZooError: the solver chooses its own steps.
         """
         del steps
-        raise ZooError(f"{self._name} chooses its own steps: its evaluations are not fixed")
-
-    @property
-    def _name(self) -> str:
-        return self.part.use if self.part else type(self).__name__
+        raise ZooError(f"{called(self)} chooses its own steps: its evaluations are not fixed")
 
 
 class GridSolver(Solver):
@@ -191,7 +187,8 @@ class GridSolver(Solver):
         grid: "edm", uniform in level^(1/rho); "focus", in asinh(log(level / pivot) / width);
             "angle", in atan(level / pivot); "log", in log level; "radius", in level; "log-time",
             in log t; "time", in t. With options {"use": "edm", "rho": 5}, or {"use": "focus",
-            "pivot": 0.07, "width": 2}; by default rho is 7, pivot 3 and width 0.5. Or a list of
+            "pivot": 0.07, "width": 2}; by default rho is 7, pivot 3 and width 0.5. Levels above
+            160 are one step, but for "angle" and {"use": "edm", "cap": 4000}. Or a list of
             decreasing noise levels.
 
     Attributes:

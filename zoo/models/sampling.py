@@ -75,7 +75,7 @@ class SamplingModel(ModelParts):
         denoises = self._around is not None and self.kernel.affine
         return Flow(
             self.kernel,
-            self._ask(self.network, guidance),
+            self._predictor(self.network, guidance),
             "denoised" if denoises else network.predicts,
             dtype=shown_dtype(self.dtype),
             labels=labels,
@@ -84,7 +84,7 @@ class SamplingModel(ModelParts):
             noise=noise,
         )
 
-    def _ask(self, network: nn.Module, guidance: float | Guidance) -> Predict:
+    def _predictor(self, network: nn.Module, guidance: float | Guidance) -> Predict:
         """Return a network as the function that a flow evaluates."""
         how, guide = as_guidance(guidance), None
         if how.guide is not None:

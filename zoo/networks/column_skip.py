@@ -85,5 +85,5 @@ class ColumnSkip(Preconditioned):
         mean, error = self.columns(x, level)
         own = (x / over(self._scale(one, level), x)).asinh()
         seen = torch.cat([x / over(self._scale(one, rms(x)), x), own], dim=1)
-        raw = self._ask(seen, x, Levels(one, level, typical, level), labels, augment, condition)
+        raw = self._predict(seen, x, Levels(one, level, typical, level), labels, augment, condition)
         return Evaluation(raw, mean, error)

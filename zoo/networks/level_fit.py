@@ -23,6 +23,8 @@ _NEVER = 1e-30
 # How much skip is drawn to that of white data, and the least part of that it is.
 _RIDGE, _LEAST_LOST = 0.05, 0.01
 _TINY = 1e-16
+# Ranges of radii, and how many data at most stand for each.
+_CELLS, _PER_CELL = 256, 8
 
 
 class Means(NamedTuple):
@@ -164,7 +166,7 @@ def student_vectors(shape: tuple[int, ...], sigma_data: float) -> Tensor:
     return (x * scale[:, None]).reshape(-1, *shape)
 
 
-def spread_nodes(x: Tensor, per_cell: int = 8, cells: int = 256) -> tuple[Tensor, Tensor]:
+def spread_nodes(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return data for a table and the probability of each: few of many where these are alike.
 
     Some of each range of radii, however rare, and beyond the largest those that the tail goes on
@@ -173,20 +175,18 @@ def spread_nodes(x: Tensor, per_cell: int = 8, cells: int = 256) -> tuple[Tensor
 
     Args:
         x: data (n, d).
-        per_cell: how many data at most stand for a range of radii.
-        cells: number of ranges.
     """
     radii, order = x.double().square().mean(dim=1).sqrt().clamp(min=1e-30).sort()
     x = x[order]
     n, top = len(x), math.isqrt(len(x))
     logs = radii.log()
-    cell = ((logs - logs[0]) / (logs[-1] - logs[0]).clamp(min=1e-12) * (cells - 1)).long()
-    counts = cell.bincount(minlength=cells)
+    cell = ((logs - logs[0]) / (logs[-1] - logs[0]).clamp(min=1e-12) * (_CELLS - 1)).long()
+    counts = cell.bincount(minlength=_CELLS)
     starts = counts.cumsum(0) - counts
     chosen, weights = [], []
     for c in counts.nonzero().flatten().tolist():
         count = int(counts[c])
-        kept = min(count, per_cell)
+        kept = min(count, _PER_CELL)
         places = (torch.arange(kept) + 0.5) * count / kept
         chosen.append(int(starts[c]) + places.long())
         weights.append(torch.full((kept,), count / kept / n, dtype=torch.float64))

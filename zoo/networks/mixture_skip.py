@@ -100,7 +100,7 @@ class MixtureSkip(Preconditioned):
         mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
         seen = x / over(self._scale(alpha, sigma), x)
         inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
-        raw = self._ask(inputs, x, levels, labels, augment, condition)
+        raw = self._predict(inputs, x, levels, labels, augment, condition)
         error = over(self._error(alpha, sigma, labels), x)
         if self.condition is not None:
             return Evaluation(raw, mixed, error, levels)

@@ -178,7 +178,7 @@ class Preconditioned(Network):
         del labels
         return sigma * self.sigma_data / self._scale(alpha, sigma)
 
-    def _ask(
+    def _predict(
         self,
         inputs: Tensor,
         x: Tensor,
@@ -212,7 +212,7 @@ class Preconditioned(Network):
         levels = self._levels(x, t, labels)
         alpha, sigma, *_ = levels
         scale = self._scale(alpha, sigma)
-        raw = self._ask(x / over(scale, x), x, levels, labels, augment, condition)
+        raw = self._predict(x / over(scale, x), x, levels, labels, augment, condition)
         skip = alpha * self.sigma_data**2 / scale.square()
         error = over(self._error(alpha, sigma, labels), x)
         return Evaluation(raw, over(skip, x) * x, error, levels)
@@ -233,7 +233,7 @@ class Preconditioned(Network):
         error = log_error.exp()
         scale = (radius.square() + self.sigma_data**2).sqrt()
         levels = Levels(alpha, error, typical, error)
-        raw = self._ask(x / over(scale, x), x, levels, labels, augment, condition)
+        raw = self._predict(x / over(scale, x), x, levels, labels, augment, condition)
         return Evaluation(raw, over(logit.sigmoid(), x) * x, over(error, x))
 
     def _rates(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zoo.numerics.rows import power_of_two, row_dot, row_norm
+from zoo.numerics.rows import beside, power_of_two, row_dot, row_norm
 
 # What a direction leads to: (step, image); the step is what is summed, the image its residual.
 Direction = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -30,7 +30,7 @@ def minimal_residual(
     """
     largest = residual.flatten(1).abs().amax(dim=1)  # else squares overflow
     whole = torch.where((largest > 0) & largest.isfinite(), largest, 1)
-    residual = residual / _on(whole, residual)
+    residual = residual / beside(whole, residual)
     total = None
     known: list[tuple[Tensor, Tensor]] = []
     least = tolerance * row_norm(residual)
@@ -39,11 +39,12 @@ def minimal_residual(
         if total is not None and not bool(going.any()):
             break
         step, image = direction(residual)
-        unit = _on(power_of_two(image), image)  # as above
+        unit = beside(power_of_two(image), image)  # as above
         step, image = step / unit, image / unit
         for old_step, old_image in known:
             along = row_dot(image, old_image)
-            image, step = image - _on(along, image) * old_image, step - _on(along, step) * old_step
+            image = image - beside(along, image) * old_image
+            step = step - beside(along, step) * old_step
         size = row_norm(image)
         there = going & (size > 0) & size.isfinite()
         scale = torch.where(there, 1 / size.clamp(min=torch.finfo(size.dtype).tiny), 0)
@@ -51,16 +52,13 @@ def minimal_residual(
         image, step = _scaled(scale, image), _scaled(scale, step)
         known.append((step, image))
         amount = row_dot(residual, image)
-        residual = residual - _on(amount, image) * image
-        total = _on(amount, step) * step if total is None else total + _on(amount, step) * step
+        residual = residual - beside(amount, image) * image
+        part = beside(amount, step) * step
+        total = part if total is None else total + part
     assert total is not None, "no iteration"
-    return total * _on(whole, total)
+    return total * beside(whole, total)
 
 
 def _scaled(numbers: Tensor, x: Tensor) -> Tensor:
-    on = _on(numbers, x)
+    on = beside(numbers, x)
     return torch.where(on == 0, 0, on * x)
-
-
-def _on(numbers: Tensor, x: Tensor) -> Tensor:
-    return numbers.reshape(-1, *[1] * (x.ndim - 1))

@@ -34,11 +34,11 @@ class Profile(NamedTuple):
     step: int
 
 
-def check_length(length: Any, name: str = "length") -> float:
+def check_length(length: Any) -> float:
     """Return a relative length; ZooError where it is no number from 0.001 to 1 / sqrt(12)."""
     real = isinstance(length, int | float | np.floating) and not isinstance(length, bool)
     if not real or not SHORTEST <= length <= LONGEST:
-        raise ZooError(f"{name} = {brief(length)}; expected a number from {SHORTEST} to 0.288")
+        raise ZooError(f"length = {brief(length)}; expected a number from {SHORTEST} to 0.288")
     return float(length)
 
 

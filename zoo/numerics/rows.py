@@ -17,6 +17,11 @@ def row_norm(a: Tensor) -> Tensor:
     return size
 
 
+def beside(numbers: Tensor, x: Tensor) -> Tensor:
+    """Return numbers, () or (B,), shaped to go with the rows of x (B, *)."""
+    return numbers.reshape(-1, *[1] * (x.ndim - 1))
+
+
 def power_of_two(a: Tensor) -> Tensor:
     """Return 2^k for each row of a (B, *), (B,), its largest entry being 1 to 2 times as much.
 

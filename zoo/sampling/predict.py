@@ -21,6 +21,7 @@ from zoo.interfaces import Network
 from zoo.interfaces.flow import Predict
 from zoo.interfaces.posterior import Around
 from zoo.numerics.memory import is_out_of_memory
+from zoo.numerics.rows import beside
 from zoo.sampling.given import hidden
 from zoo.sampling.guidance import check_weight
 
@@ -184,11 +185,6 @@ def _hidden(given: Tensor | None) -> Tensor | None:
     return None if given is None else torch.full_like(given, hidden(given))
 
 
-def _beside(rows: Tensor, x: Tensor) -> Tensor:
-    """Return rows, () or (B,), shaped to go with x (B, *)."""
-    return rows.reshape(-1, *[1] * (x.ndim - 1))
-
-
 def guided(
     network: nn.Module,
     guidance: float,
@@ -234,7 +230,7 @@ def guided(
         # In tiles of the same size as without: the bits of D are the same inside and outside.
         rest = without(x, t, *given) if without else own(x, t, *map(_hidden, given))
         led = rest + guidance * (out - rest)
-        return led if where is None else torch.where(_beside(where, x), led, out)
+        return led if where is None else torch.where(beside(where, x), led, out)
 
     size = max(fixed_batch_size(dim), unwrapped(network).tile, guide[1] if guide else 1)
     predict = autocast_predict(network if guidance == 1.0 else blended, dtype)

@@ -31,6 +31,7 @@ from zoo.interfaces import FieldKernel, SelfSimilarKernel, over
 from zoo.interfaces.network import Predicts
 from zoo.models.exact.network import ExactDenoiser, ExactField
 from zoo.networks.levels import shows_level
+from zoo.numerics.rows import beside
 from zoo.sampling.rng import step_seed
 from zoo.training.plan import Plan
 
@@ -171,7 +172,7 @@ class BatchSampler:
         if condition is None:
             return None, labels
         dropped = (torch.rand(len(x_0)) < self.recipe.train.condition_dropout).to(self.device)
-        each = dropped.reshape(-1, *[1] * (condition.ndim - 1))
+        each = beside(dropped, condition)
         if labels is not None:
             labels = torch.where(dropped, -1, labels)
         return torch.where(each, math.nan, condition), labels

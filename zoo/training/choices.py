@@ -14,6 +14,7 @@ from zoo.data import Images
 from zoo.errors import ZooError, brief
 from zoo.host.build import kernel_of
 from zoo.interfaces import FieldKernel, IsotropicKernel
+from zoo.interfaces.grids import LEVEL_CAP
 from zoo.training.tail import AUTO, chosen
 
 # EDM's noise levels, ln sigma ~ N(-1.2, 1.2^2), and its largest one.
@@ -154,12 +155,12 @@ def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> 
         "data": {"use": ARRAY, "standardise": standardised, "condition": asked.condition},
         "kernel": kernel,
         "network": network,
-        "solver": part_of("solver", _solver(kernel, shape) if solver is None else solver),
+        "solver": part_of("solver", solver_for(kernel, shape) if solver is None else solver),
         "train": train,
     }
 
 
-def _solver(kernel: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+def solver_for(kernel: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     """Return Heun's, three steps for each factor of e between the first noise level and the last.
 
     32 where a level is 0 or infinite.
@@ -167,7 +168,10 @@ def _solver(kernel: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
     built = built_kernel(kernel, math.prod(shape))
     factor = _last_level(built) / float(built.level(built.t_min))
     steps = math.ceil(3 * math.log(factor)) if 1 < factor < math.inf else 32
-    return {"use": "heun", "steps": steps}
+    solver = {"use": "heun", "steps": steps}
+    if LEVEL_CAP < _last_level(built) < math.inf:  # for data that reach so far
+        solver["grid"] = {"use": "edm", "cap": _last_level(built)}
+    return solver
 
 
 def _network(kernel: dict[str, Any], shape: tuple[int, ...], conditioned: bool) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def fit(
     heavy tails; `sample`, `log_prob` and the other methods speak data units. Whole numbers in
     rows are dequantised: the density at a whole number is its probability, and `sample_frame`
     rounds. Levels of noise reach from far below the data's spread to ten times the farthest of
-    them. Part of the data is held out: when its loss has stopped to fall training ends, and the
+    them. Part of the data is held out: when its loss stops falling training ends, and the
     averaged weights with the least one are kept. Everything chosen is printed in one line on
     standard error.
 

@@ -67,6 +67,14 @@ def prepare(
     if held_out is not None and held < MOST:
         held_out = _repeated(held_out, -(-MOST // held))
     series = len(samples.shape) == 2
+    if series and str(getattr(X, "dtype", "")).endswith("uint8"):
+        channels, times = samples.shape
+        warnings.warn(
+            f"X is read as series of {channels:,} channels and {times:,} times; bytes are often "
+            f"images: those are (n, 1, {channels}, {times})",
+            ZooWarning,
+            stacklevel=3,
+        )
     if len(samples) < samples.shape[0] and not series:
         warnings.warn(
             f"X has {len(samples):,} rows of {samples.shape[0]:,} columns: with fewer rows than "

@@ -88,10 +88,10 @@ def mean(losses: Iterable[float]) -> float | None:
     return sum(finite) / len(finite) if finite else None
 
 
-def last_loss(folder: Path, over: int = 10) -> float | None:
-    """Return the mean loss over the last lines of the log that have one, None if none has."""
+def last_loss(folder: Path) -> float | None:
+    """Return the mean loss over the last ten lines of the log that have one, None if none has."""
     logged = (line["loss"] for line in lines(folder) if line.get("loss") is not None)
-    recent = mean(deque(logged, maxlen=over))
+    recent = mean(deque(logged, maxlen=10))
     return None if recent is None else round(recent, 4)
 
 

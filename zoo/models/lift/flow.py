@@ -60,7 +60,7 @@ class AugmentedFlow(Flow):
         sigma = flat.square().mean(dim=1).sqrt().clamp(min=torch.finfo(x.dtype).tiny)
         level = sigma.clamp(max=self.high)
         ratio = over(level / sigma, x)
-        d = self._ask(ratio * x, level, self.kernel.t_max, guard=True)
+        d = self._predicted(ratio * x, level, self.kernel.t_max, guard=True)
         x = ratio * x + (1 - ratio) * d
         state = torch.cat([x.flatten(1), level[:, None]], dim=1)
         self._known = (state, d)
@@ -70,7 +70,7 @@ class AugmentedFlow(Flow):
         """Return (x, sigma), shapes (B, *shape) and (B,)."""
         return split_level(state, self.shape)
 
-    def _ask(self, x: Tensor, level: Tensor, t: Tensor | float, guard: bool) -> Tensor:
+    def _predicted(self, x: Tensor, level: Tensor, t: Tensor | float, guard: bool) -> Tensor:
         self.nfe += 1
         d = self.predict(x, level).to(x.dtype)
         if guard and not all_finite(d):
@@ -86,7 +86,7 @@ class AugmentedFlow(Flow):
         level = level.clamp(min=torch.finfo(x.dtype).tiny)
         known, self._known = self._known, None
         at_start = known and torch.equal(known[0], state)
-        d = known[1] if known and at_start else self._ask(x, level, t, self.guard)
+        d = known[1] if known and at_start else self._predicted(x, level, t, self.guard)
         return x, d, level, torch.as_tensor(t, dtype=torch.float64, device=x.device)
 
     def noise(self, step: int, like: Tensor) -> Tensor:

@@ -118,7 +118,7 @@ class LiftedModel(FieldModel):
         denoiser = self.network.denoiser
         return AugmentedFlow(
             self.kernel,
-            self._ask(denoiser, guidance),
+            self._predictor(denoiser, guidance),
             denoiser.high,
             self.shape,
             dtype=shown_dtype(self.dtype),

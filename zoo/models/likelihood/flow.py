@@ -14,7 +14,7 @@ from zoo.interfaces import FieldKernel, Flow
 from zoo.sampling.rng import GROUP, by_group
 
 # (x, t) -> what the caller wants to know, and the field dx/dt, both (B, *).
-Ask = Callable[[Tensor, Tensor | float], tuple[Tensor, Tensor]]
+Evaluate = Callable[[Tensor, Tensor | float], tuple[Tensor, Tensor]]
 
 
 class Divergence:
@@ -36,17 +36,17 @@ class Divergence:
         self.columns = 1 if signs is None else signs.shape[1]
 
     def __call__(
-        self, x: Tensor, t: Tensor | float, who: Tensor | None, ask: Ask | None = None
+        self, x: Tensor, t: Tensor | float, who: Tensor | None, evaluate: Evaluate | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return what `ask` says at states x (B, *), and the divergence there, (B, columns).
+        """Return what `evaluate` gives at states x (B, *), and the divergence there, (B, columns).
 
         Args:
             x: states (B, *shape), or flat.
             t: their time, () or (B,).
             who: which of the samples they are, (B,); None for all.
-            ask: evaluates the flow once; None asks for the field.
+            evaluate: evaluates the flow once; None for the field.
         """
-        ask = ask or self._field
+        evaluate = evaluate or self._field
         n = len(x)
         who = torch.arange(n, device=x.device) if who is None else who
         point = x.detach().flatten(1)
@@ -57,7 +57,7 @@ class Divergence:
         at = t.repeat(copies) if isinstance(t, Tensor) and t.ndim else t
         with torch.enable_grad():
             points = point.repeat(copies, 1).requires_grad_()
-            found, field = ask(points.reshape(-1, *self._shape), at)
+            found, field = evaluate(points.reshape(-1, *self._shape), at)
             slope = field.flatten(1)
             curved = [
                 self._curvature(slope, points, along[k : k + copies])

@@ -18,7 +18,7 @@ from torch import Tensor
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.solver import StepCallback
-from zoo.models.likelihood.flow import Ask, Divergence
+from zoo.models.likelihood.flow import Divergence, Evaluate
 
 # The error allowed, in standard errors of the estimate, and in nats where that has none.
 _PART, _LEAST = 1 / 3, 1e-3
@@ -52,9 +52,9 @@ class NotedFlow(Flow):
         d = self._flow.denoise(x, t)
         return d, self.kernel.velocity(x, d.to(x.dtype), t)
 
-    def _noted(self, x: Tensor, t: Tensor | float, ask: Ask | None = None) -> Tensor:
+    def _noted(self, x: Tensor, t: Tensor | float, evaluate: Evaluate | None = None) -> Tensor:
         self._flow.guard = self.guard
-        found, divergence = self._divergence(x, t, self.rows, ask)
+        found, divergence = self._divergence(x, t, self.rows, evaluate)
         self.nfe = self._flow.nfe
         at = torch.as_tensor(t, dtype=torch.float64).expand(len(x))
         self._notes.append((at.cpu(), divergence.double().cpu()))
