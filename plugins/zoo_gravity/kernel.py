@@ -167,9 +167,8 @@ class GravityPrior(KernelPrior):
 
     Args:
         kernel: gravity.
-        largest_level: noise level |x_T| / sqrt(d) on which samples of a larger one are put, in the
-            direction that they have; PFGM's bound on the norm, for networks that have seen no
-            farther. log_density stays that of the whole law. None for no bound.
+        largest_level: as in `KernelPrior`; PFGM's bound on the norm, for networks that have seen
+            no farther.
 
     Raises:
         ZooError: largest_level is not a positive number.
@@ -177,19 +176,8 @@ class GravityPrior(KernelPrior):
 
     def __init__(self, kernel: FieldKernel, *, largest_level: float | None = None) -> None:
         super().__init__(kernel)
-        self.largest_level = (
-            None if largest_level is None else check_positive("largest_level", largest_level)
-        )
-
-    def sample(
-        self, n: int, shape: tuple[int, ...], generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw x_T, shape (n, *shape), float64."""
-        x = super().sample(n, shape, generator)
-        if self.largest_level is None:
-            return x
-        level = x.flatten(1).square().mean(dim=1).sqrt()
-        return over((self.largest_level / level).clamp(max=1), x) * x
+        if largest_level is not None:
+            self.largest_level = check_positive("largest_level", largest_level)
 
 
 def _recipe(constants: Mapping[str, Any]) -> PFGMRecipe:

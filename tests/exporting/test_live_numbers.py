@@ -195,6 +195,13 @@ console.log(JSON.stringify(ratios.map((r) => plan(kernel, manifest.solver, r))))
         ("tanh", "exp-ab2", {"scale": 0.7}),
         ("gaussian", "exp-ab3", {"grid": "edm"}),
         ("flow", "ddim", {}),
+        ("gaussian", "exp-ab2", {"grid": {"use": "edm", "rho": 5, "cap": 40}}),
+        ("flow", "exp-abm4", {"grid": {"use": "angle", "pivot": 2}}),
+        ("tanh", "exp-abm3", {"grid": "log"}),
+        ("flow", "exp-abm4", {"grid": "radius"}),
+        ("pfgmpp", "exp-ab3", {"grid": "log-time"}),
+        ("gaussian", "ddim", {"grid": "time"}),
+        ("flow", "exp-abm3", {"grid": [400.0, 20.0, 1.0, 0.002]}),
     ],
 )
 def test_times_and_weights_of_steps_are_the_zoos(kernel, solver, options):
@@ -230,3 +237,19 @@ def test_times_and_weights_of_steps_are_the_zoos(kernel, solver, options):
     for step, values, decay in zip(walked, one["values"], one["decay"], strict=True):
         assert values[: len(step.values)] == pytest.approx([*step.values], rel=1e-6, abs=1e-9)
         assert decay == pytest.approx(step.states[0], rel=1e-9)
+
+
+TILES = """
+import { tiles } from "./garments-tab.js";
+console.log(JSON.stringify(given.map(([n, shape]) => tiles(n, shape, 640))));
+"""
+
+
+def test_images_that_are_not_square_fit_into_the_picture():
+    square, tall, wide, two = node(
+        TILES, [[4, [1, 8, 8]], [4, [1, 16, 8]], [9, [3, 8, 16]], [2, [1, 16, 8]]]
+    )
+    assert square == {"columns": 2, "wide": 318, "high": 318, "gap": 4, "height": 640}
+    assert tall == {"columns": 2, "wide": 318, "high": 636, "gap": 4, "height": 1276}
+    assert wide["height"] == pytest.approx(3 * wide["wide"] / 2 + 8)
+    assert two == {"columns": 2, "wide": 318, "high": 636, "gap": 4, "height": 636}

@@ -1,6 +1,7 @@
 """zoo.exporting.space: models that the page would draw wrongly are refused, before any work."""
 
 import json
+import re
 
 import pytest
 from conditional_models import given_mean
@@ -74,3 +75,37 @@ def test_an_npm_that_writes_nothing_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "which", lambda name: "true")
     with pytest.raises(zoo.ZooError, match="wrote no package"):
         module._fetch_runtime(tmp_path / "runtime")
+
+
+# An address behind what a browser fetches; links that are clicked are none.
+FETCHED = re.compile(
+    r"""(?:\bimport|\bfrom|fetch\(|url\(|URL\(|Worker\(|WebSocket\(|importScripts\(|\.open\(|"""
+    r"""\bsrc\s*=|\bsrcset\s*=|\baction\s*=|<link\b[^>]*href\s*=)[\s('"`]*(?:\w+:)?//"""
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'import x from "https://a.b/c.js"',
+        "import 'https://a.b/c.js'",
+        "await import(`//a.b/c.js`)",
+        'fetch("http://a.b")',
+        "new URL('wss://a.b', import.meta.url)",
+        "background: url(https://a.b/c.png)",
+        '@import "https://a.b/c.css";',
+        '<script src="https://a.b/c.js">',
+        '<link rel="stylesheet" href="//a.b/c.css">',
+    ],
+)
+def test_what_is_fetched_from_elsewhere_is_seen(line):
+    assert FETCHED.search(line)
+
+
+def test_the_page_fetches_nothing_from_elsewhere():
+    sources = [
+        path for path in module._page().rglob("*") if path.suffix in (".html", ".css", ".js")
+    ]
+    assert len(sources) > 15
+    for source in sources:
+        assert not FETCHED.search(source.read_text(encoding="utf-8")), source

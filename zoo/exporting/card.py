@@ -15,6 +15,8 @@ The {what} of the model `{name}`, kernel `{kernel}`, as a graph that runs withou
 {rows}
 """
 
+_PIPE = r"\|"  # in a cell of a table
+
 _ONNX = """
 Run it with `pip install onnxruntime numpy`:
 
@@ -51,11 +53,12 @@ print(result.shape)
 ```
 """
 
-_DENOISER = """n, shape, t = 4, {shape}, {t}
+_ROWS = 4
+_DENOISER = """n, shape, t = {n}, {shape}, {t}
 rng = np.random.default_rng(0)
 {units}feed = {{
-    "x": ({scaled}t * rng.standard_normal((n, *shape))).astype("{dtype}"),
-    "t": np.full(n, t, dtype="{dtype}"),{conditions}
+    "x": ({scaled}t * rng.standard_normal((n, *shape))).astype("{x_dtype}"),
+    "t": np.full(n, t, dtype="{t_dtype}"),{conditions}
 }}"""
 
 # t and noise are of z = (x - mean) / scale where data are standardised.
@@ -72,12 +75,14 @@ at = np.linspace(*law["logit"], len(law["log_radius"]))
 radius = np.exp(np.interp(np.log(q / (1 - q)), at, law["log_radius"]))
 noise = (radius[:, None] * direction).reshape(n, *{shape})""",
     "normal": """noise = manifest["noise"]["scale"] * rng.standard_normal((n, *{shape}))""",
-    "other": """noise = ...  # starting points x_T of the model's prior, (n, *{shape})""",
+    "other": """# Starting points x_T of the model's prior, which fieldzoo draws:
+# np.save("noise.npy", model.prior.sample({n}, model.shape).numpy())
+noise = np.load("noise.npy")""",
 }
 
-_SAMPLER = """n, rng = 4, np.random.default_rng(0)
+_SAMPLER = """n, rng = {n}, np.random.default_rng(0)
 {noise}
-feed = {{"noise": noise.astype("{dtype}"),{conditions}}}"""
+feed = {{"noise": noise.astype("{noise_dtype}"),{conditions}}}"""
 
 # What stands for no class and no condition.
 _GIVEN = {
@@ -101,7 +106,7 @@ def readme(manifest: dict[str, Any]) -> str:
     """Return the text of an export's README.md."""
     rows = [
         f"| {kind} | `{name}` | {one['dtype']} | ({', '.join(map(str, one['shape']))}) "
-        f"| {one['is']} |"
+        f"| {one['is'].replace('|', _PIPE)} |"
         for kind in ("inputs", "outputs")
         for name, one in manifest[kind].items()
     ]
@@ -119,13 +124,14 @@ def readme(manifest: dict[str, Any]) -> str:
 def _feed(manifest: dict[str, Any]) -> str:
     output = next(iter(manifest["outputs"].values()))
     shape, kernel = tuple(output["shape"][1:]), manifest["kernel"]
-    inputs = manifest["inputs"].items()
+    inputs = manifest["inputs"]
     conditions = "".join(
         _GIVEN[name].format(shape=tuple(one["shape"][1:]), dtype=one["dtype"])
-        for name, one in inputs
+        for name, one in inputs.items()
         if name in _GIVEN
     )
-    known = {"shape": shape, "dtype": output["dtype"], "conditions": conditions}
+    known = {"shape": shape, "conditions": conditions, "n": _ROWS}
+    known |= {f"{name}_dtype": one["dtype"] for name, one in inputs.items()}
     if manifest["what"] == "denoiser":
         t = (kernel["t_min"] * kernel["t_max"]) ** 0.5
         units, scaled = "", ""
@@ -134,5 +140,5 @@ def _feed(manifest: dict[str, Any]) -> str:
             scaled = "mean + scale * "
         return _DENOISER.format(t=f"{t:.4g}", units=units, scaled=scaled, **known)
     law = manifest["noise"].get("law")
-    noise = _NOISE.get(law, _NOISE["other"]).format(shape=shape, dim=kernel["dim"])
+    noise = _NOISE.get(law, _NOISE["other"]).format(shape=shape, dim=kernel["dim"], n=_ROWS)
     return _SAMPLER.format(noise=noise, **known)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from zoo.config.part import called
-from zoo.errors import ZooError, error_context
+from zoo.config.standardise import Standardise
+from zoo.errors import ZooError, error_context, one_line, shown
 from zoo.exporting.record import Graph, Input, Opaque, record
 from zoo.exporting.tables import with_tables
 from zoo.interfaces import Flow, IsotropicKernel, Network, Solver
@@ -39,14 +41,14 @@ class Exported(NamedTuple):
     Attributes:
         graph: from its inputs to `output`.
         predict: what the graph calls; its `inside` is the network's own graph.
-        output: name of the result: "denoised", "field" or "samples".
+        output: the result, named "denoised", "field" or "samples".
         times: of the steps of a sampler, those of a typical sample; () of a denoiser.
         evaluations: of the network.
     """
 
     graph: Graph
     predict: Opaque
-    output: str
+    output: Input
     times: tuple[float, ...] = ()
     evaluations: int = 1
 
@@ -79,11 +81,16 @@ def plain(model: FieldModel) -> FieldModel:
     return copied.float() if model.dtype in HALVES else copied
 
 
-def _conditions(model: FieldModel) -> tuple[Input, ...]:
+def _data_dtype(model: FieldModel) -> torch.dtype:
+    """Return the dtype of what is in data units: float64 where `sample` returns that."""
+    return torch.promote_types(model.dtype, model._rounding)
+
+
+def _conditions(model: FieldModel, dtype: torch.dtype) -> tuple[Input, ...]:
     """Return the inputs that samples are drawn given: classes, conditions, the guidance of all."""
     found = [Input("labels", (), torch.int64)] if model.data.labels else []
     if model.condition is not None:
-        found.append(Input("condition", model.condition.shape, model.dtype))
+        found.append(Input("condition", model.condition.shape, dtype))
     return (*found, Input("guidance", None, torch.float32)) if found else ()
 
 
@@ -93,7 +100,7 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
 
     def predict(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
         if not conditions:
-            return network(x, t)
+            return network(x.clone(), t)  # which it may overwrite
         *given, guidance = conditions
         both: list[Tensor | None] = [] if model.data.labels else [None]
         both += [torch.cat([each, torch.full_like(each, hidden(each))]) for each in given]
@@ -101,12 +108,12 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
         following, without = out[: len(x)], out[len(x) :]
         return without + guidance.to(out) * (following - without)
 
-    inputs = (x, t, *_conditions(model))
+    inputs = (x, t, *_conditions(model, model.dtype))
     with error_context("the network cannot be exported"):
         return Opaque(_recorded(predict, inputs, model, "network"))
 
 
-def _example(inputs: Sequence[Input], model: FieldModel) -> list[Tensor]:
+def _example(inputs: Sequence[Input], model: FieldModel, in_data_units: bool) -> list[Tensor]:
     """Return values of inputs that differ from row to row: times, what is given, a guidance."""
     low, high = model.kernel.t_min, model.kernel.t_max
     size = float(model.kernel.marginal(high)[1]) if inputs[0].name == "noise" else 1.0
@@ -118,34 +125,48 @@ def _example(inputs: Sequence[Input], model: FieldModel) -> list[Tensor]:
     if model.condition is not None:
         shape, known = model.condition.shape, model.condition.standardise
         given = torch.linspace(-1, 1, math.prod(shape)).reshape(1, *shape)
-        given = given if known is None else known.undo(given)
+        given = known.undo(given.double()) if known and in_data_units else given
         values["condition"] = torch.cat([given, torch.full_like(given, math.nan)])
     x = size * torch.linspace(-1, 1, _ROWS * model.kernel.dim).reshape(_ROWS, *model.shape)
+    if inputs[0].name == "x" and in_data_units and model.standardise is not None:
+        x = model.standardise.undo(x.double())
     return [values.get(one.name, x).to(one.dtype) for one in inputs]
 
 
 def _recorded(
-    function: Callable[..., Tensor], inputs: Sequence[Input], model: FieldModel, what: str
+    function: Callable[..., Tensor],
+    inputs: Sequence[Input],
+    model: FieldModel,
+    what: str,
+    units: Standardise | None = None,
 ) -> Graph:
-    """Return the graph of a function.
+    """Return the graph of a function, whose values may be in data units.
 
     Raises:
         ZooError: the function cannot be recorded, or its graph gives other numbers.
     """
-    example = _example(inputs, model)
-    with torch.no_grad():  # first, since tables are made when they are first needed
-        expected = function(*example)
+    example = _example(inputs, model, what != "network")
+    try:
+        with torch.no_grad():  # first, since tables are made when they are first needed
+            expected = function(*example)
+    except ZooError:
+        raise
+    except Exception as error:
+        raise ZooError(f"the {what} fails on {_ROWS} samples: {shown(one_line(error))}") from error
     graph = record(function, inputs)
     try:
         with torch.no_grad():
             found = graph(*example)
+        if units is not None:
+            found, expected = units.apply(found.double()), units.apply(expected.double())
         right = bool((found - expected).abs().max() <= _ROUNDING * (1 + expected.abs().max()))
-    except RuntimeError:  # a size that is that of the batch, unseen
+    except Exception:  # of a size that is that of the batch, unseen: as many parts, places
         right = False
     if not right:
         raise ZooError(
-            f"the recorded {what} gives other numbers than the {what}: a branch of its code "
-            "depends on values of x or t; write it with torch.where"
+            f"the recorded {what} gives other numbers than the {what}, or none: its code depends "
+            "on values of x or t, or on the number of samples; write it with torch.where, and "
+            "without a loop over samples"
         )
     return graph
 
@@ -166,7 +187,7 @@ def _options(model: FieldModel, conditions: tuple[Tensor, ...]) -> dict[str, Any
         found["labels"] = conditions[0]
     if model.condition is not None:
         known, given = model.condition.standardise, conditions[-2]
-        found["condition"] = given if known is None else known.apply(given)
+        found["condition"] = (given if known is None else known.apply(given)).to(model.dtype)
     return found
 
 
@@ -184,21 +205,23 @@ def denoiser(model: FieldModel) -> Exported:
         if isinstance(part, Mixture):  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
             part.digits = torch.float64
     network, affine = unwrapped(model.network), model.kernel.affine
-    predict = _predictor(model, network)
+    known = units = model.standardise
+    if known is not None and not affine:  # a field is scaled alone
+        units = replace(known, mean=(0.0,) * len(known.mean))
+    predict, dtype = _predictor(model, network), _data_dtype(model)
+    output = Input("denoised" if affine else "field", model.shape, dtype)
+    t, given = Input("t", (), model.dtype), _conditions(model, dtype)
 
     def function(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
         seen = _seen_by(predict, conditions[-1:])
         flow = Flow(model.kernel, seen, network.predicts, **_options(model, conditions))
-        z = x if model.standardise is None else model.standardise.apply(x)
-        if affine:
-            found = flow.denoise(z, t).to(x.dtype)
-            return found if model.standardise is None else model.standardise.undo(found)
-        found = flow.field(z, t)
-        return found if model.standardise is None else model.standardise.stretch(found)
+        z = x if known is None else known.apply(x)
+        found = (flow.denoise if affine else flow.field)(z, t).to(x.dtype)
+        return found if units is None else units.undo(found)
 
     with error_context(f"the kernel {called(model.kernel)} cannot be exported"):
-        graph = _recorded(function, predict.graph.inputs, model, "kernel")
-    return Exported(graph, predict, "denoised" if affine else "field")
+        graph = _recorded(function, (output._replace(name="x"), t, *given), model, "kernel", units)
+    return Exported(graph, predict, output)
 
 
 class _Quiet(Flow):
@@ -239,6 +262,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
     lifted = model if isinstance(model, LiftedModel) and model.kernel.random_level else None
     network = unwrapped(model.network) if lifted is None else lifted.network.denoiser
     predict = _predictor(model, network)
+    output = Input("samples", model.shape, _data_dtype(model))
 
     def function(noise: Tensor, *conditions: Tensor) -> Tensor:
         seen, options = _seen_by(predict, conditions[-1:]), _options(model, conditions)
@@ -253,13 +277,14 @@ def sampler(model: FieldModel, steps: int) -> Exported:
             end = integrate_to_data(solver, flow, noise, steps)
         end = end.double()
         end = end if model.standardise is None else model.standardise.undo(end)
-        end = end.to(model.dtype)
+        end = end.to(output.dtype)
         return end if model.range is None else end.clamp(*model.range)
 
-    inputs = Input("noise", model.shape, model.dtype), *_conditions(model)
+    noise = Input("noise", model.shape, model.dtype)
+    inputs = noise, *_conditions(model, output.dtype)
     with error_context(f"the solver {called(solver)} cannot be exported"):
-        graph = _recorded(function, inputs, model, "solver")
-    return Exported(graph, predict, "samples", times, evaluations)
+        graph = _recorded(function, inputs, model, "solver", model.standardise)
+    return Exported(graph, predict, output, times, evaluations)
 
 
 def _plan(solver: Solver, model: FieldModel, steps: int) -> tuple[tuple[float, ...], int]:

@@ -14,7 +14,7 @@ import torch
 from zoo.__about__ import __version__
 from zoo.exporting.graphs import Exported
 from zoo.exporting.record import Input
-from zoo.interfaces import SIGMA_DATA, FieldKernel, IsotropicKernel
+from zoo.interfaces import SIGMA_DATA, FieldKernel, IsotropicKernel, KernelPrior
 from zoo.interfaces.path import GaussianPathKernel
 from zoo.models.model import FieldModel
 from zoo.sampling.predict import unwrapped
@@ -35,6 +35,7 @@ _SAYS = {
     "field": "dx/dt: the kernel's velocity is not affine in x_0, so there is no denoiser",
     "samples": "data, in data units",
 }
+_GUIDANCE = "how the model guides its own samples; no part of this graph"
 # Of times and noise of a model that knows its data in other units.
 _STANDARDISED = "; in the units of z = (x - mean) / scale, mean and scale in data.standardise"
 
@@ -48,21 +49,22 @@ def manifest(model: FieldModel, exported: Exported, what: str, files: list[Path]
         what: "denoiser" or "sampler".
         files: that were written.
     """
-    output = exported.output
-    config = model.config
+    config, inputs, output = model.config, exported.graph.inputs, exported.output
     found: dict[str, Any] = {
         "format": FORMAT,
         "what": what,
         "model": model.name or None,
         "files": {file.name: _facts(file) for file in files},
-        "inputs": {one.name: _describe(one, model) for one in exported.graph.inputs},
-        "outputs": {output: _describe(Input(output, model.shape, model.dtype), model)},
+        "inputs": {one.name: _describe(one, model) for one in inputs},
+        "outputs": {output.name: _describe(output, model)},
         "kernel": describe_kernel(model.kernel),
-        "data": msgspec.to_builtins(model.data),
+        "data": msgspec.to_builtins(model.data) | {"range": model.range},
         "noise": _part(model.prior) | describe_noise(model),
         "solver": _solver(model, exported),
         "written_by": {"fieldzoo": __version__, "torch": torch.__version__},
     }
+    if model.guidance is not None:
+        found["guidance"] = msgspec.to_builtins(model.guidance) | {"is": _GUIDANCE}
     if config is not None:
         found["weights"] = {n: file.sha256 for n, file in config.weights.files.items()}
     return found
@@ -133,15 +135,19 @@ def describe_noise(model: FieldModel) -> dict[str, Any]:
     """Return the law of starting points, where it is that of a radius in every direction alike.
 
     x_T = radius times a direction, uniform on the sphere; log radius is linear in logit(q) between
-    those of the table, q uniform in (0, 1).
+    those of the table, q uniform in (0, 1). Any other prior than the kernel's own law has no table.
     """
-    kernel = model.kernel
-    if isinstance(kernel, GaussianPathKernel) and kernel.gaussian:
+    prior, other = model.prior, {"law": "as the prior draws it"}
+    if not isinstance(prior, KernelPrior) or type(prior).sample is not KernelPrior.sample:
+        return other
+    kernel, bound = prior.kernel, prior.largest_level
+    if isinstance(kernel, GaussianPathKernel) and kernel.gaussian and bound is None:
         return {"law": "normal", "scale": float(kernel.marginal(kernel.t_max)[1])}
     if not isinstance(kernel, IsotropicKernel):
-        return {"law": "as the prior draws it"}
+        return other
     logits = torch.linspace(*_LOGITS[:2], int(_LOGITS[2]), dtype=torch.float64)
     radius = kernel.radial_icdf(logits.sigmoid(), kernel.t_max)
+    radius = radius.clamp(max=(bound or math.inf) * kernel.dim**0.5)
     return {
         "law": "radial",
         "logit": [_LOGITS[0], _LOGITS[1]],

@@ -58,10 +58,10 @@ def write_onnx(path: Path, exported: Exported) -> None:
 
     calls = sum(isinstance(call.function, Opaque) for call in exported.graph.calls)
     if calls == 1:
-        model = _converted(exported.joined(), exported.output)
+        model = _converted(exported.joined(), exported.output.name)
     else:
         with _called_as_node(exported.predict):
-            model = _converted(exported.graph, exported.output)
+            model = _converted(exported.graph, exported.output.name)
         _inline(model, _converted(exported.predict.graph, "predicted"))
     model.producer_name = _DOMAIN
     _store_singly(model)

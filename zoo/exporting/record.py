@@ -221,7 +221,9 @@ class _Recorder(TorchFunctionMode):
         if func is Tensor.__iter__:
             return iter(self._call(torch.unbind, args, kwargs))
         if self._depends((args, kwargs)):
-            func = _near_one if _barely_scales(func, args) else EQUALS.get(func, func)
+            if getattr(func, "__self__", None) is Tensor.data and func.__name__ == "__set__":
+                raise ZooError("it sets the data of a tensor, which no graph does: use copy_")
+            func = _barely_scaling(func, args) or EQUALS.get(func, func)
         if func is torch.equal:  # values are equal where they are the same
             return args[0] is args[1] if self._depends(args) else func(*args, **kwargs)
         return self._call(func, args, kwargs)
@@ -257,16 +259,24 @@ def _exact(func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(_double(x) if type(x) is float else x for x in args)
 
 
-def _barely_scales(func: Callable[..., Any], args: Any) -> bool:
-    name = getattr(func, "__name__", "").strip("_")
-    if name not in ("mul", "rmul", "multiply") or type(args[-1]) is not float:
-        return False
-    return 0 < abs(args[-1] - 1) < _CLOSE
+def _barely_scaling(func: Callable[..., Any], args: Any) -> Callable[..., Tensor] | None:
+    """Return what scales in the place of `func`, where that is by a factor close to 1."""
+    close = bool(args) and type(args[-1]) is float and 0 < abs(args[-1] - 1) < _CLOSE
+    return _NEAR_ONE.get(getattr(func, "__name__", "")) if close else None
 
 
 def _near_one(x: Tensor, factor: float) -> Tensor:
     """Return factor x, which torch's exporter takes for x where the factor is close to 1."""
     return x + x * torch.tensor(factor - 1, dtype=x.dtype)
+
+
+def _near_one_(x: Tensor, factor: float) -> Tensor:
+    """Make x factor x, and return it."""
+    return x.add_(x * torch.tensor(factor - 1, dtype=x.dtype))
+
+
+_NEAR_ONE = dict.fromkeys(("mul", "__mul__", "__rmul__", "multiply"), _near_one)
+_NEAR_ONE |= dict.fromkeys(("mul_", "__imul__", "multiply_"), _near_one_)
 
 
 def _double(value: float) -> Tensor | float:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from zoo.config.part import called
-from zoo.errors import ZooError, one_line, shown
+from zoo.errors import ZooError, brief, one_line, shown
 from zoo.exporting.export import check_absent, export, writing
 from zoo.exporting.manifest import FILE, describe_kernel, describe_noise
 from zoo.exporting.onnx_file import check_packages
@@ -93,8 +93,8 @@ def space(out: str | Path, models: Sequence[str | Path | FieldModel] = MODELS) -
     Raises:
         ZooError: `out` is there; npm is not installed or cannot fetch ONNX Runtime; a model that is
             not of images with 1 or 3 channels, is of standardised data or of float64, takes a
-            condition, or whose kernel the page does not know; two models of one name; or as
-            `zoo.export`.
+            condition, is guided by another, or whose kernel or prior the page does not know; two
+            models of one name; or as `zoo.export`.
     """
     folder = as_path(out, "out")
     check_absent(folder)
@@ -179,12 +179,15 @@ def _unfit(model: FieldModel) -> str:
         return "its data are standardised, and the page takes images of [-1, 1] as they are"
     if model.condition is not None:
         return f"it is given {model.condition}, and the page has nothing to give it"
+    if model.guidance is not None:
+        return f"its samples are guided by {brief(model.guidance.guide)}, which the page lacks"
     if model.dtype == torch.float64:
         return "it is float64, and the page computes in float32"
     kernel = model.kernel
     use = called(kernel)
     if describe_noise(model)["law"] not in ("normal", "radial"):
-        return f"it draws noise alike in every direction, and the kernel {use} has another"
+        has = f"the kernel {use} has another, or a prior of its own"
+        return f"it draws noise alike in every direction, and {has}"
     if not kernel.affine_path or not _alpha_is_known(kernel):
         return f"it does not know the kernel {use}, only alpha = 1 or 1 - t and sigma = factor t"
     return ""

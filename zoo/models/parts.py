@@ -123,7 +123,7 @@ class ModelParts(nn.Module):
 
         Kernel, prior, network and solver, `flow`, and x_T of `encode` and `decode`, know z alone.
         """
-        return None if self.config is None else self.config.data.standardise
+        return self.data.standardise
 
     def _to_parts(self, x: Tensor) -> Tensor:
         """Return z of data or states x, (B, *shape)."""
@@ -154,7 +154,7 @@ class ModelParts(nn.Module):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes by their numbers; () where they have none."""
-        return () if self.config is None else self.config.data.classes
+        return self.data.classes
 
     @property
     def condition(self) -> Condition | None:

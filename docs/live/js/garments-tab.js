@@ -7,6 +7,7 @@ import { short } from "./radial.js";
 import { noiseOf } from "./starts.js";
 
 const $ = (id) => document.getElementById(id);
+const GAP = 1 / 160; // between images, of the width of all
 const FRAME = 140; // milliseconds of a step when played
 
 export async function startGarmentsTab() {
@@ -99,20 +100,27 @@ export async function startGarmentsTab() {
   return { run };
 }
 
+// Columns, size and distance of n images side by side, and the height of all.
+export function tiles(n, [, rows, across], width) {
+  const columns = Math.ceil(Math.sqrt(n)), lines = Math.ceil(n / columns);
+  const gap = GAP * width, wide = (width - gap * (columns - 1)) / columns, high = (wide * rows) / across;
+  return { columns, wide, high, gap, height: lines * high + gap * (lines - 1) };
+}
+
 // The images of a step side by side; states larger than images are scaled down to be seen.
 function draw({ frames, n, shape }) {
   const canvas = $("garments");
   if (!frames.length || $("garments-panel").hidden) return;
   const frame = frames[Math.min(Number($("garment-step").value), frames.length - 1)];
   const values = $("garment-view").value === "guess" ? frame.guess : frame.x;
-  const { context, width } = fitted(canvas);
-  const columns = Math.ceil(Math.sqrt(n)), gap = 4, [, rows, across] = shape;
-  const side = (width - gap * (columns - 1)) / columns, d = values.length / n;
+  const { width } = canvas.getBoundingClientRect(), { columns, wide, high, gap, height } = tiles(n, shape, width);
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  const { context } = fitted(canvas), d = values.length / n;
   context.imageSmoothingEnabled = false;
   for (let i = 0; i < n; i++) {
     const tile = picture(values.subarray(i * d, (i + 1) * d), shape);
-    const at = [(i % columns) * (side + gap), Math.floor(i / columns) * (side + gap)];
-    context.drawImage(tile, ...at, side, (side * rows) / across);
+    const at = [(i % columns) * (wide + gap), Math.floor(i / columns) * (high + gap)];
+    context.drawImage(tile, ...at, wide, high);
   }
   $("garment-now").textContent = frame.step < frame.steps ? `step ${frame.step} of ${frame.steps}` : "data";
   canvas.style.borderColor = theme().faint;

@@ -1,7 +1,7 @@
 // Times at which a sampler asks its network, and the weights of what it says: the zoo's exponential
 // Adams methods, zoo/interfaces/grids.py and plugins/zoo_solvers/linear.py, for one sample.
 
-const CAP = 160; // no interior node lies above this noise level
+const CAP = 160; // no interior node of most grids lies above this noise level
 const LEAST_RATIO = 1e-3, LARGEST_RATIO = 1e3, INTERVALS = 442;
 // Values that predict, and that correct.
 const METHODS = {
@@ -40,7 +40,8 @@ export function plan(kernel, solver, ratio = null) {
   const [predictor, corrector] = METHODS[solver.use] ?? METHODS["exp-abm3"];
   const grid = METHODS[solver.use] ? solver.grid : undefined;
   const own = ratio === null ? 1 : middle(ratio);
-  const times = gridTimes(kernel, gridOf(grid ?? "focus"), solver.steps - 1, own, solver.use === "exp-abm4" && !Array.isArray(grid));
+  const divided = solver.use === "exp-abm4" && !Array.isArray(grid) && solver.steps > 2;
+  const times = gridTimes(kernel, gridOf(grid ?? "focus"), solver.steps - 1, own, divided);
   const alpha = times.map(kernel.alpha), sigma = times.map((t) => kernel.sigma(t) * (ratio ?? 1));
   const part = linearPart(alpha, sigma, solver.scale);
   return { times, decay: part.decay, values: adams(part, predictor, corrector) };
@@ -53,27 +54,47 @@ function middle(ratio) {
   return Math.exp(low + width * (number + 0.5));
 }
 
-function gridTimes(kernel, { forward, back }, steps, ratio, divided) {
-  const count = divided ? steps - 1 : steps;
-  const ends = [kernel.last, kernel.first].map((t) => forward(Math.min(kernel.level(t) * ratio, CAP)));
+function gridTimes(kernel, { forward, back, cap = CAP, ofTime }, steps, ratio, divided) {
+  const count = divided ? steps - 1 : steps, ends = [kernel.last, kernel.first];
+  const levels = ends.map((t) => Math.min(kernel.level(t) * ratio, cap));
+  const between = ([from, to], i) => from + ((to - from) * i) / count;
+  const inside = (i) => {
+    if (ofTime) return back(between(ends.map(forward), i));
+    if (levels[0] === levels[1]) return between(ends, i);
+    return kernel.timeAt(back(between(levels.map(forward), i)) / ratio);
+  };
   const times = [kernel.last];
-  for (let i = 1; i < count; i++) times.push(kernel.timeAt(back(ends[0] + ((ends[1] - ends[0]) * i) / count) / ratio));
+  for (let i = 1; i < count; i++) times.push(inside(i));
   times.push(kernel.first);
   if (divided) times.splice(1, 0, times[0] + (times[1] - times[0]) / Math.sqrt(steps));
   return times;
 }
 
+const same = (value) => value;
+const GRIDS = {
+  edm: ({ rho = 7, cap }) => ({ forward: (s) => s ** (1 / rho), back: (p) => p ** rho, cap }),
+  angle: ({ pivot = 3 }) => ({ forward: (s) => Math.atan(s / pivot), back: (p) => pivot * Math.tan(p), cap: Infinity }),
+  focus: ({ pivot = 3, width = 0.5 }) => ({
+    forward: (s) => Math.asinh(Math.log(s / pivot) / width),
+    back: (p) => pivot * Math.exp(width * Math.sinh(p)),
+  }),
+  log: () => ({ forward: Math.log, back: Math.exp }),
+  radius: () => ({ forward: same, back: same }),
+  "log-time": () => ({ forward: Math.log, back: Math.exp, ofTime: true }),
+  time: () => ({ forward: same, back: same, ofTime: true }),
+};
+
 function gridOf(grid) {
   if (Array.isArray(grid)) {
     const logs = grid.map(Math.log).reverse(), numbers = logs.map((_, i) => i);
-    return { forward: (s) => piecewise(Math.log(s), logs, numbers), back: (p) => Math.exp(piecewise(p, numbers, logs)) };
+    return {
+      forward: (s) => piecewise(Math.log(s), logs, numbers),
+      back: (p) => Math.exp(piecewise(p, numbers, logs)),
+      cap: Math.max(CAP, grid[0]),
+    };
   }
-  const { use = grid, pivot = 3, width = 0.5, rho = 7 } = typeof grid === "string" ? {} : grid;
-  if (use === "edm") return { forward: (s) => s ** (1 / rho), back: (p) => p ** rho };
-  return {
-    forward: (s) => Math.asinh(Math.log(s / pivot) / width),
-    back: (p) => pivot * Math.exp(width * Math.sinh(p)),
-  };
+  const { use, ...options } = typeof grid === "string" ? { use: grid } : grid;
+  return GRIDS[use](options);
 }
 
 function piecewise(x, knots, values) {

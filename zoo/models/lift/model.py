@@ -6,9 +6,8 @@ import msgspec
 from torch import Tensor
 
 from zoo.config.condition import Condition
-from zoo.config.model import Config, DefaultGuidance
+from zoo.config.model import Config, Data, DefaultGuidance
 from zoo.config.part import SolverPart
-from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.host.build import kernel as build_kernel
 from zoo.host.build import prior as build_prior
@@ -59,8 +58,8 @@ class LiftedModel(FieldModel):
         check_gaussian(denoiser.source, NEED)
         network = LiftedNetwork(denoiser, kernel, source.shape)
         super().__init__(kernel, prior, network, solver, source.shape, name=source.name)
-        self._range, self._steps = source.range, source.steps
-        self._standardise, self._condition = source.standardise, source.condition
+        self._data, self._steps = source.data, source.steps
+        self._condition = source.condition
         self._guided_by, self.load_guide = source.guidance, source.load_guide
         if source.config is not None:
             self.config = self._described(source.config)
@@ -82,14 +81,14 @@ class LiftedModel(FieldModel):
         return msgspec.structs.replace(config, requires=requirements(config))
 
     @property
-    def range(self) -> tuple[float, float] | None:
-        """Range of the data, that of the model that was lifted."""
-        return self._range
+    def data(self) -> Data:
+        """What the model generates, as the model that was lifted does."""
+        return self._data if self.config is None else self.config.data
 
     @property
-    def standardise(self) -> Standardise | None:
-        """The map to the coordinates of the network, that of the model that was lifted."""
-        return self._standardise
+    def range(self) -> tuple[float, float] | None:
+        """Range of the data, that of the model that was lifted."""
+        return self.data.range
 
     @property
     def condition(self) -> Condition | None:
