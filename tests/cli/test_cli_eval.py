@@ -5,14 +5,19 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from common import refused, run_zoo
 from evaluation_data import write_npz
-from tiny_models import images
+from msgspec.structs import replace
+from tiny_models import images, points
 
 import zoo
 from zoo.cli.measuring import shown
+from zoo.config.model import dump_config
+from zoo.config.standardise import Standardise
+from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError
 from zoo.evaluation.distances import fit_gaussian, frechet_distance
 from zoo.evaluation.features import build
@@ -185,6 +190,46 @@ def test_kernels_that_a_model_cannot_be_measured_under(command, gaussian, option
 
 def test_a_model_that_does_not_say_what_it_learned_from(evaluated):
     assert "name it with --data" in refused(evaluated("-n", 20, data=None), 1)
+
+
+def test_nearest_is_of_the_data_that_a_model_learned_from(evaluated, tmp_path):
+    folder, drawn = tmp_path / "gravity-tiny", ("-n", 20, "--steps", 2)
+
+    def learned_from(data):
+        config = read_config(folder)
+        record = TrainingRecord(recipe={"data": {"use": data}})
+        (folder / "config.json").write_bytes(dump_config(replace(config, training=record)))
+
+    learned_from("fashion-mnist")
+    status, out, err = evaluated(*drawn)
+    assert (status, "nearest_pixels" in out) == (0, False)
+    assert "nearest left out: it was not trained on npz:" in err
+    said = "metric 'nearest' is of the data that a model was trained on, which 'npz:"
+    assert said in refused(evaluated(*drawn, "--metrics", "nearest"), 1)
+    learned_from(f"npz:{tmp_path / 'patterns.npz'}")  # kept without its folders
+    assert "nearest_pixels" in evaluated(*drawn, "--metrics", "nearest")[1]
+
+
+def test_figures_of_a_standardised_model_do_not_depend_on_units(command, tmp_path):
+    drawn = ("-n", 40, "--steps", 3, "--metrics", "frechet,kid,prdc", "--json", "--data")
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64).numpy()
+
+    def measured(mean, scale, *args):
+        model, known = points(), Standardise(mean, scale)
+        data = replace(model.data, standardise=known)
+        model.config = replace(model.describe(), data=data)
+        np.savez(tmp_path / "x.npz", x=np.array(mean) + 2 * np.array(scale) * x)
+        ref = f"npz:{tmp_path / 'x.npz'}"
+        out = command("eval", model.save_pretrained(tmp_path / "m"), *drawn, ref, *args)[1]
+        found = json.loads(out)
+        figures = found["outcomes"][0]["metrics"]
+        return found["features"]["name"], [estimate["value"] for estimate in figures.values()]
+
+    one, other = measured((0.0, 0.0), (1.0, 1.0)), measured((5.0, -3.0), (1.0, 100.0))
+    assert one[0] == other[0] == "standardised"
+    assert other[1] == pytest.approx(one[1], rel=1e-4, abs=1e-4)
+    raw = measured((5.0, -3.0), (1.0, 100.0), "--features", "pixels")
+    assert raw[1][0] > 100 * one[1][0]
 
 
 def test_where_the_reader_goes_away_the_figures_are_written_all_the_same(evaluated, monkeypatch):

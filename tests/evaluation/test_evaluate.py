@@ -10,6 +10,7 @@ from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -28,7 +29,8 @@ from zoo.evaluation import features as extractors
 from zoo.evaluation.intervals import GROUPS, balanced_classes
 from zoo.evaluation.metrics import METRICS, parse_metrics, with_features
 from zoo.evaluation.perturb import NoisySolver, quantised
-from zoo.evaluation.reference import open_reference, round_to_bytes
+from zoo.evaluation.reference import open_reference, round_to_bytes, some_rows
+from zoo.evaluation.report import Setting
 from zoo.evaluation.run import (
     bits_per_dim,
     check_measurement,
@@ -259,6 +261,25 @@ def test_impossible_noise(amount):
         NoisySolver(zoo.solver("heun"), amount)
 
 
+@pytest.mark.parametrize(
+    ("solver", "options", "said"),
+    [
+        ("heun-churn", {"s_churn": 40}, "which heun-churn cannot do"),
+        ("learned", {"grid": [80.0, 1.0, 0.01]}, "which learned cannot do"),
+        ("exp-adaptive", {}, "exp-adaptive chooses its own steps"),
+    ],
+)
+def test_solvers_that_cannot_be_disturbed_are_told_before_anything_is_drawn(
+    reference, monkeypatch, solver, options, said
+):
+    model = images("gaussian")
+    model.solver = zoo.solver(solver, **options)
+    settings = perturbed([Setting(solver, 3, 3)], [0.1], [])
+    monkeypatch.setattr(model, "sample", lambda *_, **__: pytest.fail("drawn"))
+    with pytest.raises(ZooError, match=said):
+        evaluate("m", model, settings, Measurement(("frechet",), 30, (0,)), reference)
+
+
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_weights_of_few_bits_have_few_levels_and_lie_near(bits):
     model = images()
@@ -382,6 +403,20 @@ def test_what_cannot_be_measured_is_said_before_anything_is_drawn(reference, met
         run(reference, (0,), metrics, n)
 
 
+def test_garments_are_the_only_classes_that_the_shipped_classifier_knows(reference):
+    garment = replace(reference, extractor=extractors.build("garments", (1, 28, 28), CPU))
+    fashion = replace(garment, data=replace(reference.data, name="fashion-mnist"))
+    ten, four = (images(shape=(1, 28, 28), labels=n) for n in (10, 4))
+    digits = images(shape=(1, 28, 28), labels=10)
+    known = msgspec.structs.replace(digits.data, name="mnist")
+    digits.config = msgspec.structs.replace(digits.describe(), data=known)
+    asked = Measurement(("classes",), 20, (0,))
+    check_measurement(asked, ten, fashion)
+    for model, data in ((ten, garment), (four, fashion), (digits, fashion)):
+        with pytest.raises(ZooError, match="classifier of the 10 classes of fashion-mnist; the"):
+            check_measurement(asked, model, data)
+
+
 @pytest.mark.parametrize(("metric", "least"), [("frechet", 2), ("kid", 2), ("prdc", 6)])
 def test_data_of_too_few_images_is_told_and_too_few_training_images_do_no_harm(
     tmp_path, metric, least
@@ -413,16 +448,26 @@ def test_bits_are_of_images(reference):
 def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):
     seen = []
 
-    def log_likelihood(model, x, *, seed, condition):
-        assert condition is None
+    def log_likelihood(model, x, *, seed, labels, condition):
+        assert labels is condition is None
         seen.append(x)
         return SimpleNamespace(bits_per_dim=torch.linspace(1, 3, len(x)).double())
 
     monkeypatch.setattr("zoo.models.model.FieldModel.log_likelihood", log_likelihood)
     found = bits_per_dim(images(), reference)
-    assert torch.equal(seen[0], reference.data.images[:16])
+    assert torch.equal(seen[0], reference.data.images[some_rows(16, 120)])
     assert found.value == pytest.approx(2)
     assert found.low < 2 < found.high
+
+
+def test_bits_of_a_model_with_classes_are_given_those_of_the_images(reference, monkeypatch):
+    model, seen = images(labels=4), []
+    found = SimpleNamespace(bits_per_dim=torch.linspace(1, 3, 16))
+    monkeypatch.setattr(
+        model, "log_likelihood", lambda x, **k: (seen.append(k["labels"]), found)[1]
+    )
+    bits_per_dim(model, reference)
+    assert torch.equal(seen[0], reference.data.labels[some_rows(16, 120)])
 
 
 def test_class_hits_are_samples_of_their_own_class():
@@ -454,24 +499,32 @@ def test_class_accuracy_is_of_samples_drawn_by_class(reference):
     assert set(found) == {"class_accuracy_guidance_1", "class_accuracy_guidance_2"}
 
 
-def test_samples_of_guidance_one_are_drawn_once(reference, monkeypatch):
+def test_class_accuracy_has_its_setting_and_samples_of_guidance_one_are_drawn_once(
+    reference, monkeypatch
+):
     model, asked = images(labels=4), []
     kind = extractors.FeatureExtractor(
         "x", "x", lambda x: x.flatten(1).double(), lambda x: (x.sum((1, 2, 3)) > 0).long()
     )
     reference = replace(reference, extractor=kind)
-    setting = model_setting(model, "euler", 2)
-    expected = class_accuracy(model, setting, Measurement(("classes",), 30, (5,)), reference)
+    settings = [model_setting(model, "euler", steps) for steps in (2, 3)]
+    alone = Measurement(("classes",), 30, (5,))
+    expected = [class_accuracy(model, setting, alone, reference) for setting in settings]
     sample = model.sample
     monkeypatch.setattr(
         model, "sample", lambda *a, **k: (asked.append(k["guidance"]), sample(*a, **k))[1]
     )
     measurement = Measurement(("frechet", "classes"), 30, (5,))
-    found = evaluate(
-        "m", model, [setting, model_setting(model, "euler", 3)], measurement, reference
-    )
-    assert asked == [None, None, Guidance(2.0)]  # the first, as config.json has it: none here
-    assert found.model_metrics == expected
+    found = evaluate("m", model, settings, measurement, reference)
+    # the first of each, as config.json has it: none here
+    assert asked == [None, Guidance(2.0)] * 2
+    assert [{**o.metrics, "frechet": 0} for o in found.outcomes] == [
+        {"frechet": 0, **figures} for figures in expected
+    ]
+    found = evaluate("m", model, settings[:1], alone, reference)
+    assert [(o.setting, o.metrics) for o in found.outcomes] == [(settings[0], expected[0])]
+    (entry,) = card.record(found)
+    assert (entry["solver"], entry["steps"], entry["nfe"]) == ("euler", 2, 2)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4, 5, 10, 20, 100])

@@ -3,7 +3,7 @@
 import json
 
 import torch
-from evaluation_data import write_npz
+from fashion_data import write_fashion_mnist
 from forked import run, zoo_command
 from tiny_models import images
 
@@ -21,11 +21,13 @@ def report_in(path):
     return report
 
 
-def test_figures_do_not_depend_on_how_many_processes_share_the_drawing(command, tmp_path):
+def test_figures_do_not_depend_on_how_many_processes_share_the_drawing(
+    command, tmp_path, monkeypatch
+):
     """34 samples are three groups: of two processes one draws 16, the other 18."""
     folder = images(shape=(1, 28, 28), labels=10).save_pretrained(tmp_path / "m")
-    data = write_npz(tmp_path / "patterns.npz", n=40, side=28)
-    eval_ = ["eval", folder, "--data", data, *OPTIONS, "-o"]
+    monkeypatch.setenv("ZOO_DATA", str(write_fashion_mnist(tmp_path / "data")))
+    eval_ = ["eval", folder, "--data", "fashion-mnist", *OPTIONS, "-o"]
     status, told, _ = command(*eval_, tmp_path / "one.json")
     assert (status, torch.get_num_threads()) == (0, 1)
     done = run(zoo_command, *eval_, tmp_path / "two.json", processes=2)
@@ -34,4 +36,4 @@ def test_figures_do_not_depend_on_how_many_processes_share_the_drawing(command, 
     assert done.stderr.count("3 evaluations, weights of 8 bits") == 1
     one, two = report_in(tmp_path / "one.json"), report_in(tmp_path / "two.json")
     assert one == two
-    assert (len(one["outcomes"]), len(one["model_metrics"])) == (3, 2)
+    assert [len(outcome["metrics"]) for outcome in one["outcomes"]] == [3, 3, 3]

@@ -119,6 +119,19 @@ def test_what_was_not_measured_alike_is_not_pooled(changed, said):
     assert "\n" not in str(refused.value)
 
 
+def test_trainings_by_a_solver_that_chooses_its_steps_are_pooled_whatever_it_took():
+    some = [
+        report(v, f"a{v}", setting=Setting("exp-adaptive", 18, nfe))
+        for v, nfe in ((1, 29), (2, 31))
+    ]
+    (outcome,) = pool(some).outcomes
+    assert outcome.metrics["frechet"].value == 1.5
+    with pytest.raises(ZooError, match="'heun', 35 evaluations and 'heun', 36"):
+        pool([report(1.0, "a0"), report(2.0, "a1", setting=Setting("heun", 18, 36))])
+    with pytest.raises(ZooError, match="drawn by"):
+        pool([some[0], report(2, "a2", setting=Setting("exp-adaptive", 9, 29))])
+
+
 def test_pairs_are_measured_alike_but_for_kernel_and_solver():
     one = several(A, "a")
     pool(one, several(B, "b", kernel="gaussian", setting=EULER))

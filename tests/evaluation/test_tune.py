@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from common import run_zoo
-from tiny_models import images
+from tiny_models import images, points
 from zoo_solvers.adams import ExpABM3
 
 import zoo
 from zoo.cli import main
 from zoo.config.model import dump_config
 from zoo.config.part import Part
+from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
 from zoo.errors import ZooError
 from zoo.evaluation.tune import adopt, bend, optimise_grid
@@ -47,6 +48,15 @@ def test_a_tuned_grid_is_better_on_samples_that_it_has_not_seen(model):
     assert tuned.solver.part.options["grid"] == list(tuned.levels)
     times = tuned.solver.grid.times(model.kernel, 80.0, 0.002, 8)
     torch.testing.assert_close(times, torch.tensor(tuned.levels, dtype=torch.float64))
+
+
+def test_errors_of_a_standardised_model_do_not_depend_on_the_units_of_its_data():
+    plain, scaled = points(), points()
+    known = Standardise((5.0, -3e3), (1.0, 1e3))
+    data = msgspec.structs.replace(scaled.data, standardise=known)
+    scaled.config = msgspec.structs.replace(scaled.describe(), data=data)
+    one, other = (optimise_grid(m, steps=4, n=4, rounds=6) for m in (plain, scaled))
+    assert (other.before, other.after) == pytest.approx((one.before, one.after), rel=1e-2)
 
 
 def test_the_search_repeats_itself(model):

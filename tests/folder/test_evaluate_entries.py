@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from huggingface_hub import ModelCard
+from msgspec.structs import replace
 from test_card import config, trained
 from tiny_models import images
 
@@ -136,6 +137,18 @@ def test_new_results_replace_those_of_the_same_setting_alone(folder):
         ("heun", 9.0),
         ("euler", 12.5),
     ]
+
+
+def test_other_figures_measured_alike_stay(folder):
+    network, accuracy = images().network, Estimate(0.9, 0.8, 1.0, (0.9,))
+    card.write(folder, report(), network)
+    alone = Outcome(OWN[0], {"class_accuracy_guidance_1": accuracy}, 1.0)
+    card.write(folder, replace(report(), outcomes=(alone,)), network)
+    (entry,) = read_config(folder).training.evaluation
+    assert set(entry.metrics) == {"frechet", "class_accuracy_guidance_1"}
+    card.write(folder, replace(report(), outcomes=(alone,), samples=50), network)
+    (entry,) = read_config(folder).training.evaluation
+    assert set(entry.metrics) == {"class_accuracy_guidance_1"}
 
 
 def test_disturbed_outcomes_are_not_the_models_figures(folder):

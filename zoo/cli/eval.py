@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @option("--seeds", type=COUNT, default=1, help="How many seeds, a set of samples each.")
 @option("--seed", type=int, default=0, help="The first of them.")
 @option("--metrics", help="Of frechet,kid,prdc,nearest,tails,bits,classes [by shape].")
-@option("--features", help="garments, pixels, inception or timm:MODEL [by shape].")
+@option("--features", help="garments, pixels, standardised, inception or timm:MODEL [by model].")
 @option("--data", help="Compare with the test split of this data [the model's own].")
 @option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
 @option("--solver", help="Another solver, see `zoo components solvers`.")

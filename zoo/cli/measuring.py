@@ -47,6 +47,7 @@ class EvalOptions:
         """Load a model and the data that its samples are compared with; nothing is drawn."""
         from zoo.evaluation import settings
         from zoo.evaluation.metrics import default, parse_metrics
+        from zoo.evaluation.run import trained_on
         from zoo.models.load import load
 
         named = parse_metrics(self.metrics) if self.metrics else None
@@ -55,23 +56,28 @@ class EvalOptions:
         )
         reference = context.main_process_first(lambda: self._reference(model, ref))
         chosen = named or default(model.shape, min(self.count, len(reference.data)))
+        if named is None and not trained_on(model, reference):
+            chosen = tuple(name for name in chosen if name != "nearest")
+            if context.is_main:
+                log(self.name(ref), f"nearest left out: it was not trained on {reference.ref}")
         measurement = settings.Measurement(chosen, self.count, self.seeds)
         todo = settings.sweep(model, self.solvers, self.nfe)
         todo = todo or [settings.model_setting(model, self.solver, self.steps)]
         todo += settings.perturbed(todo, self.noise, self.bits)
+        settings.check_noisy(model, todo)
         return Prepared(ref, self.name(ref), model, todo, measurement, reference)
 
     def _reference(self, model: FieldModel, ref: str) -> Reference:
         """Return the data that samples are compared with, by default what it was trained on."""
+        from zoo.config.training import used_data
         from zoo.evaluation import features as extractors
         from zoo.evaluation.reference import open_reference
 
-        chosen = self.features or extractors.default(model.shape)
+        no_unit = model.standardise is not None and model.range is None
+        chosen = self.features or extractors.default(model.shape, standardise=no_unit)
         data, config = self.data, model.config
         if not data and config:
-            source = (config.training.recipe or {}).get("data")
-            used = source.get("use") if isinstance(source, dict) else None
-            data = str(used or config.data.name)
+            data = used_data(config.training.recipe) or config.data.name
         if not data:
             raise ZooError(f"{ref} does not say what it was trained on; name it with --data")
         key = (data, chosen, model.shape, model.condition)
@@ -96,10 +102,10 @@ class Prepared:
 
     def planned(self) -> Report:
         """Return the report that `measure` will fill."""
-        from zoo.evaluation.metrics import METRICS
+        from zoo.evaluation.metrics import needs_samples
         from zoo.evaluation.run import planned
 
-        drawn = self.todo if {*METRICS} & {*self.measurement.metrics} else ()
+        drawn = self.todo if needs_samples(self.measurement.metrics) else ()
         return planned(self.ref, self.model, drawn, self.measurement, self.reference)
 
     def measure(

@@ -103,12 +103,12 @@ class TrainingRecord:
     ) -> None:
         # What a recipe says for the card is prose, and no path.
         prose = {key: recipe[key] for key in ("name", "card") if key in recipe} if recipe else {}
-        self.recipe, self.outcome = recipe and _public(recipe) | prose, outcome
+        self.recipe, self.outcome = recipe and public(recipe) | prose, outcome
         self.evaluation = tuple(
-            msgspec.structs.replace(entry, data=_public(entry.data)) for entry in evaluation
+            msgspec.structs.replace(entry, data=public(entry.data)) for entry in evaluation
         )
         self.data_license = data_license
-        self.other: dict[str, Any] = _public(dict(other or {}))
+        self.other: dict[str, Any] = public(dict(other or {}))
 
     @classmethod
     def decode(cls, value: Any) -> Self:
@@ -155,12 +155,19 @@ class TrainingRecord:
         return f"TrainingRecord({self.encode()!r})"
 
 
-def _public(value: Any) -> Any:
+def used_data(recipe: dict[str, Any] | None) -> str:
+    """Return the reference of a recipe's data, "" where it has none."""
+    source = (recipe or {}).get("data")
+    used = source.get("use") if isinstance(source, dict) else None
+    return str(used or "")
+
+
+def public(value: Any) -> Any:
     """Return what a record holds, all text in it without the folders that say who trained where."""
     if isinstance(value, dict):
-        return {key: _public(inner) for key, inner in value.items()}
+        return {key: public(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_public(inner) for inner in value]
+        return [public(inner) for inner in value]
     if isinstance(value, str) and value not in ("/", "~") and (found := _ABSOLUTE.fullmatch(value)):
         scheme, last, query = found.groups(default="")
         here = "" if scheme and scheme != "hf:" else "./"  # not the name of a repository

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from zoo.config.model import dump_config
 from zoo.config.training import Evaluation
@@ -73,21 +75,31 @@ def _setting_of(entry: Evaluation) -> tuple[object, ...]:
     return entry.data, entry.split, entry.features, entry.solver, entry.steps
 
 
+def _joined(entry: Evaluation, known: Iterable[Evaluation]) -> Evaluation:
+    """Return an entry with the figures too that others, alike in all else, have beside its own."""
+    for other in known:
+        if structs.replace(other, metrics=entry.metrics) == entry:
+            entry = structs.replace(entry, metrics=other.metrics | entry.metrics)
+    return entry
+
+
 def write(folder: Path, report: Report, network: Network) -> None:
     """Put the report into config.json and the card of a model folder.
 
-    Results for the same data, features, solver and steps are replaced; others stay, if they are of
-    the form that a card shows. Prose in the card stays as it is.
+    Results for the same data, features, solver and steps are replaced, but for figures measured
+    alike that the report has not; others stay, if they are of the form that a card shows. Prose in
+    the card stays as it is.
 
     Raises:
         ZooError: the folder cannot be read or written.
     """
     config, card = read_config(folder), read_card(folder)
-    fresh = msgspec.convert(record(report), tuple[Evaluation, ...])
+    known = config.training.evaluation
+    fresh = [_joined(e, known) for e in msgspec.convert(record(report), list[Evaluation])]
     replaced = [_setting_of(entry) for entry in fresh]
-    kept = (e for e in config.training.evaluation if _setting_of(e) not in replaced)
+    kept = (e for e in known if _setting_of(e) not in replaced)
     training = config.training.replace(evaluation=(*fresh, *kept))
-    config = msgspec.structs.replace(config, training=training)
+    config = structs.replace(config, training=training)
     name = (name_in(card) if card else "") or folder.resolve().name
     written = write_card(name, config, parameters=count_parameters(network))
     written = loaded_as(written, reference_in(card) or HERE)

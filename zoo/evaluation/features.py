@@ -18,6 +18,7 @@ from zoo.sampling.progress import bar
 GREY = (1, 28, 28)
 # The garment features are multiplied by this, so that distances are tens, not hundredths.
 SCALE = 10.0
+STANDARDISED = "standardised"
 INSTALL = "pip install 'fieldzoo[eval]'"
 _COORDINATES = 400_000  # in one batch of images
 
@@ -80,8 +81,15 @@ def pixels(_shape: tuple[int, ...], _device: torch.device) -> FeatureExtractor:
     return FeatureExtractor("pixels", "pixels", lambda x: x.flatten(1))
 
 
-def default(shape: tuple[int, ...]) -> str:
-    """Return the name of the default features for data of `shape`."""
+def standardised(_shape: tuple[int, ...], _device: torch.device) -> FeatureExtractor:
+    """Return the coordinates of data without a unit: `Reference.extract` standardises them."""
+    return FeatureExtractor(STANDARDISED, "standardised columns", lambda x: x.flatten(1))
+
+
+def default(shape: tuple[int, ...], *, standardise: bool = False) -> str:
+    """Return the name of the default features: for data of `shape`, in range or standardised."""
+    if standardise:
+        return STANDARDISED
     return "garments" if shape == GREY else "pixels"
 
 
@@ -94,7 +102,12 @@ def build(name: str, shape: tuple[int, ...], device: torch.device) -> FeatureExt
     kind, _, rest = name.partition(":")
     if kind == "timm" and rest:
         return timm_features(rest, shape, device)
-    named = {"garments": garments, "inception": inception_features, "pixels": pixels}
+    named = {
+        "garments": garments,
+        "inception": inception_features,
+        "pixels": pixels,
+        STANDARDISED: standardised,
+    }
     if name not in named:
         raise ZooError(f"no features {name!r}; {did_you_mean(name, [*named, 'timm:NAME'])}")
     return named[name](shape, device)

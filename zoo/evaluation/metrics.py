@@ -42,7 +42,7 @@ def with_features(images: Tensor, reference: Reference, columns: Sequence[Column
         rounded = images.double()
         whole = torch.tensor([column.whole for column in columns], dtype=torch.bool)
         rounded = torch.where(whole, rounded.round(), rounded) if len(whole) else rounded
-    return Samples(rounded, reference.extractor.extract(rounded))
+    return Samples(rounded, reference.extract(rounded))
 
 
 def _features(samples: Samples, _: Reference) -> Tensor:
@@ -110,8 +110,8 @@ METRICS = {
     "nearest": Metric(("nearest_pixels", "nearest_features"), _medians, _distances, min_images=1),
     "tails": Metric(TAILS, _tails, _vectors, min_images=LEAST_ROWS),
 }
-# Figures of the model itself, not of a set of samples: zoo.evaluation.run computes them.
-MODEL_METRICS = ("bits", "classes")
+# Not of one set of samples: zoo.evaluation.run computes them.
+_OTHERS = ("bits", "classes")
 DEFAULT = ("frechet", "kid", "prdc", "nearest")
 
 
@@ -123,7 +123,7 @@ def default(shape: tuple[int, ...], rows: int) -> tuple[str, ...]:
 def parse_metrics(names: str) -> tuple[str, ...]:
     """Return the metrics of a list such as "frechet,kid", each once; ZooError if one is unknown."""
     chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
-    known = (*METRICS, *MODEL_METRICS)
+    known = (*METRICS, *_OTHERS)
     for name in chosen:
         if name not in known:
             raise ZooError(f"no metric {name!r}; {did_you_mean(name, known)}")
@@ -139,6 +139,11 @@ def measure(metric: Metric, drawn: list[Samples], reference: Reference) -> dict[
         table = torch.stack([metric.compute(part, reference) for part in rows])
         estimates = [from_seeds(column.tolist()) for column in table.T]
     return dict(zip(metric.names, estimates, strict=True))
+
+
+def needs_samples(names: tuple[str, ...]) -> bool:
+    """Return whether any of these metrics is of samples; bits are of the model itself."""
+    return names != ("bits",)
 
 
 def min_images(name: str) -> int:

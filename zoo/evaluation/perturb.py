@@ -38,12 +38,22 @@ class NoisySolver(Solver):
     Source of the experiment: PFGM++, arXiv:2302.04265, section 5.2.
 
     Args:
-        solver: a solver of fixed steps.
+        solver: a solver of fixed steps, without noise of its own.
         amount: amount of noise, relative to sigma(t), at least 0.
+
+    Raises:
+        ZooError: an amount out of range, or a solver that cannot begin anew at each step.
     """
 
     def __init__(self, solver: Solver, amount: float) -> None:
         check_noise(amount)
+        part = solver.part
+        if solver.own_steps is not None or (part is not None and part.options.get("s_churn")):
+            raise ZooError(
+                f"noise after each step needs a solver that begins anew there, which "
+                f"{part.use if part else type(solver).__name__} cannot do; name another, such as "
+                "heun"
+            )
         self.solver = solver
         self.amount = amount
         self.order = solver.order

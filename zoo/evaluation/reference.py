@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from zoo.config.condition import Condition
+from zoo.config.standardise import Standardise
 from zoo.data import Images, load
 from zoo.data.images import MAX_BYTE
 from zoo.data.request import NoSplit
+from zoo.data.size import standardise
 from zoo.errors import ZooError
 from zoo.evaluation.distances import (
     NEIGHBOURS,
@@ -21,7 +23,7 @@ from zoo.evaluation.distances import (
     nearest,
     radii,
 )
-from zoo.evaluation.features import FeatureExtractor
+from zoo.evaluation.features import STANDARDISED, FeatureExtractor
 from zoo.evaluation.intervals import balanced_classes
 
 
@@ -32,11 +34,24 @@ def round_to_bytes(x: Tensor, data_range: tuple[float, float] | None) -> Tensor:
     return ((x + 1) * (MAX_BYTE / 2)).round().div_(MAX_BYTE / 2).sub_(1)
 
 
-def samples_of(data: Images, count: int) -> Tensor:
-    """Return the first samples: images in their range, of 8 bits, others as they are, float64."""
-    first = torch.arange(count)
+def some_rows(n: int, rows: int) -> Tensor:
+    """Return the numbers of n of so many rows, (n,), without order; all in turn where n is larger.
+
+    They are always the same, the first of them whatever n is: the first rows of data are no sample
+    where these are sorted by class, nor is every k-th where classes take turns.
+    """
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(0))
+    return order[torch.arange(n) % rows]
+
+
+def samples_of(data: Images, rows: Tensor | None = None) -> Tensor:
+    """Return samples, all or those numbered `rows`.
+
+    Images are in their range, of 8 bits, others as they are, float64.
+    """
+    rows = torch.arange(len(data)) if rows is None else rows
     exact = data.range is None
-    return data.exact(first) if exact else round_to_bytes(data.batch(first), data.range)
+    return data.exact(rows) if exact else round_to_bytes(data.batch(rows), data.range)
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Reference:
     @cached_property
     def images(self) -> Tensor:
         """The data itself, (m, *shape): images float32, others float64."""
-        return samples_of(self.data, len(self.data))
+        return samples_of(self.data)
 
     def labels(self, classes: int, n: int) -> Tensor | None:
         """Return the classes that n samples are to be drawn of, (n,), None for a model without.
@@ -70,18 +85,31 @@ class Reference:
         known = self.data.labels
         if not classes or self.data.given is None or known is None:
             return balanced_classes(classes, n)
-        return known[torch.arange(n) % len(known)]
+        return known[some_rows(n, len(known))]
 
     def conditions(self, n: int) -> Tensor | None:
-        """Return what n samples are to be drawn given, (n, *): what the data are, in turn."""
+        """Return what n samples are to be drawn given, (n, *): what `some_rows` of the data are."""
         if self.data.given is None:
             return None
-        return self.data.raw_conditions(torch.arange(n) % len(self.data))
+        return self.data.raw_conditions(some_rows(n, len(self.data)))
+
+    @cached_property
+    def _units(self) -> Standardise:
+        return standardise(self.data, 1.0)
+
+    def extract(self, x: Tensor) -> Tensor:
+        """Return the features of x (n, *shape), (n, d), float64.
+
+        Those called "standardised" are of x over the deviation of each column of the data.
+        """
+        if self.extractor.name == STANDARDISED:
+            x = self._units.apply(x.double())
+        return self.extractor.extract(x)
 
     @cached_property
     def features(self) -> Tensor:
         """The features of the data, (m, d), float64."""
-        return self.extractor.extract(self.images)
+        return self.extract(self.images)
 
     @cached_property
     def gaussian(self) -> Gaussian:
@@ -102,8 +130,8 @@ class Reference:
     def training(self) -> tuple[Tensor, Tensor]:
         """The training images as vectors (N, dim), and their features (N, d)."""
         data = load(self.ref, size=self.size)
-        images = samples_of(data, len(data))
-        return images.flatten(1), self.extractor.extract(images)
+        images = samples_of(data)
+        return images.flatten(1), self.extract(images)
 
     def distances_to_training(self, images: Tensor, features: Tensor) -> Tensor:
         """Return distances to the nearest training image, (n, 2): in pixels and in features."""
@@ -150,7 +178,8 @@ def open_reference(
             "config.json says under data.condition.source which"
         )
     if limit is not None and limit < len(data):
-        labels = None if data.labels is None else data.labels[:limit]
-        given = data.given and data.given.rows(torch.arange(limit))
-        data = replace(data, images=data.images[:limit], labels=labels, given=given)
+        rows = some_rows(limit, len(data))
+        labels = None if data.labels is None else data.labels[rows]
+        given = data.given and data.given.rows(rows)
+        data = replace(data, images=data.images[rows], labels=labels, given=given)
     return Reference(ref, split, data, extractor, size)

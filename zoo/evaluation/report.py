@@ -64,7 +64,8 @@ class Report(Struct, frozen=True):
         seeds: one set of samples is drawn for each.
         intervals: method of the 95 % intervals.
         outcomes: one per setting.
-        model_metrics: figures of the model itself: bits per dimension, class accuracy.
+        model_metrics: figures of the model itself: bits per dimension; in older files class
+            accuracy too, under the first setting.
         training_images: figures of as many training images.
         held_out: figures of the held-out data itself.
         kernel: the kernel that samples are drawn under; "" if it has no name, or in older files.

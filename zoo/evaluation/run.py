@@ -9,9 +9,12 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
+from zoo.config.recipe import ARRAY
+from zoo.config.training import public, used_data
 from zoo.data import load
 from zoo.data.images import MAX_BYTE
-from zoo.errors import ZooError
+from zoo.errors import ZooError, brief
+from zoo.evaluation import garments
 from zoo.evaluation import report as reports
 from zoo.evaluation.features import FeatureExtractor, in_batches
 from zoo.evaluation.intervals import Estimate, from_mean, from_seeds
@@ -21,17 +24,28 @@ from zoo.evaluation.metrics import (
     measure,
     min_images,
     min_samples,
+    needs_samples,
     with_features,
 )
-from zoo.evaluation.reference import Reference, round_to_bytes, samples_of
+from zoo.evaluation.reference import Reference, round_to_bytes, samples_of, some_rows
 from zoo.evaluation.report import Outcome, Report, Setting
-from zoo.evaluation.settings import Measurement, describe, draw_samples
+from zoo.evaluation.settings import Measurement, check_noisy, describe, draw_samples
 from zoo.models.model import FieldModel
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 from zoo.sampling.guidance import Guidance
 
 BITS_IMAGES = 16
 GUIDANCE = (1.0, 2.0)
+
+
+def trained_on(model: FieldModel, reference: Reference) -> bool:
+    """Return whether a model may have been trained on the data that its samples are compared with.
+
+    A model that does not say, or says no more than that they were an array, is taken to be.
+    """
+    config = model.config
+    known = (used_data(config.training.recipe) or config.data.name) if config else ""
+    return known in ("", ARRAY, reference.ref, public(reference.ref))
 
 
 def check_measurement(measurement: Measurement, model: FieldModel, reference: Reference) -> None:
@@ -50,14 +64,35 @@ def check_measurement(measurement: Measurement, model: FieldModel, reference: Re
                 f"metric {name!r} takes at least {min_images(name)} images; the "
                 f"{reference.split} split of {reference.ref} has {images}"
             )
+    if "nearest" in measurement.metrics and not trained_on(model, reference):
+        raise ZooError(
+            "metric 'nearest' is of the data that a model was trained on, which "
+            f"{brief(reference.ref)} is not; leave --data or 'nearest' out"
+        )
     if "classes" in measurement.metrics:
         if not model.network.labels:
             raise ZooError("metric 'classes' needs a model with labels; this one has none")
         _classifier(reference.extractor)
+        if reference.extractor.name == "garments":
+            _check_garments(model, reference)
     if "tails" in measurement.metrics and len(model.shape) != 1:
         raise ZooError("metric 'tails' is of vectors (d,); this model's data are images")
     if "bits" in measurement.metrics and len(model.shape) != 3:
         raise ZooError("metric 'bits' is of images of 8 bits; this model's data are vectors")
+
+
+def _check_garments(model: FieldModel, reference: Reference) -> None:
+    """Check that model and data are of the classes that the shipped classifier knows."""
+    name = garments.about()["data"]
+    found = [reference.data.name, model.data.name or name]
+    if model.network.labels != garments.CLASSES or not all(
+        name in one.lower().replace("_", "-") for one in found
+    ):
+        raise ZooError(
+            f"metric 'classes' is by a classifier of the {garments.CLASSES} classes of {name}; the "
+            f"data are {brief(found[0])}, the model has {model.network.labels} classes of "
+            f"{brief(model.data.name)}"
+        )
 
 
 def evaluate_setting(
@@ -75,23 +110,32 @@ def evaluate_setting(
     started = time.monotonic()
     labels = reference.labels(model.network.labels, measurement.samples)
     given = reference.conditions(measurement.samples)
-    drawn = [
-        with_features(x, reference, model.data.columns)
-        for x in draw_samples(model, setting, measurement, context, labels=labels, condition=given)
-    ]
+    drawn: list[Samples] = []
+    compared = [METRICS[name] for name in measurement.metrics if name in METRICS]
+    if compared:
+        xs = draw_samples(model, setting, measurement, context, labels=labels, condition=given)
+        drawn = [with_features(x, reference, model.data.columns) for x in xs]
     figures: dict[str, Estimate] = {}
-    for name in measurement.metrics:
-        if drawn and name in METRICS:
-            figures |= measure(METRICS[name], drawn, reference)
+    for metric in compared if drawn else ():
+        figures |= measure(metric, drawn, reference)
+    if "classes" in measurement.metrics:
+        unguided = drawn if compared and model.guidance is None else None
+        figures |= class_accuracy(model, setting, measurement, reference, context, unguided)
     return Outcome(setting, figures, round(time.monotonic() - started, 1)), drawn
 
 
 def bits_per_dim(model: FieldModel, reference: Reference, seed: int = 0) -> Estimate:
-    """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation)."""
-    images = reference.images[:BITS_IMAGES]
-    pixels = ((images + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
-    condition = reference.conditions(len(images))
-    return from_mean(model.log_likelihood(pixels, seed=seed, condition=condition).bits_per_dim)
+    """Return the bits per dimension of 16 held-out images: an upper bound (dequantisation).
+
+    Given their conditions, and their classes where the model has such.
+    """
+    rows = some_rows(min(BITS_IMAGES, len(reference.data)), len(reference.data))
+    pixels = ((reference.images[rows] + 1) * (MAX_BYTE / 2)).round().to(torch.uint8)
+    condition, labels = reference.conditions(len(rows)), reference.data.labels
+    if labels is not None:
+        labels = labels[rows] if reference.data.classes <= model.network.labels else None
+    found = model.log_likelihood(pixels, seed=seed, labels=labels, condition=condition)
+    return from_mean(found.bits_per_dim)
 
 
 def _classifier(extractor: FeatureExtractor) -> Callable[[Tensor], Tensor]:
@@ -166,7 +210,7 @@ def evaluate(
     Args:
         name: the model's name, for the report.
         model: the same in every process.
-        settings: how samples are drawn; bits and class accuracy are measured under the first.
+        settings: how samples are drawn.
         measurement: the metrics, and the number of samples.
         reference: the data that samples are compared with.
         log: called in the first process with one line before each part of the work.
@@ -174,12 +218,12 @@ def evaluate(
         on_outcome: called in the first process after each setting, with the report so far.
 
     Raises:
-        ZooError: from `check_measurement`, or from sampling.
+        ZooError: from `check_measurement`, `check_noisy`, or from sampling.
     """
     check_measurement(measurement, model, reference)
+    check_noisy(model, settings)
     if not context.is_main:
         log = on_outcome = _ignore
-    metrics = set(measurement.metrics)
     report = None
     if context.is_main:
         report = structs.replace(
@@ -187,24 +231,18 @@ def evaluate(
             training_images=training_scores(measurement, reference),
             held_out=held_out_scores(measurement, reference),
         )
-    unguided = None
-    for setting in settings if metrics & {*METRICS} else ():
+    for setting in settings if needs_samples(measurement.metrics) else ():
         log(describe(setting, measurement, model.network.labels))
-        outcome, drawn = evaluate_setting(model, setting, measurement, reference, context)
+        # The samples are not kept: the next ones may need the memory.
+        outcome = evaluate_setting(model, setting, measurement, reference, context)[0]
         if report is not None:
             report = structs.replace(report, outcomes=(*report.outcomes, outcome))
             on_outcome(report)
-        if unguided is None and "classes" in metrics and model.guidance is None:
-            unguided = drawn
-        del drawn  # free the memory before the next samples are drawn
-    extra: dict[str, Estimate] = {}
-    if "bits" in metrics and context.is_main:
+    if report is not None and "bits" in measurement.metrics:
         log(f"bits per dimension of {BITS_IMAGES} images")
-        extra["bits_per_dim"] = bits_per_dim(model, reference)
-    if "classes" in metrics:
-        log(f"class accuracy of {measurement.samples:,} samples at guidance {GUIDANCE}")
-        extra |= class_accuracy(model, settings[0], measurement, reference, context, unguided)
-    return structs.replace(report, model_metrics=extra) if report is not None else None
+        bits = {"bits_per_dim": bits_per_dim(model, reference)}
+        report = structs.replace(report, model_metrics=bits)
+    return report
 
 
 def planned(
@@ -257,7 +295,7 @@ def training_scores(measurement: Measurement, reference: Reference) -> dict[str,
         return {}
     data = load(reference.ref, size=reference.size)
     count = min(measurement.samples, len(data))
-    samples = with_features(samples_of(data, count), reference)
+    samples = with_features(samples_of(data, some_rows(count, len(data))), reference)
     figures: dict[str, float] = {}
     for name in (name for name in names if count >= min_images(name)):
         metric = METRICS[name]

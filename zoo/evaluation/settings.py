@@ -114,6 +114,21 @@ def perturbed(
     return noisy + [structs.replace(s, bits=count) for s in settings for count in bits]
 
 
+def check_noisy(model: FieldModel, settings: Sequence[Setting]) -> None:
+    """Check, before anything is drawn, that noise can be added between the steps of the solvers.
+
+    Raises:
+        ZooError: a solver that chooses its own steps, has noise of its own, or is made for one
+            number of steps.
+    """
+    for setting in (setting for setting in settings if setting.noise):
+        noisy, kernel = (
+            NoisySolver(model.solver_called(setting.solver), setting.noise),
+            model.kernel,
+        )
+        noisy.solver.times(kernel, kernel.t_max, kernel.t_min, max(1, setting.steps - 1))
+
+
 def describe(setting: Setting, measurement: Measurement, classes: int = 0) -> str:
     """Return one line about the samples that are drawn under a setting."""
     perturbation = f", noise {setting.noise:g}" if setting.noise else ""

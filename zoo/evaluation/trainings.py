@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal, NamedTuple, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from zoo.errors import ZooError, brief
 from zoo.evaluation.intervals import Estimate, from_seeds
 from zoo.evaluation.metrics import METRICS
 from zoo.evaluation.report import Report, Setting
+from zoo.host.build import solver as build_solver
 
 BY_SEED, IN_ORDER = "training seed", "order"
 LEAST = 2
@@ -132,8 +133,19 @@ def _check_one_kind(reports: Sequence[Report]) -> None:
             if a != b:
                 raise ZooError(f"{where}: {key} {brief(a)} and {brief(b)}; compare with --against")
         for (s, _), (t, _) in _same_number(_rows(other), _rows(first)):
-            if s != t:
+            if s != t and not _alike(s, t):
                 raise ZooError(f"{where}: drawn by {_told(t)} and {_told(s)}; give both one solver")
+
+
+def _alike(one: Setting | None, other: Setting | None) -> bool:
+    """Return whether two settings differ in evaluations that their solver itself chose."""
+    if one is None or other is None or structs.replace(one, nfe=other.nfe) != other:
+        return False
+    try:
+        build_solver(one.solver).evaluations(1)
+    except ZooError:  # they are not fixed
+        return True
+    return False
 
 
 def pool(reports: Sequence[Report], against: Sequence[Report] = ()) -> Pooled:

@@ -6,9 +6,10 @@ A grid of N levels s_0 > ... > s_{N-1} is bent by a few numbers theta_k,
 
 with Z such that the ends stay, so that levels always decrease. Nelder and Mead's simplex looks for
 the theta of the least error: the root mean square, per coordinate, between a sample as the solver
-draws it and as an accurate one does; over samples the geometric mean, since the few that become
-another image altogether, whose errors are a hundred times those of the others, would drown them.
-Held-out samples measure the result.
+draws it and as an accurate one does, both as the network knows them (z of a standardised model, so
+that no column's unit outweighs the others); over samples the geometric mean, since the few that
+become another image altogether, whose errors are a hundred times those of the others, would drown
+them. Held-out samples measure the result.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Tuned:
         solver: with that grid.
         steps: that the grid was made for, as `sample` counts them.
         levels: of the grid, decreasing, `steps` of them, in data units.
-        before: error of the solver's grid as it was, on held-out samples.
+        before: error of the solver's grid as it was, on held-out samples, as the network
+            knows them.
         after: error of the new grid, on the same.
     """
 
@@ -71,7 +73,8 @@ class _Samples:
 
     def _draw(self, solver: Solver, steps: int, n: int) -> Tensor:
         labels = None if self._labels is None else self._labels[:n]
-        return self._model.sample(n, solver=solver, steps=steps, seed=self._seed, labels=labels)
+        x = self._model.sample(n, solver=solver, steps=steps, seed=self._seed, labels=labels)
+        return self._model._to_parts(x)
 
     def error(self, solver: Solver, steps: int, *, held_out: bool = False) -> float:
         """Return the error on the samples for the fit, or on the held-out ones."""
