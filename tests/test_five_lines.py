@@ -64,7 +64,7 @@ def recipe(name, images, **train):
 
 
 def test_it_is_trained_and_sampled_like_any_other(name, tmp_path):
-    plan = make_plan(recipe(name, 160_000, ema_halflife=5_000.0, lr=5e-3))
+    plan = make_plan(recipe(name, 64_000, ema_halflife=3_000.0, lr=5e-3))
     trainer = start(plan, tmp_path / "run")
     untrained = model_of(trainer).sample(400, seed=0)
     trainer.run()
@@ -76,8 +76,7 @@ def test_it_is_trained_and_sampled_like_any_other(name, tmp_path):
     x = model.sample(400, seed=0)
     data = plan.data.batch(torch.arange(2000))
     near, far = (torch.cdist(y, data).min(dim=1).values.median() for y in (x, untrained))
-    assert float(near) < 0.1
-    assert float(near) < float(far) / 2
+    assert float(near) < float(far) / 4
 
 
 def test_it_passes_the_checks(name):

@@ -81,9 +81,9 @@ class LogLevel:
             level = self._kernel.time_at(level).to(remaining)
         return torch.where(remaining > 0, level.clamp(self._low, self._high), self._to)
 
-    def marginal(self, remaining: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return alpha and the sample's own sigma, shapes (B',)."""
-        alpha, sigma = marginal(self._kernel, self.time(remaining, index))
+    def marginal(self, t: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return alpha and the sample's own sigma at times t (B',), shapes (B',)."""
+        alpha, sigma = marginal(self._kernel, t)
         return alpha, sigma * self._ratio[index]
 
 

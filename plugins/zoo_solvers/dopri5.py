@@ -93,14 +93,14 @@ class Normalised(LogLevel):
         """Data units per unit of y."""
         return self.scale
 
-    def _size(self, remaining: Tensor, index: Tensor) -> Tensor:
-        alpha, sigma = self.marginal(remaining, index)
+    def _size(self, t: Tensor, index: Tensor) -> Tensor:
+        alpha, sigma = self.marginal(t, index)
         return torch.hypot(self.scale * alpha, sigma)
 
     def from_x(self, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
         """Return y and its slope at the start, from x and D there, shapes (B, *)."""
         index = torch.arange(len(x), device=x.device)
-        y = x / over(self._size(self.total, index), x)
+        y = x / over(self._size(self.time(self.total, index), index), x)
         return y, self._slope(y, d, self.total, index)
 
     def _slope(self, y: Tensor, d: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
@@ -111,13 +111,13 @@ class Normalised(LogLevel):
 
     def slope(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
         """Return +-(D / scale - y tanh psi) dpsi/dtau."""
-        x = self.to_x(y, remaining, index)
-        d = self.flow.denoise(x, self.time(remaining, index))
+        t = self.time(remaining, index)
+        d = self.flow.denoise(y * over(self._size(t, index), y), t)
         return self._slope(y, d, remaining, index)
 
     def to_x(self, y: Tensor, remaining: Tensor, index: Tensor) -> Tensor:
         """Return x = y hypot(scale alpha, sigma)."""
-        return y * over(self._size(remaining, index), y)
+        return y * over(self._size(self.time(remaining, index), index), y)
 
 
 Coordinates = LogTime | Normalised

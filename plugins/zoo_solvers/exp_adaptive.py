@@ -42,14 +42,14 @@ class _Samples(SamplesUnderWay):
         super().__init__(tau.total, (tau.total / steps).clamp(max=FIRST_STEP))
         self._denoise, self._tau, self._tol = denoiser(tau.flow), tau, tol
         self._x, self._values = x, [d] * VALUES
-        # What remained where the values are, (VALUES, B'); how many are known, (B',).
-        self._nodes = self.remaining.expand(VALUES, -1)
+        # Times of the values, (VALUES, B'); how many are known, (B',).
+        self._times = tau.time(self.remaining, self.index).expand(VALUES, -1)
         self._known = torch.ones(len(x), dtype=torch.long, device=x.device)
         self._error = torch.ones_like(self.remaining)  # of the last accepted step, (B,)
 
     def time(self) -> Tensor:
         """Return t of each sample, (B,)."""
-        return self._tau.time(self.remaining, self.index)
+        return self._times[0]
 
     def state(self) -> Tensor:
         """Return x of each sample, (B, *)."""
@@ -60,14 +60,16 @@ class _Samples(SamplesUnderWay):
         x, tau = self._x, self._tau
         # A step that all but arrives arrives: what rounding would leave is no step.
         h = torch.where(self.step * (1 + _ROUNDING) >= self.remaining, self.remaining, self.step)
-        nodes = torch.cat([(self.remaining - h)[None], self._nodes])
-        decay, predictor, corrector = _weights(tau, nodes, self.index, self._known)
+        left = self.remaining - h
+        t = tau.time(left, self.index)
+        times = torch.cat([t[None], self._times])
+        decay, predictor, corrector = _weights(tau, times, self.index, self._known)
         ahead = over(decay, x) * x
         best = ahead.clone()
         for k, known in enumerate(self._values):
             ahead.addcmul_(known, over(predictor[k], x))
             best.addcmul_(known, over(corrector[k + 1], x))
-        d = self._denoise(ahead, tau.time(nodes[0], self.index))
+        d = self._denoise(ahead, t)
         best.addcmul_(d, over(corrector[0], x))
         error = (best - ahead).flatten(1).square().mean(dim=1).sqrt() / (self._tol * tau.scale)
         accepted = error <= 1
@@ -75,8 +77,8 @@ class _Samples(SamplesUnderWay):
         self._x = torch.where(moved, best, x)
         shifted = [d, *self._values[:-1]]
         self._values = [torch.where(moved, *v) for v in zip(shifted, self._values, strict=True)]
-        self._nodes = torch.where(accepted, nodes[:-1], self._nodes)
-        self.remaining = self._nodes[0]
+        self._times = torch.where(accepted, times[:-1], self._times)
+        self.remaining = torch.where(accepted, left, self.remaining)
         self.step = (h * self._growth(error)).clamp(max=LONGEST_STEP)
         self._error = torch.where(accepted, error.clamp(min=_LEAST_ERROR), self._error)
         self._known = (self._known + accepted).clamp(max=VALUES)
@@ -92,7 +94,7 @@ class _Samples(SamplesUnderWay):
         """Go on with `some` of the samples alone, (B,) of bool."""
         super().keep(some)
         self._x, self._values = self._x[some], [v[some] for v in self._values]
-        self._nodes = self._nodes[:, some]
+        self._times = self._times[:, some]
         self._known, self._error = self._known[some], self._error[some]
 
 
@@ -123,18 +125,18 @@ class ExpAdaptive(AdaptiveSolver):
 
 
 def _weights(
-    tau: LogLevel, remaining: Tensor, index: Tensor, known: Tensor
+    tau: LogLevel, times: Tensor, index: Tensor, known: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return sigma'/sigma (B',), and the weights of predictor and corrector, of the newest first.
 
-    Shapes (VALUES, B') and (VALUES + 1, B'); `remaining` is that of the step's end and of the
+    Shapes (VALUES, B') and (VALUES + 1, B'); `times` are that of the step's end and those of the
     values, (VALUES + 1, B'), of which each sample has `known`.
     """
-    nodes = len(remaining)
-    marginal = tau.marginal(remaining.flatten(), index.repeat(nodes))
+    nodes = len(times)
+    marginal = tau.marginal(times.flatten(), index.repeat(nodes))
     alpha, sigma = (v.reshape(nodes, -1).flip(0) for v in marginal)
-    predictor = remaining.new_zeros(nodes - 1, len(index))
-    corrector = remaining.new_zeros(remaining.shape)
+    predictor = times.new_zeros(nodes - 1, len(index))
+    corrector = times.new_zeros(times.shape)
     for k in range(int(known.min()), int(known.max()) + 1):
         part = exponential_part(alpha[-k - 1 :], sigma[-k - 1 :], tau.scale)
         have = known == k

@@ -20,9 +20,16 @@ def zoo(*args, **environment):
     )
 
 
+@pytest.fixture(scope="module")
+def shown():
+    """What `zoo show` and `zoo show --json` say where every character can be."""
+    args = ((), ("--json",))
+    return [zoo("show", MODEL, *more, PYTHONIOENCODING="utf-8").stdout.decode() for more in args]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437", "cp932", "ascii"])
-def test_what_an_encoding_lacks_is_shown_as_its_number(encoding):
-    whole = zoo("show", MODEL, PYTHONIOENCODING="utf-8").stdout.decode()
+def test_what_an_encoding_lacks_is_shown_as_its_number(shown, encoding):
+    whole, known = shown
     assert not whole.isascii()
     done = zoo("show", MODEL, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -30,8 +37,8 @@ def test_what_an_encoding_lacks_is_shown_as_its_number(encoding):
         expected = whole.encode(encoding, errors="backslashreplace")
         assert done.stdout.replace(b"\r\n", b"\n") == expected
     done = zoo("show", MODEL, "--json", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
-    known = json.loads(zoo("show", MODEL, "--json", PYTHONIOENCODING="utf-8").stdout)
-    assert json.loads(done.stdout.decode("utf-8" if encoding == "ascii" else encoding)) == known
+    decoded = done.stdout.decode("utf-8" if encoding == "ascii" else encoding)
+    assert json.loads(decoded) == json.loads(known)
 
 
 def test_json_has_no_escapes_that_json_lacks(capsys, monkeypatch):

@@ -1,12 +1,10 @@
 """Several processes that share the drawing of `zoo eval`: the figures are those of one."""
 
 import json
-import os
-import subprocess
-import sys
 
 import torch
 from fashion_data import write_fashion_mnist
+from forked import run, zoo_command
 from tiny_models import images
 
 OPTIONS = (
@@ -32,14 +30,7 @@ def test_figures_do_not_depend_on_how_many_processes_share_the_drawing(
     eval_ = ["eval", folder, "--data", "fashion-mnist", *OPTIONS, "-o"]
     status, told, _ = command(*eval_, tmp_path / "one.json")
     assert (status, torch.get_num_threads()) == (0, 1)
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*start, "-m", "zoo", *map(str, eval_), str(tmp_path / "two.json")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run(zoo_command, *eval_, tmp_path / "two.json", processes=2)
     assert done.returncode == 0, done.stderr
     assert done.stdout == told
     assert done.stderr.count("3 evaluations, weights of 8 bits") == 1

@@ -30,6 +30,9 @@ use = "digits"
 flip = true
 [kernel]
 use = "gravity"
+[solver]
+use = "heun"
+steps = 3
 [network]
 use = "unet"
 width = 8

@@ -3,12 +3,13 @@
 import inspect
 import pickle
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import cache
 from operator import methodcaller
 
 import numpy as np
 import pytest
 import torch
+from forked import CONTEXT
 from tiny_models import images, points
 from torch import nn
 
@@ -57,10 +58,16 @@ def named(tmp_path_factory):
     return zoo.load(folder)
 
 
+@pytest.fixture(scope="module")
+def of_float64(model):
+    """Return what each call says of X in float64."""
+    return cache(lambda call: CALLS[call](model, torch.tensor(X, dtype=torch.float64)))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("call", CALLS)
-def test_numbers_are_taken_in_every_form(model, call, form):
-    expected = CALLS[call](model, torch.tensor(X, dtype=torch.float64))
+def test_numbers_are_taken_in_every_form(model, of_float64, call, form):
+    expected = of_float64(call)
     found = CALLS[call](model, FORMS[form])
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-3)
 
@@ -325,5 +332,5 @@ def test_lifted_and_exact_models_can_be_pickled():
 def test_a_process_of_its_own_draws_the_same():
     model = points()
     draw = methodcaller("sample", 2, seed=0, steps=3)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=CONTEXT) as pool:
         assert torch.equal(pool.submit(draw, model).result(), draw(model))

@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 import torch._inductor.config
 from environments import ROOT
+from forked import run, zoo_command
 from tiny_models import images, points
 
 import zoo
@@ -31,19 +33,28 @@ def model():
 # The numbers of the samples
 
 
+@pytest.fixture(scope="module")
+def whole(model):
+    """Return 40 samples by the solver of a name."""
+    return cache(lambda name: model.sample(40, **drawn_by(name)))
+
+
+def drawn_by(name):
+    return {"seed": 0, "steps": 4, "solver": zoo.solver(name, **SOLVERS[name])}
+
+
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize(("first", "n"), [(0, 5), (16, 16), (7, 20), (39, 1)])
-def test_samples_have_numbers_of_their_own(model, name, first, n):
-    options = {"seed": 0, "steps": 4, "solver": zoo.solver(name, **SOLVERS[name])}
-    whole = model.sample(40, **options)
-    assert torch.equal(model.sample(n, first=first, **options), whole[first : first + n])
+def test_samples_have_numbers_of_their_own(model, whole, name, first, n):
+    drawn = model.sample(n, first=first, **drawn_by(name))
+    assert torch.equal(drawn, whole(name)[first : first + n])
 
 
 @pytest.mark.parametrize("name", ["heun", "torchdiffeq-bosh3"])
 def test_and_labels_go_with_them(name):
     model = points(labels=3)
     labels = torch.arange(48) % 3
-    options = {"seed": 0, "steps": 4, "solver": zoo.solver(name, **SOLVERS[name])}
+    options = drawn_by(name)
     whole = model.sample(48, labels=labels, **options)
     for first in (16, 32):
         part = model.sample(16, labels=labels[first : first + 16], first=first, **options)
@@ -59,23 +70,20 @@ def test_a_wrong_first_number_is_refused(model, first):
 # Several processes
 
 
-def torchrun(folder, *args, processes):
-    """Run `zoo sample ARGS` in `folder`, in so many processes of one thread each."""
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-        *(f"--nproc-per-node={processes}", "-m", "zoo", "sample", *map(str, args)),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
 def test_processes_that_share_the_work_give_what_one_gives(tmp_path):
-    """37 samples are three groups: of two processes one draws 16, the other 21."""
+    """37 samples are three groups: of two processes of torchrun one draws 16, the other 21."""
     model = images()
     folder = model.save_pretrained(tmp_path / "m")
-    done = torchrun(tmp_path, folder, "-n", 37, "--steps", 3, "-o", "x.npz", processes=2)
+    start = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    drawn = ("-m", "zoo", "sample", str(folder), "-n", "37", "--steps", "3", "-o", "x.npz")
+    done = subprocess.run(
+        [*start, *drawn],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"x.npz: 37 samples of {folder}, seed 0\n"
     with np.load(tmp_path / "x.npz") as archive:
@@ -85,11 +93,12 @@ def test_processes_that_share_the_work_give_what_one_gives(tmp_path):
 
 def test_a_process_without_a_share_does_no_harm_and_failures_are_told_once(tmp_path):
     folder = points().save_pretrained(tmp_path / "m")
-    done = torchrun(tmp_path, folder, "-n", 5, "--steps", 2, "-o", "x.npz", processes=2)
+    drawn = ("sample", folder, "-n", 5, "--steps", 2, "-o", tmp_path / "x.npz")
+    done = run(zoo_command, *drawn, processes=2)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "x.npz") as archive:
         assert archive["samples"].shape == (5, 2)
-    failed = torchrun(tmp_path, "./nowhere", processes=2)
+    failed = run(zoo_command, "sample", "./nowhere", processes=2)
     assert failed.returncode != 0
     assert failed.stderr.count("zoo: ") == 1
 

@@ -22,12 +22,12 @@ POINTS = torch.tensor(
 STARTS = torch.tensor([[0.9, 0.4], [-0.5, 0.8], [0.3, -1.2], [-1.1, -0.2]], dtype=torch.float64)
 LEVELS = (4.0, 0.6)
 # Steps at which the errors of a method of that order are far above rounding and its order shows.
-STEPS = {1: 100, 2: 60, 3: 80, 4: 40}
+STEPS = {1: 50, 2: 40, 3: 80, 4: 30}
 MORE_STEPS = {"torchdiffeq-explicit_adams": 100, "exp-abm4": 160}
 # These two take a fifth of a second for one evaluation. Solvers see of them what they see of
 # psi-warped and rotating, a field alone: three solvers on a short walk show the orders.
 SLOW = ("phi-warped", "map")
-SLOW_LEVELS, SLOW_SOLVERS, SLOW_STEPS = (2.0, 1.2), ("euler", "exp-ab2", "exp-abm3"), 4
+SLOW_LEVELS, SLOW_SOLVERS, SLOW_STEPS = (2.0, 1.2), ("euler", "exp-ab2", "exp-abm3"), 3
 # These cost as much as all others, and differ from rotating, gravity and vp only in the kernel.
 HEAVY = ("psi-warped", "psi-power", "interpolant")
 QUICK = [
@@ -95,7 +95,7 @@ def test_the_measured_order_is_the_declared_order(case):
 @pytest.mark.parametrize("case", SLOW)
 def test_the_order_shows_on_kernels_that_are_slow_to_evaluate(case):
     for name in SLOW_SOLVERS:
-        solver = build(name)
+        solver = build(name, grid="log-time")
         order, _ = measured(case, solver, SLOW_STEPS)
         assert abs(order - solver.order) < 0.5, name
 
@@ -122,7 +122,7 @@ def test_no_evaluation_leaves_the_interval(case):
 @pytest.mark.parametrize("case", QUICK)
 def test_a_sample_is_the_same_alone_and_in_any_batch(case):
     for name in sorted(set(NAMES) - COUPLED):
-        solver = build(name)
+        solver = build(name, **tolerance(name, 1e-2))
         together = walk(case, solver, 6)
         alone = [walk(case, solver, 6, slice(i, i + 1)) for i in range(len(STARTS))]
         torch.testing.assert_close(together, torch.cat(alone), rtol=1e-9, atol=1e-9, msg=name)

@@ -2,7 +2,6 @@
 
 import math
 import pickle
-import subprocess
 import sys
 import time
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from forked import run
 
 import zoo
 from zoo.config.part import Part
@@ -131,18 +131,20 @@ def test_fitting_leaves_the_global_random_numbers_as_they_were():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_saved_model_does_the_same_in_another_process(table_model, tmp_path):
+def draw_and_score(folder):
+    model = zoo.load(folder)
+    np.save("drawn.npy", model.sample(8, seed=1).numpy())
+    np.save("scores.npy", model.log_prob(np.load("points.npy")).numpy())
+    model.sample_frame(8, seed=1).to_pickle("frame.pkl")
+
+
+def test_a_saved_model_does_the_same_in_another_process(table_model, tmp_path, monkeypatch):
     folder = table_model.save_pretrained(tmp_path / "table")
     points = frame(2).to_numpy(dtype=float)
     np.save(tmp_path / "points.npy", points)
-    code = (
-        "import sys, numpy as np, zoo\n"
-        "model = zoo.load(sys.argv[1])\n"
-        "np.save('drawn.npy', model.sample(8, seed=1).numpy())\n"
-        "np.save('scores.npy', model.log_prob(np.load('points.npy')).numpy())\n"
-        "model.sample_frame(8, seed=1).to_pickle('frame.pkl')\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    done = run(draw_and_score, folder)
+    assert done.returncode == 0, done.stderr
     assert np.array_equal(np.load(tmp_path / "drawn.npy"), table_model.sample(8, seed=1).numpy())
     assert np.array_equal(np.load(tmp_path / "scores.npy"), table_model.log_prob(points).numpy())
     there = pd.read_pickle(tmp_path / "frame.pkl")

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from forked import fork, zoo_command
 from tiny_recipe import CLASSES
 
 from zoo.training import checkpoint
@@ -20,7 +22,7 @@ RECIPE = (
     CLASSES
     + """dropout = 0.1
 [train]
-images = 1_200
+images = 480
 batch = 12
 warmup = 120
 precision = "{precision}"
@@ -30,23 +32,26 @@ log_every = 5
 )
 
 
-def train(recipe: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "zoo", "train", str(recipe), "-o", str(out), *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+def train(recipe: Path, out: Path, *more: str) -> BaseProcess:
+    return fork(zoo_command, "train", recipe, "-o", out, *more)
 
 
-def kill_at_some_checkpoint(process: subprocess.Popen[bytes], out: Path, after: float) -> bool:
+def status_of(process: BaseProcess) -> int | None:
+    process.join()
+    return process.exitcode
+
+
+def kill_at_some_checkpoint(process: BaseProcess, out: Path, after: float) -> bool:
     """Kill the run a moment after it has written a checkpoint; tell if it had not ended before."""
     path = out / CHECKPOINT
     before = path.stat().st_mtime_ns if path.exists() else None
-    while process.poll() is None:
+    while process.exitcode is None:
         if path.exists() and path.stat().st_mtime_ns != before:
             time.sleep(after)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             break
         time.sleep(0.002)
-    status = process.wait()
+    status = status_of(process)
     assert status in (0, -signal.SIGKILL)
     return status != 0
 
@@ -63,8 +68,8 @@ def test_a_killed_run_ends_on_the_weights_of_a_whole_one(tmp_path, precision):
         after = chance.uniform(0, 0.2)
         killed.append(kill_at_some_checkpoint(process, tmp_path / "killed", after))
     assert killed[0]
-    assert train(recipe, tmp_path / "killed", "--resume").wait() == 0
-    assert whole.wait() == 0
+    assert status_of(train(recipe, tmp_path / "killed", "--resume")) == 0
+    assert status_of(whole) == 0
     for file in ("model.safetensors", "samples.png"):
         ends = [(tmp_path / run / "model" / file).read_bytes() for run in ("whole", "killed")]
         assert ends[0] == ends[1]

@@ -1,11 +1,12 @@
 """What goes wrong while `zoo train` runs: one clear line, and the last good checkpoint intact."""
 
+import math
 import resource
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 import torch
+from forked import run, zoo_command
 from PIL import Image
 from tiny_recipe import RECIPE
 
@@ -13,7 +14,7 @@ from zoo.training import checkpoint, log
 from zoo.training.plan import make_plan
 from zoo.training.recipes import load_recipe
 from zoo.training.start import start
-from zoo.training.trainer import CHECKPOINT
+from zoo.training.trainer import CHECKPOINT, Trainer
 
 
 @pytest.fixture
@@ -23,15 +24,21 @@ def recipe(tmp_path):
     return path
 
 
-def train(*args, largest=None, code="from zoo.cli import main; main()"):
-    """Run `zoo train ARGS` in a process that can write files of `largest` bytes."""
+def train(*args, by=zoo_command):
+    """Run `zoo train ARGS` in a process."""
+    return run(by, "train", *args)
 
-    def limit():
-        if largest is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
-    command = [sys.executable, "-c", code, "train", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
+def with_small_files(largest, *args):
+    """Run `zoo ARGS` where no file is of more than `largest` bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    zoo_command(*args)
+
+
+def without_loss_from_step_6(*args):
+    whole = Trainer.loss
+    Trainer.loss = lambda self, batch: whole(self, batch) * (math.nan if self.step >= 6 else 1)
+    zoo_command(*args)
 
 
 def told(done):
@@ -43,20 +50,22 @@ def told(done):
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_from_which_all_goes_on(recipe, tmp_path):
-    run = tmp_path / "run"
-    begun = start(make_plan(load_recipe(recipe)), run)
+    folder = tmp_path / "run"
+    begun = start(make_plan(load_recipe(recipe)), folder)
     for _ in range(4):
         begun.advance()
     begun.save()
-    before = (run / CHECKPOINT).read_bytes()
-    message = told(train(recipe, "-o", run, "--resume", largest=len(before) // 2))
+    before = (folder / CHECKPOINT).read_bytes()
+    message = told(
+        train(recipe, "-o", folder, "--resume", by=partial(with_small_files, len(before) // 2))
+    )
     assert "cannot write checkpoint" in message
     assert "the checkpoint before it is intact" in message
-    assert (run / CHECKPOINT).read_bytes() == before
-    assert not list(run.glob("*.part"))
+    assert (folder / CHECKPOINT).read_bytes() == before
+    assert not list(folder.glob("*.part"))
     whole = start(make_plan(load_recipe(recipe)), tmp_path / "whole")
     whole.run()
-    resumed = start(make_plan(load_recipe(recipe)), run, resume=True)
+    resumed = start(make_plan(load_recipe(recipe)), folder, resume=True)
     assert resumed.step == 4
     resumed.run()
     for name, value in whole.network.state_dict().items():
@@ -86,14 +95,7 @@ def test_a_folder_of_one_image_is_a_data_set(recipe, tmp_path):
 def test_a_loss_that_stays_non_finite_stops_the_run_and_leaves_good_weights(recipe, tmp_path):
     """From step 6 on, as by a broken batch; the run is longer than it may be without a loss."""
     recipe.write_text(RECIPE.replace("images = 80", "images = 800"))
-    code = (
-        "from zoo.training.trainer import Trainer\n"
-        "whole = Trainer.loss\n"
-        "Trainer.loss = lambda self, batch: "
-        "whole(self, batch) * (float('nan') if self.step >= 6 else 1)\n"
-        "from zoo.cli import main; main()"
-    )
-    message = told(train(recipe, "-o", tmp_path / "run", code=code))
+    message = told(train(recipe, "-o", tmp_path / "run", by=without_loss_from_step_6))
     assert "the loss is not finite: 50 steps in a row up to step 56 were skipped" in message
     state = checkpoint.read(tmp_path / "run" / CHECKPOINT)
     assert all(value.isfinite().all() for value in state["network"].values())

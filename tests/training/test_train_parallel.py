@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from forked import run
 from test_train import begin, recipe, same
 from torch import nn
 
@@ -47,12 +46,10 @@ def plan_of(size=1, *, one_tensor=False, **train):
     return replace(plan, network=OneTensor()) if one_tensor else plan
 
 
-def work(rank: int, size: int, port: int, folder: Path, train: dict, resume: bool) -> None:
-    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    os.environ |= dict(zip(names, map(str, (rank, rank, size, "127.0.0.1", port)), strict=True))
+def work(folder: Path, train: dict, resume: bool) -> None:
     torch.set_num_threads(1)
     with connect("cpu") as context:
-        plan = plan_of(size, **train)
+        plan = plan_of(context.size, **train)
         trainer = start(plan, folder, resume=resume, context=context)
         trainer.run()
         # What a process has of the optimiser's memory, in numbers.
@@ -61,15 +58,13 @@ def work(rank: int, size: int, port: int, folder: Path, train: dict, resume: boo
         own = sum(v.numel() for v in local if isinstance(v, torch.Tensor) and v.ndim)
         # Local: under DDP every process has the whole network.
         weights = trainer.network.state_dict() if trainer.recipe.train.parallel == "ddp" else None
-        torch.save((own, weights), folder / f"{rank}.pt")
+        torch.save((own, weights), folder / f"{context.rank}.pt")
 
 
 def processes(size: int, folder: Path, *, resume: bool = False, **train) -> list[int]:
     """Train in `size` processes; return how much of the optimiser's memory each has."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    torch.multiprocessing.spawn(work, (size, port, folder, train, resume), nprocs=size)
+    done = run(work, folder, train, resume, processes=size)
+    assert done.returncode == 0, done.stderr
     own, weights = zip(*(torch.load(folder / f"{rank}.pt") for rank in range(size)), strict=True)
     if train.get("parallel") != "fsdp":
         assert weights[0]

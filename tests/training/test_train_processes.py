@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import run, zoo_command
 from test_train import recipe
 from tiny_recipe import CLASSES
 
@@ -70,7 +71,7 @@ def test_two_processes_train_as_one_does_up_to_the_order_of_sums(tmp_path):
     """So does one with three parts, and two with two: data, noise and labels are the same."""
     alone(write_recipe(tmp_path), "-o", tmp_path / "one")
     alone(write_recipe(tmp_path, 3), "-o", tmp_path / "parts")
-    two = torchrun(write_recipe(tmp_path, 2), "-o", tmp_path / "two")
+    two = run(zoo_command, "train", write_recipe(tmp_path, 2), "-o", tmp_path / "two", processes=2)
     assert two.returncode == 0, two.stderr
     assert max(differences(tmp_path / "one", tmp_path / "parts")) < 2e-6
     assert max(differences(tmp_path / "one", tmp_path / "two")) < 2e-6

@@ -63,6 +63,7 @@ class Observations:
         edges: of the ranges of levels, (J + 1,), increasing and evenly spaced in their logarithm.
         reading: what is read of a batch of x_t: (B,), positive.
         ends: least and largest reading of the table.
+        noise_alone: of `Means`, only the mean of the noise is asked for.
     """
 
     def __init__(
@@ -72,11 +73,14 @@ class Observations:
         edges: Tensor,
         reading: Callable[[Tensor], Tensor],
         ends: tuple[float, float],
+        *,
+        noise_alone: bool,
     ) -> None:
         count = len(edges) - 1
         self.low, high = map(math.log, ends)
         self.step = (high - self.low) / (READINGS - 1)
-        self.sums = torch.zeros(1 + len(Means._fields), READINGS * count, dtype=torch.float64)
+        rows = 2 if noise_alone else 1 + len(Means._fields)
+        self.sums = torch.zeros(rows, READINGS * count, dtype=torch.float64)
         generator = torch.Generator().manual_seed(0)
         size = max(1, NUMBERS // (2 * x.numel()))
         for first in range(0, count, size):
@@ -88,13 +92,15 @@ class Observations:
             mass = weights.repeat(len(column) // len(x))
             for signed in (noise, -noise):  # what is of first order in the noise cancels
                 noisy = clean + signed
-                pairs = ((signed, signed), (noisy, signed), (clean, noisy), (clean, clean))
-                products = [(a * b).flatten(1).mean(dim=1) for a, b in (*pairs, (noisy, noisy))]
+                pairs = [(signed, signed)]
+                if not noise_alone:
+                    pairs += [(noisy, signed), (clean, noisy), (clean, clean), (noisy, noisy)]
+                products = [(a * b).flatten(1).mean(dim=1) for a, b in pairs]
                 seen = mass * torch.stack([torch.ones_like(levels), *products])
                 self._add(reading(noisy), column, count, seen)
 
     def _add(self, readings: Tensor, column: Tensor, count: int, seen: Tensor) -> None:
-        """Add what was seen (6, B) to the two nearest rows of the readings (B,), in proportion."""
+        """Add what was seen (K, B) to the two nearest rows of the readings (B,), in proportion."""
         position = (readings.clamp(min=1e-300).log() - self.low) / self.step
         position = position.clamp(0, READINGS - 1)
         row = position.floor().clamp(max=READINGS - 2)
@@ -102,15 +108,15 @@ class Observations:
             index = (row.long() + shift) * count + column
             self.sums.index_add_(1, index, seen * part)
 
-    def means(self, probabilities: Tensor) -> Means:
-        """Return means given the reading and the time, each (T, READINGS).
+    def means(self, probabilities: Tensor) -> list[Tensor]:
+        """Return `Means` given the reading and the time, or the first of them, (T, READINGS) each.
 
         Rows that no data reach are those of the nearest that some do. `probabilities` are of each
         range of levels at each time, (T, J).
         """
         total, *sums = probabilities @ self.sums.reshape(len(self.sums), READINGS, -1).mT
         nearest = _nearest(total > _NEVER)
-        return Means(*(s.gather(1, nearest) / total.gather(1, nearest) for s in sums))
+        return [s.gather(1, nearest) / total.gather(1, nearest) for s in sums]
 
 
 def _nearest(there: Tensor) -> Tensor:

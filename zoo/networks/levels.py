@@ -20,6 +20,7 @@ from zoo.networks.level_fit import (
     NUMBERS,
     READINGS,
     TIMES,
+    Means,
     Observations,
     level_probabilities,
     spread_nodes,
@@ -126,11 +127,13 @@ class LevelTable(nn.Module):
             nodes, weights = spread_nodes(x.flatten(1))
             typical = max(float(rms(x).median()), 1e-18)
             ends = 1e-2 * typical, 2 * max(float(edges[-1]), float(rms(nodes).max()))
-        seen = Observations(nodes.double(), weights, edges, self.reading, ends)
+        seen = Observations(
+            nodes.double(), weights, edges, self.reading, ends, noise_alone=self.of_images
+        )
         means = seen.means(level_probabilities(self.kernel, edges, times))
-        columns = [means.noise.log() / 2]
+        columns = [means[0].log() / 2]
         if not self.of_images:
-            logit, error = means.best_skip(typical)
+            logit, error = Means(*means).best_skip(typical)
             columns += [error.log() / 2, logit]
         last = seen.low + seen.step * (READINGS - 1)
         self.values.copy_(torch.stack(columns, dim=2))
