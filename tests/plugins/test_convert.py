@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from common import reference_state
 from reference_pickles import MODULE, SOURCE, snapshot
 from safetensors.torch import save_file
 from zoo_songunet.format import DESCRIBED, architecture
@@ -119,9 +120,10 @@ def test_a_state_alone_is_enough(tmp_path, kind, prefix):
 
 def test_the_state_of_the_reference_is_read_for_what_it_is():
     """Every tensor of the full network, named and shaped as there."""
-    from test_songunet import reference_state
+    from test_songunet import STATE
 
-    state = {n: torch.empty(shape, device="meta") for n, shape in reference_state().items()}
+    listed = reference_state(STATE).items()
+    state = {n: torch.empty(shape, device="meta") for n, shape in listed}
     part, shape = architecture(state, "file")
     assert shape == (3, 32, 32)
     assert (part.use, part.options) == (

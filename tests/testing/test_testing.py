@@ -156,7 +156,7 @@ class FlatOnly(TanhKernel):
 
 WRONG = {
     "gravity with exponent d/2": (WrongExponent, {"divergence", "mass", "density", "shares"}),
-    "tanh with v scaled by 1.01": (FastTanh, {"divergence", "velocity"}),
+    "tanh with v scaled by 1.01": (FastTanh, {"declarations", "divergence", "velocity"}),
     "a sampler with the wrong radius": (WideGravity, {"sampling"}),
     "a sampler with a preferred direction": (LopsidedTanh, {"sampling", "shapes", "shares"}),
     "lambda_t = t": (lambda_is_t, {"far", "velocity", "transport", "shares"}),
@@ -170,7 +170,7 @@ WRONG = {
         {"determinism", "pickling", "sampling", "shapes", "times"},
     ),
     "float32 only": (Single, {"dtypes", "divergence"}),
-    "one time for all": (FirstTime, {"divergence", "times", "velocity"}),
+    "one time for all": (FirstTime, {"declarations", "divergence", "times", "velocity"}),
     "flat vectors only": (FlatOnly, {"shapes"}),
 }
 
