@@ -13,7 +13,6 @@ import torch
 from forked import run
 
 import zoo
-from zoo.config.part import Part
 from zoo.errors import ZooError, ZooWarning
 from zoo.training.choices import solver_for
 from zoo.training.early_stop import EarlyStop
@@ -205,11 +204,9 @@ def test_the_chosen_steps_reach_rows_that_are_far(name):
     near = torch.randn(990, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     usual = zoo.kernel(name, dim=2)
     kernel = {"use": name, "t_max": usual.t_max * 4_000 / float(usual.level(usual.t_max))}
-    chosen = Part.decode(solver_for(kernel, (2,)))
+    solver = zoo.solver("heun", grid=solver_for(kernel, (2,))["grid"])
     model = zoo.exact(zoo.kernel(name, dim=2, t_max=kernel["t_max"]), torch.cat([near / 2, far]))
-    x = model.sample(
-        10_000, seed=0, solver=zoo.solver("heun", grid=chosen.options["grid"]), steps=44
-    )
+    x = model.sample(10_000, seed=0, solver=solver, steps=44)
     assert float((x.norm(dim=1) > 100).double().mean()) == pytest.approx(0.01, abs=0.003)
 
 

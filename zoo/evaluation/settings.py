@@ -121,11 +121,9 @@ def check_noisy(model: FieldModel, settings: Sequence[Setting]) -> None:
         ZooError: a solver that chooses its own steps, has noise of its own, or is made for one
             number of steps.
     """
+    kernel = model.kernel
     for setting in (setting for setting in settings if setting.noise):
-        noisy, kernel = (
-            NoisySolver(model.solver_called(setting.solver), setting.noise),
-            model.kernel,
-        )
+        noisy = NoisySolver(model.solver_called(setting.solver), setting.noise)
         noisy.solver.times(kernel, kernel.t_max, kernel.t_min, max(1, setting.steps - 1))
 
 

@@ -166,11 +166,12 @@ def solver_for(kernel: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]
     32 where a level is 0 or infinite.
     """
     built = built_kernel(kernel, math.prod(shape))
-    factor = _last_level(built) / float(built.level(built.t_min))
+    last = _last_level(built)
+    factor = last / float(built.level(built.t_min))
     steps = math.ceil(3 * math.log(factor)) if 1 < factor < math.inf else 32
     solver = {"use": "heun", "steps": steps}
-    if LEVEL_CAP < _last_level(built) < math.inf:  # for data that reach so far
-        solver["grid"] = {"use": "edm", "cap": _last_level(built)}
+    if LEVEL_CAP < last < math.inf:  # for data that reach so far
+        solver["grid"] = {"use": "edm", "cap": last}
     return solver
 
 
