@@ -5,7 +5,9 @@
 Both use the recipe's whole batch, one thread per process. Some steps of one process, the others
 waiting idle, then as many of all together, in turn. `clock` is what the clock says, the median
 over the rounds, and needs as many free cores as processes. `processor` compares the processors'
-seconds per image: the ratio there is what free cores would give if nobody ever waited.
+seconds per image: the ratio there is what free cores would give if nobody ever waited. `apart` is
+the clock's ratio of as many trainings that know nothing of each other, each of its part of the
+batch: what the cores can give at most, which share caches and memory.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from msgspec.structs import replace
 
 from zoo.sampling.distributed import DistributedContext, connect
 from zoo.training.plan import make_plan
@@ -50,6 +53,9 @@ def main() -> None:
         plan = make_plan(recipe, arguments.data, processes=context.size)
         together = trainer_of(plan, Path(folder), context)
         alone = trainer_of(make_plan(recipe, arguments.data), Path(folder))
+        share = recipe.train.batch // context.size
+        part = replace(recipe, train=replace(recipe.train, batch=share))
+        unrelated = trainer_of(make_plan(part, arguments.data), Path(folder))
 
         def by_one() -> None:
             for _ in range(arguments.steps if context.is_main else 0):
@@ -59,18 +65,22 @@ def main() -> None:
             for _ in range(arguments.steps):
                 together.advance()
 
-        timed(context, by_one)
-        timed(context, by_all)
-        ones, alls = [], []
-        for _ in range(arguments.rounds):
-            ones.append(timed(context, by_one))
-            alls.append(timed(context, by_all))
+        def by_each() -> None:
+            for _ in range(arguments.steps):
+                unrelated.advance()
+
+        works = (by_one, by_all, by_each)
+        for work in works:
+            timed(context, work)
+        rounds = [[timed(context, work) for work in works] for _ in range(arguments.rounds)]
         if not context.is_main:
             return
+        ones, alls, eachs = zip(*rounds, strict=True)
         images = arguments.steps * recipe.train.batch
         one, both = (statistics.median(t[0] for t in times) for times in (ones, alls))
         clock = [a[0] / b[0] for a, b in zip(ones, alls, strict=True)]
         processor = [context.size * a[1] / b[1] for a, b in zip(ones, alls, strict=True)]
+        apart = [a[0] / b[0] for a, b in zip(ones, eachs, strict=True)]
         result = {
             "recipe": recipe.name,
             "batch": recipe.train.batch,
@@ -79,6 +89,7 @@ def main() -> None:
             "clock": round(statistics.median(clock), 3),
             "clock_best": round(min(t[0] for t in ones) / min(t[0] for t in alls), 3),
             "processor": round(statistics.median(processor), 3),
+            "apart": round(statistics.median(apart), 3),
         }
         print(json.dumps(result, indent=2))
 
