@@ -218,7 +218,12 @@ def test_a_column_of_labels(tmp_path):
         ("x.csv", "a,b\n1,2\n3,Rome\n", "column 'b' holds 'Rome' in row 1, which is no number"),
         ("x.csv", "a,b\n1,2\n,4\n", "column 'a' holds nothing in row 1"),
         ("x.csv", "a,b\n1,2\nnan,4\n", "column 'a' has 1 missing"),
-        ("x.csv", "a,b\n1,2\n3\n", "cannot be read as a table"),
+        ("x.csv", "a,b\n1,2\n3\n", "row 1 has another number of cells, 1, than those before"),
+        (
+            "x.csv",
+            "a,b\n1,2\n\n3,4\n1,000,0\n",
+            "row 2 has another number of cells, 3, than those before it, 2",
+        ),
         ("x.csv", "a,b\n1,2,3\n", "the first line has 2 columns, the second 3"),
         ("x.csv", "a,b\n", "the first line has 2 columns, the second 0"),
         ("x.csv", "", "the first line has 0 columns"),

@@ -124,7 +124,7 @@ def _csv(path: Path, leave_out: str | None, names: Sequence[str] | None) -> tupl
             used = [i for i in range(len(first)) if i != label]
             file.seek(0)
             truths = [i for i in used if row[i].strip().lower() in _BOOLEANS]
-            values = _numbers(file, delimiter, used, truths, first if named else None)
+            values = _numbers(file, delimiter, label, truths, first if named else None)
             file.seek(0)
             labels = None if label is None else _texts(file, delimiter, label)
     except (OSError, UnicodeError, csv.Error) as error:
@@ -148,27 +148,39 @@ def _are_names(first: list[str], second: list[str], names: Sequence[str] | None)
 
 
 def _numbers(
-    file: TextIO, delimiter: str, used: list[int], booleans: list[int], names: list[str] | None
+    file: TextIO,
+    delimiter: str,
+    label: int | None,
+    booleans: list[int],
+    names: list[str] | None,
 ) -> Values:
-    """Return the columns numbered `used`, (n, d), float64.
+    """Return all columns but that of the labels, (n, d), float64.
 
     Raises:
         ZooError: what is no number, or rows of several lengths.
     """
+    converters: dict[int | str, Any] = dict.fromkeys(booleans, _number)
+    if label is not None:  # not left out by `usecols`, which lets rows be of any length
+        converters[label] = lambda _: 0.0
     try:
-        return np.loadtxt(
+        values = np.loadtxt(
             file,
             delimiter=delimiter,
             quotechar='"',
             comments=None,
             skiprows=int(names is not None),
-            usecols=used,
             ndmin=2,
             encoding=None,  # NumPy 1 gives converters bytes otherwise
-            converters=dict.fromkeys(booleans, _number) or None,
+            converters=converters or None,
         )
+        return values if label is None else np.delete(values, label, axis=1)
     except ValueError as error:
         text = one_line(error)
+    if ragged := re.search(r"changed from (\d+) to (\d+) at row (\d+)", text):
+        raise ZooError(
+            f"row {int(ragged[3]) - 1} has another number of cells, {ragged[2]}, than those "
+            f"before it, {ragged[1]}; write out all of them, and quote those with a {delimiter!r}"
+        )
     found = re.search(r"string '(.*)' to float64 at row (\d+), column (\d+)", text)
     if found is None:
         raise ZooError(f"cannot be read as a table: {text[:200]}")
