@@ -210,6 +210,10 @@ def test_a_column_of_labels(tmp_path):
     assert read_table(spaced, "kind")[1].tolist() == ["cat", "dog"]
     with pytest.raises(ZooError, match="the first line names no column, and so none 'kind'"):
         read_table(write(tmp_path / "z.csv", "1,2\n3,4\n"), "kind")
+    with pytest.raises(ZooError, match="row 1 has another number of cells, 1, than those before"):
+        read_table(write(tmp_path / "short.csv", "a,kind\n1.5,0\n2.5\n"), "kind")
+    with pytest.raises(ZooError, match=r"long.csv: the labels hold 7777.*; number the classes"):
+        read_table(write(tmp_path / "long.csv", f"a,kind\n1.5,0\n2.5,{'7' * 5000}\n"), "kind")
 
 
 @pytest.mark.parametrize(

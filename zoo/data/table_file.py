@@ -20,6 +20,8 @@ from zoo.files import refuse_pointer
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 _LONGEST_LINE = 1_000_000
+# Of a class number, which an int64 holds.
+_DIGITS = 18
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 
@@ -216,10 +218,19 @@ def _kind(text: str, values: Any) -> str:
 
 
 def _texts(file: Any, delimiter: str, column: int) -> Any:
-    """Return a column below the first line: whole numbers, or text."""
+    """Return a column below the first line: whole numbers, or text.
+
+    Raises:
+        ZooError: a whole number of more digits than an int64 has.
+    """
     rows = csv.reader(file, delimiter=delimiter)
     next(rows)
     found = [row[column] for row in rows if row]
-    if all(_WHOLE.fullmatch(text) for text in found):
-        return np.array([int(text) for text in found])
-    return np.array(found)
+    if not all(_WHOLE.fullmatch(text) for text in found):
+        return np.array(found)
+    if too_long := next((text for text in found if len(text.strip()) > _DIGITS), None):
+        raise ZooError(
+            f"the labels hold {shown(too_long, 40)}, a whole number of more than {_DIGITS} "
+            "digits; number the classes from 0"
+        )
+    return np.array([int(text) for text in found])
