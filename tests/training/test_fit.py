@@ -378,6 +378,11 @@ def test_few_rows_for_many_columns_are_warned_of():
         (pd.Series(rows()[:, 0]), {}, "for one column give X.to_frame()"),
         (rows(), {"minutes": -1, "images": None}, "minutes = -1"),
         (rows(), {"labels": [0, 1]}, "labels have shape (2,); expected one per row, (200,)"),
+        (
+            rows(),
+            {"labels": np.ma.masked_equal(np.arange(200) % 3, 1)},
+            "labels is a masked array; fill in what is missing",
+        ),
         (rows(), {"labels": np.full(200, 0.5)}, "labels are of float64; expected text"),
     ],
 )

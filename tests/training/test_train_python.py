@@ -23,6 +23,7 @@ TABLES = {
     "network": {"use": "mlp", "width": 8, "blocks": 1, "labels": 3},
     "train": {"images": 32, "batch": 8, "warmup": 8},
 }
+MASKED = np.ma.masked_equal([0, 1, 0], 1)
 
 
 def weights(model):
@@ -121,6 +122,9 @@ def test_a_reference_and_an_array_of_vectors_are_data(tmp_path):
         ({"data": [[0.0, 1.0], [2.0]]}, "cannot be made an array .*rows of one length"),
         ({"data": (np.zeros((3, 2)), [[0], [1, 2], [0]])}, "cannot be made an array"),
         ({"data": torch.zeros(3, 2, dtype=torch.bfloat16)}, "cannot be made an array"),
+        ({"data": (np.zeros((3, 2)), MASKED)}, "^labels is a masked array; fill in what is mis"),
+        ({"data": MASKED[:, None]}, "^data is a masked array"),
+        ({"data": (np.zeros((3, 2)), None, MASKED[:, None])}, "^condition is a masked array"),
         ({"resume": True}, "goes on with the run in a folder; name it with folder="),
         ({}, "data is missing"),
     ],

@@ -79,8 +79,7 @@ def as_tensor(name: str, value: Numbers, *, booleans: bool = False) -> Tensor:
     """
     found: object = value
     if not isinstance(value, Tensor):
-        if isinstance(value, np.ma.MaskedArray):
-            raise ZooError(f"{name} is a masked array; fill in what is missing")
+        refuse_masked(name, value)
         try:
             array = np.array(value)
             native = array.dtype.newbyteorder("=")
@@ -101,6 +100,12 @@ def as_tensor(name: str, value: Numbers, *, booleans: bool = False) -> Tensor:
     if found.is_complex() or found.dtype == torch.bool:
         raise ZooError(f"{name} is {describe_value(found)}; expected real numbers")
     return found
+
+
+def refuse_masked(name: str, value: object) -> None:
+    """Raise ZooError for an array that hides some of its values."""
+    if np.ma.is_masked(value):
+        raise ZooError(f"{name} is a masked array; fill in what is missing")
 
 
 def by_name(name: str, value: Any, columns: Sequence[Column]) -> Any:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo.data import Images
 from zoo.errors import ZooError, brief
+from zoo.sampling.arguments import refuse_masked
 
 
 def class_numbers(
@@ -21,8 +22,10 @@ def class_numbers(
     """Return class numbers (n,) of labels, and names of the classes where the labels are text.
 
     Raises:
-        ZooError: not one label per row, or neither text nor whole numbers from 0.
+        ZooError: not one label per row, some that are masked, or neither text nor whole numbers
+            from 0.
     """
+    refuse_masked(where, labels)
     found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if found.shape != (n,):
         raise ZooError(f"{where} have shape {found.shape}; expected one per row, ({n},)")

@@ -25,6 +25,7 @@ from zoo.errors import ZooError, brief, check_flag, one_line
 from zoo.folder.run import MODEL
 from zoo.models.load import load
 from zoo.models.model import FieldModel
+from zoo.sampling.arguments import refuse_masked
 from zoo.sampling.distributed import DistributedContext, connect
 from zoo.sampling.progress import bar
 from zoo.training.export import export
@@ -134,7 +135,10 @@ def data_of(data: str | Arrays | tuple[Arrays | None, ...] | None) -> str | Imag
             f"data is a tuple of {items}; expected an array or (array, labels) or "
             "(array, labels, condition)"
         )
-    x, labels, condition = (None if each is None else _numpy(each) for each in (*given, None)[:3])
+    x, labels, condition = (
+        None if each is None else _numpy(name, each)
+        for name, each in zip(("data", "labels", "condition"), (*given, None)[:3], strict=True)
+    )
     assert x is not None
     found = from_arrays(x, labels, name=ARRAY)
     warn_of_range(found, "data")
@@ -144,12 +148,13 @@ def data_of(data: str | Arrays | tuple[Arrays | None, ...] | None) -> str | Imag
     return replace(found, given=known)
 
 
-def _numpy(array: Arrays) -> np.ndarray[Any, Any]:
+def _numpy(name: str, array: Arrays) -> np.ndarray[Any, Any]:
+    refuse_masked(name, array)
     try:
         return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ZooError(
-            f"data cannot be made an array ({one_line(error)}); expected numbers in rows of one "
+            f"{name} cannot be made an array ({one_line(error)}); expected numbers in rows of one "
             "length"
         ) from error
 
