@@ -372,6 +372,7 @@ def test_npz_that_is_not_finite(tmp_path, bad, shape):
         ({"x": np.eye(2) * 1j}, "complex128"),
         ({"x": np.eye(2), "y": np.zeros(2)}, "labels of float64"),
         ({"x": np.eye(2), "y": np.array([0, -1])}, "label -1"),
+        ({"x": np.eye(2), "y": np.array([0, 2**64 - 1], np.uint64)}, f"label {2**64 - 1}; labels"),
         ({"x": np.eye(2), "y": np.array([0])}, "labels of shape (1,)"),
         ({"x": np.array([{}, {}], dtype=object)}, "pickle"),
     ],

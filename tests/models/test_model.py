@@ -238,6 +238,7 @@ def test_guidance_1_costs_nothing():
     [
         ({"labels": 3}, r"labels have to be in 0\.\.2"),
         ({"labels": -2}, r"labels have to be in 0\.\.2"),
+        ({"labels": np.uint64(2**64 - 1)}, r"labels have to be in 0\.\.2"),
         ({"labels": [0, 1]}, r"labels of shape \(2,\); expected one number or \(4,\)"),
         ({"labels": [[0, 1, 2, 0]]}, "labels of shape"),
         ({"labels": 0.5}, "labels of shape"),

@@ -24,6 +24,7 @@ TINY = {
     "batch": 64,
 }
 MEAN, SIZE = np.array([1e6, -3.0, 0.0]), np.array([1e-3, 1e4, 1.0])
+END = np.uint64(2**64 - 1)
 
 
 def fit(x, **options):
@@ -383,6 +384,7 @@ def test_few_rows_for_many_columns_are_warned_of():
             {"labels": np.ma.masked_equal(np.arange(200) % 3, 1)},
             "labels is a masked array; fill in what is missing",
         ),
+        (rows(), {"labels": np.full(200, END)}, f"X: label {END}; labels are class numbers from 0"),
         (rows(), {"labels": np.full(200, 0.5)}, "labels are of float64; expected text"),
     ],
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -16,6 +18,7 @@ from zoo.data.condition import Conditions
 from zoo.errors import ZooError
 
 MAX_BYTE = 255
+MOST_CLASSES = 10**6
 _CHUNK = 4096
 
 
@@ -114,13 +117,21 @@ class Images:
         return self.standardise.apply(-one), self.standardise.apply(one)
 
 
-def check_labels(labels: Tensor, n: int, where: str) -> int:
-    """Return the number of classes, 1 + the largest of `labels`; ZooError unless n, all >= 0."""
+def check_labels(labels: Tensor | NDArray[Any], n: int, where: str) -> int:
+    """Return the number of classes, 1 + the largest of `labels`.
+
+    Raises:
+        ZooError: not n labels, or one that is negative or no class of so many as there may be.
+    """
     if labels.shape != (n,):
         raise ZooError(f"{where}: labels of shape {tuple(labels.shape)} for {n} samples")
-    if int(labels.min()) < 0:
-        raise ZooError(f"{where}: label {int(labels.min())}; labels are class numbers from 0")
-    return int(labels.max()) + 1
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= MOST_CLASSES:
+        raise ZooError(
+            f"{where}: label {low if low < 0 else high}; labels are class numbers from 0, less "
+            f"than {MOST_CLASSES:,}"
+        )
+    return high + 1
 
 
 def _resize(x: Tensor, size: int) -> Tensor:

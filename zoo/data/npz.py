@@ -131,15 +131,15 @@ def from_arrays(
     Raises:
         ZooError: an unusable shape or type, NaN or infinity, wrong labels.
     """
-    data, classes = _data(x, where), None
+    data, classes = _data(x, where), 0
     if labels is not None:
         if labels.dtype.kind not in "ui":
             raise ZooError(f"{where}: labels of {labels.dtype}; expected whole numbers")
-        classes = torch.from_numpy(labels.astype(np.int64))
+        classes = check_labels(labels, len(data), where)
     return Images(
         data,
-        classes,
-        classes=0 if classes is None else check_labels(classes, len(data), where),
+        None if labels is None else torch.from_numpy(labels.astype(np.int64)),
+        classes=classes,
         name=name,
         license=license,
         range=None if data.ndim == 2 else (-1.0, 1.0),

@@ -241,8 +241,9 @@ def class_numbers(
         raise ZooError(
             f"labels of shape {tuple(label.shape)}{kind}; expected one number or ({n},), whole ones"
         )
+    least = -1 if label.is_signed() else 0  # the end of uint64 becomes -1
     label = label.long()
-    if label.numel() and (int(label.min()) < -1 or int(label.max()) >= classes):
+    if label.numel() and (int(label.min()) < least or int(label.max()) >= classes):
         raise ZooError(f"labels have to be in 0..{classes - 1}, or -1 for no class")
     return label
 

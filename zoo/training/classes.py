@@ -18,7 +18,7 @@ from zoo.sampling.arguments import refuse_masked
 
 def class_numbers(
     labels: Any, n: int, where: str = "labels"
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Return class numbers (n,) of labels, and names of the classes where the labels are text.
 
     Raises:
@@ -30,7 +30,7 @@ def class_numbers(
     if found.shape != (n,):
         raise ZooError(f"{where} have shape {found.shape}; expected one per row, ({n},)")
     if found.dtype.kind in "biu":
-        return found.astype(np.int64), ()
+        return found.astype(np.int64) if found.dtype == bool else found, ()
     texts: Sequence[Any] = found.tolist()
     if not all(isinstance(text, str) and text and text.isprintable() for text in texts):
         raise ZooError(f"{where} are of {found.dtype}; expected text, or whole numbers from 0")

@@ -97,8 +97,8 @@ def _unconditional(X: Any, labels: Any, seed: int, where: str) -> tuple[Images, 
     else:
         table = table_of(X if array is None else array, where)
         values = dequantised(table, seed)
-    classes = None if numbers is None else torch.from_numpy(numbers)
-    count = 0 if classes is None else check_labels(classes, n, where)
+    count = 0 if numbers is None else check_labels(numbers, n, where)
+    classes = None if numbers is None else torch.from_numpy(numbers.astype(np.int64))
     samples = Images(values, classes, count, ARRAY, "not stated", range=None, class_names=names)
     return samples, replace(table, values=np.empty((0, values.shape[1])))
 
