@@ -49,7 +49,7 @@ def seed_from(seed: int | None, generator: torch.Generator | None) -> int:
 
 
 def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """Return a dtype of floating-point numbers by name, "float16"; a dtype and None as they are.
+    """Return a dtype that networks compute in by name, "float16"; a dtype and None as they are.
 
     Raises:
         ZooError: it is no such dtype.
@@ -58,14 +58,13 @@ def parse_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     found = getattr(torch, name, None) if name else dtype
     if found is None and dtype is None:
         return None
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ZooError(
-            f"dtype = {brief(dtype)}; expected one of floating-point numbers, such as "
-            "torch.float16 or 'bfloat16'"
-        )
+    if not isinstance(found, torch.dtype) or found not in _DTYPES:
+        names = ", ".join(str(each).removeprefix("torch.") for each in _DTYPES)
+        raise ZooError(f"dtype = {brief(dtype)}; expected one of {names}")
     return found
 
 
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _REALS = (np.float16, np.float32, np.float64)
 
 
