@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from functools import partial
 
 import pytest
@@ -288,6 +289,14 @@ def test_an_unforeseen_error_is_one_line_too(run, monkeypatch):
     line = refused(run("plugins"), 1)
     assert line.startswith("zoo: internal error: RuntimeError: odd thing (")
     assert "--debug" in line
+
+
+def test_a_machine_without_a_temporary_folder_is_told_in_one_line(run, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/none"])
+    monkeypatch.setattr("zoo.cli.plugins.plugins", tempfile.gettempdir)
+    line = refused(run("plugins"), 1)
+    assert line == "zoo: there is no temporary folder to write into; set TMPDIR to one\n"
 
 
 @pytest.mark.parametrize("args", [("--debug", "plugins"), ("plugins", "--debug")])

@@ -80,6 +80,8 @@ class LazyGroup(click.Group):
                 raise
             if isinstance(error, OSError) and (reason := streams.reason_of_output(error)):
                 _stop(f"cannot write to standard output: {reason}", 1)
+            if "usable temporary directory" in str(error):  # which torch asks for, through dill
+                _stop("there is no temporary folder to write into; set TMPDIR to one", 1)
             text = f"internal error: {type(error).__name__}: {one_line(error)}"
             _stop(f"{text} (run again with --debug for the traceback)", 1)
         sys.exit(status if isinstance(status, int) else 0)
