@@ -15,6 +15,7 @@ from zoo.interfaces import check_integer, check_real
 from zoo.networks import FEATURES, check_condition_shape
 
 _FREQUENCIES = 8
+_MOST = {"blocks": 1000, "depth": 1000, "labels": 10**6, "multipliers": 20}
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
@@ -87,11 +88,29 @@ def beside(x: Tensor, condition: Tensor | None) -> Tensor:
 
 
 def check_options(network: str, *, dropout: float, labels: int, **sizes: int) -> None:
-    """Raise ZooError unless dropout is in [0, 1), labels >= 0 and all sizes whole numbers >= 1."""
+    """Raise ZooError unless dropout is in [0, 1), labels >= 0 and all sizes whole numbers >= 1.
+
+    Layers and labels may not be so many that what they are made of alone fills the memory.
+    """
     for name, size in sizes.items():
-        check_integer(f"{network}: {name}", size, 1)
+        check_integer(f"{network}: {name}", size, 1, _MOST.get(name))
     check_real(f"{network}: dropout", dropout, "a probability below 1", least=0, below=1)
-    check_integer(f"{network}: labels", labels, 0)
+    check_integer(f"{network}: labels", labels, 0, _MOST["labels"])
+
+
+def check_multipliers(network: str, multipliers: Sequence[int]) -> tuple[int, ...]:
+    """Return how many times the width the channels of each resolution are.
+
+    Raises:
+        ZooError: they are no whole numbers, or none, or of more resolutions than data have.
+    """
+    most = _MOST["multipliers"]
+    if not isinstance(multipliers, list | tuple) or not 1 <= len(multipliers) <= most:
+        raise ZooError(
+            f"{network}: multipliers = {multipliers!r}; expected 1 to {most} whole numbers, "
+            "such as [1, 2]"
+        )
+    return tuple(check_integer(f"{network}: multipliers", m, 1) for m in multipliers)
 
 
 def check_image(network: str, shape: tuple[int, ...]) -> None:

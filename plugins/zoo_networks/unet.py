@@ -20,6 +20,7 @@ from zoo_networks.common import (
     Conditioning,
     beside,
     check_image,
+    check_multipliers,
     check_options,
     placed,
     zeroed,
@@ -218,7 +219,8 @@ def unet(
         ZooError: the shape is not an image's, or a size is not positive.
     """
     check_image("unet", shape)
-    _check(multipliers, attention, components)
+    factors = check_multipliers("unet", multipliers)
+    _check(len(factors), attention, components)
     check_options("unet", dropout=dropout, labels=labels, width=width, blocks=blocks, patch=patch)
     channels, numbers = placed(condition, shape)
     backbone = UNet(
@@ -226,7 +228,7 @@ def unet(
         inputs=shape[0] * (2 if components else 1) + channels,
         numbers=numbers,
         width=width,
-        multipliers=tuple(multipliers),
+        multipliers=factors,
         blocks=blocks,
         patch=patch,
         attention=tuple(attention),
@@ -251,16 +253,11 @@ def unet(
     )
 
 
-def _check(multipliers: Sequence[int], attention: Sequence[int], components: int) -> None:
+def _check(levels: int, attention: Sequence[int], components: int) -> None:
     """Raise ZooError for options that make no U-Net."""
-    levels = range(len(multipliers))
-    if not levels or not all(isinstance(m, int) and m >= 1 for m in multipliers):
+    if not set(attention) <= set(range(levels)):
         raise ZooError(
-            f"unet: multipliers = {multipliers!r}; expected whole numbers such as [1, 2]"
-        )
-    if not set(attention) <= set(levels):
-        raise ZooError(
-            f"unet: attention = {attention!r}; resolutions are {[*levels]}, 0 the finest"
+            f"unet: attention = {attention!r}; resolutions are {[*range(levels)]}, 0 the finest"
         )
     if components < 0:
         raise ZooError(f"unet: components = {components}; expected 0 for no mixture, or more")

@@ -13,9 +13,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo import ZooError
-from zoo.interfaces import FieldKernel, check_integer
+from zoo.interfaces import FieldKernel
 from zoo.networks import Preconditioned
-from zoo_networks.common import Conditioning, beside, check_options, placed, zeroed
+from zoo_networks.common import (
+    Conditioning,
+    beside,
+    check_multipliers,
+    check_options,
+    placed,
+    zeroed,
+)
 from zoo_networks.unet import Attention, Block, groups_of
 
 
@@ -121,9 +128,7 @@ def unet1d(
     if len(shape) != 2:
         raise ZooError(f"unet1d takes series (C, L), not shape {tuple(shape)}; mlp takes vectors")
     check_options("unet1d", dropout=dropout, labels=labels, width=width, blocks=blocks)
-    if isinstance(multipliers, str) or not multipliers:
-        raise ZooError(f"unet1d: multipliers = {multipliers!r}; expected numbers such as [1, 2]")
-    factors = tuple(check_integer("unet1d: multipliers", m, 1) for m in multipliers)
+    factors = check_multipliers("unet1d", multipliers)
     channels, numbers = placed(condition, shape)
     backbone = UNet1d(
         shape[0],

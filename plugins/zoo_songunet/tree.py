@@ -64,7 +64,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         _check_sizes(shape, width, multipliers)
-        check_integer("blocks", blocks, 1)
+        check_integer("blocks", blocks, 1, 1000)
         for side in attention:
             check_integer("attention", side, 1)
         check_real("dropout", dropout, "a probability below 1", least=0, below=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -126,11 +128,20 @@ def test_vectors_are_refused_with_the_network_that_takes_them(name):
         ("dit", {"labels": -1}),
         ("mlp", {"sigma_data": 0.0}),
         ("unet", {"attention": [7]}),
+        ("unet", {"blocks": 10**9}),
+        ("unet", {"multipliers": [1] * 10**6}),
+        ("unet1d", {"multipliers": [1] * 10**6}),
+        ("mlp", {"blocks": 10**9}),
+        ("mlp", {"labels": 10**12}),
+        ("dit", {"depth": 10**9}),
+        ("ddpmpp", {"blocks": 10**9}),
     ],
 )
 def test_impossible_options_are_named(name, option):
-    with pytest.raises(ZooError, match=next(iter(option))):
-        small(name, **option)
+    shape = (2, 8) if name == "unet1d" else IMAGE
+    kernel = zoo.kernel("gravity", dim=math.prod(shape))
+    with pytest.raises(ZooError, match=f"{next(iter(option))} = "):
+        zoo.network(name, shape=shape, kernel=kernel, **option)
 
 
 def test_dropout_acts_in_training_only():
