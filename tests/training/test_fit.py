@@ -385,6 +385,7 @@ def test_few_rows_for_many_columns_are_warned_of():
             "labels is a masked array; fill in what is missing",
         ),
         (rows(), {"labels": np.full(200, END)}, f"X: label {END}; labels are class numbers from 0"),
+        (rows(), {"labels": [0, 200] * 100}, "labels go to 200 in 200 rows"),
         (rows(), {"labels": np.full(200, 0.5)}, "labels are of float64; expected text"),
     ],
 )

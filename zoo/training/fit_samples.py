@@ -88,6 +88,12 @@ def _unconditional(X: Any, labels: Any, seed: int, where: str) -> tuple[Images, 
         )
     called = "labels" if where == "X" else f"labels of the {where}"
     numbers, names = (None, ()) if labels is None else class_numbers(labels, n, called)
+    count = 0 if numbers is None else check_labels(numbers, n, where)
+    if count > n and where == "X":
+        raise ZooError(
+            f"labels go to {count - 1:,} in {n:,} rows, which leaves classes without any; number "
+            "them 0, 1, 2, ..., or give them as text"
+        )
     if array is not None and array.ndim > 3:
         images = from_arrays(array, numbers, name=ARRAY, where=where)
         warn_of_range(images, where)
@@ -97,7 +103,6 @@ def _unconditional(X: Any, labels: Any, seed: int, where: str) -> tuple[Images, 
     else:
         table = table_of(X if array is None else array, where)
         values = dequantised(table, seed)
-    count = 0 if numbers is None else check_labels(numbers, n, where)
     classes = None if numbers is None else torch.from_numpy(numbers.astype(np.int64))
     samples = Images(values, classes, count, ARRAY, "not stated", range=None, class_names=names)
     return samples, replace(table, values=np.empty((0, values.shape[1])))
