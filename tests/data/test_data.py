@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from zoo import data
 from zoo.data.augment import flip
@@ -631,6 +632,23 @@ def test_resize_keeps_flat_images_and_crops_the_centre(tmp_path):
     assert torch.all(images.images == 0.25)
     flat = data.load(npz(tmp_path, x=np.full((3, 8, 9), 77)), size=5)
     assert torch.all(flat.images == 77)
+
+
+@pytest.mark.parametrize("size", [5, 1, 24])
+def test_of_narrow_images_only_the_middle_is_scaled(size, tmp_path, monkeypatch):
+    sizes = []
+
+    def noted(x, scaled, **options):
+        sizes.append(scaled)
+        return interpolate(x, scaled, **options)
+
+    x = torch.rand(2, 1, 3, 60, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole = interpolate(x, (size, 20 * size), mode="bilinear", antialias=True)
+    start = (20 * size - size) // 2
+    monkeypatch.setattr("zoo.data.images.interpolate", noted)
+    found = data.load(npz(tmp_path, x=x.numpy()), size=size).images
+    torch.testing.assert_close(found, whole[..., start : start + size], rtol=0, atol=1e-5)
+    assert sizes == [(size, 4 * size)]
 
 
 def test_resized_digits_use_all_the_levels_of_a_byte():

@@ -136,8 +136,11 @@ def check_labels(labels: Tensor | NDArray[Any], n: int, where: str) -> int:
 
 def _resize(x: Tensor, size: int) -> Tensor:
     """Return x, (B, C, H, W) in [-1, 1], as (B, C, size, size); bilinear, so the range stays."""
+    short = min(x.shape[-2:])
+    for axis in (-2, -1):  # of a long side only the middle is scaled, with what borders on it
+        if (end := (x.shape[axis] - 4 * short) // 2) > 0:
+            x = x.narrow(axis, end, x.shape[axis] - 2 * end)
     height, width = x.shape[-2:]
-    short = min(height, width)
     scaled = (round(height * size / short), round(width * size / short))
     x = interpolate(x, scaled, mode="bilinear", antialias=True)
     top = (scaled[0] - size) // 2
