@@ -495,6 +495,14 @@ def test_folder_of_images_with_more_than_8_bits(tmp_path):
     assert "8 bits" in message
 
 
+@pytest.mark.parametrize("most", [50, 20])  # Pillow warns, and refuses
+def test_folder_with_an_image_of_too_many_pixels_names_it(tmp_path, monkeypatch, most):
+    picture(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    message = refused(f"folder:{tmp_path}", size=4)
+    assert f"a.png: more than {most} pixels; scale it down first" in message
+
+
 def test_folder_of_several_sizes_needs_a_size(tmp_path):
     picture(tmp_path / "a.png", size=(8, 8))
     picture(tmp_path / "b.png", size=(12, 9))

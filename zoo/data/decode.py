@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,8 +39,19 @@ def opened(file: ImageFile) -> Iterator[Image.Image]:
             yield image
     except ZooError:
         raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        most = Image.MAX_IMAGE_PIXELS
+        raise ZooError(f"{name}: more than {most:,} pixels; scale it down first") from error
     except Exception as error:  # decoders of broken files raise nearly anything
         raise ZooError(f"{name}: not a readable image: {one_line(error)}") from error
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Inside, in all threads, an image of more pixels than Pillow warns of cannot be opened."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def _is_grey(file: ImageFile) -> bool:
@@ -65,7 +77,8 @@ def decode_as(path: Path, channels: int) -> Tensor:
     Raises:
         ZooError: it is no readable image.
     """
-    return _decode((str(path), path), "L" if channels == 1 else "RGB", None)
+    with _bounded():
+        return _decode((str(path), path), "L" if channels == 1 else "RGB", None)
 
 
 def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
@@ -77,7 +90,7 @@ def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
         ZooError: an unreadable image, or images of different sizes without `size`.
     """
     # Threads: decoding releases the GIL.
-    with ThreadPoolExecutor() as pool:
+    with _bounded(), ThreadPoolExecutor() as pool:
         mode = "L" if all(pool.map(_is_grey, files)) else "RGB"
         first = _decode(files[0], mode, size)
         out = torch.empty((len(files), *first.shape), dtype=torch.uint8)
