@@ -25,6 +25,8 @@ from zoo.errors import ZooError, brief, one_line, shown
 Values = NDArray[np.float64]
 # Larger numbers have no square.
 _LARGEST = 1e100
+# From here on float64 holds not every whole number.
+_WHOLE = 2**53
 # Rows at a time, of a table with few columns.
 _CHUNK = 2**22
 
@@ -202,6 +204,12 @@ def check_values(table: Table, where: str, *, constant: bool = False, each: int 
                 f"than {_LARGEST:g}"
             )
         if not constant and len(column) > 1 and high - low <= ROUNDING * max(abs(low), abs(high)):
+            if high > low or abs(high) >= _WHOLE:
+                raise ZooError(
+                    f"{where}: values of {table.called(i)} are too near each other for float64, "
+                    f"all {column[0]:g} up to rounding; subtract that, or leave the {table.kind} "
+                    "out"
+                )
             raise ZooError(
                 f"{where}: {table.called(i)} is {column[0]:g} in all {len(column) // each:,} "
                 f"{all_of}, which has no density; leave the {table.kind} out"
