@@ -254,6 +254,11 @@ def test_classes_by_number_and_by_name():
     assert fit(x, labels=(x[:, 0] > 0).astype(int)).network.labels == 2
 
 
+def test_a_fit_of_one_step_is_told_of_by_nobody(capfd, caplog):
+    fit(rows(), images=64)
+    assert caplog.text == capfd.readouterr().err == ""
+
+
 def test_images_get_a_unet_and_stay_in_range():
     x = np.random.default_rng(0).integers(0, 256, (64, 1, 8, 8), dtype=np.uint8)
     small = {"use": "unet", "width": 8, "blocks": 1}

@@ -107,7 +107,7 @@ class Trainer:
         self.optimizer = self.parallel.optimizer
         self.schedule = CosineLRScheduler(
             self.optimizer,
-            t_initial=self.steps,
+            t_initial=max(2, self.steps),  # timm warns of one, which is all warm-up anyway
             lr_min=train.lr if train.schedule == "constant" else train.lr_min,
             warmup_t=max(1, min(self.steps // 10, train.warmup // train.batch)),
             warmup_lr_init=train.lr_min,
