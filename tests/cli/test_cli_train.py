@@ -66,6 +66,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(train, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.toml"]
 
 
+def test_a_dry_run_resumes_nothing(train):
+    error = refused(train("tiny.toml", "--dry-run", "--resume"), 2)
+    assert "--dry-run tries steps of a new run; leave --resume out" in error
+
+
 def test_a_dry_run_finds_mistakes(train, tmp_path):
     (tmp_path / "tiny.toml").write_text(RECIPE.replace("width", "wdith"))
     error = refused(train("tiny.toml", "--dry-run"))

@@ -41,6 +41,8 @@ def command(
     """
     if stop and (dry_run or not resume):
         raise click.UsageError("--stop makes a model of a run's checkpoint: say --resume --stop")
+    if dry_run and resume:
+        raise click.UsageError("--dry-run tries steps of a new run; leave --resume out")
     from zoo.sampling.distributed import connect
     from zoo.training.plan import make_plan
     from zoo.training.recipes import load_recipe
