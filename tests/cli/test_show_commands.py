@@ -4,7 +4,7 @@ import re
 import shlex
 
 import pytest
-from common import run_zoo
+from common import refused, run_zoo
 from forked import run, zoo_command
 from tiny_recipe import RECIPE
 
@@ -83,3 +83,5 @@ def test_who_publishes_without_a_license_is_asked(place, capsys, monkeypatch):
     assert "states no license for its weights" in err
     assert f"write `license: ...` at the top of {folder / 'README.md'}" in err
     assert run_zoo(capsys, "push", "gravity-digits", "ada/tiny")[2] == ""
+    wrong = refused(run_zoo(capsys, "push", str(folder), "./dst"), 1)
+    assert wrong == "zoo: './dst' is not a repository; expected owner/name\n"

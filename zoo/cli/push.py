@@ -36,6 +36,7 @@ def command(
     from zoo.folder.card_edit import license_of
     from zoo.folder.read import CARD, read_card
     from zoo.hub import Access
+    from zoo.hub.publish import check_repository
     from zoo.models.locate import folder_of
     from zoo.models.push import push
 
@@ -44,6 +45,7 @@ def command(
             "a pull request goes to main; give --revision or --create-pr, not both"
         )
     for ref, target in _plan(name, repo, everything, namespace):
+        check_repository(target, revision, create_pr)
         folder = folder_of(ref, access=Access(token))
         if license_of(read_card(folder)) in ("", UNKNOWN):
             click.echo(
