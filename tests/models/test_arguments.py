@@ -335,3 +335,11 @@ def test_a_process_of_its_own_draws_the_same():
     draw = methodcaller("sample", 2, seed=0, steps=3)
     with ProcessPoolExecutor(1, mp_context=CONTEXT) as pool:
         assert torch.equal(pool.submit(draw, model).result(), draw(model))
+
+
+@pytest.mark.parametrize("ask", ["denoise", "field"])
+def test_points_too_far_for_the_network_are_told(ask):
+    model = points()
+    with pytest.raises(ZooError, match="the network's output is not finite at t = 1"):
+        getattr(model, ask)([[1e160, 0.0]], 1.0)
+    assert getattr(model, ask)([[1e10, 0.0]], 1.0).isfinite().all()

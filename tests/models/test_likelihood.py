@@ -6,6 +6,7 @@ import pytest
 import torch
 from common import normal
 from tiny_models import images as images_model
+from tiny_models import points as points_model
 from torch import nn
 
 import zoo
@@ -147,6 +148,13 @@ def test_probes_in_copies_are_the_same_probes(rows):
     together = log_likelihood(model.flow(), model.prior, x, rows=rows, **options)
     torch.testing.assert_close(together.nats, alone.nats, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(together.standard_error, alone.standard_error)
+
+
+@pytest.mark.parametrize("model", [points_model(), images_model()], ids=["points", "image"])
+def test_the_origin_has_a_likelihood_as_its_neighbours_have(model):
+    x = torch.zeros(1, *model.shape, dtype=DOUBLE)
+    at, beside = (model.log_likelihood(x + e, solver="heun", steps=4).nats for e in (0, 1e-9))
+    torch.testing.assert_close(at, beside, atol=1e-4, rtol=0)
 
 
 def test_high_dimension_takes_the_estimate_unless_told():

@@ -309,9 +309,20 @@ def test_a_wrong_prior_fails_the_right_check(prior, expected):
 class Tiny(Network):
     """A linear denoiser, with what may go wrong in one as options."""
 
-    def __init__(self, shape, kernel, labels=0, *, crop=False, mixes=False, dead=False, deaf=False):
+    def __init__(
+        self,
+        shape,
+        kernel,
+        labels=0,
+        *,
+        crop=False,
+        mixes=False,
+        dead=False,
+        deaf=False,
+        kink=False,
+    ):
         super().__init__()
-        dim = math.prod(shape)
+        dim, self.kink = math.prod(shape), kink
         self.labels, self.crop, self.mixes, self.deaf = labels, crop, mixes, deaf
         self.linear = nn.Linear(dim + 1, dim)
         self.classes = nn.Embedding(labels, dim) if labels else None
@@ -319,6 +330,8 @@ class Tiny(Network):
 
     def forward(self, x_t, t, labels=None):
         scale = (1 + t.square()).sqrt().expand(len(x_t))[:, None]
+        if self.kink:
+            scale = scale + x_t.flatten(1).square().sum(1, keepdim=True).sqrt()
         x = torch.cat([x_t.flatten(1) / scale, 1 / scale], dim=1).to(x_t.dtype)
         out = self.linear(x)
         if self.mixes:
@@ -336,6 +349,7 @@ class Tiny(Network):
         ({"mixes": True}, {"samples"}),
         ({"dead": True}, {"gradient"}),
         ({"deaf": True}, {"labels"}),
+        ({"kink": True}, {"gradient"}),
     ],
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
@@ -356,6 +370,8 @@ def test_a_wrong_network_fails_the_right_check(fault, expected):
     assert set(found) == expected, found
     if "dead" in fault:
         assert found["gradient"] == "no gradient reaches dead"
+    if "kink" in fault:
+        assert found["gradient"] == "the derivative by x is not finite at x = 0"
 
 
 def test_a_network_that_takes_no_shape_says_why():

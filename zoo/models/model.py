@@ -88,7 +88,8 @@ class FieldModel(SamplingModel):
             guidance_interval: as for `sample`.
 
         Raises:
-            ZooError: x of another shape or not finite; t out of range; no such class.
+            ZooError: x of another shape or not finite; t out of range; no such class; x so far out
+                that the network's output is not finite.
         """
         how = self._guidance(guidance, guide, guidance_interval)
         x, t, flow = self._at(x, t, labels, condition, how)
@@ -125,7 +126,9 @@ class FieldModel(SamplingModel):
         guidance: Guidance,
     ) -> tuple[Tensor, Tensor | float, Flow]:
         x = self._to_parts(as_points("x", x, self.shape, self.data.columns).to(self.device))
-        return x, as_times(t, len(x)), self._flow_of(len(x), labels, condition, guidance)
+        flow = self._flow_of(len(x), labels, condition, guidance)
+        flow.guard = True
+        return x, as_times(t, len(x)), flow
 
     def _flow_of(
         self,

@@ -51,8 +51,8 @@ def haar_level(x: Tensor) -> Tensor:
 
 
 def rms(x: Tensor) -> Tensor:
-    """Return |x| / sqrt(d), shape (B,)."""
-    return x.flatten(1).square().mean(dim=1).sqrt()
+    """Return |x| / sqrt(d), shape (B,), at x = 0 with the gradient 0."""
+    return x.flatten(1).square().mean(dim=1).clamp(min=torch.finfo(x.dtype).tiny).sqrt()
 
 
 def open_table(columns: int = 1) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ from zoo.interfaces import (
     over,
 )
 from zoo.networks.condition import check_condition_shape, seen_condition
-from zoo.networks.levels import LevelTable, open_table
+from zoo.networks.levels import LevelTable, open_table, rms
 
 # Numbers of a noise level that networks are given.
 FEATURES = 3
@@ -189,8 +189,7 @@ class Preconditioned(Network):
     ) -> Tensor:
         """Return the output of the backbone for `inputs`, with the features of x and its levels."""
         alpha, sigma, typical, _ = levels
-        rms = x.flatten(1).square().mean(dim=1).sqrt()
-        features = torch.stack([sigma, rms, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
+        features = torch.stack([sigma, rms(x), typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         features = features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
         more = () if augment is None else (augment,)
         known = {}

@@ -99,8 +99,9 @@ def pickling(factory: Factory) -> None:
 
 
 def gradient(factory: Factory) -> None:
-    """The loss is finite and its gradient reaches every parameter."""
+    """The loss is finite, its gradient reaches every parameter; derivatives by x are finite."""
     network, shape = _build(factory)
+    _derivative(network, shape)
     network.train()
     x, t = _inputs(shape)
     labels = classes_in_turn(network.labels, _BATCH)
@@ -119,6 +120,20 @@ def gradient(factory: Factory) -> None:
     if unreached:
         more = f" and {len(unreached) - 3} more" if len(unreached) > 3 else ""
         raise CheckFailure(f"no gradient reaches {', '.join(unreached[:3])}{more}")
+
+
+def _derivative(network: Network, shape: tuple[int, ...]) -> None:
+    """Likelihoods and posteriors take derivatives by x, at x = 0 too, where |x| has none."""
+    x, t = _inputs(shape)
+    x[0] = 0
+    out = network(x.requires_grad_(), t, classes_in_turn(network.labels, _BATCH))
+    if not out.requires_grad:
+        return
+    (slope,) = torch.autograd.grad(out.sum(), x)
+    broken = (~slope.isfinite()).flatten(1).any(1).tolist()
+    if any(broken):
+        where = " at x = 0" if broken[0] else ""
+        raise CheckFailure(f"the derivative by x is not finite{where}")
 
 
 def labels(factory: Factory) -> None:
