@@ -43,7 +43,8 @@ def test_a_recipe_becomes_a_folder_that_samples(train, tmp_path):
     assert "1,498 samples of digits, 80 images in batches of 8" in out
     assert out.splitlines()[1] == "runs/tiny/model: try `zoo sample ./runs/tiny/model`"
     run = tmp_path / "runs" / "tiny"
-    assert sorted(p.name for p in run.iterdir()) == ["checkpoint.pt", "log.jsonl", "model"]
+    kept = sorted(p.name for p in run.iterdir() if not p.name.startswith("."))
+    assert kept == ["checkpoint.pt", "log.jsonl", "model"]
     assert [line["step"] for line in log.lines(run)] == [3, 6, 9, 10]
     assert zoo.load("./runs/tiny/model").sample(3, seed=0).shape == (3, 1, 8, 8)
     assert "license: cc0-1.0" in (run / "model" / "README.md").read_text()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.interfaces import IsotropicKernel, over
 from zoo.interfaces.isotropic import LEAST_QUANTILE
@@ -20,6 +20,8 @@ _MOST_QUANTILE = 1 - 1e-6
 NUMBERS = 2**22
 # A probability that is none.
 _NEVER = 1e-30
+# Part of all readings that rows near the origin are means of.
+_SOME = 0.02
 # How much skip is drawn to that of white data, and the least part of that it is.
 _RIDGE, _LEAST_LOST = 0.05, 0.01
 _TINY = 1e-16
@@ -36,10 +38,16 @@ class Means(NamedTuple):
     data: Tensor
     energy: Tensor
 
-    def best_skip(self, typical: float) -> tuple[Tensor, Tensor]:
-        """Return the logit of the best skip and E[(y_0 - skip y)^2]; data have a `typical` size."""
+    def best_skip(self, typical: float, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logit of the best skip and E[(y_0 - skip y)^2].
+
+        Args:
+            typical: size of data.
+            levels: typical ones of the times, (T, 1).
+        """
         # Near the origin skip is of no weight, and what is counted of it is noise.
-        white = self.noise / (self.noise + typical**2)
+        white = self.noise.maximum(levels.square())
+        white = white / (white + typical**2)
         ridge = _RIDGE * self.noise
         lost = (self.along + ridge * white) / (self.energy + ridge)  # 1 - skip
         lost = lost.maximum(_LEAST_LOST * white)
@@ -77,6 +85,7 @@ class Observations:
         noise_alone: bool,
     ) -> None:
         count = len(edges) - 1
+        self._noise_alone = noise_alone
         self.low, high = map(math.log, ends)
         self.step = (high - self.low) / (READINGS - 1)
         rows = 2 if noise_alone else 1 + len(Means._fields)
@@ -115,8 +124,33 @@ class Observations:
         range of levels at each time, (T, J).
         """
         total, *sums = probabilities @ self.sums.reshape(len(self.sums), READINGS, -1).mT
+        if not self._noise_alone:
+            total, *sums = _smooth_near_origin(total, sums)
         nearest = _nearest(total > _NEVER)
         return [s.gather(1, nearest) / total.gather(1, nearest) for s in sums]
+
+
+def _smooth_near_origin(total: Tensor, sums: list[Tensor]) -> list[Tensor]:
+    """Return sums (T, READINGS) of as many rows on each side as have some part of all readings.
+
+    Of the lower half of all: toward the origin readings are rare, and what is counted of them is
+    noise, while the law given h tends to one. Not of large ones, where levels grow with h.
+    """
+    rows = torch.arange(READINGS)
+    widths = rows[:, None]
+    low, high = (rows - widths).clamp(min=0), (rows + widths + 1).clamp(max=READINGS)
+    below = total.cumsum(1) / total.sum(1, keepdim=True)
+    padded = nn.functional.pad(below, (1, 0))
+    enough = (padded[:, high] - padded[:, low] > _SOME) | (below > 0.5)[:, None]
+    enough[:, -1] = True
+    width = enough.int().argmax(dim=1)
+    low, high = low[width, rows], high[width, rows]
+
+    def summed(s: Tensor) -> Tensor:
+        until = nn.functional.pad(s.cumsum(1), (1, 0))
+        return torch.where(width == 0, s, until.gather(1, high) - until.gather(1, low))
+
+    return [summed(s) for s in (total, *sums)]
 
 
 def _nearest(there: Tensor) -> Tensor:

@@ -133,7 +133,8 @@ class LevelTable(nn.Module):
         means = seen.means(level_probabilities(self.kernel, edges, times))
         columns = [means[0].log() / 2]
         if not self.of_images:
-            logit, error = Means(*means).best_skip(typical)
+            levels = self.kernel.level(times)[:, None]
+            logit, error = Means(*means).best_skip(typical, levels)
             columns += [error.log() / 2, logit]
         last = seen.low + seen.step * (READINGS - 1)
         self.values.copy_(torch.stack(columns, dim=2))

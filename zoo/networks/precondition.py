@@ -40,6 +40,7 @@ FEATURES = 3
 # Relative step of a derivative in t, within what `check_time` takes for rounding.
 _NUDGE = 5e-7
 # log-level features outside this range say nothing that the ends do not say.
+_NEAR = 0.1
 _LOG_LOW, _LOG_HIGH = math.log(1e-3), math.log(300.0)
 
 
@@ -189,7 +190,10 @@ class Preconditioned(Network):
     ) -> Tensor:
         """Return the output of the backbone for `inputs`, with the features of x and its levels."""
         alpha, sigma, typical, _ = levels
-        features = torch.stack([sigma, rms(x), typical], dim=1) / alpha[:, None].clamp(min=1e-6)
+        size = rms(x)
+        if x.ndim == 2:  # vectors near the origin: what is smooth in |x|^2 stays smooth in x
+            size = (size.square() + (_NEAR * self._scale(alpha, typical)).square()).sqrt()
+        features = torch.stack([sigma, size, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         features = features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
         more = () if augment is None else (augment,)
         known = {}
