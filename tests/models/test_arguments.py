@@ -343,3 +343,23 @@ def test_points_too_far_for_the_network_are_told(ask):
     with pytest.raises(ZooError, match="the network's output is not finite at t = 1"):
         getattr(model, ask)([[1e160, 0.0]], 1.0)
     assert getattr(model, ask)([[1e10, 0.0]], 1.0).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda n: zoo.solver("heun", grid=n),
+        lambda n: zoo.kernel("flow", dim=2, covariance=n),
+        lambda n: zoo.kernel("gaussian", dim=2).sample(torch.zeros(1, 2), n),
+    ],
+    ids=["grid", "option", "time"],
+)
+def test_a_whole_number_of_thousands_of_digits_is_told(ask):
+    with pytest.raises(ZooError) as refusal:
+        ask(10**5000)
+    assert len(str(refusal.value)) <= 500
+
+
+def test_an_exact_field_of_data_that_keep_a_gradient_is_of_the_data():
+    x = torch.tensor(X, requires_grad=True)
+    assert not zoo.exact("gaussian", x).sample(2, seed=0).requires_grad

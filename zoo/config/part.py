@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from typing import Any
+
+from zoo.errors import brief
 
 # A component's, plugin's or model's name; a component may stand behind its plugin's, "plugin:name".
 PLAIN_NAME = r"[a-z0-9][a-z0-9._-]*"
@@ -89,10 +90,6 @@ def called(built: Any) -> str:
     return part.use if part else type(built).__name__
 
 
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
-
-
 def described(built: Any, **facts: Any) -> str:
     """Return the repr of a part: its class, its name and options, and some facts; a line or two.
 
@@ -101,6 +98,6 @@ def described(built: Any, **facts: Any) -> str:
     part: Part | None = built.part
     shown = {} if part is None else {**part.options}
     shown |= {name: value for name, value in facts.items() if value is not None}
-    values = (f"{v:.6g}" if isinstance(v, float) else _short.repr(v) for v in shown.values())
+    values = (f"{v:.6g}" if isinstance(v, float) else brief(v) for v in shown.values())
     pairs = [f"{name}={value}" for name, value in zip(shown, values, strict=True)]
     return f"{type(built).__name__}({', '.join([*([repr(part.use)] if part else []), *pairs])})"

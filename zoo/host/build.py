@@ -14,7 +14,6 @@ from __future__ import annotations
 import inspect
 import math
 import re
-import reprlib
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -223,7 +222,7 @@ def _build(
     except (ZooError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        called = ", ".join(f"{key}={reprlib.repr(value)}" for key, value in options.items())
+        called = ", ".join(f"{key}={brief(value)}" for key, value in options.items())
         raise PluginError(f"{found.label} failed on ({called}): {describe_error(error)}") from error
     interface = getattr(import_module("zoo.interfaces"), KINDS[kind].interface)
     if not isinstance(built, interface):

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, brief, did_you_mean
 from zoo.interfaces.checks import check_positive
 from zoo.interfaces.kernel import FieldKernel
 
@@ -283,7 +283,7 @@ def build_grid(given: GridSpec | Grid) -> Grid:
         try:
             return GivenLevels([*given])
         except TypeError:
-            message = f"grid = {given!r}; expected a name or a list of decreasing levels"
+            message = f"grid = {brief(given)}; expected a name or a list of decreasing levels"
             raise ZooError(message) from None
     options = {**given}
     name = options.pop("use", None)
@@ -292,7 +292,7 @@ def build_grid(given: GridSpec | Grid) -> Grid:
             f'a grid with options is written {{"use": "edm", ...}}; {did_you_mean("", GRIDS)}'
         )
     if not isinstance(name, str) or name not in GRIDS:
-        raise ZooError(f"no grid {name!r}: {did_you_mean(str(name), GRIDS)}")
+        raise ZooError(f"no grid {brief(name)}: {did_you_mean(brief(name), GRIDS)}")
     known = inspect.signature(GRIDS[name]).parameters
     for option in options.keys() - known:
         hint = did_you_mean(option, known) if known else "it takes none"

@@ -248,7 +248,10 @@ class FieldKernel(ABC):
         if isinstance(t, Tensor) and values_unknown():
             return
         ends = torch.aminmax(t.detach()) if isinstance(t, Tensor) else (t, t)
-        low, high = (float(end) for end in ends)
+        try:
+            low, high = (float(end) for end in ends)
+        except OverflowError:  # a whole number beyond all floats
+            low = high = math.inf
         slack = 1e-6
         if not (low >= self.t_min * (1 - slack) and high <= self.t_max * (1 + slack)):
             raise ZooError(

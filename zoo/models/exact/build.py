@@ -106,7 +106,7 @@ def exact(
     if weights is not None and isinstance(data, GaussianMixture):
         raise ZooError("a GaussianMixture has weights of its own: give them when it is made")
     if not isinstance(data, GaussianMixture):
-        data = as_tensor("data", data)
+        data = as_tensor("data", data).detach()
         check_data(data)
     if isinstance(kernel, str):
         dim = data.dim if isinstance(data, GaussianMixture) else data[:1].numel()
@@ -118,7 +118,7 @@ def exact(
     else:
         known = None
         if weights is not None:
-            known = log_weights_of(as_tensor("weights", weights), len(data))
+            known = log_weights_of(as_tensor("weights", weights).detach(), len(data))
         network, shape = exact_network(kernel, data, known), tuple(data.shape[1:])
     if isinstance(prior, str):
         prior = build_prior(prior, kernel)
