@@ -139,6 +139,7 @@ def test_two_processes_do_not_train_in_one_folder(stopped, tmp_path):
     ):
         train("tiny.toml", folder=tmp_path)
     train("tiny.toml", folder="run", resume=True)
+    assert not (tmp_path / "run" / LOCK).exists()
 
 
 def test_the_lock_of_a_killed_process_is_nobodys(tmp_path):
@@ -155,6 +156,7 @@ def test_the_lock_of_a_killed_process_is_nobodys(tmp_path):
     holder.stdout.close()
     with locked(tmp_path):
         pass
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path):
