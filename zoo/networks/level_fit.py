@@ -20,8 +20,9 @@ _MOST_QUANTILE = 1 - 1e-6
 NUMBERS = 2**22
 # A probability that is none.
 _NEVER = 1e-30
-# Part of all readings, or number of data, that rows near the origin are means of.
-_SOME, _ENOUGH = 0.02, 500
+# What rows near the origin are means of: some part of all readings, or some number of them within
+# this factor of the row's own.
+_SOME, _ENOUGH, _WIDE = 0.02, 500, 2.0
 # How much skip is drawn to that of white data, and the least part of that it is.
 _RIDGE, _LEAST_LOST = 0.05, 0.01
 _TINY = 1e-16
@@ -127,18 +128,21 @@ class Observations:
         kept = self.sums[[0, *range(2, len(self.sums))]]
         total, *sums = probabilities @ kept.reshape(len(kept), READINGS, -1).mT
         if not self._noise_alone:
-            total, *sums = _smooth_near_origin(total, squares, sums)
+            wide = math.log(_WIDE) / self.step
+            total, *sums = _smooth_near_origin(total, squares, sums, wide)
         nearest = _nearest(total > _NEVER)
         return [s.gather(1, nearest) / total.gather(1, nearest) for s in sums]
 
 
-def _smooth_near_origin(total: Tensor, squares: Tensor, sums: list[Tensor]) -> list[Tensor]:
+def _smooth_near_origin(
+    total: Tensor, squares: Tensor, sums: list[Tensor], wide: float
+) -> list[Tensor]:
     """Return sums (T, READINGS) of as many rows on each side as have enough of all readings.
 
     Of the lower half of all: toward the origin readings are rare, and what is counted of them is
     noise, while the law given h tends to one. Not of large ones, where levels grow with h. Enough
-    is some part of all, or Kish's effective number (Survey Sampling, 1965, section 11.7), so that
-    few rows of data near the origin keep their own.
+    is some part of all, or `wide` rows with some effective number, Kish's (Survey Sampling, 1965,
+    section 11.7), so that few rows of data near the origin keep their own.
     """
     rows = torch.arange(READINGS)
     widths = rows[:, None]
@@ -151,7 +155,7 @@ def _smooth_near_origin(total: Tensor, squares: Tensor, sums: list[Tensor]) -> l
     whole = total.sum(1, keepdim=True)
     mass = within(total, low, high)
     number = mass.square() / within(squares, low, high).clamp(min=_NEVER)
-    enough = (mass > _SOME * whole[:, None]) | (number > _ENOUGH)
+    enough = (mass > _SOME * whole[:, None]) | ((number > _ENOUGH) & (widths >= wide))
     enough |= (total.cumsum(1) > whole / 2)[:, None]
     enough[:, -1] = True
     width = enough.int().argmax(dim=1)
