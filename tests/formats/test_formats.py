@@ -115,7 +115,7 @@ def test_it_refuses_what_it_cannot_read(npz, tmp_path, content):
 
 def test_it_passes_the_checks(npz):
     found = checks("npz")
-    names = ["npz-torch-line", "npz-format-refusals", "npz-format-inert"]
+    names = ["npz-torch-line", "npz-names", "npz-format-refusals", "npz-format-inert"]
     assert [check.__name__ for check in found] == names
     for check in found:
         check()

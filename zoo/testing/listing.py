@@ -93,6 +93,7 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     parts = record.components
     make: Callable[[], Any]
     yield _check(f"{record.name}-torch-line", "torch_line", "torch_line", lambda: record)
+    yield _check(f"{record.name}-names", "names", "names", lambda: record)
     kernels = {k.name: builder("kernels", k) for k in parts.get("kernels", ())}
     for name, build_kernel in kernels.items():
         for dim in DIMS:
