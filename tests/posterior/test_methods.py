@@ -9,7 +9,7 @@ from torch import Tensor
 
 import zoo
 from zoo import ZooError
-from zoo.interfaces import Estimate, Network, over
+from zoo.interfaces import Estimate, Network, PosteriorMethod, over
 from zoo.interfaces.levels import own_noise
 from zoo.models.exact import GaussianMixture
 from zoo.models.exact.network import ExactField
@@ -312,6 +312,35 @@ def test_methods_refuse_what_they_do_not_know():
     built = zoo.kernel("psi", dim=2, psi="1 - exp(-r / (t + t**2))")
     with pytest.raises(ZooError, match="mmps needs the denoiser"):
         zoo.exact(built, points()).posterior([[0.4]], DIRECTION, noise=0.1)
+
+
+class Returns(PosteriorMethod):
+    def __init__(self, change):
+        self.change = change
+
+    def denoise(self, at, seen):
+        del seen
+        return self.change(at.denoised)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d[:, :1], r"method 'Returns' gave shape \(\d+, 1\) for x_t of shape \(\d+, 2\)"),
+        (lambda d: None, "method 'Returns' gave a NoneType for x_t"),
+        (lambda d: d * math.nan, "what the method 'Returns' makes of the network's output is not"),
+    ],
+)
+@pytest.mark.parametrize("lifted", [False, True])
+def test_what_a_method_returns_is_of_the_shape_of_x_and_its_own(change, message, lifted):
+    model = zoo.exact(zoo.kernel("gaussian", dim=2), torch.eye(2))
+    model = zoo.lift(model, "gravity") if lifted else model
+    posterior = model.posterior(
+        torch.zeros(1, 2), Mask(torch.tensor([True, False])), noise=0.1, method=Returns(change)
+    )
+    with pytest.raises(ZooError, match=message) as caught:
+        posterior.sample(3, seed=0, steps=2)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["anisotropic", "rotating"])

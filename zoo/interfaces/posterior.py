@@ -290,6 +290,11 @@ class Conditioned:
     def __init__(self, method: PosteriorMethod, seen: Observation, kernel: FieldKernel) -> None:
         self.method, self.seen, self.kernel = method, seen, kernel
 
+    @property
+    def said(self) -> str:
+        """What errors call a conditioned prediction."""
+        return f"what the method {called(self.method)!r} makes of the network's output"
+
     def __call__(self, predict: Predict, network: Network) -> Predict:
         """Return the conditioned prediction."""
 
@@ -312,6 +317,14 @@ class Conditioned:
                     t,
                     gradient=self.method.gradient,
                 )
-                return self.method.denoise(at, self.seen.of(codes[:, 1], x)).to(x.dtype).detach()
+                found: object = self.method.denoise(at, self.seen.of(codes[:, 1], x))
+                if not isinstance(found, Tensor) or found.shape != x.shape:
+                    what = getattr(found, "shape", None)
+                    gave = f"a {type(found).__name__}" if what is None else f"shape {(*what,)}"
+                    raise ZooError(
+                        f"denoise of the method {called(self.method)!r} gave {gave} for x_t of "
+                        f"shape {(*x.shape,)}; it returns E[x_0 | x_t, y], of the shape of x_t"
+                    )
+                return found.to(x.dtype).detach()
 
         return conditioned
