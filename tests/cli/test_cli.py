@@ -211,7 +211,7 @@ def test_the_cause_of_a_broken_plugin_is_shown_whole(run, site):
     (row,) = [line for line in out.splitlines() if line.startswith("storm")]
     assert "zoo-storm" in row
     assert "0.9" in row
-    assert row.endswith(f"broken: OSError: {cause}and a line more")
+    assert row.endswith(f"broken: OSError: {cause}and a line more (zoo_storm/__init__.py:2)")
 
 
 def test_components_lists_one_kind_or_all(run, site):

@@ -249,7 +249,7 @@ def test_a_folder_and_a_repository_that_no_format_knows(hub, odd):
 
 BROKEN = {
     "cannot be imported": ("raise SystemExit", "cannot import"),
-    "raises": ("raise RuntimeError('odd')", "RuntimeError: odd"),
+    "raises": ("raise RuntimeError('odd')", r"RuntimeError: odd \(zoo_bad/\w+.py:\d+\)"),
     "ends the process": ("raise SystemExit(3)", "SystemExit: 3"),
     "interrupts": ("raise KeyboardInterrupt", "raised KeyboardInterrupt without a Ctrl-C"),
     "gives no checkpoint": ("return 3", "gave a int; expected a zoo.interfaces.Checkpoint"),

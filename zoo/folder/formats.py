@@ -32,6 +32,7 @@ from zoo.formats.files import LocalFiles
 from zoo.host import build
 from zoo.host.build import options_of
 from zoo.host.interrupt import only_ctrl_c
+from zoo.host.places import place_in
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, catalogue, find, hint
 from zoo.host.requirements import check_requirements, requirements
@@ -163,7 +164,7 @@ def _guarded(found: Found, files: Files) -> Iterator[None]:
         raise ZooError(f"cannot read {files.where}: {error.strerror or error}") from error
     except BaseException as error:
         raise PluginError(
-            f"{found.label} failed on {files.where}: {describe_error(error)}"
+            f"{found.label} failed on {files.where}: {describe_error(error)}{place_in(error)}"
         ) from error
 
 
