@@ -297,6 +297,22 @@ def test_of_two_formats_that_know_a_file_neither_wins(site, odd):
         convert(odd, odd.parent / "out", format="wset")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("", "weights: tensor '.*' is missing; there is none"), (", {'width': 'x'}", "width = 'x'")],
+)
+def test_what_a_format_gives_is_told_with_its_name_and_the_file(site, odd, options, said):
+    bring(site, "east", GIVES.replace('"mlp"', f'"mlp"{options}'))
+    by = r"as format 'east' of plugin 'east' \(zoo-east 1.0\) reads it: "
+    for read, where in (
+        (lambda: convert(odd, odd.parent / "out"), odd),
+        (lambda: zoo.load(odd.parent), odd.parent),
+    ):
+        with pytest.raises(ZooError, match=f"^{where}, {by}.*{said}") as caught:
+            read()
+        one_line(caught)
+
+
 def test_a_refusal_of_one_format_stops_no_other(site, odd):
     bring(site, "east", "raise ZooError('it is of the east')")
     with pytest.raises(ZooError, match=r"^it is of the east$"):
