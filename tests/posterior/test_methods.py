@@ -433,6 +433,22 @@ def test_noise_whose_density_rises_with_its_radius_is_refused_but_by_exact():
     model.posterior([[1.0]], zoo.posterior.Linear([[1.0, 0.0]]), noise=0.5, method="exact")
 
 
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (zoo.kernel("psi", dim=2, psi="tanh((r/t)**3)"), "no method knows a trained network"),
+        (zoo.kernel("anisotropic", dim=2, covariance=[0.5, 2.0]), "use 'diffpir' or 'replacement'"),
+    ],
+)
+def test_a_trained_network_is_not_sent_to_the_method_that_takes_the_data(kernel, message):
+    network = zoo.network("mlp", shape=(2,), kernel=kernel, width=8, blocks=1)
+    prior, solver = zoo.prior(kernel.part.use, kernel), zoo.solver("heun")
+    model = zoo.FieldModel(kernel, prior, network, solver, (2,))
+    with pytest.raises(ZooError, match=message) as caught:
+        model.posterior([[1.0]], zoo.posterior.Linear([[1.0, 0.0]]), noise=0.5)
+    assert "exact" not in str(caught.value)
+
+
 def test_observations_have_the_units_of_the_network():
     from zoo.config.standardise import Standardise
 
