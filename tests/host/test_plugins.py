@@ -155,6 +155,10 @@ BROKEN = {
         "^zoo_models failed: SystemExit \\(zoo_bad",
     ),
     "no iterable": ("@hookimpl\ndef zoo_solvers(): return Component('a', 'm:A')", "an iterable"),
+    "nothing": (
+        "@hookimpl\ndef zoo_solvers(): [Component('a', 'm:A')]",
+        "^zoo_solvers returned nothing; is a `return` or `yield` forgotten",
+    ),
     "text": ("@hookimpl\ndef zoo_solvers(): return 'heun'", "returned 'heun'; expected an iter"),
     "no component": ("@hookimpl\ndef zoo_solvers(): return ['heun']", "gave 'heun'; expected"),
     "bad name": (brings("zoo_solvers", "Heun 2"), "the name 'Heun 2'"),
