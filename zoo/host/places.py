@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Container
+from collections.abc import Collection, Container
 from pathlib import Path
 from types import FrameType
 
@@ -17,13 +17,18 @@ _LIBRARIES = {"numpy", "pluggy", "scipy", "torch"}
 _MOST_CAUSES = 100
 
 
-def place_in(error: BaseException, others: Container[str] = ()) -> str:
+def place_in(
+    error: BaseException, others: Container[str] = (), *, only: Collection[str] | None = None
+) -> str:
     """Return " (zoo_yukawa/kernel.py:12)", the last line outside zoo that an error passed through.
 
-    Libraries, and packages of the names `others`, are left out; "" if there is no such line.
+    Libraries, and packages of the names `others`, are left out, and all but those of the names
+    `only` where these are given; "" if there is no such line.
     """
     for frame, line in reversed(_frames(error)):
         file = frame.f_code.co_filename
+        if only is not None and not set(only) & {*Path(file).with_suffix("").parts}:
+            continue
         if Path(file).parent.name not in others and (found := place(file, line)):
             return found
     return ""
