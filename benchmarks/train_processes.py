@@ -7,7 +7,7 @@ waiting idle, then as many of all together, in turn. `clock` is what the clock s
 over the rounds, and needs as many free cores as processes. `processor` compares the processors'
 seconds per image: the ratio there is what free cores would give if nobody ever waited. `apart` is
 the clock's ratio of as many trainings that know nothing of each other, each of its part of the
-batch: what the cores can give at most, which share caches and memory.
+batch: what cores that share caches and memory give where nobody waits, up to the machine's noise.
 """
 
 from __future__ import annotations

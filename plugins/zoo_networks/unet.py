@@ -259,5 +259,5 @@ def _check(levels: int, attention: Sequence[int], components: int) -> None:
         raise ZooError(
             f"unet: attention = {attention!r}; resolutions are {[*range(levels)]}, 0 the finest"
         )
-    if components < 0:
-        raise ZooError(f"unet: components = {components}; expected 0 for no mixture, or more")
+    if not 0 <= components <= 10_000:
+        raise ZooError(f"unet: components = {components}; expected 0 for no mixture, to 10,000")

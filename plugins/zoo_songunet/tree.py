@@ -68,7 +68,7 @@ class UNet(nn.Module):
         for side in attention:
             check_integer("attention", side, 1)
         check_real("dropout", dropout, "a probability below 1", least=0, below=1)
-        check_integer("labels", labels, 0)
+        check_integer("labels", labels, 0, 10**6)
         check_integer("augment", augment, 0)
         self.design, self.labels, self.blocks = design, labels, blocks
         size, self.channels = shape[1], shape[0]

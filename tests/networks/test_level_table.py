@@ -242,3 +242,25 @@ def test_vectors_are_trained_at_all_times_that_a_solver_visits(case):
         assert (
             kernel.radial_cdf(r, 1.0).sort().values - torch.linspace(0, 1, len(r))
         ).abs().max() < 0.02
+
+
+def test_few_data_near_the_origin_keep_levels_of_their_own():
+    """Smoothing toward the origin once took those of the ring around it, eleven times as large."""
+    around = torch.randn(10_000, 2, generator=seeded(0), dtype=torch.float64)
+    ring = around / around.norm(dim=1, keepdim=True)
+    ring[:100] *= 0.05
+    table = fitted(zoo.kernel("gravity", dim=2), ring)
+    inner = fitted(zoo.kernel("gravity", dim=2), ring[:100])
+    h, t = torch.tensor([0.035]), torch.tensor([2e-3])
+    found, alone = table(h, t)[0, 1].exp(), inner(h, t)[0, 1].exp()
+    assert 0.5 < float(found / alone) < 2.5, (found, alone)
+
+
+def test_a_vector_model_of_before_the_smooth_length_keeps_its_own():
+    network = Preconditioned(Silent(), (2,), zoo.kernel("gravity", dim=2))
+    network.fit(moons())
+    state = {**network.state_dict()}
+    assert state.pop("table.near") > 0
+    network.load_state_dict(network.state_of(state))
+    x, t = torch.ones(1, 2), torch.ones(1)
+    assert network.table.size(x, t, t) == rms(x)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,28 +29,23 @@ ImageFile = tuple[str, Path | bytes]
 def opened(file: ImageFile) -> Iterator[Image.Image]:
     """Open an image file; every failure is a ZooError that names it."""
     name, source = file
+    most = Image.MAX_IMAGE_PIXELS
+    bomb = ZooError(f"{name}: more than {most or 0:,} pixels; scale it down first")
     try:
         if isinstance(source, Path):
             refuse_pointer(source)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if most is not None and image.width * image.height > most:
+                raise bomb
             if image.mode not in GREY | COLOUR:
                 raise ZooError(f"{name}: pixels of mode {image.mode}; expected 8 bits per channel")
             yield image
     except ZooError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        most = Image.MAX_IMAGE_PIXELS
-        raise ZooError(f"{name}: more than {most:,} pixels; scale it down first") from error
+        raise bomb from error
     except Exception as error:  # decoders of broken files raise nearly anything
         raise ZooError(f"{name}: not a readable image: {one_line(error)}") from error
-
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Inside, in all threads, an image of more pixels than Pillow warns of cannot be opened."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
 
 
 def _is_grey(file: ImageFile) -> bool:
@@ -77,8 +71,7 @@ def decode_as(path: Path, channels: int) -> Tensor:
     Raises:
         ZooError: it is no readable image.
     """
-    with _bounded():
-        return _decode((str(path), path), "L" if channels == 1 else "RGB", None)
+    return _decode((str(path), path), "L" if channels == 1 else "RGB", None)
 
 
 def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
@@ -90,7 +83,7 @@ def decode_all(files: Sequence[ImageFile], size: int | None) -> Tensor:
         ZooError: an unreadable image, or images of different sizes without `size`.
     """
     # Threads: decoding releases the GIL.
-    with _bounded(), ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:
         mode = "L" if all(pool.map(_is_grey, files)) else "RGB"
         first = _decode(files[0], mode, size)
         out = torch.empty((len(files), *first.shape), dtype=torch.uint8)

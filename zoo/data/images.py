@@ -139,7 +139,7 @@ def _resize(x: Tensor, size: int) -> Tensor:
     short = min(x.shape[-2:])
     for axis in (-2, -1):  # of a long side only the middle is scaled, with what borders on it
         if (end := (x.shape[axis] - 4 * short) // 2) > 0:
-            x = x.narrow(axis, end, x.shape[axis] - 2 * end)
+            x = x.narrow(axis, end, 4 * short)
     height, width = x.shape[-2:]
     scaled = (round(height * size / short), round(width * size / short))
     x = interpolate(x, scaled, mode="bilinear", antialias=True)

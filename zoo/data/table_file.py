@@ -228,7 +228,9 @@ def _texts(file: Any, delimiter: str, column: int) -> Any:
     found = [row[column] for row in rows if row]
     if not all(_WHOLE.fullmatch(text) for text in found):
         return np.array(found)
-    if too_long := next((text for text in found if len(text.strip()) > _DIGITS), None):
+    if too_long := next(
+        (text for text in found if len(text.strip().lstrip("+-0")) > _DIGITS), None
+    ):
         raise ZooError(
             f"the labels hold {shown(too_long, 40)}, a whole number of more than {_DIGITS} "
             "digits; number the classes from 0"

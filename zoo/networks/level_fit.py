@@ -20,8 +20,8 @@ _MOST_QUANTILE = 1 - 1e-6
 NUMBERS = 2**22
 # A probability that is none.
 _NEVER = 1e-30
-# Part of all readings that rows near the origin are means of.
-_SOME = 0.02
+# Part of all readings, or number of data, that rows near the origin are means of.
+_SOME, _ENOUGH = 0.02, 500
 # How much skip is drawn to that of white data, and the least part of that it is.
 _RIDGE, _LEAST_LOST = 0.05, 0.01
 _TINY = 1e-16
@@ -88,7 +88,7 @@ class Observations:
         self._noise_alone = noise_alone
         self.low, high = map(math.log, ends)
         self.step = (high - self.low) / (READINGS - 1)
-        rows = 2 if noise_alone else 1 + len(Means._fields)
+        rows = 3 if noise_alone else 2 + len(Means._fields)
         self.sums = torch.zeros(rows, READINGS * count, dtype=torch.float64)
         generator = torch.Generator().manual_seed(0)
         size = max(1, NUMBERS // (2 * x.numel()))
@@ -105,7 +105,7 @@ class Observations:
                 if not noise_alone:
                     pairs += [(noisy, signed), (clean, noisy), (clean, clean), (noisy, noisy)]
                 products = [(a * b).flatten(1).mean(dim=1) for a, b in pairs]
-                seen = mass * torch.stack([torch.ones_like(levels), *products])
+                seen = mass * torch.stack([torch.ones_like(levels), mass, *products])
                 self._add(reading(noisy), column, count, seen)
 
     def _add(self, readings: Tensor, column: Tensor, count: int, seen: Tensor) -> None:
@@ -120,28 +120,39 @@ class Observations:
     def means(self, probabilities: Tensor) -> list[Tensor]:
         """Return `Means` given the reading and the time, or the first of them, (T, READINGS) each.
 
-        Rows that no data reach are those of the nearest that some do. `probabilities` are of each
-        range of levels at each time, (T, J).
+        Rows that no data reach are those of the nearest that some do; those near the origin are
+        smoothed. `probabilities` are of each range of levels at each time, (T, J).
         """
-        total, *sums = probabilities @ self.sums.reshape(len(self.sums), READINGS, -1).mT
+        squares = probabilities.square() @ self.sums[1].reshape(READINGS, -1).mT
+        kept = self.sums[[0, *range(2, len(self.sums))]]
+        total, *sums = probabilities @ kept.reshape(len(kept), READINGS, -1).mT
         if not self._noise_alone:
-            total, *sums = _smooth_near_origin(total, sums)
+            total, *sums = _smooth_near_origin(total, squares, sums)
         nearest = _nearest(total > _NEVER)
         return [s.gather(1, nearest) / total.gather(1, nearest) for s in sums]
 
 
-def _smooth_near_origin(total: Tensor, sums: list[Tensor]) -> list[Tensor]:
-    """Return sums (T, READINGS) of as many rows on each side as have some part of all readings.
+def _smooth_near_origin(total: Tensor, squares: Tensor, sums: list[Tensor]) -> list[Tensor]:
+    """Return sums (T, READINGS) of as many rows on each side as have enough of all readings.
 
     Of the lower half of all: toward the origin readings are rare, and what is counted of them is
-    noise, while the law given h tends to one. Not of large ones, where levels grow with h.
+    noise, while the law given h tends to one. Not of large ones, where levels grow with h. Enough
+    is some part of all, or Kish's effective number (Survey Sampling, 1965, section 11.7), so that
+    few rows of data near the origin keep their own.
     """
     rows = torch.arange(READINGS)
     widths = rows[:, None]
     low, high = (rows - widths).clamp(min=0), (rows + widths + 1).clamp(max=READINGS)
-    below = total.cumsum(1) / total.sum(1, keepdim=True)
-    padded = nn.functional.pad(below, (1, 0))
-    enough = (padded[:, high] - padded[:, low] > _SOME) | (below > 0.5)[:, None]
+
+    def within(s: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        until = nn.functional.pad(s.cumsum(1), (1, 0))
+        return until[:, high] - until[:, low]
+
+    whole = total.sum(1, keepdim=True)
+    mass = within(total, low, high)
+    number = mass.square() / within(squares, low, high).clamp(min=_NEVER)
+    enough = (mass > _SOME * whole[:, None]) | (number > _ENOUGH)
+    enough |= (total.cumsum(1) > whole / 2)[:, None]
     enough[:, -1] = True
     width = enough.int().argmax(dim=1)
     low, high = low[width, rows], high[width, rows]

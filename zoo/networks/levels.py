@@ -30,6 +30,8 @@ from zoo.networks.level_fit import (
 
 # log of a level that bounds nothing.
 _OPEN = 64.0
+# Part of a typical length below which |x| is no length.
+_NEAR = 0.1
 
 
 def shows_level(shape: tuple[int, ...]) -> bool:
@@ -82,6 +84,7 @@ class LevelTable(nn.Module):
         values: log sqrt E[s^2 | h, t], and for vectors log error and the logit of skip:
             (TIMES, READINGS, 1 or 3).
         ends: logs of the first reading and the last, of t_min and t_max, (4,).
+        near: of vectors, a tenth of a typical length of data, (); 0 in files of before it.
     """
 
     def __init__(self, kernel: IsotropicKernel, shape: tuple[int, ...], sigma_data: float) -> None:
@@ -89,6 +92,8 @@ class LevelTable(nn.Module):
         self.kernel, self.of_images = kernel, shows_level(shape)
         first = open_table(1 if self.of_images else 3)
         self.values, self.ends = nn.Buffer(first["values"]), nn.Buffer(first["ends"])
+        if not self.of_images:
+            self.near = nn.Buffer(torch.zeros(()))
         self._assumed = None if self.of_images else (shape, sigma_data)
         self.register_state_dict_pre_hook(LevelTable.settle)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(LevelTable._loaded)  # type: ignore[no-untyped-call]
@@ -96,6 +101,14 @@ class LevelTable(nn.Module):
     def reading(self, x: Tensor) -> Tensor:
         """Return h, shape (B,)."""
         return haar_level(x) if self.of_images else rms(x)
+
+    def size(self, x: Tensor, alpha: Tensor, level: Tensor) -> Tensor:
+        """Return sqrt(h^2 + a tenth of a typical length at this level squared), (B,), of vectors.
+
+        It is smooth in x at the origin, where h is not, and where there are next to no data.
+        """
+        floor = (alpha * self.near).square() + (_NEAR * level).square() * (self.near > 0)
+        return (self.reading(x).square() + floor).sqrt().to(x.dtype)
 
     def shown(self, reading: Tensor, t: Tensor) -> Tensor:
         """Return the level that images show: h, and no less than the least that t allows, (B,)."""
@@ -133,6 +146,7 @@ class LevelTable(nn.Module):
         means = seen.means(level_probabilities(self.kernel, edges, times))
         columns = [means[0].log() / 2]
         if not self.of_images:
+            self.near.fill_(_NEAR * typical)
             levels = self.kernel.level(times)[:, None]
             logit, error = Means(*means).best_skip(typical, levels)
             columns += [error.log() / 2, logit]

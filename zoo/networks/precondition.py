@@ -40,7 +40,6 @@ FEATURES = 3
 # Relative step of a derivative in t, within what `check_time` takes for rounding.
 _NUDGE = 5e-7
 # log-level features outside this range say nothing that the ends do not say.
-_NEAR = 0.1
 _LOG_LOW, _LOG_HIGH = math.log(1e-3), math.log(300.0)
 
 
@@ -76,9 +75,10 @@ class Preconditioned(Network):
     """A backbone F(x, features, labels) made into E[x_0 | x_t], for any kernel.
 
     Features, shape (B, 3), are logarithms of: the sample's noise level, the root mean square of
-    x_t / alpha_t, and the kernel's typical level at t. For a kernel whose velocity is not affine
-    in x_0 the same output d is read as the field f = (sigma'/sigma) x + (alpha' - sigma' alpha
-    / sigma) d, which is exact for any f and close to a denoiser for well-behaved kernels.
+    x_t / alpha_t (of vectors `LevelTable.size`), and the kernel's typical level at t. For a kernel
+    whose velocity is not affine in x_0 the same output d is read as the field f = (sigma'/sigma) x
+    + (alpha' - sigma' alpha / sigma) d, which is exact for any f and close to a denoiser for
+    well-behaved kernels.
 
     Args:
         backbone: module with forward(x, features, labels) -> like x; with `augment`, given those
@@ -143,9 +143,11 @@ class Preconditioned(Network):
         Raises:
             ZooError: a vector model of before it, which is wrong below the data's own spread.
         """
-        known = not tensors or any(name.startswith("table.") for name in tensors)
-        if self.table is None or known:
+        if self.table is None or not tensors:
             return tensors
+        if any(name.startswith("table.") for name in tensors):
+            absent = {} if self.table.of_images else {"table.near": torch.zeros(())}
+            return {**absent, **tensors}
         if not self.table.of_images:
             raise ZooError(
                 f"it is a vector model of {type(self.kernel).__name__} that was trained by an "
@@ -191,8 +193,8 @@ class Preconditioned(Network):
         """Return the output of the backbone for `inputs`, with the features of x and its levels."""
         alpha, sigma, typical, _ = levels
         size = rms(x)
-        if x.ndim == 2:  # vectors near the origin: what is smooth in |x|^2 stays smooth in x
-            size = (size.square() + (_NEAR * self._scale(alpha, typical)).square()).sqrt()
+        if self.table is not None and not self.table.of_images:
+            size = self.table.size(x, alpha, typical)
         features = torch.stack([sigma, size, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         features = features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
         more = () if augment is None else (augment,)
