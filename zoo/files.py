@@ -124,6 +124,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Return whether `path` is a file; False if it is no valid path."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn the error of a disk that refuses to have `path` read into a ZooError."""

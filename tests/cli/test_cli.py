@@ -211,7 +211,7 @@ def test_the_cause_of_a_broken_plugin_is_shown_whole(run, site):
     (row,) = [line for line in out.splitlines() if line.startswith("storm")]
     assert "zoo-storm" in row
     assert "0.9" in row
-    assert row.endswith(f"broken: OSError: {cause}and a line more")
+    assert row.endswith(f"broken: OSError: {cause}and a line more (zoo_storm/__init__.py:2)")
 
 
 def test_components_lists_one_kind_or_all(run, site):
@@ -353,3 +353,18 @@ def test_as_an_extension_of_hf_the_help_has_that_name(command, monkeypatch):
     assert command("list", "--help")[1].startswith("Usage: zoo list")
     monkeypatch.setattr("sys.argv", ["/usr/bin/hf-zoo"])
     assert command("list", "--help")[1].startswith("Usage: hf-zoo list")
+
+
+def test_an_error_in_a_plugin_is_told_with_its_place(run, site, saved_images, tmp_path):
+    code = """
+    from zoo_solvers.runge_kutta import Euler
+
+    class Late(Euler):
+        def step(self, flow, x, t, t_next):
+            raise RuntimeError("late")
+    """
+    source = brings("zoo_solvers", "late", "zoo_late.solver:Late")
+    install(site, "zoo-late", source=source, files={"solver.py": code})
+    out = str(tmp_path / "x.npz")
+    line = refused(run("sample", str(saved_images), "-n", "1", "--solver", "late", "-o", out), 1)
+    assert line.startswith("zoo: internal error: RuntimeError: late (zoo_late/solver.py:6) (")

@@ -12,7 +12,10 @@ import pytest
 from environments import ROOT, Environment
 from tiny_models import points
 
+import zoo
+import zoo.formats
 from zoo.cli import main
+from zoo.interfaces import Network
 
 # A block of Python or TOML that opens so is a file to be written.
 FILE = re.compile(r"# (\S+\.(?:py|toml))\n")
@@ -75,6 +78,19 @@ def test_it_fits_on_a_screen():
     lines = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 70
     assert max(map(len, lines)) <= 145
+
+
+def test_it_builds_a_network_by_name():
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    (call,) = re.findall(r"`(zoo\.network\(.*?)`", text)
+    assert isinstance(eval(call.replace("yukawa2", "gravity"), {"zoo": zoo}), Network)
+
+
+def test_the_page_on_checkpoints_names_every_reader():
+    text = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    table = text.split("| reader | gives |")[1]
+    named = {name for name in re.findall(r"`(\w+)[`(]", table) if hasattr(zoo.formats, name)}
+    assert named == {*zoo.formats.__all__} - {"Inert"}
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own

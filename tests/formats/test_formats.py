@@ -115,7 +115,7 @@ def test_it_refuses_what_it_cannot_read(npz, tmp_path, content):
 
 def test_it_passes_the_checks(npz):
     found = checks("npz")
-    names = ["npz-torch-line", "npz-format-refusals", "npz-format-inert"]
+    names = ["npz-torch-line", "npz-names", "npz-format-refusals", "npz-format-inert"]
     assert [check.__name__ for check in found] == names
     for check in found:
         check()
@@ -249,7 +249,7 @@ def test_a_folder_and_a_repository_that_no_format_knows(hub, odd):
 
 BROKEN = {
     "cannot be imported": ("raise SystemExit", "cannot import"),
-    "raises": ("raise RuntimeError('odd')", "RuntimeError: odd"),
+    "raises": ("raise RuntimeError('odd')", r"RuntimeError: odd \(zoo_bad/\w+.py:\d+\)"),
     "ends the process": ("raise SystemExit(3)", "SystemExit: 3"),
     "interrupts": ("raise KeyboardInterrupt", "raised KeyboardInterrupt without a Ctrl-C"),
     "gives no checkpoint": ("return 3", "gave a int; expected a zoo.interfaces.Checkpoint"),
@@ -295,6 +295,22 @@ def test_of_two_formats_that_know_a_file_neither_wins(site, odd):
         convert(odd, odd.parent / "out", format="west")
     with pytest.raises(ZooError, match=r"no format 'wset'; did you mean 'west'"):
         convert(odd, odd.parent / "out", format="wset")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("", "weights: tensor '.*' is missing; there is none"), (", {'width': 'x'}", "width = 'x'")],
+)
+def test_what_a_format_gives_is_told_with_its_name_and_the_file(site, odd, options, said):
+    bring(site, "east", GIVES.replace('"mlp"', f'"mlp"{options}'))
+    by = r"as format 'east' of plugin 'east' \(zoo-east 1.0\) reads it: "
+    for read, where in (
+        (lambda: convert(odd, odd.parent / "out"), odd),
+        (lambda: zoo.load(odd.parent), odd.parent),
+    ):
+        with pytest.raises(ZooError, match=f"^{where}, {by}.*{said}") as caught:
+            read()
+        one_line(caught)
 
 
 def test_a_refusal_of_one_format_stops_no_other(site, odd):

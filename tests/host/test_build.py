@@ -34,6 +34,10 @@ PARTS = """
     class Frozen(Open):
         order: int = 1
 
+    class Fails(Open):
+        def __init__(self):
+            raise KeyError("lost")
+
     class Abstract(Solver):
         order = 1
 
@@ -51,7 +55,7 @@ def walk(site):
     source = """
 @hookimpl
 def zoo_solvers():
-    for name in ("Walk", "Open", "Frozen", "Abstract", "number", "make", "Gone"):
+    for name in ("Walk", "Open", "Frozen", "Abstract", "Fails", "number", "make", "Gone"):
         yield Component(name.lower(), f"zoo_walk.parts:{name}")
 """
     source += brings("zoo_field_kernels", "rude", "zoo_walk.parts:Rude")
@@ -123,8 +127,13 @@ def test_wrong_kernels_and_shapes_are_refused():
         (lambda k: zoo.solver("abstract"), "abstract", TypeError),
         (lambda k: zoo.kernel("rude", dim=2), "not take what every kernel is given", TypeError),
         (lambda k: zoo.solver("walk", grid=1, rho=1), r"failed on \(grid=1, rho", ArithmeticError),
-        (lambda k: zoo.solver("walk", grid=1, rho=0), "SystemExit: bye", SystemExit),
+        (
+            lambda k: zoo.solver("walk", grid=1, rho=0),
+            r"SystemExit: bye \(zoo_walk/parts.py:\d+\)$",
+            SystemExit,
+        ),
         (lambda k: zoo.solver("walk", grid=1, rho=2), "raised KeyboardInterrupt", RuntimeError),
+        (lambda k: zoo.solver("fails"), r"\(zoo-walk 4.2\) failed: KeyError: 'lost'", KeyError),
         (lambda k: zoo.solver("open", steps=3), r"TypeError: .*steps", TypeError),
     ],
 )

@@ -108,7 +108,10 @@ def zoo_field_kernels():
 )
 
 BROKEN = {
-    "ImportError at import": ("import no_such_module", "ModuleNotFoundError: .*no_such_module"),
+    "ImportError at import": (
+        "import no_such_module",
+        r"ModuleNotFoundError: .*no_such_module' \(zoo_bad/__init__.py:2\)$",
+    ),
     "exception at import": ("1 / 0", "ZeroDivisionError: division by zero"),
     "syntax error": ("def (:", "SyntaxError"),
     "SystemExit at import": ("raise SystemExit(3)", "SystemExit: 3"),
@@ -122,9 +125,12 @@ BROKEN = {
     ),
     "error whose text is KeyboardInterrupt": (
         "class Odd(Exception):\n    def __str__(self): raise KeyboardInterrupt\nraise Odd",
-        "^Odd$",
+        r"^Odd \(zoo_bad/__init__.py:\d\)$",
     ),
-    "other BaseException": ("class Odd(BaseException): pass\nraise Odd", "^Odd$"),
+    "other BaseException": (
+        "class Odd(BaseException): pass\nraise Odd",
+        r"^Odd \(zoo_bad/__init__.py:\d\)$",
+    ),
     "misspelt hook": (
         "@hookimpl\ndef zoo_field_kernel(): return ()",
         "no hook 'zoo_field_kernel'; did you mean 'zoo_field_kernels'",
@@ -136,10 +142,23 @@ BROKEN = {
         "    raise AttributeError(name)",
         "zoo_solvers is not a function marked",
     ),
-    "generator that raises half way": (HALF_WAY, "RuntimeError: half way"),
-    "hook that raises": ("@hookimpl\ndef zoo_models(): raise KeyError('x')", "KeyError: 'x'"),
-    "SystemExit in a hook": ("@hookimpl\ndef zoo_models(): raise SystemExit", "^SystemExit$"),
+    "generator that raises half way": (
+        HALF_WAY,
+        r"^zoo_field_kernels failed: RuntimeError: half way \(zoo_bad/__init__.py:10\)$",
+    ),
+    "hook that raises": (
+        "@hookimpl\ndef zoo_models(): raise KeyError('x')",
+        r"^zoo_models failed: KeyError: 'x' \(zoo_bad/__init__.py:3\)$",
+    ),
+    "SystemExit in a hook": (
+        "@hookimpl\ndef zoo_models(): raise SystemExit",
+        "^zoo_models failed: SystemExit \\(zoo_bad",
+    ),
     "no iterable": ("@hookimpl\ndef zoo_solvers(): return Component('a', 'm:A')", "an iterable"),
+    "nothing": (
+        "@hookimpl\ndef zoo_solvers(): [Component('a', 'm:A')]",
+        "^zoo_solvers returned nothing; is a `return` or `yield` forgotten",
+    ),
     "text": ("@hookimpl\ndef zoo_solvers(): return 'heun'", "returned 'heun'; expected an iter"),
     "no component": ("@hookimpl\ndef zoo_solvers(): return ['heun']", "gave 'heun'; expected"),
     "bad name": (brings("zoo_solvers", "Heun 2"), "the name 'Heun 2'"),

@@ -173,6 +173,9 @@ def test_absent_weights_are_told(folder):
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
+    (tmp_path / "f.safetensors").touch()
+    with pytest.raises(zoo.ZooError, match=r"f\.safetensors is a file; .*`zoo convert .* FOLDER`"):
+        zoo.load(tmp_path / "f.safetensors")
     with pytest.raises(zoo.ZooError, match="there is no folder"):
         zoo.load(tmp_path / "nowhere")
     with pytest.raises(zoo.ZooError, match="is not a model folder"):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import zoo
 from zoo import ZooError
-from zoo.interfaces import Estimate, Network, over
+from zoo.interfaces import Estimate, Network, PosteriorMethod, over
 from zoo.interfaces.levels import own_noise
 from zoo.models.exact import GaussianMixture
 from zoo.models.exact.network import ExactField
@@ -314,6 +314,35 @@ def test_methods_refuse_what_they_do_not_know():
         zoo.exact(built, points()).posterior([[0.4]], DIRECTION, noise=0.1)
 
 
+class Returns(PosteriorMethod):
+    def __init__(self, change):
+        self.change = change
+
+    def denoise(self, at, seen):
+        del seen
+        return self.change(at.denoised)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d[:, :1], r"method 'Returns' gave shape \(\d+, 1\) for x_t of shape \(\d+, 2\)"),
+        (lambda d: None, "method 'Returns' gave a NoneType for x_t"),
+        (lambda d: d * math.nan, "what the method 'Returns' makes of the network's output is not"),
+    ],
+)
+@pytest.mark.parametrize("lifted", [False, True])
+def test_what_a_method_returns_is_of_the_shape_of_x_and_its_own(change, message, lifted):
+    model = zoo.exact(zoo.kernel("gaussian", dim=2), torch.eye(2))
+    model = zoo.lift(model, "gravity") if lifted else model
+    posterior = model.posterior(
+        torch.zeros(1, 2), Mask(torch.tensor([True, False])), noise=0.1, method=Returns(change)
+    )
+    with pytest.raises(ZooError, match=message) as caught:
+        posterior.sample(3, seed=0, steps=2)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["anisotropic", "rotating"])
 def test_noise_that_is_not_the_same_in_all_directions_is_refused_where_it_matters(name):
     model = zoo.exact(zoo.kernel(name, dim=2, covariance=[0.5, 2.0]), points())
@@ -402,6 +431,22 @@ def test_noise_whose_density_rises_with_its_radius_is_refused_but_by_exact():
         with pytest.raises(ZooError, match=f"{method} tells the noise .* rises .* use 'exact'"):
             model.posterior([[1.0]], zoo.posterior.Linear([[1.0, 0.0]]), noise=0.5, method=method)
     model.posterior([[1.0]], zoo.posterior.Linear([[1.0, 0.0]]), noise=0.5, method="exact")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (zoo.kernel("psi", dim=2, psi="tanh((r/t)**3)"), "no method knows a trained network"),
+        (zoo.kernel("anisotropic", dim=2, covariance=[0.5, 2.0]), "use 'diffpir' or 'replacement'"),
+    ],
+)
+def test_a_trained_network_is_not_sent_to_the_method_that_takes_the_data(kernel, message):
+    network = zoo.network("mlp", shape=(2,), kernel=kernel, width=8, blocks=1)
+    prior, solver = zoo.prior(kernel.part.use, kernel), zoo.solver("heun")
+    model = zoo.FieldModel(kernel, prior, network, solver, (2,))
+    with pytest.raises(ZooError, match=message) as caught:
+        model.posterior([[1.0]], zoo.posterior.Linear([[1.0, 0.0]]), noise=0.5)
+    assert "exact" not in str(caught.value)
 
 
 def test_observations_have_the_units_of_the_network():

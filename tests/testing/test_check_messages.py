@@ -1,12 +1,12 @@
 """What `zoo check` says of a law that is broken: the law's own words, file and line, once."""
 
 import pytest
-from fake_distributions import install
+from fake_distributions import brings, install
 
 import zoo
 from zoo.cli import main
 from zoo.interfaces import IsotropicKernel
-from zoo.testing import CheckFailure
+from zoo.testing import CheckFailure, checks
 from zoo.testing.far import far
 
 BODY = """
@@ -50,6 +50,24 @@ def test_a_broken_law_is_told_once_with_its_place(site, capsys, law, said):
         f"FAIL  cubic-{law}-d2: as cubic-divergence-d2"
         for law in ("mass", "density", "quantiles", "declarations", "determinism", "dtypes")
     ]
+
+
+def test_a_solver_of_ours_is_not_the_place_of_a_methods_fault(site):
+    body = """
+    from zoo.interfaces import PosteriorMethod
+
+    class Lost(PosteriorMethod):
+        def denoise(self, at, seen):
+            return at.denoised / 0 * 0
+    """
+    source = brings("zoo_posteriors", "lost", "zoo_lost.method:Lost")
+    install(site, "zoo-lost", source=source, files={"method.py": body})
+    check = next(c for c in checks("lost") if c.__name__ == "lost-posterior-closeness")
+    with pytest.raises(
+        CheckFailure, match=r"the method 'lost:lost' makes of .* not finite"
+    ) as told:
+        check()
+    assert "runge_kutta" not in str(told.value)
 
 
 class Cancels(IsotropicKernel):

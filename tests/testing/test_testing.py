@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 import torch
-from fake_distributions import install, install_model, run_python
+from fake_distributions import brings, install, install_model, run_python
 from tiny_models import points
 from torch import nn
 from zoo_gaussian.kernel import GaussianKernel
@@ -481,7 +481,7 @@ def cubic(site):
 
 def test_a_kernel_of_five_lines_passes_everything(cubic):
     found = checks("cubic")
-    assert len(found) == 1 + len(KERNEL_LAWS) * len(listing_module.DIMS)
+    assert len(found) == 2 + len(KERNEL_LAWS) * len(listing_module.DIMS)
     assert len({check.__name__ for check in found}) == len(found)
     for check in found:
         if not check.__name__.endswith("d3072"):
@@ -625,6 +625,18 @@ def test_a_broken_plugin_is_told(site):
     install(site, "zoo-bad", source="import nonsense_that_is_not_there\n")
     with pytest.raises(PluginError, match="'bad' is broken: ModuleNotFoundError"):
         checks("bad")
+
+
+@pytest.mark.parametrize(("hook", "kind"), [("field_kernels", "kernel"), ("solvers", "solver")])
+def test_a_name_that_another_plugin_has_is_told(site, hook, kind):
+    name = "gravity" if kind == "kernel" else "heun"
+    install(site, "zoo-late", source=brings(f"zoo_{hook}", name))
+    (check,) = (c for c in checks("late") if c.__name__ == "late-names")
+    said = f"^late-names: {kind} '{name}' is also in the plugin .* choose another name$"
+    with pytest.raises(CheckFailure, match=said):
+        check()
+    (own,) = (c for c in checks("gravity") if c.__name__ == "gravity-names")
+    own()  # its name was first
 
 
 def test_a_component_that_cannot_be_built_fails_its_checks(site):

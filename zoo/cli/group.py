@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
                 _stop(f"cannot write to standard output: {reason}", 1)
             if "usable temporary directory" in str(error):  # which torch asks for, through dill
                 _stop("there is no temporary folder to write into; set TMPDIR to one", 1)
-            text = f"internal error: {type(error).__name__}: {one_line(error)}"
+            text = f"internal error: {type(error).__name__}: {one_line(error)}{_place(error)}"
             _stop(f"{text} (run again with --debug for the traceback)", 1)
         sys.exit(status if isinstance(status, int) else 0)
 
@@ -119,6 +119,15 @@ def _stop_usage(error: click.ClickException) -> NoReturn:
         sys.exit(error.exit_code)
     message = error.format_message().rstrip(".")
     _stop(f"{message} (see `{context.command_path} --help`)", error.exit_code)
+
+
+def _place(error: Exception) -> str:
+    """Return " (zoo_yukawa/kernel.py:12)" of an error of another's plugin, else ""."""
+    from zoo.host.places import place_in
+    from zoo.host.plugins import OWN, plugins
+
+    others = (record.value for record in plugins() if record.distribution != OWN)
+    return place_in(error, only={value.partition(":")[0].partition(".")[0] for value in others})
 
 
 def _debug() -> click.Option:

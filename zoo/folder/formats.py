@@ -16,7 +16,7 @@ import msgspec
 from torch import Tensor
 
 from zoo.config.model import Config, dump_config, parse_config
-from zoo.errors import PluginError, ZooError, one_line
+from zoo.errors import PluginError, ZooError, error_context, one_line
 from zoo.folder.read import (
     CARD,
     CONFIG,
@@ -27,15 +27,17 @@ from zoo.folder.read import (
     has_front_matter,
     read_config,
 )
+from zoo.folder.weights import network_with
 from zoo.folder.write import write_folder
 from zoo.formats.files import LocalFiles
 from zoo.host import build
 from zoo.host.build import options_of
 from zoo.host.interrupt import only_ctrl_c
+from zoo.host.places import place_in
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, catalogue, find, hint
 from zoo.host.requirements import check_requirements, requirements
-from zoo.interfaces import Checkpoint, Files
+from zoo.interfaces import Checkpoint, Files, Network
 
 
 class UnknownFormat(ZooError):
@@ -130,7 +132,8 @@ def _read(found: Found, files: Files, options: Mapping[str, Any]) -> Checkpoint 
     if mine != options:
         build.format(found.qualified, **options)  # says which option it does not have
     config = _checked(found, checkpoint.config)
-    return replace(checkpoint, config=config, tensors=partial(_load, found, files, checkpoint))
+    tensors = partial(_load, found, files, checkpoint)
+    return replace(checkpoint, config=config, tensors=tensors, by=found.label)
 
 
 def _load(found: Found, files: Files, checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -163,7 +166,7 @@ def _guarded(found: Found, files: Files) -> Iterator[None]:
         raise ZooError(f"cannot read {files.where}: {error.strerror or error}") from error
     except BaseException as error:
         raise PluginError(
-            f"{found.label} failed on {files.where}: {describe_error(error)}"
+            f"{found.label} failed on {files.where}: {describe_error(error)}{place_in(error)}"
         ) from error
 
 
@@ -226,6 +229,7 @@ def adopt(
         raise
     if not (target / CONFIG).is_file():
         shutil.rmtree(target, ignore_errors=True)  # what is left of one
+    checkpoint = with_tensors(files, checkpoint)
     return write_checkpoint(files, checkpoint, target, otherwise="; set ZOO_CACHE to another one")
 
 
@@ -240,6 +244,27 @@ def adopt_folder(folder: Path, options: Mapping[str, Any] | None = None) -> Path
     state = hashlib.sha256(f"{folder}|{files.state()}".encode()).hexdigest()
     target = place_of(options, "local", state)
     return adopt(files, target, lambda: read_config(folder), options)
+
+
+def with_tensors(files: Files, checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint with its tensors read, and found to be those of its config's network.
+
+    Raises:
+        ZooError: they are not, they cannot be read, or a part of the config cannot be built.
+    """
+    config, tensors = checkpoint.config, checkpoint.load()
+    with error_context(f"{files.where}, as {checkpoint.by} reads it"):
+        kernel = build.kernel_of(config.kernel, config.data.dim)
+        build.prior_of(config.prior, kernel)
+        build.solver_of(config.solver)
+        trained = config.lifted_from
+        own = build.kernel_of(trained, config.data.dim) if trained else kernel
+
+        def untrained() -> Network:
+            return build.network_of(config.network, config.data.shape, own)
+
+        network_with(untrained, tensors, "weights")
+    return replace(checkpoint, tensors=tensors)
 
 
 def write_checkpoint(

@@ -22,6 +22,7 @@ from zoo.config.part import Part
 from zoo.errors import PluginError, ZooError, brief, did_you_mean
 from zoo.host.hooks import KINDS
 from zoo.host.interrupt import only_ctrl_c
+from zoo.host.places import place_in
 from zoo.host.plugins import describe_error
 from zoo.host.registry import Found, find, is_own_law
 
@@ -223,7 +224,10 @@ def _build(
         raise
     except BaseException as error:
         called = ", ".join(f"{key}={brief(value)}" for key, value in options.items())
-        raise PluginError(f"{found.label} failed on ({called}): {describe_error(error)}") from error
+        on = f" on ({called})" if called else ""
+        raise PluginError(
+            f"{found.label} failed{on}: {describe_error(error)}{place_in(error)}"
+        ) from error
     interface = getattr(import_module("zoo.interfaces"), KINDS[kind].interface)
     if not isinstance(built, interface):
         raise PluginError(
@@ -253,6 +257,7 @@ def target_of(found: Found) -> Callable[..., object]:
     except BaseException as error:
         raise PluginError(
             f"{found.label}: cannot import {found.component.target}: {describe_error(error)}"
+            f"{place_in(error)}"
         ) from error
     if not callable(target):
         raise PluginError(f"{found.label}: {found.component.target} cannot be called")

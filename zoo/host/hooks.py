@@ -92,7 +92,12 @@ def _register(plugin: object, name: str) -> pluggy.HookRelay:
 def _flatten(hook: pluggy.HookRelay, spec: str) -> list[object]:
     """Call one hook and run through all that it returns, generators included."""
     items: list[object] = []
-    for result in getattr(hook, spec)():
+    caller = getattr(hook, spec)
+    results = caller()
+    if len(results) < sum(not (i.wrapper or i.hookwrapper) for i in caller.get_hookimpls()):
+        # pluggy leaves out what is None.
+        raise PluginError(f"{spec} returned nothing; is a `return` or `yield` forgotten?")
+    for result in results:
         if isinstance(result, str) or not isinstance(result, Iterable):
             raise PluginError(f"{spec} returned {reprlib.repr(result)}; expected an iterable")
         items.extend(islice(result, _MOST_ITEMS + 1))

@@ -23,8 +23,9 @@ from zoo.config.part import PLAIN_NAME
 from zoo.errors import PluginError, did_you_mean, one_line
 from zoo.hookspecs import ENTRY_POINT_GROUP, Component
 from zoo.host.deadline import SECONDS_VARIABLE, Late, at_most, seconds_for_plugin
-from zoo.host.hooks import collect
+from zoo.host.hooks import HOOKS, collect
 from zoo.host.interrupt import only_ctrl_c
+from zoo.host.places import function_in, place_in
 
 LIMIT_VARIABLE = "ZOO_PLUGINS"
 
@@ -56,7 +57,9 @@ class PluginRecord:
     def __post_init__(self) -> None:
         """Put the error into words once: they are the plugin's own code."""
         if self.error is not None:
-            object.__setattr__(self, "cause", describe_error(self.error))
+            text = f"{describe_error(self.error)}{place_in(self.error)}"
+            hook = function_in(self.error, HOOKS)
+            object.__setattr__(self, "cause", f"{hook} failed: {text}" if hook else text)
 
     @property
     def origin(self) -> str:

@@ -16,6 +16,7 @@ from zoo.interfaces.network import Predicts
 Predict = Callable[..., Tensor]
 # number of the step -> N(0, I), shape (B, *)
 StepNoise = Callable[[int], Tensor]
+NETWORK_OUTPUT = "the network's output"
 
 
 class Flow:
@@ -35,6 +36,7 @@ class Flow:
         sigma_data: standard deviation of the data, in data units; None where it is not known.
         noise: for stochastic solvers, noise(step) -> N(0, I), (B, *); a pure function, such that a
             sample's noise is its own in any batch. None for one that knows the batch alone.
+        said: what errors call the predictor's result.
 
     Attributes:
         kernel, labels, condition, sigma_data: as given.
@@ -56,7 +58,9 @@ class Flow:
         condition: Tensor | None = None,
         sigma_data: float | None = None,
         noise: StepNoise | None = None,
+        said: str = NETWORK_OUTPUT,
     ) -> None:
+        self.said = said
         self.kernel, self.nfe, self.guard = kernel, 0, False
         self.labels, self.condition, self.sigma_data = labels, condition, sigma_data
         self._noise = noise
@@ -101,7 +105,7 @@ class Flow:
         out = self.predict(x, t)
         if self.guard and not all_finite(out):
             last = float(t.max()) if isinstance(t, Tensor) else t
-            raise ZooError(f"the network's output is not finite at t = {last:g}")
+            raise ZooError(f"{self.said} is not finite at t = {last:g}")
         return out
 
     def _check_time(self, t: Tensor | float) -> None:

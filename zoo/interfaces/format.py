@@ -67,12 +67,14 @@ class Checkpoint:
             called when all that `config` requires has been found installed.
         license: of the weights, an identifier of the Hub; "unknown" where the files do not say.
         files: names of the files that the function reads, where that is known before.
+        by: how errors name the format; the zoo fills it in.
     """
 
     config: Config
     tensors: Mapping[str, Tensor] | Callable[[], Mapping[str, Tensor]]
     license: str = "unknown"
     files: tuple[str, ...] = ()
+    by: str = ""
 
     def load(self) -> Mapping[str, Tensor]:
         """Return the tensors by name, each of its own shape; read first where they are not."""

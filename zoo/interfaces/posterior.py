@@ -236,6 +236,7 @@ class PosteriorMethod(ABC):
             ZooError: the kernel, the operator or the noise is not one that it knows.
         """
         name, law = called(self), type(kernel).__name__
+        has_data = network.sources is not None
         self.check_noise(seen)
         if self.linear and not seen.operator.linear:
             raise ZooError(f"{name} knows linear operators only, such as zoo.posterior.Mask")
@@ -251,15 +252,19 @@ class PosteriorMethod(ABC):
             )
         own = kernel.random_level and not network.by_level
         if own and isinstance(kernel, IsotropicKernel) and density_rises(kernel):
+            instead = "use 'exact'" if has_data else "no method knows a trained network under it"
             raise ZooError(
                 f"{name} tells the noise of a sample by the fall of its density, and that of {law} "
-                f"rises with the radius somewhere in {kernel.dim} dimensions: use 'exact'"
+                f"rises with the radius somewhere in {kernel.dim} dimensions: {instead}"
             )
         if self.gradient and not (kernel.gaussian or isinstance(kernel, IsotropicKernel)):
+            instead = (
+                "'diffpir', 'replacement' or 'exact'" if has_data else "'diffpir' or 'replacement'"
+            )
             raise ZooError(
                 f"{name} takes the covariance of x_0 from the denoiser's Jacobian, which tells it "
                 f"where noise is the same in all directions, and {law} is not declared so (an "
-                "IsotropicKernel, or gaussian = True): use 'diffpir', 'replacement' or 'exact'"
+                f"IsotropicKernel, or gaussian = True): use {instead}"
             )
         return self
 
@@ -290,6 +295,11 @@ class Conditioned:
     def __init__(self, method: PosteriorMethod, seen: Observation, kernel: FieldKernel) -> None:
         self.method, self.seen, self.kernel = method, seen, kernel
 
+    @property
+    def said(self) -> str:
+        """What errors call a conditioned prediction."""
+        return f"what the method {called(self.method)!r} makes of the network's output"
+
     def __call__(self, predict: Predict, network: Network) -> Predict:
         """Return the conditioned prediction."""
 
@@ -312,6 +322,14 @@ class Conditioned:
                     t,
                     gradient=self.method.gradient,
                 )
-                return self.method.denoise(at, self.seen.of(codes[:, 1], x)).to(x.dtype).detach()
+                found: object = self.method.denoise(at, self.seen.of(codes[:, 1], x))
+                if not isinstance(found, Tensor) or found.shape != x.shape:
+                    what = getattr(found, "shape", None)
+                    gave = f"a {type(found).__name__}" if what is None else f"shape {(*what,)}"
+                    raise ZooError(
+                        f"denoise of the method {called(self.method)!r} gave {gave} for x_t of "
+                        f"shape {(*x.shape,)}; it returns E[x_0 | x_t, y], of the shape of x_t"
+                    )
+                return found.to(x.dtype).detach()
 
         return conditioned

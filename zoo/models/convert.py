@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
 from zoo.files import as_path
 from zoo.folder.card import LICENSE
-from zoo.folder.formats import read_checkpoint, write_checkpoint
-from zoo.folder.weights import network_with
+from zoo.folder.formats import read_checkpoint, with_tensors, write_checkpoint
 from zoo.formats.files import LocalFiles
-from zoo.host.build import network_of
-from zoo.interfaces import FieldKernel, Network
-from zoo.models.load import assemble
 
 
 def convert(
@@ -45,15 +40,5 @@ def convert(
     if license is not None and not LICENSE.fullmatch(license):
         raise ZooError(f"license = {license!r}; expected one word of the Hub's, such as cc-by-4.0")
     files = LocalFiles(source)
-    checkpoint = read_checkpoint(files, options, format=format)
-    config, tensors = checkpoint.config, checkpoint.load()
-
-    def network(kernel: FieldKernel) -> Network:
-        def untrained() -> Network:
-            return network_of(config.network, config.data.shape, kernel)
-
-        return network_with(untrained, tensors, str(source))
-
-    assemble(config, network)  # the parts can be built, and the tensors are the network's
-    checkpoint = replace(checkpoint, tensors=tensors)
+    checkpoint = with_tensors(files, read_checkpoint(files, options, format=format))
     return write_checkpoint(files, checkpoint, folder, license=license)

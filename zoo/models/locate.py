@@ -10,7 +10,7 @@ import msgspec
 
 from zoo.config.model import Config, WeightFile, Weights
 from zoo.errors import ZooError, brief
-from zoo.files import is_folder
+from zoo.files import is_file, is_folder
 from zoo.folder.read import (
     check_weights,
     is_own,
@@ -84,6 +84,11 @@ def _pulled(
 
 
 def _local(ref: str, path: Path, options: Mapping[str, Any] | None) -> Path:
+    if is_file(path):
+        raise ZooError(
+            f"{path} is a file; a model is a folder, and `zoo convert {path} FOLDER` makes "
+            "one of a checkpoint of another library"
+        )
     if not is_folder(path):
         raise ZooError(f"{ref}: there is no folder {path}")
     refuse_links(path)

@@ -13,7 +13,7 @@ from zoo.folder.columns import frame_of
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import check_integer
-from zoo.interfaces.flow import Predict, StepNoise
+from zoo.interfaces.flow import NETWORK_OUTPUT, Predict, StepNoise
 from zoo.models.guide import guidance_of, guide_under
 from zoo.models.parts import ModelParts, check_part
 from zoo.models.trajectory import (
@@ -82,6 +82,7 @@ class SamplingModel(ModelParts):
             condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
             sigma_data=network.sigma_data,
             noise=noise,
+            said=getattr(self._around, "said", NETWORK_OUTPUT),
         )
 
     def _predictor(self, network: nn.Module, guidance: float | Guidance) -> Predict:

@@ -11,8 +11,9 @@ from typing import Any
 from zoo.errors import CheckFailure, PluginError, ZooError, did_you_mean, shown
 from zoo.hookspecs import Component
 from zoo.host import build
-from zoo.host.plugins import PluginRecord, describe_error, plugins
-from zoo.testing.places import place_in, place_of
+from zoo.host.places import place_in
+from zoo.host.plugins import OWN, PluginRecord, describe_error, plugins
+from zoo.testing.places import place_of
 
 # A check raises CheckFailure, one line, where a component breaks a law.
 Check = Callable[[], None]
@@ -93,6 +94,7 @@ def _checks(record: PluginRecord, options: Options) -> Iterator[Check]:
     parts = record.components
     make: Callable[[], Any]
     yield _check(f"{record.name}-torch-line", "torch_line", "torch_line", lambda: record)
+    yield _check(f"{record.name}-names", "names", "names", lambda: record)
     kernels = {k.name: builder("kernels", k) for k in parts.get("kernels", ())}
     for name, build_kernel in kernels.items():
         for dim in DIMS:
@@ -156,6 +158,11 @@ def _prior(
     return build_prior(build_kernel(dim=dim))
 
 
+def _own_packages() -> set[str]:
+    ours = (record.value for record in plugins() if record.distribution == OWN)
+    return {value.partition(":")[0].partition(".")[0] for value in ours}
+
+
 def _check(name: str, module: str, law: str, make: Callable[[], Any]) -> Check:
     """Return the check of one law, a function called `name`."""
 
@@ -170,7 +177,10 @@ def _check(name: str, module: str, law: str, make: Callable[[], Any]) -> Check:
         except Exception as error:
             built = isinstance(error, ZooError) and subject is None
             text = f"cannot be built: {error}" if built else describe_error(error)
-            raise CheckFailure(f"{name}: {shown(text, _MOST)}{place_in(error)}") from error
+            # A ZooError that a component of ours raises is about what it was given.
+            where = place_in(error, _own_packages() if isinstance(error, ZooError) else ())
+            text = text.removesuffix(where)
+            raise CheckFailure(f"{name}: {shown(text, _MOST)}{where}") from error
 
     check.__name__ = check.__qualname__ = name
     return check

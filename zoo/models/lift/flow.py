@@ -75,7 +75,7 @@ class AugmentedFlow(Flow):
         d = self.predict(x, level).to(x.dtype)
         if guard and not all_finite(d):
             t = float(torch.as_tensor(t).max())
-            raise ZooError(f"the network's output is not finite at t = {t:g}")
+            raise ZooError(f"{self.said} is not finite at t = {t:g}")
         return d
 
     def _parts(self, state: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
