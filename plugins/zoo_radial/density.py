@@ -186,10 +186,12 @@ class RadialDensity:
         """
         u = r.log()
         scale = self._outwards(u, law)
-        nodes, mass = self._nodes(u, law.t, scale)
-        rate = self._rate(nodes, law.t[..., None]) - drift[..., None]
-        flow = torch.where(mass > 0, mass * rate, 0.0).sum(-1)
         # Nodes that rounding moves are of no use; then the rate is that at u (Watson's lemma).
         far = scale.abs() < _CLOSEST * u.abs().clamp(min=1.0)
+        # Taken from the mode instead, what is not used has finite derivatives.
+        start, wide = torch.where(far, law.mode, u), torch.where(far, law.above, scale)
+        nodes, mass = self._nodes(start, law.t, wide)
+        rate = self._rate(nodes, law.t[..., None]) - drift[..., None]
+        flow = torch.where(mass > 0, mass * rate, 0.0).sum(-1)
         flow = torch.where(far, scale.abs() * (self._rate(u, law.t) - drift), flow)
         return scale.sign() * r * flow

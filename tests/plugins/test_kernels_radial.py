@@ -81,6 +81,14 @@ def test_phi_reproduces_closed_forms_by_quadrature(name, dim):
         torch.testing.assert_close(kernel.radial_icdf(QUANTILES, t), r, rtol=1e-8, atol=0)
 
 
+def test_far_out_the_velocity_of_a_phi_has_a_slope():
+    """There nodes of the quadrature round to their neighbours, now and then inwards."""
+    kernel = zoo.kernel("phi", dim=2, phi="exp(-(r/t)**(1 + t/(1+t)))", t_min=0.1, t_max=10.0)
+    r = torch.logspace(15, 30, 3_000, dtype=DOUBLE, requires_grad=True)
+    (slope,) = torch.autograd.grad(kernel.radial_velocity(r, torch.full_like(r, 10.0)).sum(), r)
+    assert slope.isfinite().all()
+
+
 @pytest.mark.parametrize("dim", [2, 784])
 def test_phi_velocity_is_right_for_a_density_of_changing_shape(dim):
     """phi = exp(-(r/s)^p) with p = 1 + t/(1+t), s = t: no closed velocity; psi is gammainc."""
