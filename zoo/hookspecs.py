@@ -14,7 +14,8 @@ and in zoo_yukawa/__init__.py:
         yield Component("yukawa", "zoo_yukawa.kernel:YukawaKernel", "screened gravity")
 
 A hook returns records whose target is imported only when the component is built, so keep
-torch out of the package's __init__.
+torch out of the package's __init__. A hook that has nothing to bring returns (): None is taken
+for a forgotten return.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import pytest
 from fake_distributions import brings, install
 
 import zoo
+from zoo.host.places import place, place_in
 from zoo.host.plugins import plugins, reset
 
 FIRST_PARTY = {"gravity", "gaussian", "networks", "solvers"}
@@ -371,3 +372,10 @@ def test_what_never_ends_or_cannot_be_printed_stops_nobody(site, monkeypatch, na
     assert len(record.cause) < 5100
     assert record.cause.isprintable()
     assert "heun" in zoo.components("solvers")
+
+
+def test_a_place_that_no_file_can_have_is_none():
+    with pytest.raises(ZeroDivisionError) as told:
+        exec(compile("1 / 0", "x" * 300, "exec"))
+    assert "test_plugins.py" in place_in(told.value)
+    assert place("", 1) == place("\0", 1) == ""

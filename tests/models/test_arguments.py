@@ -366,6 +366,10 @@ def test_an_exact_field_of_data_that_keep_a_gradient_is_of_the_data():
     with warnings.catch_warnings(record=True) as told:  # torch tells of it once in a process
         warnings.simplefilter("always")
         torch.set_warn_always(True)
-        zoo.exact("gaussian", x, weights=w)
-        torch.set_warn_always(False)
+        try:
+            model = zoo.exact("gaussian", x, weights=w)
+        finally:
+            torch.set_warn_always(False)
     assert not told
+    plain = zoo.exact("gaussian", x.detach())
+    assert torch.equal(model.sample(2, seed=0), plain.sample(2, seed=0))

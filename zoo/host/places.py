@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from zoo.errors import shown
+from zoo.files import is_file
 
 _OURS = Path(__file__).parents[1]
 _PYTHON = Path(traceback.__file__).parent
@@ -27,7 +28,7 @@ def place_in(
     """
     for frame, line in reversed(_frames(error)):
         file = frame.f_code.co_filename
-        if only is not None and not set(only) & {*Path(file).with_suffix("").parts}:
+        if only is not None and not set(only) & {*Path(file).parts, Path(file).stem}:
             continue
         if Path(file).parent.name not in others and (found := place(file, line)):
             return found
@@ -52,7 +53,7 @@ def _frames(error: BaseException) -> list[tuple[FrameType, int]]:
 def place(file: str, line: int) -> str:
     """Return " (zoo_yukawa/kernel.py:12)"; "" for a file of zoo, of a library, or that is none."""
     path = Path(file)
-    if not path.is_file() or path.is_relative_to(_OURS) or _is_library(path):
+    if not is_file(path) or path.is_relative_to(_OURS) or _is_library(path):
         return ""
     return f" ({shown('/'.join(path.parts[-2:]))}:{line})"
 

@@ -292,7 +292,8 @@ def build_grid(given: GridSpec | Grid) -> Grid:
             f'a grid with options is written {{"use": "edm", ...}}; {did_you_mean("", GRIDS)}'
         )
     if not isinstance(name, str) or name not in GRIDS:
-        raise ZooError(f"no grid {brief(name)}: {did_you_mean(brief(name), GRIDS)}")
+        spelt = name if isinstance(name, str) else ""
+        raise ZooError(f"no grid {brief(name)}: {did_you_mean(spelt, GRIDS)}")
     known = inspect.signature(GRIDS[name]).parameters
     for option in options.keys() - known:
         hint = did_you_mean(option, known) if known else "it takes none"

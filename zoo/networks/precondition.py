@@ -75,10 +75,10 @@ class Preconditioned(Network):
     """A backbone F(x, features, labels) made into E[x_0 | x_t], for any kernel.
 
     Features, shape (B, 3), are logarithms of: the sample's noise level, the root mean square of
-    x_t / alpha_t (of vectors `LevelTable.size`), and the kernel's typical level at t. For a kernel
-    whose velocity is not affine in x_0 the same output d is read as the field f = (sigma'/sigma) x
-    + (alpha' - sigma' alpha / sigma) d, which is exact for any f and close to a denoiser for
-    well-behaved kernels.
+    x_t / alpha_t (of vectors with a table `LevelTable.size`), and the kernel's typical level at t.
+    For a kernel whose velocity is not affine in x_0 the same output d is read as the field f =
+    (sigma'/sigma) x + (alpha' - sigma' alpha / sigma) d, which is exact for any f and close to a
+    denoiser for well-behaved kernels.
 
     Args:
         backbone: module with forward(x, features, labels) -> like x; with `augment`, given those

@@ -11,7 +11,7 @@ def names(record: PluginRecord) -> None:
     if record.distribution == OWN:
         return
     for other in plugins():
-        for kind, found in other.components.items() if other is not record else ():
+        for kind, found in other.components.items() if other.name != record.name else ():
             mine = {component.name for component in record.components.get(kind, ())}
             if taken := sorted(mine & {component.name for component in found}):
                 raise CheckFailure(
