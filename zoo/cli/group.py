@@ -126,8 +126,7 @@ def _place(error: Exception) -> str:
     from zoo.host.places import place_in
     from zoo.host.plugins import OWN, plugins
 
-    others = (record.value for record in plugins() if record.distribution != OWN)
-    return place_in(error, only={value.partition(":")[0].partition(".")[0] for value in others})
+    return place_in(error, only={p.package for p in plugins() if p.distribution != OWN})
 
 
 def _debug() -> click.Option:

@@ -30,20 +30,19 @@ def opened(file: ImageFile) -> Iterator[Image.Image]:
     """Open an image file; every failure is a ZooError that names it."""
     name, source = file
     most = Image.MAX_IMAGE_PIXELS
-    bomb = ZooError(f"{name}: more than {most or 0:,} pixels; scale it down first")
     try:
         if isinstance(source, Path):
             refuse_pointer(source)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if most is not None and image.width * image.height > most:
-                raise bomb
+                raise Image.DecompressionBombError
             if image.mode not in GREY | COLOUR:
                 raise ZooError(f"{name}: pixels of mode {image.mode}; expected 8 bits per channel")
             yield image
     except ZooError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise bomb from error
+        raise ZooError(f"{name}: more than {most:,} pixels; scale it down first") from error
     except Exception as error:  # decoders of broken files raise nearly anything
         raise ZooError(f"{name}: not a readable image: {one_line(error)}") from error
 

@@ -256,7 +256,7 @@ def with_tensors(files: Files, checkpoint: Checkpoint) -> Checkpoint:
     with error_context(f"{files.where}, as {checkpoint.by} reads it"):
         kernel = build.kernel_of(config.kernel, config.data.dim)
         build.prior_of(config.prior, kernel)
-        build.solver_of(config.solver)
+        build.solver_on(config.solver, config.steps, kernel)
         trained = config.lifted_from
         own = build.kernel_of(trained, config.data.dim) if trained else kernel
 

@@ -318,3 +318,20 @@ def network_of(part: Part, shape: Sequence[int], kernel: FieldKernel) -> Network
 def solver_of(part: Part) -> Solver:
     """Return the solver, as `zoo.solver` builds it; raises what that raises."""
     return solver(part.use, **_options(part))
+
+
+def solver_on(part: Part, steps: int, kernel: FieldKernel) -> Solver:
+    """Return the solver of so many steps under a kernel, as `solver_of` does.
+
+    Raises:
+        ZooError: it has numbers for other steps, or that do not fit the kernel's levels.
+    """
+    built = solver_of(part)
+    if built.own_steps is not None:
+        if built.own_steps != steps:
+            raise ZooError(
+                f"solver.steps = {steps}; {part.use} has numbers for {built.own_steps} steps"
+            )
+        # What does not fit the kernel's levels is told before the first sample.
+        built.times(kernel, kernel.t_max, kernel.t_min, built.own_steps)
+    return built

@@ -66,6 +66,11 @@ class PluginRecord:
         """Distribution and version, "zoo-yukawa 0.2"."""
         return f"{self.distribution} {self.version}".strip()
 
+    @property
+    def package(self) -> str:
+        """The top package of its code, "zoo_gravity"."""
+        return self.value.partition(":")[0].partition(".")[0]
+
 
 # The distribution that the zoo's own plugins come with.
 OWN = "fieldzoo"

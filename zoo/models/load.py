@@ -18,7 +18,7 @@ from zoo.folder.read import CONFIG, opened, read_card, read_config
 from zoo.folder.weights import network_with
 from zoo.formats.tensors import read_weights
 from zoo.host.build import kernel as build_kernel
-from zoo.host.build import kernel_of, network_of, prior_of, solver_of
+from zoo.host.build import kernel_of, network_of, prior_of, solver_of, solver_on
 from zoo.host.registry import find
 from zoo.host.requirements import check_requirements
 from zoo.hub import Access
@@ -176,15 +176,7 @@ def assemble(
     with error_context(file) if file else nullcontext():
         kernel = kernel or kernel_of(config.kernel, config.data.dim)
         prior = prior_of(config.prior, kernel)
-        solver = solver_of(config.solver)
-        if solver.own_steps is not None:
-            if solver.own_steps != config.steps:
-                raise ZooError(
-                    f"solver.steps = {config.steps}; {config.solver.use} has numbers for "
-                    f"{solver.own_steps} steps"
-                )
-            # What does not fit the kernel's levels is told before the first sample.
-            solver.times(kernel, kernel.t_max, kernel.t_min, solver.own_steps)
+        solver = solver_on(config.solver, config.steps, kernel)
     network = network if isinstance(network, Network) else network(kernel)
     return FieldModel(kernel, prior, network, solver, config.data.shape, config=config)
 

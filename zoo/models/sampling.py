@@ -82,8 +82,13 @@ class SamplingModel(ModelParts):
             condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
             sigma_data=network.sigma_data,
             noise=noise,
-            said=getattr(self._around, "said", NETWORK_OUTPUT),
+            said=self._said,
         )
+
+    @property
+    def _said(self) -> str:
+        """What errors call the result of `_predictor`."""
+        return getattr(self._around, "said", NETWORK_OUTPUT)
 
     def _predictor(self, network: nn.Module, guidance: float | Guidance) -> Predict:
         """Return a network as the function that a flow evaluates."""

@@ -124,10 +124,10 @@ class Observations:
         Rows that no data reach are those of the nearest that some do; those near the origin are
         smoothed. `probabilities` are of each range of levels at each time, (T, J).
         """
-        squares = probabilities.square() @ self.sums[1].reshape(READINGS, -1).mT
         kept = self.sums[[0, *range(2, len(self.sums))]]
         total, *sums = probabilities @ kept.reshape(len(kept), READINGS, -1).mT
         if not self._noise_alone:
+            squares = probabilities.square() @ self.sums[1].reshape(READINGS, -1).mT
             wide = math.log(_WIDE) / self.step
             total, *sums = _smooth_near_origin(total, squares, sums, wide)
         nearest = _nearest(total > _NEVER)

@@ -192,9 +192,8 @@ class Preconditioned(Network):
     ) -> Tensor:
         """Return the output of the backbone for `inputs`, with the features of x and its levels."""
         alpha, sigma, typical, _ = levels
-        size = rms(x)
-        if self.table is not None and not self.table.of_images:
-            size = self.table.size(x, alpha, typical)
+        table = self.table
+        size = rms(x) if table is None or table.of_images else table.size(x, alpha, typical)
         features = torch.stack([sigma, size, typical], dim=1) / alpha[:, None].clamp(min=1e-6)
         features = features.clamp(min=1e-12).log().clamp(_LOG_LOW, _LOG_HIGH)
         more = () if augment is None else (augment,)

@@ -158,11 +158,6 @@ def _prior(
     return build_prior(build_kernel(dim=dim))
 
 
-def _own_packages() -> set[str]:
-    ours = (record.value for record in plugins() if record.distribution == OWN)
-    return {value.partition(":")[0].partition(".")[0] for value in ours}
-
-
 def _check(name: str, module: str, law: str, make: Callable[[], Any]) -> Check:
     """Return the check of one law, a function called `name`."""
 
@@ -178,7 +173,8 @@ def _check(name: str, module: str, law: str, make: Callable[[], Any]) -> Check:
             built = isinstance(error, ZooError) and subject is None
             text = f"cannot be built: {error}" if built else describe_error(error)
             # A ZooError that a component of ours raises is about what it was given.
-            where = place_in(error, _own_packages() if isinstance(error, ZooError) else ())
+            ours = {p.package for p in plugins() if p.distribution == OWN}
+            where = place_in(error, ours if isinstance(error, ZooError) else ())
             text = text.removesuffix(where)
             raise CheckFailure(f"{name}: {shown(text, _MOST)}{where}") from error
 

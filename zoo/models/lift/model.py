@@ -21,7 +21,7 @@ from zoo.interfaces import (
     PriorSampler,
     Solver,
 )
-from zoo.interfaces.flow import NETWORK_OUTPUT, StepNoise
+from zoo.interfaces.flow import StepNoise
 from zoo.models.lift.flow import AugmentedFlow, split_level
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model, check_part
@@ -125,7 +125,7 @@ class LiftedModel(FieldModel):
             condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
             sigma_data=self.network.sigma_data,
             noise=noise,
-            said=getattr(self._around, "said", NETWORK_OUTPUT),
+            said=self._said,
         )
 
     def _start(
