@@ -61,6 +61,8 @@ def check_columns(columns: tuple[Column, ...], where: str) -> None:
                 f"{where}: the column {shown(name, 60)} has a name of {len(str(name)):,} "
                 f"characters; at most {LONGEST_NAME}"
             )
+        if isinstance(name, int) and not -(2**63) <= name < 2**63:
+            raise ZooError(f"{where}: a column is called {brief(name)}; expected 64 bits at most")
         if name in seen:
             raise ZooError(f"{where}: two columns are called {brief(name)}; rename one")
         seen.add(name)

@@ -14,6 +14,8 @@ from msgspec.structs import force_setattr
 from zoo.config.columns import MOST_COLUMNS, Column, check_columns
 from zoo.config.condition import Condition, check_condition
 from zoo.config.decode import decode
+from zoo.config.distilled import SOLVER, Distilled
+from zoo.config.latent import Latent
 from zoo.config.part import NAME, Part, SolverPart
 from zoo.config.standardise import Standardise
 from zoo.config.training import TrainingRecord
@@ -39,6 +41,7 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     `standardise` is the map to the coordinates that the parts work with; None for data units.
     `columns` are those of the table that the model was fitted on, `frame` the table's library.
     `condition` is what each sample is drawn given, None for nothing.
+    `latent` is what the parts work with where samples are decoded, None where they are not.
     """
 
     shape: Annotated[tuple[Positive, ...], Meta(min_length=1, max_length=4)]
@@ -50,11 +53,23 @@ class Data(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     columns: Annotated[tuple[Column, ...], Meta(max_length=MOST_COLUMNS)] = ()
     frame: Literal["pandas", "polars"] = "pandas"
     condition: Condition | None = None
+    latent: Latent | None = None
+
+    @property
+    def state_shape(self) -> tuple[int, ...]:
+        """Shape of what kernel, prior, network and solver see: that of latents, else `shape`."""
+        return self.shape if self.latent is None else self.latent.shape
 
     @property
     def dim(self) -> int:
-        """Number of coordinates d."""
-        return math.prod(self.shape)
+        """Number of coordinates d of what the kernel sees."""
+        return math.prod(self.state_shape)
+
+    def of_latents(self) -> Data:
+        """Return what the model generates before it is decoded."""
+        if self.latent is None:
+            return self
+        return msgspec.structs.replace(self, shape=self.latent.shape, range=None, latent=None)
 
     @property
     def unit(self) -> str:
@@ -108,7 +123,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """A whole config.json.
 
     `lifted_from` is the kernel that the network was trained under, where it is not `kernel`.
-    `guidance` is that of default sampling, None for none.
+    `guidance` is that of default sampling, None for none. `distilled` marks a few-step student.
     """
 
     format: Literal[1]
@@ -122,6 +137,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     training: TrainingRecord = field(default_factory=TrainingRecord)
     lifted_from: Part | None = None
     guidance: DefaultGuidance | None = None
+    distilled: Distilled | None = None
 
     def __post_init__(self) -> None:
         """Take a solver that is written as any other part."""
@@ -153,7 +169,7 @@ def parse_config(raw: bytes, where: str) -> Config:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ZooError(f"{where}: not a JSON file: {one_line(error)}") from error
     config = decode(table, Config, where)
-    if config.data.dim > MAX_COORDINATES:
+    if max(config.data.dim, math.prod(config.data.shape)) > MAX_COORDINATES:
         raise ZooError(f"{where}: data.shape = {list(config.data.shape)} is impossibly large")
     check_steps(config.solver, where)
     if config.data.classes and len(config.data.classes) != config.data.labels:
@@ -170,6 +186,8 @@ def parse_config(raw: bytes, where: str) -> Config:
             f"{where}: data.standardise has {len(config.data.standardise.mean)} numbers; expected "
             f"{config.data.shape[0]}, one per coordinate of vectors or channel of images"
         )
+    if config.data.latent and (config.data.standardise or len(config.data.shape) != 3):
+        raise ZooError(f"{where}: data.latent goes with images (C, H, W) that are not standardised")
     if config.data.columns and config.data.shape != (len(config.data.columns),):
         raise ZooError(
             f"{where}: data.columns names {len(config.data.columns)} columns of data of shape "
@@ -180,7 +198,25 @@ def parse_config(raw: bytes, where: str) -> Config:
         check_condition(config.data.condition, where)
     if config.guidance is not None:
         _check_guidance(config.guidance, where)
+    if config.distilled is not None:
+        _check_distilled(config, config.distilled, where)
     return config
+
+
+def _check_distilled(config: Config, mark: Distilled, where: str) -> None:
+    if mark.evaluations != config.steps:
+        raise ZooError(
+            f"{where}: distilled.evaluations = {mark.evaluations}, but solver.steps = "
+            f"{config.steps}; a student takes the steps that it learned"
+        )
+    solver, levels = config.solver, [*mark.levels]
+    if Part(solver.use, solver.options) != Part(SOLVER, {"levels": levels}):
+        raise ZooError(
+            f"{where}: solver is {solver.use} with {brief(solver.options)}; a student (distilled) "
+            f"takes the steps that it learned: {SOLVER} with levels {brief(levels)}"
+        )
+    if config.lifted_from is not None or config.guidance is not None:
+        raise ZooError(f"{where}: a student (distilled) is neither lifted nor guided")
 
 
 def _check_guidance(guidance: DefaultGuidance, where: str) -> None:

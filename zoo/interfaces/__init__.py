@@ -1,10 +1,11 @@
 """What authors of components write against: the parts of a model as abstract classes, and helpers.
 
 - Parts: FieldKernel with IsotropicKernel, SelfSimilarKernel, GaussianPathKernel; PriorSampler with
-  KernelPrior; Network; Solver, which integrates a Flow, and GridSolver, which does so by steps.
+  KernelPrior; Network, and the Decoder of latents; Solver, which integrates a Flow, and GridSolver,
+  which does so by steps.
 - Posterior sampling: PosteriorMethod, which makes an Estimate of x_0 one given an Observation;
   Operator.
-- Formats of other libraries: Format, which makes a Checkpoint of Files; Config, Data, Part,
+- Formats of other libraries: Format, which makes a Checkpoint of Files; Config, Data, Latent, Part,
   SolverPart.
 - Checks of options, one line each: check_integer, check_real, check_positive, check_choice.
 - Noise levels that a network reads off x: as_read.
@@ -12,6 +13,7 @@
 - Tensors: over, randn, moved, floating; of isotropic laws directions, uniform_open, log_shell.
 """
 
+from zoo.config.latent import Latent
 from zoo.config.model import Config, Data
 from zoo.config.part import Part, SolverPart
 from zoo.errors import did_you_mean
@@ -22,6 +24,7 @@ from zoo.interfaces.checks import (
     check_positive,
     check_real,
 )
+from zoo.interfaces.decoder import Decoder
 from zoo.interfaces.far import far_fault
 from zoo.interfaces.flow import Flow
 from zoo.interfaces.format import Checkpoint, Files, Format
@@ -57,6 +60,7 @@ __all__ = [
     "Checkpoint",
     "Config",
     "Data",
+    "Decoder",
     "Estimate",
     "FieldKernel",
     "Files",
@@ -69,6 +73,7 @@ __all__ = [
     "GridSpec",
     "IsotropicKernel",
     "KernelPrior",
+    "Latent",
     "Near",
     "Network",
     "Observation",

@@ -87,11 +87,14 @@ class Format(ABC):
     Every option needs a default, since `zoo.load` gives none. `zoo convert --set KEY=VALUE` does.
 
     Attributes:
-        hub_tags: tags that its repositories have on the Hub, all of them, by which
-            `zoo list --hub --format NAME` searches; none where it should not.
+        hub_tags: tags that its repositories have on the Hub, all of them and one of each tuple, by
+            which `zoo list --hub --format NAME` searches; none where it should not.
+        edition: of `read`. What it said of a repository's commit is kept until the commit, the
+            plugin's version or this changes: count up where it says otherwise of the same files.
     """
 
-    hub_tags: ClassVar[tuple[str, ...]] = ()
+    hub_tags: ClassVar[tuple[str | tuple[str, ...], ...]] = ()
+    edition: ClassVar[int] = 1
     part: Part | None = None
 
     @abstractmethod

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from zoo.config.part import Part, described
+from zoo.interfaces.decoder import Decoder
 
 # EDM's (arXiv:2206.00364, table 1), where a network does not say.
 SIGMA_DATA = 0.5
@@ -59,6 +60,11 @@ class Network(nn.Module, ABC):
         Where there are some, forward takes the keyword `log_weights`, (B, N), of other weights for
         each sample.
         """
+        return None
+
+    @property
+    def latent_decoder(self) -> Decoder | None:
+        """What makes images of its latents, in a latent model; None where it sees data."""
         return None
 
     def __repr__(self) -> str:

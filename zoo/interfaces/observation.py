@@ -175,7 +175,12 @@ class Observation:
 
     def log_likelihood(self, z: Tensor) -> Tensor:
         """Return log p(y | x_0) up to a constant of every y, for points z (N, *shape): (R, N)."""
-        there = self.predict(z).flatten(1)
+        # In float64, as y is: of data far from 0 float32 has none of the digits that matter.
+        try:
+            there = self.predict(z.double())
+        except Exception:  # the operator has numbers of another dtype
+            there = self.predict(z)
+        there = there.flatten(1).double()
         y = self.y.to(there).flatten(1)
         squares: Tensor = torch.cdist(y, there, compute_mode="donot_use_mm_for_euclid_dist")
         return -squares.square() / 2

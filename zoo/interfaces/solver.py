@@ -230,6 +230,16 @@ class GridSolver(Solver):
         """Return the times that `integrate` steps through, float64, shape (steps + 1,)."""
         return self.grid.times(kernel, t_from, t_to, steps)
 
+    def times_kept(
+        self, kernel: FieldKernel, t_from: float, t_to: float, steps: int
+    ) -> list[float]:
+        """Return `times` as numbers: those of the last call are kept, batches share them."""
+        ends = (t_from, t_to, steps)
+        last = self._last  # another thread may put its own there meanwhile
+        if last is None or last[0] is not kernel or last[1] != ends:
+            last = self._last = (kernel, ends, self.times(kernel, *ends).tolist())
+        return last[2]
+
     def evaluations(self, steps: int) -> int:
         """Return the number of field evaluations (NFE) of `integrate` with so many steps."""
         return self.stages * steps
@@ -237,12 +247,7 @@ class GridSolver(Solver):
     def _integrate(
         self, flow: Flow, x: Tensor, t_from: float, t_to: float, steps: int, callback: StepCallback
     ) -> Tensor:
-        ends = (t_from, t_to, steps)
-        # The times of the last call are kept: batches of one model share them.
-        last = self._last  # another thread may put its own there meanwhile
-        if last is None or last[0] is not flow.kernel or last[1] != ends:
-            last = self._last = (flow.kernel, ends, self.times(flow.kernel, *ends).tolist())
-        times = last[2]
+        times = self.times_kept(flow.kernel, t_from, t_to, steps)
         # What a state of few steps loses in the network's digits is far less than the steps' error.
         x = x.to(flow.state_dtype) if steps <= FEW_STEPS else x
         for i, state in enumerate(self.states(flow, x, times)):

@@ -6,7 +6,7 @@ from zoo.numerics.expressions import Expression, FormulaLike, formula, occurring
 from zoo.numerics.krylov import minimal_residual
 from zoo.numerics.logjet import LogJet
 from zoo.numerics.roots import solve_increasing
-from zoo.numerics.rows import power_of_two, row_dot, row_norm
+from zoo.numerics.rows import beside, power_of_two, row_dot, row_norm
 from zoo.numerics.scaled import Scaled
 from zoo.numerics.special import betainc, gammainc, log_gamma_ratio, on_cpu
 from zoo.numerics.tails import hill, tail_index
@@ -16,6 +16,7 @@ __all__ = [
     "FormulaLike",
     "LogJet",
     "Scaled",
+    "beside",
     "betainc",
     "broadcast",
     "derivative",

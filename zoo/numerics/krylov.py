@@ -23,8 +23,9 @@ def minimal_residual(
     arrived stays as it is, so its result does not depend on the others of the batch.
 
     Args:
-        direction: p (B, *) -> (step, image); both linear in p, each row by itself.
-        residual: what the images have to add up to, (B, *).
+        direction: p (B, *out) -> (step (B, *shape), image (B, *out)); both linear in p, each row
+            by itself.
+        residual: what the images have to add up to, (B, *out).
         iterations: at most so many directions.
         tolerance: a row has arrived where its residual is that small, relative to the first.
     """
@@ -34,13 +35,13 @@ def minimal_residual(
     total = None
     known: list[tuple[Tensor, Tensor]] = []
     least = tolerance * row_norm(residual)
-    for _ in range(iterations):
+    for _ in range(min(iterations, residual[0].numel())):  # as many directions span all of it
         going = row_norm(residual) > least
         if total is not None and not bool(going.any()):
             break
         step, image = direction(residual)
-        unit = beside(power_of_two(image), image)  # as above
-        step, image = step / unit, image / unit
+        unit = power_of_two(image)  # as above
+        step, image = step / beside(unit, step), image / beside(unit, image)
         for old_step, old_image in known:
             along = row_dot(image, old_image)
             image = image - beside(along, image) * old_image
