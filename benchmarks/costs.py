@@ -4,8 +4,9 @@
 
 `FieldModel.sample` with a network that does nothing, beside a loop of Heun's method as one would
 write it; then the bundled models of 8x8 digits and 28x28 garments at their default options, and the
-likelihood of the same network by flow_matching, where that is installed: dopri5 at its default
-tolerance, and one probe, where the zoo has 8. One thread.
+likelihood of the same network by flow_matching and k-diffusion, where they are installed: dopri5 at
+their default tolerances, and one probe, where the zoo has 8. (azula 0.11 has no likelihood.) One
+thread.
 """
 
 from __future__ import annotations
@@ -53,6 +54,20 @@ def likelihood_by_flow_matching(model: zoo.FieldModel, x: Tensor) -> dict[str, R
     return {"log likelihood of one by flow_matching, one probe": run}
 
 
+def likelihood_by_k_diffusion(model: zoo.FieldModel, x: Tensor) -> dict[str, Run]:
+    """Return the same again: its field (x - D) / sigma is gravity's too."""
+    try:
+        from k_diffusion.sampling import log_likelihood
+    except ImportError:
+        return {}
+    low, high = model.kernel.t_min, model.kernel.t_max
+
+    def run() -> None:
+        log_likelihood(model.network, x, low, high)
+
+    return {"log likelihood of one by k-diffusion, one probe": run}
+
+
 def asked(name: str, what: str, rounds: int, goal: str) -> Part:
     """Return the costs of a bundled model, in multiples of sample(16)."""
     model = zoo.load(name)
@@ -63,6 +78,7 @@ def asked(name: str, what: str, rounds: int, goal: str) -> Part:
         "log_prob of one": lambda: (model.log_prob(x[:1]), None)[1],
         "encode of 16": lambda: (model.encode(x), None)[1],
         **likelihood_by_flow_matching(model, x[:1]),
+        **likelihood_by_k_diffusion(model, x[:1]),
     }
     rows = side_by_side(runs, rounds, scale=1.0, digits=3)
     return Part(f"Cost of what {what} is asked", f"{name}, one thread.", "s", rows, goal)

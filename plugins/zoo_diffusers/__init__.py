@@ -27,13 +27,12 @@ def zoo_formats() -> Iterable[Component]:
     """Bring the folders and repositories that its pipelines of images are saved in."""
     target = "zoo_diffusers.format:DiffusersFormat"
     yield Component(
-        "diffusers", target, "pipelines of images (UNet2DModel), from the Hub or a folder"
+        "diffusers", target, "pipelines of images (UNet2DModel, DiT), from the Hub or a folder"
     )
 
 
 @hookimpl
 def zoo_networks() -> Iterable[Component]:
-    """Bring the U-Net of its pipelines of images, given a class or not."""
-    yield Component(
-        "diffusers", "zoo_diffusers.network:DiffusersNetwork", "UNet2DModel of diffusers", _SMALL
-    )
+    """Bring the networks of its pipelines of images, given a class or not."""
+    target = "zoo_diffusers.network:DiffusersNetwork"
+    yield Component("diffusers", target, "UNet2DModel or DiT of diffusers", _SMALL)

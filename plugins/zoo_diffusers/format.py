@@ -1,47 +1,51 @@
 """Models of images as diffusers saves them, from the Hub or a folder.
 
-Two layouts: a pipeline's, with model_index.json and the subfolders unet/ and scheduler/, and the
-old flat one, with everything at the root. Weights are one file or shards under an index, plain or
-of a variant such as fp16; see `layout`.
+Two layouts: a pipeline's, with model_index.json and the subfolders unet/ or transformer/,
+scheduler/ and, of latent models, vae/ or vqvae/; and the old flat one, with everything at the root.
+Weights are one file or shards under an index, plain or of a variant such as fp16; see `layout`.
 """
 
 from __future__ import annotations
 
-import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from zoo import ZooError
-from zoo.formats import read_tensors
-from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Part, SolverPart
+from zoo.interfaces import Checkpoint, Config, Data, Files, Format, Latent, Part, SolverPart
+from zoo_diffusers.autoencoder import sizes
+from zoo_diffusers.denoisers import DIT, READS, class_count, kind_of, shape_of
 from zoo_diffusers.layout import (
     AVERAGED,
     INDEX,
+    MOST_BYTES,
     SCHEDULER,
     SETTINGS,
     files_of,
     folder_of,
-    shards_of,
+    read_weights,
     weights_of,
 )
-from zoo_diffusers.network import NEEDS, class_count
+from zoo_diffusers.modules import NEEDS
 from zoo_diffusers.parametrisation import SHORT, kept, parametrisation
 
 # Attention as diffusers called it until 2023.
 _OLD = re.compile(r"(.*attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
 _NEW = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-_LATENT = {"vae", "vqvae", "movq", "vqgan"}
+_AUTOENCODERS = ("vae", "vqvae")
 _TEXT = {"text_encoder", "text_encoder_2", "tokenizer", "bert", "image_encoder", "prior"}
 _SOUND = {"mel", "vocoder", "audio_encoder"}
-_READS = "unconditional and class-conditional models of images (UNet2DModel) are read"
 _STEPS = 18
 
 
 class DiffusersFormat(Format):
-    """Models of images that diffusers saved: a UNet2DModel and what its scheduler says of it.
+    """Models of images that diffusers saved: a UNet2DModel or a DiT, and what its scheduler says.
+
+    Where an autoencoder, AutoencoderKL or VQModel, is saved beside the network, the model is one of
+    latents, and the autoencoder decodes its samples.
 
     Args:
         scheduler: of a network that comes without one, or instead of its own: ddpm, ddim, flow,
@@ -49,7 +53,7 @@ class DiffusersFormat(Format):
             scheduler_config.json.
         prediction_type: what the network predicts, instead of the scheduler's: epsilon, sample,
             v_prediction.
-        null_class: whether the last class stands for "no class"; None for yes where
+        null_class: whether the last class stands for "no class"; None for yes of a DiT and where
             model_index.json names all classes but the last, else no.
         variant: of the weights, such as fp16; None for those without one, else the only one.
         ema: take the average in unet_ema/ instead of unet/.
@@ -58,7 +62,12 @@ class DiffusersFormat(Format):
         ZooError: an option is none.
     """
 
-    hub_tags = ("diffusers", "unconditional-image-generation")
+    # The Hub gives models of classes no task; it names the pipeline of each in a tag.
+    hub_tags = (
+        "diffusers",
+        ("unconditional-image-generation", "diffusers:DiTPipeline", "diffusers:LDMPipeline"),
+    )
+    edition = 3  # with latent models, without sides that a UNet2DModel cannot halve
 
     def __init__(
         self,
@@ -101,27 +110,37 @@ class DiffusersFormat(Format):
             check_index(index, files.where)
         elif files.file or not _is_network(files):
             return None
-        folder = folder_of(files.names, files.where, self.ema)
-        unet = files.settings(f"{folder}{SETTINGS}")
-        check_unet(unet, files.where)
+        folder = folder_of(files.names, files.where, self.ema, _parts(index))
+        settings = files.settings(f"{folder}{SETTINGS}")
+        kind = kind_of(settings, files.where)
+        encoder = _autoencoder(index, files)
         scheduler = self._scheduler(self._saved(files))
         names = _classes(index)
-        config = translate(unet, scheduler, files.where, self._has_null(unet, names), names)
-        weights = weights_of(files.names, folder, files.where, self.variant)
+        config = translate(
+            kind,
+            settings,
+            scheduler,
+            files.where,
+            null_class=self._has_null(kind, settings, names),
+            names=names,
+            autoencoder=files.settings(f"{encoder}{SETTINGS}") if encoder else None,
+        )
+        parts = {f"{_inner(kind)}.": weights_of(files.names, folder, files.where, self.variant)}
+        if encoder:
+            parts["autoencoder.model."] = weights_of(
+                files.names, encoder, files.where, self.variant, or_other=True
+            )
 
         def tensors() -> dict[str, Tensor]:
-            if weights.sharded:
-                paths, listed = shards_of(files, weights.name)
-                found = read_tensors(*paths)
-                if differ := sorted(found.keys() ^ listed.keys()):
-                    raise ZooError(
-                        f"{files.where}: {weights.name} and its shards differ in {differ[0]!r:.100}"
-                    )
-            else:
-                found = read_tensors(files.path(weights.name))
-            return {f"unet.{_renamed(name)}": value for name, value in found.items()}
+            state: dict[str, Tensor] = {}
+            left = MOST_BYTES
+            for prefix, weights in parts.items():
+                found, left = read_weights(files, weights, left)
+                state |= {f"{prefix}{_renamed(name)}": value for name, value in found.items()}
+            return state
 
-        return Checkpoint(config, tensors, files=files_of(files.names, weights))
+        named = [name for weights in parts.values() for name in files_of(files.names, weights)]
+        return Checkpoint(config, tensors, files=tuple(named))
 
     def _saved(self, files: Files) -> Mapping[str, Any]:
         """Return the scheduler's settings in the files, none of them where the user states all."""
@@ -143,16 +162,17 @@ class DiffusersFormat(Format):
             found |= {"prediction_type": self.prediction}
         return found
 
-    def _has_null(self, unet: Mapping[str, Any], names: tuple[str, ...]) -> bool:
-        if self.null_class is not None:
-            return self.null_class
-        count = unet.get("num_class_embeds")
+    def _has_null(self, kind: str, settings: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+        if self.null_class is not None or kind == DIT:
+            return self.null_class is not False
+        count = settings.get("num_class_embeds")
         return bool(names) and isinstance(count, int) and count == len(names) + 1
 
 
 def _is_network(files: Files) -> bool:
     """Return whether there is a network of diffusers without a pipeline."""
-    paths = (SETTINGS, f"unet/{SETTINGS}", f"{AVERAGED}{SETTINGS}")
+    folders = ("", "unet/", "transformer/", AVERAGED)
+    paths = [f"{folder}{SETTINGS}" for folder in folders]
     path = next((path for path in paths if path in files.names), None)
     return path is not None and "_class_name" in files.settings(path)
 
@@ -163,44 +183,88 @@ def _renamed(name: str) -> str:
     return f"{old[1]}.{_NEW[old[2]]}.{old[3]}" if old else name
 
 
+def _inner(kind: str) -> str:
+    """Return what the zoo's network calls the one inside it."""
+    return "transformer" if kind == DIT else "unet"
+
+
+def _autoencoder(index: Mapping[str, Any], files: Files) -> str:
+    """Return the folder of the autoencoder, "" for none: as model_index.json says, if there is one.
+
+    Raises:
+        ZooError: it names one that is not there.
+    """
+    found = [f"{n}/" for n in _AUTOENCODERS if n in _parts(index)]
+    there = [f"{n}/" for n in _AUTOENCODERS if f"{n}/{SETTINGS}" in files.names]
+    folder = next(iter(found if index else there), "")
+    if folder and folder not in there:
+        raise ZooError(f"{files.where} has no {folder}{SETTINGS}, which {INDEX} names")
+    return folder
+
+
+def _parts(index: Mapping[str, Any]) -> set[str]:
+    """Return the parts that model_index.json names: [library, class]; [null, null] is none."""
+    lists = {k: v for k, v in index.items() if not k.startswith("_") and isinstance(v, list)}
+    return {k for k, names in lists.items() if any(name is not None for name in names)}
+
+
 def _classes(index: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names in model_index.json's id2label, none where they are not 0, 1, ... named."""
+    """Return the names in model_index.json's id2label, none where they are not 0, 1, ... named.
+
+    What two classes are called, as two of ImageNet are, is followed by their numbers.
+    """
     found = index.get("id2label")
     if not isinstance(found, dict) or len(found) > 100_000:
         return ()
     names = [found.get(str(i)) for i in range(len(found))]
     plain = [n for n in names if isinstance(n, str) and n.isprintable() and 0 < len(n) <= 200]
-    return tuple(plain) if len({*plain}) == len(names) else ()
+    if len(plain) != len(names):
+        return ()
+    often = Counter(plain)
+    one = tuple(n if often[n] == 1 else f"{n[:180]} ({i})" for i, n in enumerate(plain))
+    return one if len({*one}) == len(one) else ()
 
 
 def check_index(index: Mapping[str, Any], where: str) -> None:
-    """Raise ZooError unless model_index.json names a U-Net and a scheduler alone."""
-    # A part is [library, class]; [null, null] stands for none.
-    lists = {k: v for k, v in index.items() if not k.startswith("_") and isinstance(v, list)}
-    parts = {k for k, names in lists.items() if any(name is not None for name in names)}
+    """Raise ZooError unless model_index.json names a network, its scheduler, an autoencoder."""
+    parts = _parts(index)
     pipeline = str(index.get("_class_name", ""))[:60]
+    kind = _makes(pipeline, index)
     if text := sorted(parts & _TEXT):
-        kind = "video" if "Video" in pipeline else "sound" if "Audio" in pipeline else "images"
         raise ZooError(
-            f"{where} is a conditional model of {kind}, it has a {text[0]} ({pipeline}); {_READS}"
+            f"{where} is a conditional model of {kind}, it has a {text[0]} ({pipeline}); {READS}"
         )
-    if sound := sorted(parts & _SOUND):
-        raise ZooError(f"{where} is a model of sound, it has a part {sound[0]!r}; {_READS}")
-    if latent := sorted(parts & _LATENT):
-        raise ZooError(
-            f"{where} is a latent model: its network sees what {latent[0]} makes of images, and "
-            f"fields of images are not to be had from it; {_READS}"
-        )
-    if other := sorted(parts - {"unet", "unet_ema", "scheduler"}):
-        raise ZooError(f"{where} has a part {other[0]!r:.60}; a unet and a scheduler: {_READS}")
+    other = sorted(parts - {"unet", "unet_ema", "transformer", "scheduler", *_AUTOENCODERS})
+    if other and kind != "images":
+        raise ZooError(f"{where} is a model of {kind}, it has a part {other[0]!r:.60}; {READS}")
+    if other:
+        raise ZooError(f"{where} has a part {other[0]!r:.60}; {READS}")
+    for pair in ({"unet", "transformer"}, {*_AUTOENCODERS}):
+        if pair <= parts:
+            raise ZooError(f"{where} has both a {' and a '.join(sorted(pair))}; {READS}")
+
+
+def _makes(pipeline: str, index: Mapping[str, Any]) -> str:
+    """Return what a pipeline makes, by its name and its classes: video, sound or else images."""
+    parts = _parts(index)
+    classes = " ".join(f"{index[part]}"[:200] for part in sorted(parts - {"scheduler"}))
+    if re.search("Video|[A-Z]2V", pipeline):
+        return "video"
+    if re.search("3DModel|3DCondition|Video|Motion|SpatioTemporal", classes):
+        return "images" if re.search("Image|[TI]2I", pipeline) else "video"
+    sound = parts & _SOUND or re.search("Audio|Music|Oobleck", f"{pipeline} {classes}")
+    return "sound" if sound else "images"
 
 
 def translate(
-    unet: Mapping[str, Any],
+    kind: str,
+    settings: Mapping[str, Any],
     scheduler: Mapping[str, Any],
     where: str,
+    *,
     null_class: bool = False,
     names: tuple[str, ...] = (),
+    autoencoder: Mapping[str, Any] | None = None,
 ) -> Config:
     """Return the config of the model, its network under the kernel that it was trained under.
 
@@ -213,46 +277,32 @@ def translate(
         noise = parametrisation(scheduler)
     except ZooError as error:
         raise ZooError(f"{where}: {SCHEDULER}: {error}") from error
+    shape = shape_of(kind, settings, where)
     try:
-        labels = class_count(unet, null_class)
+        labels = class_count(kind, settings, null_class)
+        known = None if autoencoder is None else sizes(autoencoder)
+        image = shape if known is None else known.image_shape(shape)
     except ZooError as error:
         raise ZooError(f"{where}: {error}") from error
-    network = {
-        "unet": {k: v for k, v in unet.items() if not k.startswith("_")},
-        "scheduler": kept(scheduler),
-    }
+    network: dict[str, Any] = {_inner(kind): _plain(settings), "scheduler": kept(scheduler)}
+    network |= {"null_class": True} if null_class else {}
+    if known is not None and autoencoder is not None:
+        network["autoencoder"] = {"_class_name": known.name, **_plain(autoencoder)}
     return Config(
         format=1,
         data=Data(
-            _shape(unet, where), labels=labels, classes=names if len(names) == labels else ()
+            image,
+            labels=labels,
+            classes=names if len(names) == labels else (),
+            latent=None if known is None else Latent(shape, known.name),
         ),
         kernel=noise.kernel,
         prior=Part(noise.kernel.use),
-        network=Part("diffusers", network | ({"null_class": True} if null_class else {})),
+        network=Part("diffusers", network),
         solver=SolverPart("heun", steps=_STEPS),
         requires=(NEEDS,),
     )
 
 
-def check_unet(unet: Mapping[str, Any], where: str) -> None:
-    """Raise ZooError unless the settings are those of a UNet2DModel that predicts images."""
-    name = unet.get("_class_name")
-    if name != "UNet2DModel":
-        kind = "a conditional model" if "Condition" in str(name) else "another kind of model"
-        raise ZooError(f"{where} is {kind}, {name!s:.60}; {_READS}")
-    channels = unet.get("in_channels", 3), unet.get("out_channels", 3)
-    if channels[0] != channels[1]:
-        raise ZooError(
-            f"{where}: the network takes {channels[0]!r:.30} channels and returns "
-            f"{channels[1]!r:.30}; only those that predict an image are read, not variances too"
-        )
-
-
-def _shape(unet: Mapping[str, Any], where: str) -> tuple[int, ...]:
-    size = unet.get("sample_size")
-    sides = size if isinstance(size, list) else [size, size]
-    shape = (unet.get("in_channels", 3), *sides)
-    whole = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape)
-    if len(shape) != 3 or not whole or math.prod(shape) > 2**31:
-        raise ZooError(f"{where}: sample_size = {size!r}; expected the side of its images")
-    return shape
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in settings.items() if not k.startswith("_")}

@@ -2,7 +2,8 @@
 
     sigma_n = sqrt(1 / abar_n - 1),   abar_n = (1 - beta_0) ... (1 - beta_n)
 
-Source: DDPM, arXiv:2006.11239, section 4; cosine, arXiv:2102.09672, eq. 17.
+Source: DDPM, arXiv:2006.11239, section 4; cosine, arXiv:2102.09672, eq. 17; sigmoid,
+arXiv:2203.02923; Laplace, arXiv:2407.03297.
 """
 
 from __future__ import annotations
@@ -28,16 +29,39 @@ def _scaled_linear(start: float, end: float, steps: int) -> list[float]:
     return [root**2 for root in _even(math.sqrt(start), math.sqrt(end), steps)]
 
 
+def _sigmoid(start: float, end: float, steps: int) -> list[float]:
+    return [start + (end - start) / (1 + math.exp(-u)) for u in _even(-6.0, 6.0, steps)]
+
+
 def _cosine(_start: float, _end: float, steps: int) -> list[float]:
     """Return the betas of abar(u) = cos^2(pi/2 (u + s) / (1 + s)), s = 0.008, capped."""
-    abar = [math.cos((n / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for n in range(steps + 1)]
-    return [min(1 - abar[n + 1] / abar[n], _LARGEST_BETA) for n in range(steps)]
+    return _of_signal(lambda u: math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2, steps)
+
+
+def _laplace(_start: float, _end: float, steps: int) -> list[float]:
+    """Return the betas of diffusers' abar(u) = sqrt(r / (1 + r)), capped.
+
+    -2 ln r is ln(2 u) up to u = 1/2, then -ln(2 - 2 u).
+    """
+
+    def abar(u: float) -> float:
+        away = math.sqrt(1 - 2 * abs(0.5 - u) + 1e-6)
+        return 1 / math.sqrt(1 + (away if u <= 0.5 else 1 / away))
+
+    return _of_signal(abar, steps)
+
+
+def _of_signal(abar: Callable[[float], float], steps: int) -> list[float]:
+    found = [abar(n / steps) for n in range(steps + 1)]
+    return [min(1 - found[n + 1] / found[n], _LARGEST_BETA) for n in range(steps)]
 
 
 _SCHEDULES: dict[str, Callable[[float, float, int], list[float]]] = {
     "linear": _even,
     "scaled_linear": _scaled_linear,
     "squaredcos_cap_v2": _cosine,
+    "sigmoid": _sigmoid,
+    "laplace": _laplace,
 }
 
 

@@ -1,5 +1,6 @@
 """Repositories of diffusers made to do harm, in every layout: a model or one line comes of them."""
 
+import json
 import shutil
 
 import pytest
@@ -10,7 +11,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     ScoreSdeVeScheduler,
 )
-from diffusers_repositories import files, unet
+from diffusers_repositories import autoencoder, dit_pipeline, files, ldm, saved, unet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,12 +22,20 @@ SCHEDULERS = {
     "edm": EDMEulerScheduler,
     "ve": ScoreSdeVeScheduler,
 }
+LATENT = ["ldm", "dit", "latent shards"]
+
+
+class Repositories(dict):
+    """By name; hypothesis prints it with every fault."""
+
+    def __repr__(self):
+        return f"Repositories({[*self]})"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Every layout as {path: bytes}."""
-    found = {}
+    found = Repositories()
 
     def layout(name, scheduler="ddpm", part="unet", network=None, **options):
         folder = tmp_path_factory.mktemp(name)
@@ -40,6 +49,12 @@ def made(tmp_path_factory):
     layout("variant", "edm", variant="fp16")
     layout("averages", part="unet_ema")
     layout("classes", network=unet(num_class_embeds=3))
+    names = {str(i): f"class {i}" for i in range(1000)}
+    found["ldm"] = files(saved(ldm(), tmp_path_factory.mktemp("ldm")))
+    found["dit"] = files(saved(dit_pipeline(), tmp_path_factory.mktemp("dit"), id2label=names))
+    folder = tmp_path_factory.mktemp("latent")
+    autoencoder().save_pretrained(folder / "vae", max_shard_size="40KB")
+    found["latent shards"] = {**found["flow"], **files(folder)}
     folder = tmp_path_factory.mktemp("bare")
     unet().save_pretrained(folder)
     found["bare"] = files(folder)
@@ -63,7 +78,7 @@ def write(cage, found):
     return folder
 
 
-@pytest.mark.parametrize("name", [*SCHEDULERS, "shards", "variant", "averages", "bare"])
+@pytest.mark.parametrize("name", [*SCHEDULERS, "shards", "variant", "averages", "bare", *LATENT])
 def test_the_repositories_that_are_changed_below_are_read(cage, made, name):
     options = {"scheduler": "ddpm"} if name == "bare" else None
     assert cage.check("sample", write(cage, made[name]), options)["error"] == ""
@@ -87,7 +102,7 @@ VALUES = st.recursive(
 @hostile(30)
 @given(data=st.data())
 def test_any_change_of_its_bytes(cage, made, data):
-    found = dict(made[data.draw(st.sampled_from(["shards", "variant", "averages"]))])
+    found = dict(made[data.draw(st.sampled_from(["shards", "variant", "averages", *LATENT]))])
     name = data.draw(st.sampled_from(sorted(found)))
     raw = bytearray(found[name])
     at = data.draw(st.integers(0, min(2000, len(raw) - 1)))
@@ -101,6 +116,34 @@ def test_any_change_of_its_bytes(cage, made, data):
     found[name] = bytes(raw)
     if how == "away":
         del found[name]
+    cage.check("sample", write(cage, found))
+
+
+# Of autoencoders and DiTs; of both each repository below has one.
+SETTINGS = st.dictionaries(
+    st.sampled_from(
+        [
+            *("_class_name", "block_out_channels", "down_block_types", "up_block_types"),
+            *("layers_per_block", "norm_num_groups", "act_fn", "norm_type", "scaling_factor"),
+            *("shift_factor", "latents_mean", "latent_channels", "vq_embed_dim", "in_channels"),
+            *("out_channels", "num_vq_embeddings", "mid_block_add_attention", "use_quant_conv"),
+            *("patch_size", "sample_size", "num_embeds_ada_norm", "num_layers", "norm_eps"),
+            *("num_attention_heads", "attention_head_dim", "activation_fn", "force_upcast"),
+        ]
+    ),
+    VALUES | st.sampled_from(["VQModel", "AutoencoderKL", "AutoencoderTiny", "gelu", "spatial"]),
+    min_size=1,
+    max_size=2,
+)
+
+
+@hostile(80)
+@given(st.sampled_from(["ldm", "dit"]), st.booleans(), SETTINGS)
+def test_any_settings_of_a_latent_model(cage, made, name, decodes, settings):
+    found = dict(made[name])
+    denoiser, encoder = {"ldm": ("unet", "vqvae"), "dit": ("transformer", "vae")}[name]
+    path = f"{encoder if decodes else denoiser}/config.json"
+    found[path] = json.dumps({**json.loads(found[path]), **settings}).encode()
     cage.check("sample", write(cage, found))
 
 
@@ -128,6 +171,6 @@ OPTIONS = st.dictionaries(
 
 
 @hostile(60)
-@given(st.sampled_from(["bare", "variant", "averages", "classes"]), OPTIONS)
+@given(st.sampled_from(["bare", "variant", "averages", "classes", "ldm", "dit"]), OPTIONS)
 def test_any_options(cage, made, name, options):
     cage.check("sample", write(cage, made[name]), options)

@@ -1,7 +1,19 @@
 """Repositories written by diffusers itself, in every layout."""
 
+import json
+
 import torch
-from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    DiTPipeline,
+    DiTTransformer2DModel,
+    UNet2DModel,
+    VQModel,
+)
+from diffusers.pipelines.deprecated.latent_diffusion_uncond import LDMPipeline
 
 LAYOUTS = ["pipeline-safetensors", "pipeline-bin", "flat-safetensors", "flat-bin"]
 SMALL = {
@@ -32,6 +44,51 @@ CIFAR = {
 def unet(settings=SMALL, **changes):
     torch.manual_seed(0)
     return UNet2DModel(**{**settings, **changes}).eval()
+
+
+def autoencoder(kind=AutoencoderKL, **changes):
+    """An autoencoder of two blocks, which halves the sides of images."""
+    torch.manual_seed(1)
+    sizes = {
+        "block_out_channels": (8, 16),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+        "norm_num_groups": 4,
+        "latent_channels": 3,
+    }
+    codes = {"num_vq_embeddings": 16} if kind is VQModel else {}
+    return kind(**{**sizes, **codes, **changes}).eval()
+
+
+def dit(**changes):
+    """A DiT that predicts variances too, its output not zero as where training begins."""
+    torch.manual_seed(2)
+    sizes = {
+        "num_attention_heads": 2,
+        "attention_head_dim": 8,
+        "num_layers": 2,
+        "sample_size": 8,
+        "in_channels": 3,
+        "out_channels": 6,
+    }
+    return DiTTransformer2DModel(**{**sizes, **changes}).eval()
+
+
+def ldm(network=None, encoder=None, scheduler=None):
+    """The pipeline of latent diffusion without text."""
+    return LDMPipeline(encoder or autoencoder(VQModel), network or unet(), scheduler or ddim())
+
+
+def dit_pipeline(network=None, encoder=None, scheduler=None):
+    return DiTPipeline(network or dit(), encoder or autoencoder(), scheduler or ddim())
+
+
+def saved(pipeline, folder, **index):
+    """Save a pipeline with more keys in its model_index.json; return the folder."""
+    pipeline.save_pretrained(folder)
+    path = folder / "model_index.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **index}))
+    return folder
 
 
 def ddpm(**options):

@@ -60,6 +60,11 @@ def snapshot(backbone, *, wrapper="EDMPrecond", inner="SongUNet", options=None, 
     network = augmented(top, wrapper)
     network.state |= {"sigma_data": 0.5, "_init_kwargs": options or {}, **attributes}
     network.state["_modules"]["model"].name = inner
+    return pickled(network)
+
+
+def pickled(network):
+    """Return the bytes of a network snapshot whose averaged network is a Carrying."""
     package = ModuleType("torch_utils")
     module = ModuleType(MODULE)
     module._reconstruct_persistent_obj = _reconstruct_persistent_obj

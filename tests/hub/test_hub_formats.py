@@ -26,6 +26,10 @@ def repository(folder, scheduler, **options):
     return {**files(folder), "README.md": CARD}
 
 
+def files_of(hub, repo):
+    return {name: file.content for name, file in hub.store.repositories[repo].files.items()}
+
+
 @pytest.fixture
 def published(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
@@ -68,7 +72,8 @@ def test_what_is_listed_loads_and_is_known_offline(published, monkeypatch):
     assert zoo.load(listed[1]).sample(1, seed=0, steps=2).shape == (1, 3, 8, 8)
     published.requests.clear()
     assert zoo.list_models("*flow*", hub=True, format="diffusers:diffusers") == ["bob/flow"]
-    assert [path for _, path, _ in published.requests] == ["/api/models"]
+    asked = [path for _, path, _ in published.requests]
+    assert asked == 3 * ["/api/models"], "one for each choice of tags"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert zoo.list_models(hub=True, format="diffusers") == listed
 
@@ -110,7 +115,23 @@ def test_a_format_that_wants_weights_or_many_files_gets_neither(published, monke
     assert len(published.asked("GET", "/ada/ddpm/resolve/")) == (name != DENOISER)
 
 
-@pytest.mark.parametrize("tags", ["diffusers", ("diffusers", 3), None])
+def test_a_repository_with_another_tag_of_a_choice_is_listed_once(published):
+    both = CARD.replace(b"generation]", b"generation, 'diffusers:DiTPipeline']")
+    other = CARD.replace(b"unconditional-image-generation", b"'diffusers:DiTPipeline'")
+    for repo, card in (("ada/ddpm", both), ("bob/flow", other)):
+        published.store.add(repo, {**files_of(published, repo), "README.md": card})
+    found = zoo.list_models(hub=True, format="diffusers")
+    assert found == ["bob/flow", "ada/ddpm"], "the most downloaded first, over all choices"
+
+
+def test_tags_that_take_many_searches_are_told(hub, monkeypatch):
+    tags = (("a", "b", "c"), ("d", "e", "f"))
+    monkeypatch.setattr("zoo_diffusers.format.DiffusersFormat.hub_tags", tags)
+    with pytest.raises(ZooError, match="hub_tags takes more than 8 searches"):
+        zoo.list_models(hub=True, format="diffusers")
+
+
+@pytest.mark.parametrize("tags", ["diffusers", ("diffusers", 3), ("diffusers", ()), None])
 def test_tags_that_are_none_are_told(hub, monkeypatch, tags):
     monkeypatch.setattr("zoo_diffusers.format.DiffusersFormat.hub_tags", tags)
     with pytest.raises(ZooError, match="hub_tags is no tuple of names"):
@@ -123,7 +144,8 @@ def test_mistakes_are_one_line(hub, command):
         (["--hub", "--format", "diffuser"], "did you mean 'diffusers'"),
         (["--hub", "--format", "songunet"], "names no tags of the Hub"),
         (["--format", "diffusers"], "zoo list --hub --format NAME"),
-        (["--hub", "--format", "diffusers"], "no model on the Hub matches"),
+        (["--hub", "--format", "diffusers"], "no model on the Hub matches '*'\n"),
+        (["--hub", "x*", "--format", "diffusers"], "`zoo list --hub --format diffusers` has all"),
     ):
         status, out, err = command("list", *words)
         assert (status, out, err.count("\n")) == (1, "", 1)

@@ -1,9 +1,11 @@
 """`zoo plugins --available`: what others publish is listed, nothing of it trusted or installed."""
 
 import json
+import logging
 import re
 import subprocess
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -66,9 +68,14 @@ def test_without_an_answer_it_is_the_last_list_with_its_age(
         hub.failing.append(("GET", "^/api/models/", lambda: Response(status_code=500)))
     else:
         listed(b"{")
+    logged = StringIO()
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        monkeypatch.setattr(handler, "stream", logged)
     status, out, err = command("plugins", "--available")
     assert (status, out, err.count("\n")) == (0, first, 1)
     assert err.startswith("zoo: as of 3 hours ago: ")
+    assert "zoo pull" not in err
+    assert logged.getvalue() == ""
 
 
 def test_offline_without_a_memory_is_one_line(hub, command, monkeypatch):
@@ -76,6 +83,7 @@ def test_offline_without_a_memory_is_one_line(hub, command, monkeypatch):
     status, out, err = command("plugins", "--available")
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert "HF_HUB_OFFLINE" in err
+    assert "zoo pull" not in err
 
 
 NAMES = ["Zoo_Yukawa", "zoo--x", "-r", "--index-url=x", "zoo x", "zoo;x", "zoo\n", "", "z" * 81]

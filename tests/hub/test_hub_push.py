@@ -75,6 +75,39 @@ def test_a_folder_pushed_is_the_model_that_is_loaded(hub, saved, tmp_path):
     )
 
 
+def test_a_student_pushed_and_pulled_is_the_student(hub, tmp_path):
+    teacher = points()
+    teacher.name = "dots"
+    student = zoo.distill(teacher, images=40, batch=20, progress=False)
+    zoo.push(student, REPO, **ADA)
+    for loaded in (zoo.load(REPO), zoo.load(zoo.pull(REPO))):
+        assert loaded.distilled == student.distilled
+        assert torch.equal(loaded.sample(5, seed=1), student.sample(5, seed=1))
+        with pytest.raises(ZooError, match="use its teacher dots"):
+            loaded.encode(torch.zeros(1, 2))
+    # A folder that points at its weights has no field either.
+    config = json.loads(head(hub).files["config.json"].content) | {"weights": {"repo": REPO}}
+    marked = config.pop("distilled")
+    unmarked = {"solver": {"use": "heun", "steps": 9}}
+    levels = {"distilled": marked | {"levels": [3.0]}}
+    levels["solver"] = config["solver"] | {"levels": [3.0]}
+    prior = {"distilled": marked, "prior": {"use": "gaussian"}}
+    for i, change in enumerate((unmarked, levels, prior)):
+        hub.store.add(f"bob/other{i}", {"config.json": json.dumps(config | change).encode()})
+        with pytest.raises(ZooError, match="is a student of dots in 2 evaluations"):
+            zoo.load(f"bob/other{i}")
+    hub.store.add("bob/same", {"config.json": json.dumps(config | {"distilled": marked}).encode()})
+    assert torch.equal(zoo.load("bob/same").sample(5, seed=1), student.sample(5, seed=1))
+
+
+def test_a_student_of_a_model_of_the_hub_names_it_by_its_id(hub, tmp_path):
+    zoo.push(points(), REPO, **ADA)
+    student = zoo.distill(zoo.load(REPO), images=40, batch=20, progress=False)
+    assert student.distilled.whose == f"its teacher {REPO}"
+    card = (student.save(tmp_path / "it") / "README.md").read_text()
+    assert f"base_model: {REPO}\n" in card.partition("\n---\n")[0]
+
+
 def test_another_process_with_another_cache_draws_the_same_samples(hub, saved, tmp_path):
     expected = zoo.load(saved).sample(3, seed=1, steps=3)
     zoo.push(saved, REPO, **ADA)

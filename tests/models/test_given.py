@@ -185,7 +185,7 @@ def test_a_condition_is_standardised_and_named(tmp_path):
         )
     with pytest.raises(ZooError, match="condition has no column 'mass'"):
         model.sample(1, condition=one.rename({"mass": "weight"}))
-    with pytest.raises(ZooError, match="condition has no column 'mass'; it takes mass, age"):
+    with pytest.raises(ZooError, match="condition has no column 'mass'; it takes 'mass', 'age'"):
         model.sample(2, condition=frame[["age"]])
     again = zoo.load(model.save_pretrained(tmp_path / "named"))
     assert again.condition == known
@@ -218,7 +218,7 @@ def test_rows_of_a_data_frame_go_by_their_names():
     assert model.denoise(rows.long(), 1.0).shape == (2, 2)
     numbered = pd.DataFrame(rows.numpy())
     assert torch.equal(model.denoise(numbered, 1.0), model.denoise(rows, 1.0))
-    with pytest.raises(ZooError, match="x has no column 'b'; it takes a, b"):
+    with pytest.raises(ZooError, match="x has no column 'b'; it takes 'a', 'b'"):
         model.denoise(frame[["a"]], 1.0)
 
 

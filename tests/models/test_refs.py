@@ -123,6 +123,16 @@ def test_so_is_one_that_might_be_on_the_hub(runs, monkeypatch, error):
         folder_of("moons/model")
 
 
+@pytest.mark.parametrize("asked", ["show", "sample", "plot"])
+@pytest.mark.parametrize("ref", ["moon", "moons/modle"])
+def test_every_command_says_which_folder_is_meant(runs, command, tmp_path, monkeypatch, asked, ref):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    status, _, told = command(asked, ref)
+    assert status == 1
+    assert "; for the folder here say ./moons/model" in told
+
+
 @given(st.text() | st.text("ab/:@.~-", max_size=12))
 @example("a/" + "b" * 5000)
 @example("/" + "b" * 5000)

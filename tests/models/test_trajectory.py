@@ -8,6 +8,7 @@ import pytest
 import torch
 from kernel_cases import CASES, ISOTROPIC, build
 from tiny_models import images, points
+from walked import OWN_STEPS
 
 import zoo
 from zoo import plotting
@@ -21,7 +22,7 @@ from zoo.sampling.rng import GROUP, starting_points, step_noise
 
 DIM = 2
 # "learned" takes a grid: tests/evaluation/test_learn.py.
-SOLVERS = [name for name in zoo.components("solvers") if name != "learned"]
+SOLVERS = [name for name in zoo.components("solvers") if name not in OWN_STEPS]
 GAUSSIAN = [case for case in CASES if build(case, DIM).gaussian]
 LIFTS = [case for case in CASES if case in ISOTROPIC or case in GAUSSIAN]
 # Fixed steps, a step of each sample's own, noise; those of one step for all are among SOLVERS.

@@ -106,6 +106,14 @@ def test_every_schedule_and_prediction(tmp_path, schedule, prediction):
     assert difference(model, unet(), ddim(**options), steps) < 1e-5
 
 
+@pytest.mark.parametrize("schedule", ["sigmoid", "laplace", "squaredcos_cap_v2"])
+def test_levels_are_those_of_the_schedulers_signal(schedule):
+    scheduler = ddpm(beta_schedule=schedule, num_train_timesteps=200, beta_end=0.05)
+    found = torch.tensor(levels(scheduler.config), dtype=torch.float64)
+    signal = 1 / (1 + found.square())
+    assert torch.allclose(signal, scheduler.alphas_cumprod.double(), rtol=2e-5, atol=1e-7)
+
+
 def test_between_time_steps_the_step_is_interpolated_in_log_sigma(written):
     network = zoo.load(written["flat-bin"]).network
     logs = network.log_levels
@@ -308,7 +316,7 @@ def test_a_cache_that_cannot_be_written_is_told(hub, written, tmp_path, monkeypa
     hub.store.add(REPO, files(written["pipeline-bin"]))
     (tmp_path / "file").touch()
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ZooError, match=r"cannot write .*file.*set ZOO_CACHE") as caught:
+    with pytest.raises(ZooError, match=r"file.* cannot be written: .*set ZOO_CACHE") as caught:
         pull(REPO if ref == "hub" else str(written["flat-bin"]))
     assert "\n" not in str(caught.value)
 
@@ -481,10 +489,13 @@ def changed(folder, name, **changes):
         ("unet/config.json", {"class_embed_type": "timestep"}, "conditional on classes"),
         ("unet/config.json", {"out_channels": 6}, "variances"),
         ("unet/config.json", {"sample_size": None}, "sample_size = None"),
+        ("unet/config.json", {"sample_size": [8, 7]}, "8x7; .* 2 blocks .* multiples of 2"),
+        ("unet/config.json", {"block_out_channels": 8}, "block_out_channels = 8"),
+        ("unet/config.json", {"flip_sin_to_cos": "no"}, "flip_sin_to_cos = 'no'"),
         ("unet/config.json", {"norm_num_groups": 7}, "network 'diffusers'"),
         ("unet/config.json", {"block_out_channels": [8, 24]}, "has shape"),
         ("unet/config.json", {"layers_per_block": 2}, "is missing"),
-        ("model_index.json", {"vqvae": ["diffusers", "VQModel"]}, "a latent model"),
+        ("model_index.json", {"vqvae": ["diffusers", "VQModel"]}, "has no vqvae/config.json"),
         ("model_index.json", {"text_encoder": ["transformers", "X"]}, "it has a text_encoder"),
         ("model_index.json", {"mel": ["diffusers", "Mel"]}, "has a part 'mel'"),
         ("scheduler/scheduler_config.json", {"_class_name": "PNDMScheduler"}, "PNDMScheduler is"),
@@ -501,6 +512,46 @@ def test_what_is_no_unconditional_model_is_told_in_one_line(hub, written, name, 
     with pytest.raises(ZooError, match=told) as caught:
         zoo.load(REPO)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "parts", "told"),
+    [
+        ("StableDiffusionPipeline", {"unet": "UNet2DConditionModel"}, "of images"),
+        ("WanPipeline", {"transformer": "WanTransformer3DModel"}, "conditional model of video"),
+        ("AnimateDiffPipeline", {"motion_adapter": "MotionAdapter"}, "conditional model of video"),
+        ("I2VGenXLPipeline", {"unet": "I2VGenXLUNet"}, "conditional model of video"),
+        ("Cosmos2TextToImagePipeline", {"transformer": "CosmosTransformer3DModel"}, "of images"),
+        ("MusicLDMPipeline", {"vocoder": "SpeechT5HifiGan"}, "conditional model of sound"),
+        ("AceStepPipeline", {"vae": "AutoencoderOobleck"}, "conditional model of sound"),
+        ("CogView3PlusPipeline", {"scheduler": "CogVideoXDDIMScheduler"}, "of images"),
+    ],
+)
+def test_what_is_given_texts_is_told_by_what_it_makes(tmp_path, pipeline, parts, told):
+    index = {name: ["diffusers", kind] for name, kind in parts.items()}
+    index["text_encoder"] = ["transformers", "T5EncoderModel"]
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": pipeline, **index}))
+    with pytest.raises(ZooError, match=f"{told}, it has a text_encoder .* are read: ") as caught:
+        zoo.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("side", [4, 5, 6, 7, 8, 12])
+def test_sides_are_refused_where_diffusers_network_fails(tmp_path, side):
+    blocks = {
+        "block_out_channels": (8, 8, 8),
+        "down_block_types": ("DownBlock2D",) * 3,
+        "up_block_types": ("UpBlock2D",) * 3,
+    }
+    network = unet(sample_size=side, **blocks)
+    save(tmp_path, network, ddpm())
+    try:
+        network(torch.zeros(1, 3, side, side), 5)
+    except RuntimeError:
+        with pytest.raises(ZooError, match=f"{side}x{side}; .* multiples of 4"):
+            zoo.load(tmp_path)
+    else:
+        assert zoo.load(tmp_path).shape == (3, side, side)
 
 
 class Runs:

@@ -27,9 +27,9 @@ CALLS = {
         m.log_likelihood(STATES, solver="heun", steps=3, exact=False).nats
     ),
 }
-# SciPy's method is no graph, the second writes over what its graph needs, and "learned" integrates
-# nothing.
-NO_GRAPHS = {"torchdiffeq-scipy_solver", "torchdiffeq-implicit_adams", "learned"}
+# SciPy's method is no graph, the second writes over what its graph needs, and the last two do not
+# integrate.
+NO_GRAPHS = {"torchdiffeq-scipy_solver", "torchdiffeq-implicit_adams", "learned", "flow-map"}
 GRAPHS = [name for name in zoo.components("solvers") if name not in NO_GRAPHS]
 
 

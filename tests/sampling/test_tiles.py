@@ -11,7 +11,7 @@ NETWORKS = {
     "mlp": ((3,), {"width": 24, "blocks": 2, "labels": 4}),
     "unet": ((1, 9, 7), {"width": 8, "blocks": 1, "attention": [1], "labels": 4}),
     "dit": ((2, 8, 8), {"width": 24, "depth": 2, "heads": 3, "patch": 2, "labels": 4}),
-    "unet1d": ((2, 19), {"width": 8, "labels": 4}),
+    "unet1d": ((2, 19), {"width": 8, "patch": 2, "labels": 4}),
 }
 # Of each network, conditions that are embedded and those that are laid beside the data.
 CONDITIONS = {

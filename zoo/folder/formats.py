@@ -261,7 +261,7 @@ def with_tensors(files: Files, checkpoint: Checkpoint) -> Checkpoint:
         own = build.kernel_of(trained, config.data.dim) if trained else kernel
 
         def untrained() -> Network:
-            return build.network_of(config.network, config.data.shape, own)
+            return build.network_of(config.network, config.data.state_shape, own)
 
         network_with(untrained, tensors, "weights")
     return replace(checkpoint, tensors=tensors)

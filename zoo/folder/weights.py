@@ -162,7 +162,7 @@ def untrained_parameters(config: Config, where: str) -> int:
     kernel = kernel_of(config.lifted_from or config.kernel, config.data.dim)
 
     def build() -> Network:
-        return network_of(config.network, config.data.shape, kernel)
+        return network_of(config.network, config.data.state_shape, kernel)
 
     network = _on_meta(build, _MOST_TENSORS, where)
     if network is None:

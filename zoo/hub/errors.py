@@ -52,11 +52,13 @@ class Unreachable(ZooError):
 
 
 @contextmanager
-def hub_errors(repo: str, revision: str | None = None, token: str | None = None) -> Iterator[None]:
+def hub_errors(
+    repo: str, revision: str | None = None, token: str | None = None, *, quiet: bool = False
+) -> Iterator[None]:
     """Turn whatever the client raises about `repo` into a ZooError of one line.
 
     What a server says is bounded, and neither `token` nor a password of $HF_ENDPOINT is in it; so
-    are the lines that the client logs meanwhile.
+    are the lines that the client logs meanwhile, of which `quiet` shows none.
 
     Raises:
         NotOnHub: no such repository.
@@ -64,7 +66,7 @@ def hub_errors(repo: str, revision: str | None = None, token: str | None = None)
         ZooError: any other failure.
     """
     try:
-        with bars_on_terminals_only(), _harmless_log(confidential(token)):
+        with bars_on_terminals_only(), _harmless_log(confidential(token), quiet):
             yield
     except ZooError:
         raise
@@ -80,12 +82,12 @@ def confidential(token: str | None = None) -> list[str | None]:
 
 
 @contextmanager
-def _harmless_log(secrets: list[str | None]) -> Iterator[None]:
-    """Let the client's warnings, which quote servers and URLs, be lines without secrets."""
+def _harmless_log(secrets: list[str | None], quiet: bool) -> Iterator[None]:
+    """Let the client's warnings, which quote servers and URLs, be lines without secrets or none."""
 
     def clean(record: logging.LogRecord) -> bool:
         record.msg, record.args = shown(record.getMessage(), 500, secrets), ()
-        return True
+        return not quiet
 
     handlers = logging.getLogger("huggingface_hub").handlers
     for handler in handlers:

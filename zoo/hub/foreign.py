@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import msgspec
@@ -20,26 +21,35 @@ from zoo.hub.snapshot import Snapshot
 from zoo.interfaces.format import MAX_WEIGHT_BYTES
 
 _MOST_FILES = 10
+_MOST_SEARCHES = 8
 
 
 def shelf_of(format: str) -> Shelf:
     """Return where the models of a format are.
 
-    What another version of its plugin said of a commit is not asked for.
+    What another version of its plugin, or edition of the format, said of a commit is not asked for.
 
     Raises:
         ZooError: no such format, or it names no tags to search for.
         PluginError: its plugin is broken.
     """
     found = find("formats", format)
-    tags = build.format(found.qualified).hub_tags
-    if not isinstance(tags, tuple) or not all(isinstance(t, str) and t.isascii() for t in tags):
+    built = build.format(found.qualified)
+    tags = built.hub_tags
+    if not isinstance(tags, tuple) or not all(_is_tag(tag) for tag in tags):
         raise PluginError(f"{found.label}: hub_tags is no tuple of names")
     if not tags:
         raise ZooError(f"format {format!r} names no tags of the Hub to search for")
-    key = f"{found.qualified} {found.plugin.origin}"
+    if math.prod(len(tag) for tag in tags if isinstance(tag, tuple)) > _MOST_SEARCHES:
+        raise PluginError(f"{found.label}: hub_tags takes more than {_MOST_SEARCHES} searches")
+    key = f"{found.qualified} {found.plugin.origin} {built.edition} {tags}"
     name = f"-format-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     return Shelf(name, tags, lambda model, snapshot: _read(model, snapshot, found.qualified))
+
+
+def _is_tag(tag: object) -> bool:
+    choice = tag if isinstance(tag, tuple) and tag else (tag,)
+    return all(isinstance(name, str) and name.isascii() for name in choice)
 
 
 class _SmallFiles(RepositoryFiles):

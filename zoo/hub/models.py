@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from zoo.config.latent import Latent
 from zoo.config.model import Config
 from zoo.errors import shown
 from zoo.hub.records import Record
@@ -22,6 +23,7 @@ class HubModel(Record, frozen=True, omit_defaults=True):
         kernel: name of the kernel, "" where it is not known.
         network: name of the network.
         shape: of a sample.
+        latent: what samples are decoded from, None where they are not.
         size: of the weights in bytes.
         weights: the other repository that has the weights, "" where it is this one.
         requires: distributions that the model needs.
@@ -32,6 +34,7 @@ class HubModel(Record, frozen=True, omit_defaults=True):
     kernel: str = ""
     network: str = ""
     shape: tuple[int, ...] = ()
+    latent: Latent | None = None
     size: int = 0
     weights: str = ""
     requires: tuple[str, ...] = ()
@@ -42,12 +45,12 @@ class Shelf(NamedTuple):
 
     Attributes:
         name: what they are kept under.
-        tags: all of which their repositories have.
+        tags: which their repositories have, see `zoo.hub.search`.
         read: returns a model with what its commit says of it; raises as `look_into` says.
     """
 
     name: str
-    tags: tuple[str, ...]
+    tags: tuple[str | tuple[str, ...], ...]
     read: Callable[[HubModel, Snapshot], HubModel]
 
 
@@ -60,6 +63,7 @@ def described(model: HubModel, config: Config, size: int) -> HubModel:
         kernel=shown(config.kernel.use, 60),
         network=shown(config.network.use, 60),
         shape=tuple(config.data.shape),
+        latent=config.data.latent,
         size=size,
         weights=shown(config.weights.repo or "", 200),
         requires=tuple(config.requires),

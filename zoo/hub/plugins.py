@@ -9,8 +9,8 @@ import msgspec
 
 from zoo.errors import ZooError, shown
 from zoo.hub import Access
-from zoo.hub.client import namespace
-from zoo.hub.errors import hub_errors
+from zoo.hub.client import namespace, server
+from zoo.hub.errors import Unreachable, hub_errors
 from zoo.hub.memory import remember, remembered
 from zoo.hub.snapshot import Snapshot
 
@@ -70,15 +70,18 @@ def available_plugins() -> Listing:
     repo = f"{namespace()}/plugins"
     kept = remembered("-plugins", Listing)
     try:
-        with hub_errors(repo):
+        with hub_errors(repo, quiet=True):  # the listing's age says it
             snapshot = Snapshot(repo, None, Access())
             if FILE in snapshot.listing and snapshot.cut_off is not None:
                 raise snapshot.cut_off  # what is on this disk is as old as `kept`
             content = snapshot.fetch(FILE, limit=MAX_BYTES).read_bytes()
         found = parse_plugins(content, f"{repo}: {FILE}")
     except ZooError as error:
+        if isinstance(error, Unreachable):
+            said = f"{server()} cannot be asked for {repo} ({error.reason})"
+            error = Unreachable(said, error.reason)
         if kept is None or kept.repo != repo:
-            raise
+            raise error from None
         return msgspec.structs.replace(kept, trouble=str(error))
     listing = Listing(repo, time.time(), found)
     remember("-plugins", listing)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import product
+from typing import Any, TypeAlias
 
 import msgspec
 from huggingface_hub import constants
@@ -25,6 +26,8 @@ from zoo.hub.client import LIBRARY, endpoint, server
 from zoo.hub.errors import Unreachable, confidential, connection_failed
 
 MOST, PAGES, BYTES, SECONDS = 1000, 10, 30_000_000, 30.0
+# Tags of a repository: all of them, and of a tuple in it one.
+Tags: TypeAlias = Iterable[str | tuple[str, ...]]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LONGEST = 200
 _DOWNLOADS = 10**15
@@ -59,10 +62,11 @@ class Results(msgspec.Struct, frozen=True):
     trouble: str = ""
 
 
-def search(tags: Iterable[str], text: str = "", *, token: str | None = None) -> Results:
-    """Return the repositories that have all tags and `text` in their name.
+def search(tags: Tags, text: str = "", *, token: str | None = None) -> Results:
+    """Return the repositories that have all tags, one of each tuple, and `text` in their name.
 
-    At most `MOST` of them, from at most `PAGES` pages, within `SECONDS`.
+    At most `MOST` of them, within `SECONDS`; each choice of tags is asked for at most `PAGES`
+    pages.
 
     Raises:
         Unreachable: no network, offline mode, a server in trouble, or too slow a one.
@@ -72,16 +76,12 @@ def search(tags: Iterable[str], text: str = "", *, token: str | None = None) -> 
         raise Unreachable(
             f"{server()} is not asked: HF_HUB_OFFLINE is set", "HF_HUB_OFFLINE is set"
         )
-    asked: dict[str, Any] = {"filter": [*tags], "limit": MOST, "sort": "downloads"}
-    asked["expand"] = ["sha", "downloads", "tags"]
     found: dict[str, Found] = {}
     read, trouble = 0, ""
     try:
-        for page in _pages(asked | ({"search": text} if text else {}), token):
-            found |= {entry.repo: entry for entry in parse(page)}
+        for entries in _listed(tags, text, token):
+            found |= {entry.repo: entry for entry in entries}
             read += 1
-            if len(found) >= MOST:
-                break
     except ZooError as error:
         if not read:
             raise
@@ -124,10 +124,24 @@ def _entry(item: object) -> Found | None:
     return Found(repo, commit, count if known else None, plain)
 
 
-def _pages(asked: dict[str, Any], token: str | None) -> Iterator[bytes]:
+def _listed(tags: Tags, text: str, token: str | None) -> Iterator[list[Found]]:
+    """Yield what each page lists, for each choice of one tag of every tuple."""
+    end = time.monotonic() + SECONDS
+    for chosen in product(*((tag,) if isinstance(tag, str) else tag for tag in tags)):
+        asked: dict[str, Any] = {"filter": [*chosen], "limit": MOST, "sort": "downloads"}
+        asked["expand"] = ["sha", "downloads", "tags"]
+        listed = 0
+        for page in _pages(asked | ({"search": text} if text else {}), token, end):
+            yield (entries := parse(page))
+            listed += len(entries)
+            if listed >= MOST:
+                break
+
+
+def _pages(asked: dict[str, Any], token: str | None, end: float) -> Iterator[bytes]:
     """Yield the bodies of the pages; raises ZooError where the list breaks off."""
     base = f"{(endpoint() or constants.ENDPOINT).rstrip('/')}/api/models"
-    url, params, end = base, asked, time.monotonic() + SECONDS
+    url, params = base, asked
     for _ in range(PAGES):
         body, following = _get(url, params, token, end)
         yield body

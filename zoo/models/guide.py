@@ -13,10 +13,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError, brief
-from zoo.interfaces import FieldKernel, Network
+from zoo.interfaces import Decoder, FieldKernel, Network
 from zoo.interfaces.flow import Predict
 from zoo.models.parts import ModelParts
 from zoo.networks.levels import LevelTable
@@ -74,8 +75,11 @@ def check_guide(model: ModelParts, guide: object) -> None:
     """Raise ZooError unless `guide` is a model of the data that `model` is of."""
     if not isinstance(guide, ModelParts):
         raise ZooError(f"guide is {brief(guide)}; expected a FieldModel, or a reference to one")
+    guide.needs_field("be a guide")
     if guide._around is not None:
         raise ZooError("a posterior guides nothing: let the model that was asked be the guide")
+    decoders = [unwrapped(each.network).latent_decoder for each in (guide, model)]
+    guide, model = guide.latents, model.latents
     classes, own = unwrapped(guide.network).labels, unwrapped(model.network).labels
     said = {
         "samples of shape": (guide.shape, model.shape),
@@ -85,6 +89,8 @@ def check_guide(model: ModelParts, guide: object) -> None:
     for what, (its, wanted) in said.items():
         if its != wanted:
             raise ZooError(f"the guide has {what} {its}, the model {wanted}")
+    if not _same_decoder(*decoders):
+        raise ZooError("the guide's latents are those of another autoencoder than the model's")
     if guide.standardise != model.standardise:
         raise ZooError("the guide standardises its data in another way than the model")
     if classes and (classes, guide.classes) != (own, model.classes):
@@ -97,6 +103,35 @@ def check_guide(model: ModelParts, guide: object) -> None:
     around: Any = model._around
     if around is not None and getattr(around.method, "reweighs", False):
         raise ZooError("this posterior weighs the data itself, and asks no denoiser: no guidance")
+
+
+def _same_decoder(a: Decoder | None, b: Decoder | None) -> bool:
+    """Return whether latents of two decoders mean the same, up to the rounding of their dtypes.
+
+    Of a network without one it is not known, and taken to be so.
+    """
+    if a is None or b is None or a is b:
+        return True
+    if _facts(a) != _facts(b):
+        return False
+    state, other = a.state_dict(), b.state_dict()
+    return state.keys() == other.keys() and all(_close(state[name], other[name]) for name in state)
+
+
+def _facts(decoder: Decoder) -> dict[str, Any]:
+    """Return shapes and numbers of a decoder that are not in its state, such as its scale."""
+    known = {k: v for k, v in vars(decoder).items() if isinstance(v, str | int | float)}
+    shapes = {"shape": decoder.shape, "latent_shape": decoder.latent_shape}
+    return {**known, **shapes, "training": None, "type": type(decoder)}
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape:
+        return False
+    if not (a.is_floating_point() and b.is_floating_point()):
+        return bool((a == b).all())
+    eps = max(torch.finfo(each.dtype).eps for each in (a, b))
+    return torch.allclose(a.to(b.dtype), b, rtol=eps, atol=eps)
 
 
 def guide_under(how: Guidance, model: ModelParts, network: nn.Module) -> tuple[Predict, int]:
@@ -144,7 +179,7 @@ def _asked(guide: ModelParts, model: ModelParts, own: Network) -> nn.Module:
         denoiser = guide._level_denoiser()
         if own.by_level:
             return denoiser
-        lifted = LiftedNetwork(denoiser, model.kernel, model.shape).to(guide.device)
+        lifted = LiftedNetwork(denoiser, model.kernel, model.state_shape).to(guide.device)
     except ZooError as error:
         raise ZooError(
             f"a guide of {type(guide.kernel).__name__} knows no noise level to ask it at under "

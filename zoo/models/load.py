@@ -26,7 +26,7 @@ from zoo.interfaces import FieldKernel, Network
 from zoo.models.lift import lift
 from zoo.models.locate import folder_of, resolve, weight_paths
 from zoo.models.model import FieldModel
-from zoo.models.names import name_of
+from zoo.models.names import name_of, repository_of
 from zoo.sampling.arguments import parse_dtype
 from zoo.sampling.distributed import parse_device
 
@@ -74,7 +74,7 @@ def load(
     model = load_folder(
         folder, kernel=kernel, solver=solver, device=device, dtype=dtype, access=access
     )
-    model.name = name_of(ref)
+    model.name, model.repository = name_of(ref), repository_of(ref)
     model.load_guide = partial(
         load, token=token, cache_dir=cache_dir, local_files_only=local_files_only
     )
@@ -104,7 +104,7 @@ def load_folder(
     def network(own: FieldKernel) -> Network:
         def untrained() -> Network:
             with error_context(folder / CONFIG):
-                return network_of(config.network, config.data.shape, own)
+                return network_of(config.network, config.data.state_shape, own)
 
         paths = weight_paths(home, config.weights, access)
         listed = dict(zip(paths, config.weights.files.values(), strict=True))
@@ -133,6 +133,10 @@ def _with_solver(config: Config, name: str) -> Config:
     find("solvers", name)
     if name == config.solver.use:
         return config
+    if config.distilled is not None:
+        raise ZooError(
+            f"solver = {name!r}: {config.distilled} takes its own steps alone; leave solver out"
+        )
     other = SolverPart(name, steps=config.solver.steps)
     solver_of(other)  # here its error is not of config.json
     return msgspec.structs.replace(config, solver=other)
@@ -170,7 +174,8 @@ def assemble(
         file: that holds the config, for errors about its kernel, prior and solver.
 
     Raises:
-        ZooError: a part has no such component, or refuses its options.
+        ZooError: a part has no such component, or refuses its options; the network does not
+            decode what the config says.
         PluginError: the plugin of a part is absent or broken.
     """
     with error_context(file) if file else nullcontext():
@@ -178,7 +183,9 @@ def assemble(
         prior = prior_of(config.prior, kernel)
         solver = solver_on(config.solver, config.steps, kernel)
     network = network if isinstance(network, Network) else network(kernel)
-    return FieldModel(kernel, prior, network, solver, config.data.shape, config=config)
+    shape = config.data.state_shape
+    with error_context(file) if file else nullcontext():
+        return FieldModel(kernel, prior, network, solver, shape, config=config)
 
 
 FieldModel.load_guide = staticmethod(load)

@@ -128,10 +128,20 @@ def resolve(folder: Path, config: Config, access: Access | None = None) -> tuple
             f"{folder.name}: {where.repo} has no weights of its own either; name the repository "
             f"that has them, as it does: {there.weights.repo}"
         )
+    of_student = [there.kernel, there.prior, there.solver] if there.distilled else []
+    own = [config.kernel, config.prior, config.solver] if config.distilled else []
+    if there.distilled != config.distilled or of_student != own:
+        raise ZooError(
+            f"{folder.name}: {where.repo} is {there.distilled or 'no student'}, config.json says "
+            f"{config.distilled or 'no student'} under {config.kernel.use} by "
+            f"{config.solver.use}; name it itself"
+        )
     trained = there.lifted_from or there.kernel
     whole = msgspec.structs.replace(
         config,
-        data=msgspec.structs.replace(config.data, standardise=there.data.standardise),
+        data=msgspec.structs.replace(
+            config.data, standardise=there.data.standardise, latent=there.data.latent
+        ),
         network=there.network,
         weights=there.weights,
         lifted_from=None if config.kernel == trained else trained,

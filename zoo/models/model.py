@@ -14,6 +14,7 @@ from zoo.errors import check_flag
 from zoo.folder.picture import drawable
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, Operator, PosteriorMethod, Solver
+from zoo.models.decoding import decoded, encoded
 from zoo.models.likelihood import (
     EXACT_UP_TO,
     LIKELIHOOD_STEPS,
@@ -55,7 +56,7 @@ class FieldModel(SamplingModel):
         prior: the prior sampler, where the ODE starts.
         network: learns the denoiser E[x_0 | x_t], or the field.
         solver: integrates the ODE.
-        shape: of one sample, (C, H, W) or (d,).
+        shape: of one sample, (C, H, W) or (d,); of latents where the network has a decoder.
         config: the model folder's config.json, None for parts put together by hand.
         card: the model card's text.
         name: of the model, "" where it has none.
@@ -91,6 +92,7 @@ class FieldModel(SamplingModel):
             ZooError: x of another shape or not finite; t out of range; no such class; x so far out
                 that the network's output is not finite.
         """
+        self._refuse_images("field")
         how = self._guidance(guidance, guide, guidance_interval)
         x, t, flow = self._at(x, t, labels, condition, how)
         slope = flow.field(x, t)
@@ -113,6 +115,7 @@ class FieldModel(SamplingModel):
         Raises:
             ZooError: the kernel's velocity is not affine in x_0; or as for `field`.
         """
+        self._refuse_images("denoise")
         how = self._guidance(guidance, guide, guidance_interval)
         x, t, flow = self._at(x, t, labels, condition, how)
         return self._to_data(flow.denoise(x, t).to(x.dtype))
@@ -138,6 +141,7 @@ class FieldModel(SamplingModel):
         guidance: float | Guidance = 1.0,
     ) -> Flow:
         """Return the ODE of n samples with these labels and conditions."""
+        self.needs_field("be evaluated as a field, or integrated")
         given = self._given(labels, condition, guidance, n).of(n).part(0, n, self.device)
         return self.flow(given.labels, guidance, condition=given.condition)
 
@@ -179,8 +183,11 @@ class FieldModel(SamplingModel):
         Raises:
             ZooError: data of the wrong shape or not finite, or an option out of range.
         """
-        read = as_points if self.range is None else as_samples
-        x_0 = read("x_0", x_0, self.shape)
+        self._refuse_images("log_likelihood")
+        if self.range is None:
+            x_0 = as_points("x_0", x_0, self.shape, self.data.columns)
+        else:
+            x_0 = as_samples("x_0", x_0, self.shape)
         warn_outside("x_0", x_0, self.range)
         small = self.kernel.dim <= EXACT_UP_TO
         exact = small if exact is None else check_flag("exact", exact)
@@ -218,6 +225,7 @@ class FieldModel(SamplingModel):
         progress: bool = False,
     ) -> Tensor:
         """Return log p_0(x_0) in nats, shape (n,), float64; see `log_likelihood`."""
+        self._refuse_images("log_prob")
         return self.log_likelihood(
             x_0,
             exact=exact,
@@ -243,9 +251,10 @@ class FieldModel(SamplingModel):
         guidance_interval: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> Tensor:
-        """Return x_T, shape of x_0 (n, *shape), float64: the ODE from t_min up to t_max.
+        """Return x_T (n, *state_shape) of x_0 (n, *shape), float64: the ODE from t_min to t_max.
 
-        x_0 is in data units; x_T is as the model's prior draws it, see `standardise`.
+        x_0 is in data units; x_T is as the model's prior draws it, see `standardise`. Of a latent
+        model x_0 are images, and x_T is of the latents that its autoencoder makes of them.
 
         Args:
             x_0: data (n, *shape).
@@ -264,7 +273,11 @@ class FieldModel(SamplingModel):
         """
         x = as_points("x_0", x_0, self.shape, self.data.columns).double()
         warn_outside("x_0", x, self.range)
-        x = self._to_parts(x)
+        x = (
+            self._to_parts(x)
+            if self.decoder is None
+            else encoded(self, x, progress=progress).double()
+        )
         times = self.kernel.t_min, self.kernel.t_max
         how = self._guidance(guidance, guide, guidance_interval)
         flow = self._flow_of(len(x), labels, condition, how)
@@ -284,12 +297,55 @@ class FieldModel(SamplingModel):
         guidance_interval: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> Tensor:
-        """Return x_0, shape of x_T (n, *shape), float64: the inverse of `encode`, as accurate."""
-        x = as_points("x_T", x_T, self.shape, self.data.columns)
+        """Return x_0 (n, *shape) of x_T (n, *state_shape), float64: the inverse of `encode`.
+
+        As accurate as that. A latent model takes x_T of latents and decodes what it comes to; what
+        its autoencoder loses of an image is lost.
+        """
+        x = as_points("x_T", x_T, self._shape, self.data.columns)
         times = self.kernel.t_max, self.kernel.t_min
         how = self._guidance(guidance, guide, guidance_interval)
         flow = self._flow_of(len(x), labels, condition, how)
-        return self._to_data(self._integrate(x, times, flow, steps, solver, progress))
+        end = self._integrate(x, times, flow, steps, solver, progress)
+        if self.decoder is None:
+            return self._to_data(end)
+        return decoded(self, end, progress=progress).to(self.device, torch.float64)
+
+    def encode_images(
+        self, x: Numbers, *, batch_size: int | None = None, progress: bool = False
+    ) -> Tensor:
+        """Return the latents (n, *state_shape) that a latent model's autoencoder makes of images.
+
+        On the CPU, without gradients; `decoder.encode` has some. Of a model without a decoder, x.
+
+        Args:
+            x: images (n, *shape), in the range of the data.
+            batch_size: images at a time, as for `sample`.
+            progress: show a progress bar.
+
+        Raises:
+            ZooError: images of the wrong shape or not finite, or an option out of range; the
+                autoencoder fails, or makes latents that are not finite.
+        """
+        x = as_points("x", x, self.shape, self.data.columns)
+        warn_outside("x", x, self.range)
+        return x if self.decoder is None else encoded(self, x, batch_size, progress)
+
+    def decode_latents(
+        self, z: Numbers, *, batch_size: int | None = None, progress: bool = False
+    ) -> Tensor:
+        """Return the images (n, *shape) of latents, in the range of the data.
+
+        The inverse of `encode_images`, up to what the autoencoder loses; arguments and errors are
+        those of it.
+
+        Args:
+            z: latents (n, *state_shape).
+            batch_size: images at a time, as for `sample`.
+            progress: show a progress bar.
+        """
+        z = as_points("z", z, self.state_shape, self.data.columns)
+        return z if self.decoder is None else decoded(self, z, batch_size, progress)
 
     def _integrate(
         self,
@@ -301,6 +357,8 @@ class FieldModel(SamplingModel):
         progress: bool,
     ) -> Tensor:
         steps, progress = step_count(steps, self.steps), check_flag("progress", progress)
+        if not len(x):
+            return x.to(self.device, torch.float64)
         method = accurate_solver(self.dtype) if solver is None else self._solver(solver)
         with torch.inference_mode(), IntegrationBar(len(x), times, progress) as bar:
             start = x.to(self.device, torch.float64)
@@ -333,6 +391,12 @@ class FieldModel(SamplingModel):
             ZooError: shapes that do not fit; values that are not finite; a method that does not
                 know this kernel, operator or noise.
         """
+        self.needs_field("be conditioned")
+        self._refuse_images(
+            "posterior",
+            "it is model.latents.posterior(y, A, ...), A of latents such as "
+            "lambda z: operator(model.decoder.decode(z))",
+        )
         observed = observed_by(self, y, operator, noise=noise, method=method, options=options)
         return PosteriorModel(self, observed)
 

@@ -132,7 +132,7 @@ def find_model(name: str) -> ModelEntry:
         raise ZooError(f"no model {name!r} at hand; for the folder here say ./{name}")
     if not found:
         close = did_you_mean(name, [e.name for e in known])
-        raise UnknownModel(f"no model {name!r}; {close}{folder_hint(name)}")
+        raise UnknownModel(f"no model {name!r}{folder_hint(name)}; {close}")
     if len(found) > 1:
         spellings = " or ".join(f"{e.source}:{e.name}" for e in found)
         raise ZooError(f"two plugins bring a model {name!r}; say {spellings}")
@@ -185,6 +185,12 @@ def name_of(ref: str | Path) -> str:
     folder = parsed.absolute()
     # zoo train writes RUN/model
     return folder.parent.name if folder.name == "model" and folder.parent.name else folder.name
+
+
+def repository_of(ref: str | Path) -> str:
+    """Return the Hub repository owner/name of a reference to one, "" of any other."""
+    parsed = ref if isinstance(ref, Path) else parse_ref(ref)
+    return parsed.repo if isinstance(parsed, Hub) else ""
 
 
 def parse_ref(ref: str) -> str | Path | Hub:

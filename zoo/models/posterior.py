@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.condition import Condition
-from zoo.config.model import Config, DefaultGuidance
-from zoo.config.standardise import Standardise
+from zoo.config.model import Config, Data, DefaultGuidance
 from zoo.errors import ZooError, brief
 from zoo.host.build import posterior as build_method
 from zoo.interfaces import Flow, Operator, PosteriorMethod
@@ -41,11 +40,12 @@ class PosteriorParts(SamplingModel):
             source.prior,
             source.network,
             source.solver,
-            source.shape,
+            source.state_shape,
             config=source.config,
             card=source.card,
             name=source.name,
         )
+        self._of_latents = source._of_latents
         self.observed = self._around = observed
         self.load_guide = source.load_guide
         self._conditioned = (own,)  # in a tuple: its network is this model's, registered once
@@ -55,15 +55,8 @@ class PosteriorParts(SamplingModel):
         """A copy of the model that was asked, conditioned: its labels are `_codes`."""
         return self._conditioned[0]
 
-    @property
-    def range(self) -> tuple[float, float] | None:
-        """Range of the data, that of the model that was asked."""
-        return self.conditioned.range
-
-    @property
-    def standardise(self) -> Standardise | None:
-        """The map to the coordinates of the network, that of the model that was asked."""
-        return self.conditioned.standardise
+    def _known_data(self) -> Data:
+        return self.conditioned._known_data()
 
     @property
     def condition(self) -> Condition | None:
@@ -231,6 +224,7 @@ def observed_by(
         standardise=model.standardise,
         span=model.range,
         like=torch.empty((), dtype=shown_dtype(model.dtype), device=model.device),
+        columns=model.data.columns,
     )
     with torch.inference_mode(False), torch.no_grad():
         prepared = method.prepare(model._asked_by_samples, model.kernel, seen)

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from zoo.config.model import DefaultGuidance
-from zoo.errors import check_flag
+from zoo.config.part import Part
+from zoo.errors import ZooError, check_flag
 from zoo.folder.columns import frame_of
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Flow, PriorSampler, Solver
 from zoo.interfaces.checks import check_integer
 from zoo.interfaces.flow import NETWORK_OUTPUT, Predict, StepNoise
+from zoo.models.decoding import decoded
 from zoo.models.guide import guidance_of, guide_under
 from zoo.models.parts import ModelParts, check_part
 from zoo.models.trajectory import (
@@ -46,12 +48,6 @@ _MOST_NUMBERS = 2**42
 class SamplingModel(ModelParts):
     """The parts of a model, and samples of it; see `FieldModel`."""
 
-    @property
-    def _guides(self) -> dict[Any, Any]:
-        """Guides that were asked for by name, loaded once."""
-        found: dict[Any, Any] = vars(self).setdefault("_named_guides", {})
-        return found
-
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: guides that were loaded are loaded again."""
         return {k: v for k, v in vars(self).items() if k not in ("_named_guides", "load_guide")}
@@ -70,7 +66,21 @@ class SamplingModel(ModelParts):
             guidance: as for `sample`.
             noise: of stochastic solvers, see `Flow`.
             condition: (B, *), as the network sees it: standardised, NaN where hidden; or None.
+
+        Raises:
+            ZooError: the model is a student, whose network is no denoiser.
         """
+        self.needs_field("give its ODE")
+        return self._flow(labels, guidance, noise, condition)
+
+    def _flow(
+        self,
+        labels: Tensor | None = None,
+        guidance: float | Guidance = 1.0,
+        noise: StepNoise | None = None,
+        condition: Tensor | None = None,
+    ) -> Flow:
+        """Return `flow`, of a student too: what its solver asks for."""
         network = unwrapped(self.network)
         denoises = self._around is not None and self.kernel.affine
         return Flow(
@@ -149,8 +159,12 @@ class SamplingModel(ModelParts):
         """Draw n samples and keep their states x_t after every step of the solver.
 
         The samples are those of `sample`, to the last bit; arguments and errors are the same too.
-        With keep = False no states are kept. States are in data units, see `standardise`.
+        With keep = False no states are kept. States are in data units, see `standardise`. A latent
+        model has none of images: `latents` has those of latents.
         """
+        self._refuse_images(
+            "trajectory", "model.latents.trajectory(...) is the walk of their latents"
+        )
         solver = self._solver(solver)
         n = check_integer("n", n, 1, _MOST_NUMBERS // self.kernel.dim)
         steps = step_count(steps, solver.own_steps or self.steps)
@@ -159,17 +173,18 @@ class SamplingModel(ModelParts):
         low, high = whole_groups(first, n) if solver.couples_samples else (first, first + n)
         before, after = first - low, high - first - n
         how = self._guidance(guidance, guide, guidance_interval, self.guidance)
+        self.check_student(solver, steps, how, prior)
         given = self._given(labels, condition, how, n).of(n, before, after)
         prior = self.prior if prior is None else check_part("prior", prior)
         sizes = self._batch_sizes(solver, batch_size)
         with progress_bar(n, steps, progress) as bar, torch.inference_mode():
 
             def draw(a: int, b: int) -> Batch:
-                x = starting_points(prior, self.shape, seed, a, b).to(self.device)
+                x = starting_points(prior, self.state_shape, seed, a, b).to(self.device)
                 own = given.part(a - low, b - low, self.device)
 
                 def noise(step: int) -> Tensor:
-                    return step_noise(self.shape, seed, step, a, b)
+                    return step_noise(self.state_shape, seed, step, a, b)
 
                 flow, state = self._start(x, own, how, noise, a)
                 states: list[tuple[float, Tensor]] = []
@@ -200,7 +215,8 @@ class SamplingModel(ModelParts):
     def sample(self, *args: Any, **options: Any) -> Tensor:  # noqa: D417
         """Draw n samples, shape (n, *shape), float32, in data units; images in [-1, 1].
 
-        (float64 for a model of a table, or of data whose mean float32 would round.)
+        (float64 for a model of a table, or of data whose mean float32 would round.) A latent model
+        decodes its samples; those of its `latents` are not decoded.
 
         Sample i depends on (seed, i) alone, and on its own label and condition: on the CPU to the
         last bit, on an accelerator to rounding. (Under a solver with one step size for all, it
@@ -219,7 +235,8 @@ class SamplingModel(ModelParts):
             generator: draws the seed from a torch.Generator instead.
             batch_size: samples at a time, on the CPU rounded up to whole batches of a fixed size
                 (zoo.sampling.predict); None for about 800,000 coordinates. Where a batch does not
-                fit into an accelerator's memory, it and those after it are halved.
+                fit into an accelerator's memory, it and those after it are halved. Of a latent
+                model no more images are decoded at a time either.
             labels: class number, or name where the classes have names, for all; or n of them,
                 -1 for "no class".
             condition: what to draw samples given, in data units, where the model was trained so:
@@ -232,15 +249,21 @@ class SamplingModel(ModelParts):
             guidance_interval: noise levels (low, high) of guidance, in units of what the parts
                 see; outside it the guide is not evaluated (arXiv:2404.07724). A time has the
                 kernel's typical level.
-            prior: another prior sampler.
+            prior: another prior sampler; of a student none.
             progress: show a progress bar.
             first: number of the first sample: sample(4, first=60, seed=0) is the end of
                 sample(64, seed=0), so processes can share the work.
 
         Raises:
-            ZooError: a value out of range, or a state that became non-finite; names t.
+            ZooError: a value out of range, or a state that became non-finite; names t; a student
+                that is to be drawn from by other parts or steps than it was trained with; a decoder
+                that makes images that are not finite, or of another shape.
         """
-        return self.trajectory(*args, keep=False, **options).samples
+        samples = self.latents.trajectory(*args, keep=False, **options).samples
+        if self.decoder is None:
+            return samples
+        shown = {name: options[name] for name in ("batch_size", "progress") if name in options}
+        return decoded(self, samples, **shown).float()
 
     @arguments_of(trajectory, without="keep")
     def sample_frame(self, *args: Any, **options: Any) -> Any:  # noqa: D417
@@ -258,6 +281,24 @@ class SamplingModel(ModelParts):
                 `sample`.
         """
         return frame_of(self.sample(*args, **options), self.data)
+
+    def check_student(
+        self, solver: Solver, steps: int, how: Guidance, prior: PriorSampler | None = None
+    ) -> None:
+        """Raise ZooError where a student is to sample by other parts or steps, or be guided."""
+        known = self.distilled
+        if known is None or self.config is None:
+            return
+        own = self.config.solver
+        if solver.part != Part(own.use, own.options) or steps != known.evaluations:
+            raise ZooError(
+                f"{known} takes no other steps: leave solver and steps out, or ask {known.whose}"
+            )
+        if how.weight != 1.0:
+            raise ZooError(f"{known} is not guided, but for what it learned: ask {known.whose}")
+        self.check_parts()
+        if prior not in (None, self.prior):
+            raise ZooError(f"{known} starts from its own prior: leave prior out")
 
     def _given(
         self,
@@ -282,7 +323,7 @@ class SamplingModel(ModelParts):
     ) -> tuple[Flow, Tensor]:
         """Return the ODE that a solver integrates for samples first, first + 1, ..., and x_T."""
         del first
-        return self.flow(given.labels, guidance, noise, given.condition), x
+        return self._flow(given.labels, guidance, noise, given.condition), x
 
     def _samples_in(self, state: Tensor) -> Tensor:
         """Return x, shape (B, *shape), of a state of that ODE."""

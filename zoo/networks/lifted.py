@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.interfaces import SIGMA_DATA, FieldKernel, IsotropicKernel, Network, as_read, over
+from zoo.interfaces import (
+    SIGMA_DATA,
+    Decoder,
+    FieldKernel,
+    IsotropicKernel,
+    Network,
+    as_read,
+    over,
+)
 from zoo.networks.levels import LevelTable
 
 NEED = "a lift goes from a Gaussian kernel to an isotropic or Gaussian one"
@@ -56,6 +64,11 @@ class LevelDenoiser(Network):
     def sources(self) -> Tensor | None:
         """The data of an exact field."""
         return self.network.sources
+
+    @property
+    def latent_decoder(self) -> Decoder | None:
+        """That of the network."""
+        return self.network.latent_decoder
 
     def at(
         self,
@@ -148,6 +161,11 @@ class LiftedNetwork(Network):
     def sources(self) -> Tensor | None:
         """The data of an exact field."""
         return self.denoiser.sources
+
+    @property
+    def latent_decoder(self) -> Decoder | None:
+        """That of the network."""
+        return self.denoiser.latent_decoder
 
     def forward(
         self,

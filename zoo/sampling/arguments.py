@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from zoo.config.columns import Column
+from zoo.config.columns import DTYPE, Column
 from zoo.config.model import MAX_STEPS
 from zoo.errors import ZooError, ZooWarning, brief, did_you_mean, one_line, shown
 from zoo.interfaces.checks import all_finite, check_integer, check_real, describe_value
@@ -113,24 +114,50 @@ def by_name(name: str, value: Any, columns: Sequence[Column]) -> Any:
     Anything else as it is, and what is numbered from 0 where the model knows names.
 
     Raises:
-        ZooError: a column is missing, or holds no numbers.
+        ZooError: a column is missing, there twice, or holds no numbers; a lazy frame.
     """
     names = [column.name for column in columns]
+    if hasattr(value, "collect"):
+        raise ZooError(f"{name} is a {type(value).__name__}; collect() a lazy frame first")
     there = getattr(value, "columns", None)
     series: Any = getattr(sys.modules.get("pandas"), "Series", ())
     if names and isinstance(value, series):
         index = value.index
         there = None if names[0] not in index and index.dtype.kind == "i" else index
-    known = set() if there is None else {*there}
-    if not names or there is None or (known == {*range(len(names))} and known.isdisjoint(names)):
+    if not names or there is None:
         return value
-    if missing := [column for column in names if column not in known]:
-        taken = shown(", ".join(map(str, names)))
-        raise ZooError(f"{name} has no column {brief(missing[0])}; it takes {taken}")
     try:
-        return np.stack([np.asarray(value[column], dtype=np.float64) for column in names], axis=-1)
-    except (TypeError, ValueError) as error:
-        raise ZooError(f"{name}: a column holds no numbers ({one_line(error)})") from error
+        known = [*there]
+        numbered = known == [*range(len(names))] and {*known}.isdisjoint(names)
+        return _columns_of(name, value, known, known if numbered else names)
+    except ZooError:
+        raise
+    except Exception as error:  # pandas', polars' and Arrow's own
+        kind = type(value).__name__
+        raise ZooError(f"{name}: {kind} is not read ({one_line(error)[:200]})") from error
+
+
+def _columns_of(
+    name: str, value: Any, known: list[Any], names: list[str | int]
+) -> NDArray[np.float64]:
+    """Return columns (n, d) of a data frame, or numbers (d,) of a Series; as `by_name`."""
+    found = []
+    for column in names:
+        # A file of parquet has text for names.
+        there = column if column in known else str(column)
+        if there not in known:
+            taken = shown(", ".join(brief(each) for each in names))
+            raise ZooError(f"{name} has no column {brief(column)}; it takes {taken}")
+        if known.count(there) > 1:
+            raise ZooError(f"{name}: two columns are called {brief(there)}; rename one")
+        values = value[there]
+        if getattr(values, "ndim", 0) and not re.match(DTYPE, str(values.dtype)):
+            raise ZooError(
+                f"{name}: column {brief(there)} is of type {shown(values.dtype, 60)}; expected "
+                "numbers"
+            )
+        found.append(np.asarray(values, dtype=np.float64))
+    return np.stack(found, axis=-1)
 
 
 def as_samples(name: str, value: Numbers, shape: tuple[int, ...]) -> Tensor:

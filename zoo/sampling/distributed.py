@@ -109,11 +109,12 @@ def parse_device(name: str | torch.device) -> torch.device:
     """Return the device called `name`, or a device that is there.
 
     Raises:
-        ZooError: no such kind of device, or it is not there.
+        ZooError: no such kind of device, one without float64, or it is not there.
     """
     try:
         device = torch.device(name)
-        torch.ones(1, device=device).item()  # "meta" and the like hold no numbers
+        # "meta" and the like hold no numbers, and Apple's "mps" none of the 64 bits of levels.
+        torch.ones(1, dtype=torch.float64, device=device).item()
     except Exception as error:  # every backend that is missing raises another type
         reason = one_line(error).split(". ")[0]
         raise ZooError(f"device {brief(name)} is not available here: {reason}") from error

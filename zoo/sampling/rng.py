@@ -26,6 +26,7 @@ STEPS = 2
 PIXELS = 3
 TRAINING = 4
 VALIDATION = 5
+DISTILLED = 6
 
 
 def seed_for(seed: int, *path: int) -> int:

@@ -56,8 +56,10 @@ class LiftedModel(FieldModel):
     ) -> None:
         denoiser = source._level_denoiser()
         check_gaussian(denoiser.source, NEED)
-        network = LiftedNetwork(denoiser, kernel, source.shape)
-        super().__init__(kernel, prior, network, solver, source.shape, name=source.name)
+        shape = source.state_shape
+        network = LiftedNetwork(denoiser, kernel, shape)
+        super().__init__(kernel, prior, network, solver, shape, name=source.name)
+        self._of_latents = source._of_latents
         self._data, self._steps = source.data, source.steps
         self._condition = source.condition
         self._guided_by, self.load_guide = source.guidance, source.load_guide
@@ -80,15 +82,8 @@ class LiftedModel(FieldModel):
         config = msgspec.structs.replace(config, solver=solver, **parts)
         return msgspec.structs.replace(config, requires=requirements(config))
 
-    @property
-    def data(self) -> Data:
-        """What the model generates, as the model that was lifted does."""
+    def _known_data(self) -> Data:
         return self._data if self.config is None else self.config.data
-
-    @property
-    def range(self) -> tuple[float, float] | None:
-        """Range of the data, that of the model that was lifted."""
-        return self.data.range
 
     @property
     def condition(self) -> Condition | None:
@@ -119,7 +114,7 @@ class LiftedModel(FieldModel):
             self.kernel,
             self._predictor(denoiser, guidance),
             denoiser.high,
-            self.shape,
+            self._shape,
             dtype=shown_dtype(self.dtype),
             labels=labels,
             condition=None if condition is None else condition.to(shown_dtype(self.dtype)),
@@ -137,7 +132,7 @@ class LiftedModel(FieldModel):
         return flow, flow.start(x)
 
     def _samples_in(self, state: Tensor) -> Tensor:
-        return split_level(state, self.shape)[0] if self.kernel.random_level else state
+        return split_level(state, self._shape)[0] if self.kernel.random_level else state
 
     def _trained(self) -> tuple[Network, FieldKernel]:
         denoiser = self.network.denoiser
