@@ -26,6 +26,7 @@ warnings.filterwarnings("ignore", "IProgress not found")
 _LAZY = {
     "FieldModel": "zoo.models.model",
     "components": "zoo.host.registry",
+    "distill": "zoo.training.distill",
     "ema": "zoo.training.posthoc",
     "exact": "zoo.models.exact",
     "export": "zoo.exporting.export",

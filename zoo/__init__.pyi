@@ -19,6 +19,7 @@ from zoo.models.model import FieldModel as FieldModel
 from zoo.models.names import list_models as list_models
 from zoo.models.push import push as push
 from zoo.plotting.show import show as show
+from zoo.training.distill import distill as distill
 from zoo.training.fit import fit as fit
 from zoo.training.posthoc import ema as ema
 from zoo.training.run import train as train

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from zoo.interfaces import (
     FEW_STEPS,
     FieldKernel,
     Flow,
-    StepCallback,
     check_integer,
     check_real,
 )
@@ -21,13 +20,14 @@ from zoo_solvers.adams import ExpABM3
 from zoo_solvers.free_levels import FreeLevels
 from zoo_solvers.linear import exponential_part, level_ratio, marginal, scale_of
 from zoo_solvers.multistep import Step, Weights, steps_along
+from zoo_solvers.own_steps import OwnSteps
 
 LARGEST = 100.0
 _HISTORY = 4  # values that a step weights
 _LEVELS = (1e-12, 1e12)
 
 
-class Learned(ExpABM3):
+class Learned(OwnSteps, ExpABM3):
     """`exp-abm3` on N levels, its weights moved by coefficients; N evaluations make a sample.
 
     With D_i the denoiser at node i, decay_i and base weights b_ij of `exp-abm3`,
@@ -48,6 +48,7 @@ class Learned(ExpABM3):
         ZooError: other options; integrating, another number of steps or another interval.
     """
 
+    name = "learned"
     own_steps: int
     grid: FreeLevels
 
@@ -81,51 +82,6 @@ class Learned(ExpABM3):
         """Put tensors, which may require grad, in the place of those of `learnable`."""
         self.grid.logs, self.coefficients = grid, coefficients
         self._kept = self._last = None
-
-    def times(self, kernel: FieldKernel, t_from: float, t_to: float, steps: int) -> Tensor:
-        """Return the times of the nodes; of `own_steps` steps t_min after them, for the data."""
-        ends = kernel.t_max, kernel.t_min
-        if steps not in (self.own_steps - 1, self.own_steps) or (t_from, t_to) != ends:
-            self._refuse()
-        return self.grid.times(kernel, t_from, t_to, steps).detach()
-
-    def _refuse(self) -> NoReturn:
-        raise ZooError(
-            f"learned is made for samples in {self.own_steps} steps, from noise to data; leave "
-            "steps out, or name another solver, such as exp-abm3"
-        )
-
-    def to_data(
-        self, flow: Flow, x: Tensor, *, steps: int, callback: StepCallback | None = None
-    ) -> Tensor:
-        """Return data from x at t_max, shape (B, *), float64."""
-
-        def before_last(i: int, t: float, state: Tensor) -> None:
-            if callback is not None and i < steps - 1:
-                callback(i, t, state)
-
-        if steps != self.own_steps:
-            self._refuse()
-        ends = flow.kernel.t_max, flow.kernel.t_min
-        return super().integrate(flow, x, *ends, steps=steps, callback=before_last)
-
-    def integrate(
-        self,
-        flow: Flow,
-        x: Tensor,
-        t_from: float,
-        t_to: float,
-        *,
-        steps: int,
-        callback: StepCallback | None = None,
-    ) -> Tensor:
-        """Refuse: its walk ends at data, not at t_min.
-
-        Raises:
-            ZooError: always.
-        """
-        del flow, x, t_from, t_to, steps, callback
-        self._refuse()
 
     def steps(self, flow: Flow, x: Tensor, value: Tensor, times: list[float]) -> list[Step]:
         """Return the steps along the nodes and to data, differentiable where they are learned."""

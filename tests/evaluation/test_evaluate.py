@@ -21,6 +21,7 @@ from tiny_models import images, points
 from train_garments import accuracy, export, train
 
 import zoo
+from zoo.config.distilled import Distilled
 from zoo.config.training import TrainingRecord
 from zoo.data import load
 from zoo.errors import ZooError
@@ -266,6 +267,7 @@ def test_impossible_noise(amount):
     [
         ("heun-churn", {"s_churn": 40}, "which heun-churn cannot do"),
         ("learned", {"grid": [80.0, 1.0, 0.01]}, "which learned cannot do"),
+        ("flow-map", {"levels": [2.0, 0.5]}, "which flow-map cannot do"),
         ("exp-adaptive", {}, "exp-adaptive chooses its own steps"),
     ],
 )
@@ -443,6 +445,14 @@ def test_bits_of_one_image_have_no_interval(reference):
 def test_bits_are_of_images(reference):
     with pytest.raises(ZooError, match="metric 'bits' is of images"):
         check_measurement(Measurement(("bits",), 20, (0,)), points(), reference)
+
+
+def test_bits_of_a_student_are_refused_before_anything_is_drawn(reference):
+    model = images()
+    config = msgspec.structs.replace(model.describe(), distilled=Distilled("mine", 2))
+    model.config = config
+    with pytest.raises(ZooError, match=r"cannot be measured by 'bits': .* use its teacher mine"):
+        check_measurement(Measurement(("frechet", "bits"), 20, (0,)), model, reference)
 
 
 def test_bits_per_dimension_are_those_of_the_likelihood(reference, monkeypatch):

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 from tiny_models import images
+from walked import KERNELS
 from zoo_solvers.adams import ExpABM3
 
 import zoo
@@ -15,17 +16,6 @@ from zoo.evaluation.walks import REPORTED, Walks, batch_of
 from zoo.sampling.guidance import Guidance
 
 POINTS = torch.randn(24, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-KERNELS = {
-    "gravity": {},
-    "gaussian": {},
-    "pfgmpp": {"D": 8.0},
-    "tanh": {},
-    "exp": {},
-    "flow": {},
-    "vp": {},
-    "psi": {"psi": "tanh((r/t)**beta)", "beta": 1.5},
-    "phi": {"phi": "exp(-r/t)"},
-}
 
 
 # Of few points, losses count the samples that end at another point, which takes thousands to see.

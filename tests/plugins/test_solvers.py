@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from walked import OWN_STEPS
 from zoo_gaussian.kernel import GaussianKernel
 from zoo_solvers import zoo_solvers
 from zoo_solvers.runge_kutta import Heun
@@ -19,8 +20,8 @@ from zoo.interfaces import FieldKernel, Flow, over
 VARIANCE = 0.09
 KERNEL = GaussianKernel(dim=4)
 ENDS = {"decode": (80.0, 0.002), "encode": (0.002, 80.0)}
-# "learned" is for one number of steps: tests/evaluation/test_learn.py.
-NAMES = [component.name for component in zoo_solvers() if component.name != "learned"]
+# For one number of steps: tests/evaluation/test_learn.py, tests/training/test_distill.py.
+NAMES = [component.name for component in zoo_solvers() if component.name not in OWN_STEPS]
 ADAPTIVE = {
     "exp-adaptive": 5e-3,
     "dopri5": 1e-3,

@@ -21,6 +21,7 @@ COMMANDS = {
     "eval": "Measure how close a model's samples are to held-out data.",
     "leaderboard": "Compare models by their figures, on this disk and on the Hub.",
     "tune": "Find the time grid that suits a model.",
+    "distill": "Train a student that takes one, two or a few evaluations.",
     "plot": "Draw kernels, and the trajectories of models.",
     "check": "Check that a plugin's components satisfy their laws.",
     "export": "Write a model as a graph for ONNX Runtime or torch.",

@@ -94,6 +94,7 @@ def learn_solver(
     check_model(model)
     if isinstance(model, PosteriorParts):
         raise ZooError("no solver is learned for a posterior: learn one for the model it is of")
+    model.needs_field("be tuned")
     check_choice("learn", learn, LEARN)
     steps = step_count(steps, model.solver.own_steps or model.steps, 2)
     steps = check_integer("steps", steps, 2, FEW_STEPS)

@@ -31,6 +31,7 @@ from zoo.evaluation.reference import Reference, round_to_bytes, samples_of, some
 from zoo.evaluation.report import Outcome, Report, Setting
 from zoo.evaluation.settings import Measurement, check_noisy, describe, draw_samples
 from zoo.models.model import FieldModel
+from zoo.models.parts import refuse_images
 from zoo.sampling.distributed import SINGLE_PROCESS, DistributedContext
 from zoo.sampling.guidance import Guidance
 
@@ -79,6 +80,9 @@ def check_measurement(measurement: Measurement, model: FieldModel, reference: Re
         raise ZooError("metric 'tails' is of vectors (d,); this model's data are images")
     if "bits" in measurement.metrics and len(model.shape) != 3:
         raise ZooError("metric 'bits' is of images of 8 bits; this model's data are vectors")
+    if "bits" in measurement.metrics:
+        model.needs_field("be measured by 'bits'")
+        refuse_images(model, "metric 'bits'", "leave it out")
 
 
 def _check_garments(model: FieldModel, reference: Reference) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import structs
 from torch import Tensor
@@ -43,8 +44,8 @@ def evaluations(model: FieldModel, solver: Solver, steps: int) -> int:
     For a solver that chooses its own steps it is the number for the slowest of the group.
     """
     given = typical(model.condition)
-    drawn = model.trajectory(GROUP, steps=steps, solver=solver, seed=0, condition=given, keep=False)
-    return drawn.nfe
+    options: dict[str, Any] = {"steps": steps, "solver": solver, "seed": 0, "condition": given}
+    return model.latents.trajectory(GROUP, keep=False, **options).nfe
 
 
 def steps_for(solver: Solver, budget: int) -> int:

@@ -67,7 +67,7 @@ class _Samples:
     """Samples of a model with one seed: n to fit the grid, and n held-out ones."""
 
     def __init__(self, model: FieldModel, n: int, seed: int) -> None:
-        self._model, self._n, self._seed = model, n, seed
+        self._model, self._n, self._seed = model.latents, n, seed
         self._labels = classes_in_turn(model.network.labels, 2 * n)
         self._ends = self._draw(accurate_solver(model.dtype), 18, 2 * n)
 
@@ -112,6 +112,7 @@ def optimise_grid(
             that draws samples given conditions.
     """
     check_model(model)
+    model.needs_field("be tuned")
     check_flag("progress", progress)
     if model.condition is not None:
         raise ZooError(

@@ -12,12 +12,12 @@ from zoo.errors import ZooError
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import Solver
 from zoo.models.model import FieldModel
+from zoo.numerics.huber import pseudo_huber
 from zoo.sampling.arguments import Numbers, classes_in_turn
+from zoo.sampling.predict import unwrapped
 from zoo.sampling.rng import starting_points
 
 LEARNED, CHOSEN_ON, REPORTED = range(3)
-# c of the loss, see `zoo.evaluation.learn`.
-HUBER = 0.01
 # Samples of a gradient. Rows cost little and need many; of images the network's intermediate values
 # at every step are kept, and so many coordinates are asked for in all.
 _ROWS, _IMAGES, _LEAST_IMAGES, _COORDINATES = 512, 32, 4, 2**19
@@ -43,11 +43,12 @@ class Walks:
         condition: Numbers | None = None,
         until: float = math.inf,
     ) -> None:
+        model = model.latents
         count, self.batch = 3 * n, batch_of(model, steps)
         self.model, self.steps = model, steps
         self._guidance = model._guidance(guidance, None, None, model.guidance)
         if labels is None:
-            labels = classes_in_turn(model.network.labels, count)
+            labels = classes_in_turn(unwrapped(model.network).labels, count)
         self._given = model._given(labels, condition, self._guidance, count).of(count)
         self._starts = starting_points(model.prior, model.shape, seed, 0, count)
         self._targets = self._accurate(count, until)
@@ -70,15 +71,12 @@ class Walks:
         given = self._given.part(first, last, model.device)
         flow, state = model._start(x, given, self._guidance, lambda _: torch.zeros_like(x), first)
         end = model._samples_in(solver.to_data(flow, state, steps=self.steps).double())
-        if model.range is not None:
-            end = model._to_parts(model._to_data(end).clamp(*model.range))
-        return end.cpu()
+        return model.in_range(end).cpu()
 
     def loss(self, solver: Solver, first: int, last: int) -> Tensor:
         """Return the mean loss of samples first..last-1."""
         off = self._ends(solver, first, last) - self._targets[first:last]
-        error = off.flatten(1).square().mean(dim=1)
-        return ((error + HUBER**2).sqrt() - HUBER).mean()
+        return pseudo_huber(off).mean()
 
     @torch.no_grad()
     def mean(self, solver: Solver, which: int = LEARNED) -> float:
