@@ -32,7 +32,8 @@ from zoo.interfaces import Operator
 from zoo.posterior import Downscale, Linear, Mask
 
 KERNELS = ("gaussian", "gravity", "pfgmpp", "tanh", "exp", "flow", "lift")
-METHODS = ("none", "exact", "mmps", "diffpir", "replacement", "pgdm", "dps")
+# "mmps 10" takes up to 10 directions, not 3.
+METHODS = ("none", "exact", "mmps", "mmps 10", "diffpir", "replacement", "pgdm", "dps")
 NOISES = (0.2, 0.05)
 POINTS = 4000
 # Evaluations of the network; exp-abm3 takes one a step.
@@ -157,7 +158,9 @@ def settings(only: list[str]) -> Iterator[dict[str, Any]]:
             continue
         if setting["problem"] == "plane" and setting["operator"] == "downscale":
             continue
-        if setting["problem"] == "garments28" and setting["operator"] != "mask":
+        if setting["method"] == "mmps 10" and (
+            setting["problem"] == "plane" or setting["nfe"] < 50
+        ):
             continue
         yield setting
 
@@ -180,7 +183,9 @@ def measure(setting: dict[str, Any]) -> dict[str, Any]:
     model = model_of(setting["kernel"], data)
     if setting["method"] != "none":
         y = truth.y.repeat_interleave(DRAWS, dim=0)
-        model = model.posterior(y, operator, noise=setting["noise"], method=setting["method"])
+        name, *directions = setting["method"].split()
+        options = {"iterations": int(directions[0])} if directions else {}
+        model = model.posterior(y, operator, noise=setting["noise"], method=name, **options)
     begin = time.perf_counter()
     drawn = model.trajectory(
         problem.count * DRAWS, seed=0, steps=setting["nfe"], solver=SOLVER, keep=False

@@ -1,10 +1,12 @@
 """Restore test garments whose left third is hidden, with trained networks, and with azula's MMPS.
 
 python benchmarks/posterior_restore.py --json docs/posterior-garments.json [--garments 200]
+    [--only gravity-fashion-mnist azula diffpir]
 
+Rows that the file has are not measured again; --only names models, libraries or methods.
 Coverage: the truth lies between the least and the largest of 19 answers in 90 % of the hidden
 pixels, if it is one more answer. azula (`pip install azula`) wraps the denoiser of our Gaussian
-network; both get the same y and the same evaluations of it.
+network; both get the same y and the same evaluations of it. Times are of the processor, in turns.
 """
 
 from __future__ import annotations
@@ -32,6 +34,19 @@ SOLVER = "exp-abm3"
 MODELS = ("gaussian-fashion-mnist", "gravity-fashion-mnist", "flow-fashion-mnist")
 MMPS_ITERATIONS = 3
 KEEP = torch.arange(28) >= 28 // 3
+JOBS: tuple[dict[str, Any], ...] = (
+    {"model": MODELS[0], "library": "zoo", "method": "mmps"},
+    {"model": MODELS[0], "library": "azula", "method": "mmps", "iterations": MMPS_ITERATIONS},
+    {"model": MODELS[0], "library": "both", "method": "timing"},
+    {"model": MODELS[1], "library": "zoo", "method": "mmps"},
+    *(
+        {"model": MODELS[0], "library": "zoo", "method": method}
+        for method in ("diffpir", "replacement", "pgdm", "dps")
+    ),
+    {"model": MODELS[2], "library": "zoo", "method": "mmps"},
+    {"model": MODELS[0], "library": "azula", "method": "mmps", "iterations": 1},
+)
+TIMED, ROUNDS = 2, 3
 # A pixel is that far from the next one.
 _GREY = 2 / 255
 # Standard deviation of the answers from which a pixel is open.
@@ -78,11 +93,11 @@ def ours(count: int, name: str, method: str, **options: Any) -> dict[str, Any]:
     posterior = model.posterior(
         y.repeat_interleave(ANSWERS, dim=0), Mask(KEEP), noise=NOISE, method=method, **options
     )
-    begin = time.perf_counter()
+    begin = time.process_time()
     drawn = posterior.trajectory(
         count * ANSWERS, seed=0, steps=EVALUATIONS, solver=SOLVER, keep=False
     )
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     samples = drawn.samples.unflatten(0, (count, ANSWERS))
     return {
         "model": name,
@@ -91,7 +106,7 @@ def ours(count: int, name: str, method: str, **options: Any) -> dict[str, Any]:
         "method": method,
         **options,
         "nfe": drawn.nfe,
-        "ms_per_evaluation": 1e3 * seconds / drawn.nfe / len(drawn.samples),
+        "cpu_ms_per_evaluation": 1e3 * seconds / drawn.nfe / len(drawn.samples),
         **facts(samples, truth, y, labels),
     }
 
@@ -125,7 +140,7 @@ def azulas(count: int, iterations: int) -> dict[str, Any]:
     rows = y.repeat_interleave(ANSWERS, dim=0)
     starts = starting_points(model.prior, model.shape, 0, 0, len(rows)).float()
     parts = []
-    begin = time.perf_counter()
+    begin = time.process_time()
     for part, start in zip(rows.split(16), starts.split(16), strict=True):
         conditioned = MMPSDenoiser(
             Ours(),
@@ -136,7 +151,7 @@ def azulas(count: int, iterations: int) -> dict[str, Any]:
         )
         sampler = xEABSampler(conditioned, steps=EVALUATIONS, silent=True)
         parts.append(sampler(start).clamp(-1, 1))
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     samples = torch.cat(parts).unflatten(0, (count, ANSWERS))
     return {
         "model": MODELS[0],
@@ -145,29 +160,43 @@ def azulas(count: int, iterations: int) -> dict[str, Any]:
         "method": "mmps",
         "iterations": iterations,
         "nfe": EVALUATIONS,
-        "ms_per_evaluation": 1e3 * seconds / EVALUATIONS / len(rows),
+        "cpu_ms_per_evaluation": 1e3 * seconds / EVALUATIONS / len(rows),
         **facts(samples, truth, y, labels),
     }
+
+
+def timing() -> dict[str, Any]:
+    """Return milliseconds per evaluation of both MMPS, a pair per round, measured in turns."""
+    key, rounds = "cpu_ms_per_evaluation", []
+    for _ in range(ROUNDS):
+        own = ours(TIMED, MODELS[0], "mmps", iterations=MMPS_ITERATIONS)
+        rounds.append((own[key], azulas(TIMED, MMPS_ITERATIONS)[key]))
+    return {"model": MODELS[0], "library": "both", "method": "timing", "rounds": rounds}
+
+
+def measure(job: dict[str, Any], count: int) -> dict[str, Any]:
+    """Return the row of a job."""
+    if job["method"] == "timing":
+        return timing()
+    if job["library"] == "azula":
+        return azulas(count, job["iterations"])
+    return ours(count, job["model"], job["method"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--garments", type=int, default=200)
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     options = parser.parse_args()
-    n = options.garments
     torch.set_num_threads(1)
     rows = json.loads(options.json.read_text()) if options.json.exists() else []
-    jobs = [
-        lambda: ours(n, MODELS[0], "mmps"),
-        lambda: azulas(n, MMPS_ITERATIONS),
-        lambda: ours(n, MODELS[1], "mmps"),
-        lambda: azulas(n, 1),
-        lambda: ours(n, MODELS[2], "mmps"),
-        *(lambda m=m: ours(n, MODELS[0], m) for m in ("diffpir", "replacement", "pgdm", "dps")),
-    ]
-    for job in jobs[len(rows) :]:
-        rows.append(job())
+    for job in JOBS:
+        alike = job if job["method"] == "timing" else job | {"garments": options.garments}
+        known = any(alike.items() <= row.items() for row in rows)
+        if known or (options.only and not {*options.only} & {*map(str, job.values())}):
+            continue
+        rows.append(measure(job, options.garments))
         print(json.dumps(rows[-1]), flush=True)
         with replacing(options.json) as beside:
             beside.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")

@@ -22,9 +22,8 @@ from zoo.interfaces import (
     PosteriorMethod,
     check_integer,
     check_real,
-    over,
 )
-from zoo.numerics import minimal_residual
+from zoo.numerics import beside, minimal_residual, row_dot
 
 
 class MMPS(PosteriorMethod):
@@ -52,8 +51,9 @@ class MMPS(PosteriorMethod):
         def direction(p: Tensor) -> tuple[Tensor, Tensor]:
             step = at.covariance(near.pull(p))
             image = near.push(step)
-            known = over((p * image).flatten(1).sum(dim=1), p) >= 0
-            return torch.where(known, step, 0), torch.where(known, image + p, 0)
+            known = row_dot(p, image) >= 0
+            summed = torch.where(beside(known, step), step, 0)
+            return summed, torch.where(beside(known, image), image + p, 0)
 
         shift = minimal_residual(
             direction, near.residual, iterations=self.iterations, tolerance=self.tolerance

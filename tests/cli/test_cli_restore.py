@@ -88,7 +88,10 @@ def test_what_does_not_fit_is_told_in_one_line(restore, folder, tmp_path):
     both = ("--mask", "in.png", "--operator", "grey")
     assert "--mask MASK.png, or --operator" in refused(restore(folder, "in.png", *both), 2)
     for args, message in (
-        ((folder, "in.png", "--operator", "downscale:2"), "in.png has 8x8 pixels; the operator"),
+        (
+            (folder, "in.png", "--operator", "downscale:2"),
+            "in.png has 8x8 pixels; expected 4x4,",
+        ),
         ((folder, "in.png", "--operator", "grey"), "Grey is for images of 3 channels"),
         ((folder, "in.png", "--operator", "sharpen"), "no operator 'sharpen'"),
         ((folder, "no.png", "--operator", "blur:1"), "no.png: not a readable image"),
@@ -100,6 +103,25 @@ def test_what_does_not_fit_is_told_in_one_line(restore, folder, tmp_path):
         ((folder, "in.png", "--mask", "black.png"), "black.png is white nowhere"),
     ):
         assert message in refused(restore(*args), 1)
+
+
+def test_a_transparent_mask_or_image_is_refused(restore, folder):
+    picture("in.png")
+    white = np.full((8, 8), 255, dtype=np.uint8)
+    erased = white * (np.arange(8) > 3)
+    Image.fromarray(np.dstack([white, white, white, erased])).save("erased.png")
+    Image.fromarray(np.dstack([white, erased])).save("grey.png")
+    Image.new("P", (8, 8)).save("palette.png", transparency=0)
+    Image.fromarray(np.dstack([white, white, white, white])).save("whole.png")
+    for name in ("erased.png", "grey.png", "palette.png"):
+        assert f"{name}: pixels are transparent" in refused(
+            restore(folder, "in.png", "--mask", name), 1
+        )
+    assert "erased.png: pixels are transparent" in refused(
+        restore(folder, "erased.png", "--operator", "blur:1"), 1
+    )
+    options = ("-n", 1, "--steps", 2, "-o", "out.png")
+    assert restore(folder, "in.png", "--mask", "whole.png", *options)[0] == 0
 
 
 def test_what_was_observed_is_not_overwritten(restore, folder):

@@ -219,6 +219,32 @@ def test_weights_of_zoo_exact_are_the_method_exact(kernel):
     assert set(torch.cdist(few.double(), x).argmin(dim=1).tolist()) == {3, 5}
 
 
+@pytest.mark.parametrize("far", [0.0, 1e6])
+def test_likelihoods_have_the_digits_of_float64(far):
+    x = (far + points()[:64]).float()
+    y = x[17:18].double()
+    seen = observe(y, Linear(torch.eye(2)), 0.3, shape=(2,))
+    expected = -((y - x.double()) / 0.3).square().sum(dim=1) / 2
+    torch.testing.assert_close(seen.log_likelihood(x)[0], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_the_likelihood_of_an_operator_with_numbers_of_its_own():
+    matrix = torch.tensor([[0.8, 0.6]])
+    x = points()[:64].float()
+    by_function, by_matrix = (
+        observe([[0.5]], operator, 0.3, shape=(2,)).log_likelihood(x)
+        for operator in (lambda v: v @ matrix.T, Linear(matrix))
+    )
+    torch.testing.assert_close(by_function, by_matrix, rtol=1e-4, atol=1e-4)
+
+
+def test_the_likelihood_of_an_operator_of_half_precision():
+    posterior = zoo.exact("gaussian", points()[:64].float()).posterior(
+        [[0.5, 0.5]], lambda x: x.half(), noise=0.2, method="exact"
+    )
+    assert (posterior.sample(8, seed=0, steps=8) - 0.5).norm(dim=1).mean() < 1
+
+
 def test_weights_hold_over_all_chunks_of_the_sources(monkeypatch):
     x = points()
     weights = torch.rand(len(x), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -279,6 +305,27 @@ def test_every_method_uses_y(kernel, method):
 
 
 # What is refused
+
+
+# A function is not linear, which "replacement" does not take.
+@pytest.mark.parametrize(
+    ("method", "axes"),
+    [*((m, (3,)) for m in METHODS), *((m, (1, 1, 1, 3)) for m in METHODS if m != "replacement")],
+)
+@pytest.mark.parametrize("kernel", ["gravity", "gaussian"])
+def test_every_method_takes_y_of_other_axes_than_x(kernel, method, axes):
+    x, matrix = normal(32, 1, 4, 4), normal(3, 16)
+
+    def folded(v):
+        return (v.flatten(1) @ matrix.to(v).T).reshape(-1, *axes)
+
+    operator = folded if len(axes) > 1 else Linear(matrix)
+    y = operator(x[:2])
+    posterior = zoo.exact(kernel, x).posterior(y, operator, noise=0.3, method=method)
+    drawn, free = (m.sample(2, seed=0, steps=8) for m in (posterior, zoo.exact(kernel, x)))
+    assert y.shape == (2, *axes)
+    assert drawn.shape == (2, 1, 4, 4)
+    assert (operator(drawn.double()) - y).norm() < (operator(free.double()) - y).norm()
 
 
 @pytest.mark.parametrize("method", ["mmps", "pgdm", "dps", "exact"])
@@ -602,6 +649,17 @@ def test_a_step_on_numbers_that_half_precision_does_not_hold():
         found = minimal_residual(lambda p, s=scale: (p, p * s), big, iterations=3)
         torch.testing.assert_close(found[1], big[1])
         torch.testing.assert_close(found[0], big[0] if factor == 1.0 else torch.zeros(2))
+
+
+def test_a_solve_ends_after_as_many_directions_as_there_are_numbers():
+    asked = []
+
+    def direction(p):
+        asked.append(p)
+        return p, p @ torch.tensor([[2.0, 1.0], [0.0, 3.0]]).double()
+
+    minimal_residual(direction, normal(4, 2), iterations=10**9)
+    assert len(asked) == 2
 
 
 def test_tables_of_noise_are_made_once_for_each_time(monkeypatch):

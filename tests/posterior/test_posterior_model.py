@@ -2,6 +2,8 @@
 
 import pickle
 
+import numpy as np
+import pandas as pd
 import pytest
 import tiny_models
 import torch
@@ -186,6 +188,30 @@ def test_few_pixels_and_colour():
     x = model.posterior(y, Downscale(4), noise=0.02).sample(4, seed=0, steps=5)
     assert (Downscale(4)(x) - y).abs().max() < 0.3
     assert x.std(dim=0).max() > 0
+
+
+def test_rows_of_a_frame_are_found_by_the_names_of_their_columns():
+    chance = np.random.default_rng(0)
+    frame = pd.DataFrame({"far": chance.normal(1e3, 10, 60), "flag": chance.integers(0, 2, 60) > 0})
+    model = zoo.fit(frame, images=300, progress=False, network={"use": "mlp", "width": 16})
+    rows = frame.iloc[:2]
+    noise = pd.Series({"flag": 0.1, "far": 5.0})
+    keep = Mask([True, True])
+    there = model.posterior(rows, keep, noise=[5.0, 0.1]).sample(2, seed=0, steps=4)
+    turned = model.posterior(rows[["flag", "far"]], keep, noise=noise).sample(2, seed=0, steps=4)
+    assert torch.equal(there, turned)
+    gaps = frame.iloc[:1].astype(float)
+    gaps["far"] = np.nan
+    filled = model.posterior(
+        gaps[["flag", "far"]], Mask([False, True]), noise=0, method="replacement"
+    )
+    drawn = filled.sample_frame(4, seed=0, steps=8)
+    assert (drawn["flag"] == frame["flag"][0]).all()
+    with pytest.raises(ZooError, match="y has no column 'flag'"):
+        model.posterior(rows[["far"]], keep, noise=1.0)
+    for named in (rows.notna(), rows.notna().iloc[0]):
+        with pytest.raises(ZooError, match="with names, which a mask does not know"):
+            Mask(named)
 
 
 def test_what_a_posterior_cannot_do_is_told_in_one_line(tmp_path):

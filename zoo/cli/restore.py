@@ -65,6 +65,7 @@ def command(
     from zoo.errors import ZooError
     from zoo.folder.picture import check_target, write_samples
     from zoo.models.load import load
+    from zoo.models.parts import refuse_images
 
     model = load(ref, kernel=kernel, device=device)
     if model.condition is not None:
@@ -72,6 +73,9 @@ def command(
             f"zoo restore gives no conditions, and {ref} draws images given one; in Python: "
             "model.posterior(...).sample(8, condition=...)"
         )
+    refuse_images(
+        model, "zoo restore", "in Python: model.latents.posterior(y, A, ...), A of latents"
+    )
     check_target(out, model.shape)
     for given in (image, mask):
         if given is not None and out.exists() and given.exists() and out.samefile(given):
@@ -128,7 +132,10 @@ def _observed(
     pixels = decode_as(image, channels)
     if tuple(pixels.shape) != out:
         given = f"{pixels.shape[2]}x{pixels.shape[1]}"
-        raise ZooError(f"{image} has {given} pixels; the operator leaves {width}x{height} of them")
+        raise ZooError(
+            f"{image} has {given} pixels; expected {width}x{height}, which the operator leaves of "
+            f"{shape[2]}x{shape[1]}: resize it"
+        )
     return operator, pixels.float() / 127.5 - 1
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from zoo.config.columns import Column
 from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.interfaces import Observation, Operator, all_finite
@@ -15,7 +16,7 @@ from zoo.interfaces.observation import Noise, Shape
 from zoo.posterior.images import Blur, Crop, Downscale, Grey
 from zoo.posterior.operators import Compose, Mask, as_operator
 from zoo.posterior.trial import checked_shape, tried
-from zoo.sampling.arguments import Numbers, as_tensor, warn_outside
+from zoo.sampling.arguments import Numbers, as_tensor, by_name, warn_outside
 
 # Noise leads out of the range of the images, bytes much further.
 _TIMES = 10.0
@@ -30,6 +31,7 @@ def observe(
     standardise: Standardise | None = None,
     span: tuple[float, float] | None = None,
     like: Tensor | None = None,
+    columns: Sequence[Column] = (),
 ) -> Observation:
     """Return y = A x_0 + n of all samples, as the methods see it.
 
@@ -41,6 +43,7 @@ def observe(
         standardise: the map between data and what the network works with.
         span: range of images, which y has too where it is one.
         like: of the device and dtype that the operator will be given; None for the CPU's float32.
+        columns: of the data; a data frame that has the data's shape is read by their names.
 
     Raises:
         ZooError: shapes that do not fit; y or noise that is not finite; noise that is negative, or
@@ -50,6 +53,8 @@ def observe(
     operator = as_operator(operator, like)
     out = checked_shape(operator, shape, like)
     seen = operator.seen(shape)
+    if isinstance(operator, Mask):
+        y, noise = by_name("y", y, columns), by_name("noise", noise, columns)
     values = _values(y, out, seen)
     if span is not None:
         if not as_tensor("y", y).is_floating_point():

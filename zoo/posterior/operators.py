@@ -24,10 +24,17 @@ class Mask(Operator):
         keep: boolean, True where x is seen, of one sample's shape or what broadcasts to it.
 
     Raises:
-        ZooError: keep is not boolean, or True nowhere.
+        ZooError: keep is not boolean, True nowhere, or has the names of columns, which are not
+            looked at.
     """
 
     def __init__(self, keep: Numbers) -> None:
+        labels = getattr(getattr(keep, "index", None), "dtype", None)  # of a Series
+        if hasattr(keep, "columns") or getattr(labels, "kind", "i") not in "iu":
+            raise ZooError(
+                f"keep is a {type(keep).__name__} with names, which a mask does not know; give it "
+                "by position, in the order of the model's columns"
+            )
         try:
             given = keep if isinstance(keep, Tensor) else torch.from_numpy(np.array(keep))
         except (TypeError, ValueError) as error:  # text, rows of different lengths
@@ -68,7 +75,7 @@ class Mask(Operator):
             return self.keep.expand(shape)
         except RuntimeError:
             raise ZooError(
-                f"keep has shape {tuple(self.keep.shape)}; expected {shape}, one sample's"
+                f"keep has shape {tuple(self.keep.shape)}; expected {shape}, one mask for all"
             ) from None
 
 

@@ -46,7 +46,7 @@ PRIOR_LAWS = ("law", "normalisation", "agreement", "far", "calls", "pickling")
 NETWORK_LAWS = ("shapes", "samples", "gradient", "labels", "condition", "pickling")
 SOLVER_LAWS = ("order", "interval", "trivial", "pickling")
 FORMAT_LAWS = ("refusals", "inert")
-POSTERIOR_LAWS = ("closeness", "rows", "dtypes", "pickling")
+POSTERIOR_LAWS = ("closeness", "rows", "axes", "dtypes", "pickling")
 MODEL_LAWS = ("files", "samples", "identity")
 
 

@@ -69,7 +69,7 @@ def samples(folder: Path) -> None:
 def identity(folder: Path) -> None:
     """D(x, t_min), where next to no noise is left, leaves the model's own samples as they are."""
     try:
-        model = load_folder(folder)
+        model = load_folder(folder).latents
         if not model.kernel.affine:
             return  # a field that determines no denoiser
         labels = classes_in_turn(model.network.labels, _SAMPLES)

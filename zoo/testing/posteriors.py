@@ -34,9 +34,11 @@ def points() -> Tensor:
     return torch.stack([angle.cos(), angle.sin()], dim=1) + 0.3 * noise
 
 
-def asked(method: PosteriorMethod, kernel: FieldKernel, y: Tensor) -> FieldModel:
-    """Return the posterior of the points by a method, given y (n, 1)."""
-    model = exact(kernel, points().to(y.dtype))
+def asked(
+    method: PosteriorMethod, kernel: FieldKernel, y: Tensor, shape: tuple[int, ...] = (2,)
+) -> FieldModel:
+    """Return the posterior of the points, as samples of a shape, by a method, given y (n, 1)."""
+    model = exact(kernel, points().to(y.dtype).reshape(-1, *shape))
     return model.posterior(y, Linear(_DIRECTION), noise=_NOISE, method=method)
 
 
@@ -84,6 +86,17 @@ def rows(method: PosteriorMethod) -> None:
         raise CheckFailure("samples are other ones in another batch")
     if torch.equal(asked(method, ReferenceKernel(dim=2), y[:1]).sample(7, steps=5, seed=0), whole):
         raise CheckFailure("y changes nothing")
+
+
+def axes(method: PosteriorMethod) -> None:
+    """Images are conditioned as vectors of the same numbers are; y has other axes than x then."""
+    y = torch.tensor([[0.5]], dtype=torch.float64)
+    flat, images = (asked(method, ReferenceKernel(dim=2), y, s) for s in ((2,), (1, 1, 2)))
+    for t in (0.02, 0.5, 10.0):
+        x = points()[:5] * (1 + t)
+        there = flat.denoise(x, t)
+        if not torch.allclose(images.denoise(x[:, None, None], t)[:, 0, 0], there):
+            raise CheckFailure(f"at t = {t:g} images have another posterior than vectors")
 
 
 def dtypes(method: PosteriorMethod) -> None:
