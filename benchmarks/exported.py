@@ -33,7 +33,7 @@ def measured(folder: Path, rounds: int, threads: int) -> list[Row]:
 
     def by_session(size: int) -> Run:
         def run() -> None:
-            noise = model.prior.sample(COUNT, model.shape).numpy().astype(np.float32)
+            noise = model.prior.sample(COUNT, model.state_shape).numpy().astype(np.float32)
             for part in np.split(noise, COUNT // size):
                 session.run(None, {"noise": part})
 

@@ -112,6 +112,28 @@ def test_every_walk_ends_on_a_data_point(open_page, kernel):
     assert off < 1e-3
 
 
+@pytest.mark.parametrize("kernel", ["gravity", "tanh"])
+@pytest.mark.parametrize("at", [0, 60])
+def test_the_density_is_seen(open_page, kernel, at):
+    """Also that of a law which is infinite at its data points, and one that is narrow."""
+    page = open_page(LIVE)
+    walks(page, 96)
+    page.locator("#kernel").select_option(kernel)
+    page.locator("#count").fill("8")
+    walks(page, 8)
+    page.locator("#time").fill(str(at))
+    shade = page.evaluate(
+        """() => {
+          const plane = document.getElementById("plane"), { width, height } = plane;
+          const { data } = plane.getContext("2d").getImageData(0, 0, width, height);
+          let seen = 0;
+          for (let i = 3; i < data.length; i += 4) seen += data[i] >= 8;
+          return seen / (data.length / 4);
+        }"""
+    )
+    assert shade > (0.9 if at == 0 else 0.05)
+
+
 def test_points_are_placed_by_mouse_and_keyboard_and_read_from_a_file(open_page, tmp_path):
     page = open_page(LIVE)
     walks(page, 96)

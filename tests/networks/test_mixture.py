@@ -1,5 +1,6 @@
 """The fitted mixture: its denoiser is Bayes' rule, its error and its level are what is measured."""
 
+import copy
 import math
 
 import pytest
@@ -160,6 +161,21 @@ def test_the_level_is_read_as_the_class_is(classed):
 def test_classes_without_labels_are_refused():
     with pytest.raises(ZooError, match="a mixture of 5 classes; the data have no labels"):
         fit(Mixture(DIM, 2, BASIS, labels=COMPONENTS), clusters(100)[0])
+
+
+@pytest.mark.parametrize("level", [0.02, 0.3, 5.0])
+def test_the_order_of_sums_does_not_show(fitted, grouped, level):
+    """An ODE amplifies what differs from program to program."""
+    x, n = clusters(64)[0].float(), torch.randn(64, DIM, generator=torch.Generator().manual_seed(6))
+    x, one = x + level * n, torch.ones(64)
+    for mixture in (fitted, grouped):
+        turned = copy.deepcopy(mixture)
+        turned.mean.copy_(mixture.mean.flip(1))
+        turned.basis.copy_(mixture.basis.flip(0))
+        found, read = mixture(x, one, level * one), mixture.level(x, one, level * one)
+        assert found.dtype == read.dtype == torch.float32
+        assert torch.equal(turned(x.flip(1), one, level * one).flip(1), found)
+        assert torch.equal(turned.level(x.flip(1), one, level * one), read)
 
 
 def test_without_signal_it_says_the_mean_and_stays_finite(fitted):

@@ -76,7 +76,7 @@ radius = np.exp(np.interp(np.log(q / (1 - q)), at, law["log_radius"]))
 noise = (radius[:, None] * direction).reshape(n, *{shape})""",
     "normal": """noise = manifest["noise"]["scale"] * rng.standard_normal((n, *{shape}))""",
     "other": """# Starting points x_T of the model's prior, which fieldzoo draws:
-# np.save("noise.npy", model.prior.sample({n}, model.shape).numpy())
+# np.save("noise.npy", model.prior.sample({n}, model.state_shape).numpy())
 noise = np.load("noise.npy")""",
 }
 

@@ -48,7 +48,8 @@ def export(
     in x_0. The sampler takes noise (B, *shape), as `model.prior` draws it, and returns data, as
     `model.sample` does. Of a model with classes both also take labels (B,), -1 for no class; of one
     that takes a condition, condition (B, *condition) in data units, rows of NaN for nothing; and
-    of either guidance (), and they evaluate the network twice for each sample.
+    of either guidance (), and they evaluate the network twice for each sample; a student's sampler
+    takes no guidance.
 
     Args:
         model_or_ref: a model, or what `zoo.load` takes.
@@ -58,9 +59,10 @@ def export(
         steps: of the sampler; None for the model's default.
 
     Raises:
-        ZooError: `out` is there; onnx or onnxscript is not installed; the solver chooses its own
-            steps or draws noise; config.json has samples guided by another model; the exact field
-            of too many sources; a kernel or network does what no graph can.
+        ZooError: `out` is there; onnx or onnxscript is not installed; a latent model, other than
+            its `latents`; the solver chooses its own steps or draws noise; config.json has samples
+            guided by another model; the exact field of too many sources; a kernel or network does
+            what no graph can; a student's denoiser, or its sampler in other steps.
     """
     file, write = FORMATS[check_choice("format", format, FORMATS)]
     check_choice("what", what, WHATS)
@@ -72,7 +74,13 @@ def export(
         onnx_file.check_packages()
     model = load(model_or_ref) if isinstance(model_or_ref, (str, Path)) else model_or_ref
     check_model(model)
+    if model.decoder is not None:
+        raise ZooError(
+            "a graph holds no decoder, and this is a latent model: write that of its latents, in "
+            "Python: zoo.export(zoo.load(REF).latents, OUT)"
+        )
     if what == "denoiser":
+        model.needs_field("be exported as a denoiser (what='sampler' exports its samples)")
         exported = denoiser(model)
     else:
         if model.guidance is not None:

@@ -23,8 +23,8 @@ from zoo.models.lift.model import LiftedModel
 from zoo.models.model import FieldModel
 from zoo.models.posterior import PosteriorParts
 from zoo.models.trajectory import integrate_to_data
-from zoo.networks import Mixture
 from zoo.sampling.given import hidden
+from zoo.sampling.guidance import Guidance
 from zoo.sampling.predict import HALVES, unwrapped
 
 # Numbers of a data set that become part of a graph.
@@ -77,7 +77,7 @@ def plain(model: FieldModel) -> FieldModel:
             "exact field of fewer sources"
         )
     copied = copy.deepcopy(model).to("cpu").eval()
-    copied.network = unwrapped(copied.network)
+    copied.add_module("network", unwrapped(copied.network))
     return copied.float() if model.dtype in HALVES else copied
 
 
@@ -91,7 +91,8 @@ def _conditions(model: FieldModel, dtype: torch.dtype) -> tuple[Input, ...]:
     found = [Input("labels", (), torch.int64)] if model.data.labels else []
     if model.condition is not None:
         found.append(Input("condition", model.condition.shape, dtype))
-    return (*found, Input("guidance", None, torch.float32)) if found else ()
+    guided = found and model.distilled is None  # a student learned one guidance
+    return (*found, Input("guidance", None, torch.float32)) if guided else (*found,)
 
 
 def _predictor(model: FieldModel, network: Network) -> Opaque:
@@ -99,8 +100,8 @@ def _predictor(model: FieldModel, network: Network) -> Opaque:
     x, t = Input("x", model.shape, model.dtype), Input("t", (), model.dtype)
 
     def predict(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
-        if not conditions:
-            return network(x.clone(), t)  # which it may overwrite
+        if not conditions or model.distilled is not None:
+            return network(x.clone(), t, *conditions)  # x may be overwritten
         *given, guidance = conditions
         both: list[Tensor | None] = [] if model.data.labels else [None]
         both += [torch.cat([each, torch.full_like(each, hidden(each))]) for each in given]
@@ -171,8 +172,11 @@ def _recorded(
     return graph
 
 
-def _seen_by(predict: Opaque, guidance: tuple[Tensor, ...]) -> Callable[..., Tensor]:
+def _seen_by(
+    predict: Opaque, conditions: tuple[Tensor, ...], model: FieldModel
+) -> Callable[..., Tensor]:
     """Return `predict` as a flow calls it, t one for all or one for each."""
+    guidance = conditions[-1:] if model.distilled is None else ()
 
     def seen(x: Tensor, t: Tensor, *given: Tensor | None) -> Tensor:
         there = (each for each in given if each is not None)
@@ -201,9 +205,6 @@ def denoiser(model: FieldModel) -> Exported:
         ZooError: the network or the kernel does what no graph can.
     """
     model = with_tables(plain(model))
-    for part in model.modules():
-        if isinstance(part, Mixture):  # |y - V z|^2 of far points, which ONNX Runtime adds in turn
-            part.digits = torch.float64
     network, affine = unwrapped(model.network), model.kernel.affine
     known = units = model.standardise
     if known is not None and not affine:  # a field is scaled alone
@@ -213,7 +214,7 @@ def denoiser(model: FieldModel) -> Exported:
     t, given = Input("t", (), model.dtype), _conditions(model, dtype)
 
     def function(x: Tensor, t: Tensor, *conditions: Tensor) -> Tensor:
-        seen = _seen_by(predict, conditions[-1:])
+        seen = _seen_by(predict, conditions, model)
         flow = Flow(model.kernel, seen, network.predicts, **_options(model, conditions))
         z = x if known is None else known.apply(x)
         found = (flow.denoise if affine else flow.field)(z, t).to(x.dtype)
@@ -252,8 +253,9 @@ def sampler(model: FieldModel, steps: int) -> Exported:
 
     Raises:
         ZooError: the solver chooses its own steps or draws noise; the network or the kernel does
-            what no graph can.
+            what no graph can; a student that is to take other steps.
     """
+    model.check_student(model.solver, steps, Guidance())
     solver = copy.copy(model.solver)
     if steps > _MOST_STEPS:
         raise ZooError(f"steps = {steps:,}; every step is in the graph: at most {_MOST_STEPS:,}")
@@ -265,7 +267,7 @@ def sampler(model: FieldModel, steps: int) -> Exported:
     output = Input("samples", model.shape, _data_dtype(model))
 
     def function(noise: Tensor, *conditions: Tensor) -> Tensor:
-        seen, options = _seen_by(predict, conditions[-1:]), _options(model, conditions)
+        seen, options = _seen_by(predict, conditions, model), _options(model, conditions)
         if lifted is not None:
             high = lifted.network.denoiser.high
             kernel = cast(IsotropicKernel, model.kernel)

@@ -175,10 +175,14 @@ def _unfit(model: FieldModel) -> str:
     """Return why docs/live/js/sampler.js cannot draw a model, "" where it can."""
     if len(model.shape) != 3 or model.shape[0] not in (1, 3):
         return f"it makes samples of shape {model.shape}, and the page shows images"
+    if model.decoder is not None:
+        return "its samples are decoded from latents, and the page has no decoder"
     if model.standardise is not None:
         return "its data are standardised, and the page takes images of [-1, 1] as they are"
     if model.condition is not None:
         return f"it is given {model.condition}, and the page has nothing to give it"
+    if model.distilled is not None:
+        return f"it is {model.distilled}, and the page follows a field"
     if model.guidance is not None:
         return f"its samples are guided by {brief(model.guidance.guide)}, which the page lacks"
     if model.dtype == torch.float64:

@@ -34,6 +34,9 @@ from zoo.errors import ZooError
 # Levels at which the error is measured; it is interpolated between them.
 LEVELS = 48
 _LOW, _HIGH = math.log(1e-3), math.log(300.0)
+# Of all that is computed: logs of densities are some hundreds, so float32 would leave 1e-5 of the
+# weights to the order of sums, and the ODE makes of that pixels that differ by 0.03.
+_DIGITS = torch.float64
 # A level read outside the basis is trusted where its square is above so many times `rest`, and
 # never further from the rough estimate than by this factor.
 _ABOVE, _SPREAD = 9.0, 1.5
@@ -43,6 +46,8 @@ class _Reading(NamedTuple):
     """Data at a noise level as every group sees them.
 
     Attributes:
+        bases: V of all groups side by side, (d, G P).
+        centres: c, (G, K, P).
         inside: z, (G, B, P).
         outside: |y - V z|^2, (G, B).
         sharp: 1 / (alpha^2 e + sigma^2), (G, B, P).
@@ -50,6 +55,8 @@ class _Reading(NamedTuple):
         groups: probability of each group, (G, B).
     """
 
+    bases: Tensor
+    centres: Tensor
     inside: Tensor
     outside: Tensor
     sharp: Tensor
@@ -72,14 +79,9 @@ class Mixture(nn.Module):
         labels: number of classes, each a group; 0 for none.
         sigma_data: standard deviation of the data per coordinate.
 
-    Attributes:
-        digits: that it computes with; float64 where another program adds up less exactly.
-
     Raises:
         ZooError: a number that is out of range.
     """
-
-    digits = torch.float32
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class Mixture(nn.Module):
     def forward(
         self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None = None
     ) -> Tensor:
-        """Return E[x_0 | x] of the mixture, shape (B, d), of dtype `digits`.
+        """Return E[x_0 | x] of the mixture, like x.
 
         Args:
             x: alpha x_0 + sigma n, (B, d).
@@ -122,58 +124,55 @@ class Mixture(nn.Module):
             labels: class numbers (B,), -1 for "no class"; None for no class at all.
         """
         with torch.autocast(x.device.type, enabled=False):
-            x, alpha, sigma = (each.to(self.digits) for each in (x, alpha, sigma))
-            return self._denoise(x, alpha, sigma, labels)
+            dtype = x.dtype
+            x, alpha, sigma = (each.to(_DIGITS) for each in (x, alpha, sigma))
+            return self._denoise(x, alpha, sigma, labels).to(dtype)
 
     def _denoise(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         seen = self._read(x, alpha, sigma, labels)
         signal, noise = alpha.square(), sigma.square()
-        mixed = seen.logits.softmax(dim=-1) @ self.centres.to(self.digits)
-        wide = alpha[:, None] * self.variances.to(self.digits)[:, None] * seen.inside
+        mixed = seen.logits.softmax(dim=-1) @ seen.centres
+        wide = alpha[:, None] * self.variances.to(_DIGITS)[:, None] * seen.inside
         inside = (wide + noise[:, None] * mixed) * seen.sharp
-        rest = self.rest.to(self.digits)[:, None]
+        rest = self.rest.to(_DIGITS)[:, None]
         across = alpha * rest / (signal * rest + noise)
         # V inside + across (y - V z), summed over the groups by one product with all their V.
         along = seen.groups[..., None] * (inside - across[..., None] * seen.inside)
-        found = along.transpose(0, 1).flatten(1) @ self._bases.T
-        means = (seen.groups * (1 - alpha * across)).T @ self.mean.to(self.digits)
+        found = along.transpose(0, 1).flatten(1) @ seen.bases.T
+        means = (seen.groups * (1 - alpha * across)).T @ self.mean.to(_DIGITS)
         weight = (seen.groups * across).sum(dim=0)
         return found.add_(means).addcmul_(x, weight[:, None])
 
-    @property
-    def _bases(self) -> Tensor:
-        """V of all groups side by side, (d, G P)."""
-        return self.basis.to(self.digits).flatten(1)
-
     def _read(self, x: Tensor, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> _Reading:
         signal, noise = alpha.square(), sigma.square()
-        inside, outside = self._project(x, alpha)
-        sharp = 1 / (signal[:, None] * self.variances.to(self.digits)[:, None] + noise[:, None])
-        centres = self.centres.to(self.digits)
+        bases = self.basis.to(_DIGITS).flatten(1)
+        inside, outside = self._project(x, alpha, bases)
+        sharp = 1 / (signal[:, None] * self.variances.to(_DIGITS)[:, None] + noise[:, None])
+        centres = self.centres.to(_DIGITS)
         logits = (alpha[:, None] * inside * sharp) @ centres.mT
         logits = logits - 0.5 * (signal[:, None] * sharp) @ centres.square().mT
-        logits = logits + self.log_weights.to(self.digits)[:, None]
-        spread = signal * self.rest.to(self.digits)[:, None] + noise
-        logs = logits.logsumexp(dim=-1) + self.log_shares.to(self.digits)[:, None]
+        logits = logits + self.log_weights.to(_DIGITS)[:, None]
+        spread = signal * self.rest.to(_DIGITS)[:, None] + noise
+        logs = logits.logsumexp(dim=-1) + self.log_shares.to(_DIGITS)[:, None]
         logs = logs - 0.5 * (inside.square() * sharp - sharp.log()).sum(dim=-1)
         logs = logs - 0.5 * (outside / spread + self._outside * spread.log())
         groups = logs.softmax(dim=0)
         if labels is not None and self.labels:
             known = labels == torch.arange(self.labels, device=labels.device)[:, None]
             groups = torch.where(labels >= 0, known.to(groups), groups)
-        return _Reading(inside, outside, sharp, logits, groups)
+        return _Reading(bases, centres, inside, outside, sharp, logits, groups)
 
     @property
     def _outside(self) -> int:
         """Dimensions outside the basis, d - P."""
         return self.mean.shape[1] - self.variances.shape[1]
 
-    def _project(self, x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    def _project(self, x: Tensor, alpha: Tensor, bases: Tensor) -> tuple[Tensor, Tensor]:
         """Return z and |y - V z|^2 for y = x - alpha m of every group, without forming y."""
         groups, width = self.variances.shape
-        mean = self.mean.to(self.digits)
-        along = torch.einsum("gd,dgp->gp", mean, self.basis.to(self.digits))
-        z = (x @ self._bases).reshape(-1, groups, width).transpose(0, 1)
+        mean = self.mean.to(_DIGITS)
+        along = torch.einsum("gd,dgp->gp", mean, bases.reshape(-1, groups, width))
+        z = (x @ bases).reshape(-1, groups, width).transpose(0, 1)
         z = z - alpha[:, None] * along[:, None]
         norm = x.square().sum(dim=1) - 2 * alpha * (mean @ x.T)
         norm = norm + alpha.square() * mean.square().sum(dim=1, keepdim=True)
@@ -182,7 +181,7 @@ class Mixture(nn.Module):
     def level(
         self, x: Tensor, alpha: Tensor, rough: Tensor, labels: Tensor | None = None
     ) -> Tensor:
-        """Return the noise level of x, shape (B,), better than a rough estimate (B,) of it.
+        """Return the noise level of x, like a rough estimate (B,), and better than that.
 
         sqrt(|y - V z|^2 / (d - P) - alpha^2 rest), where the data have least: its relative error
         is 1 / sqrt(2 (d - P)) at levels far above sqrt(rest). Down there, where images differ in
@@ -190,13 +189,15 @@ class Mixture(nn.Module):
         rough level.
         """
         with torch.autocast(x.device.type, enabled=False):
-            alpha, rough = alpha.to(self.digits), rough.to(self.digits)
-            seen = self._read(x.to(self.digits), alpha, rough, labels)
-            rest = alpha.square() * self.rest.to(self.digits)[:, None]
+            dtype = rough.dtype
+            x, alpha, rough = (each.to(_DIGITS) for each in (x, alpha, rough))
+            seen = self._read(x, alpha, rough, labels)
+            rest = alpha.square() * self.rest.to(_DIGITS)[:, None]
             level = (seen.outside / self._outside - rest).clamp(min=0).sqrt()
             ratio = (level / rough).clamp(1 / _SPREAD, _SPREAD)
             trust = 1 / (1 + (_ABOVE * rest / rough.square()).square())
-            return rough * (seen.groups * trust * ratio.log()).sum(dim=0).exp()
+            found = rough * (seen.groups * trust * ratio.log()).sum(dim=0).exp()
+            return found.to(dtype)
 
     def error(self, level: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the root mean square of x_0 - D per coordinate at a level sigma / alpha, (B,)."""

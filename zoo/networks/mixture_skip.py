@@ -81,7 +81,7 @@ class MixtureSkip(Preconditioned):
         return found
 
     def _shown(self, x: Tensor, alpha: Tensor, rough: Tensor, labels: Tensor | None) -> Tensor:
-        return self.mixture.level(x.flatten(1), alpha, rough, labels).to(x)
+        return self.mixture.level(x.flatten(1), alpha, rough, labels)
 
     def _error(self, alpha: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
         return self.mixture.error(sigma / alpha.clamp(min=1e-6), labels).to(sigma)
@@ -97,7 +97,7 @@ class MixtureSkip(Preconditioned):
         """Ask the backbone, whose output fades, for what the mixture leaves."""
         levels = self._levels(x, t, labels)
         alpha, sigma, *_ = levels
-        mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape).to(x.dtype)
+        mixed = self.mixture(x.flatten(1), alpha, sigma, labels).reshape(x.shape)
         seen = x / over(self._scale(alpha, sigma), x)
         inputs = torch.cat([seen, mixed / self.sigma_data], dim=1)
         raw = self._predict(inputs, x, levels, labels, augment, condition)

@@ -104,7 +104,9 @@ export function startFieldTab() {
     if (!state.times || $("field-panel").hidden) return;
     const scene = { ...state, points: Float64Array.from(state.points) };
     space.draw(scene);
-    plane.draw({ ...scene, half: Math.min(scene.half, CLOSE) });
+    const half = Math.min(scene.half, CLOSE);
+    plane.draw({ ...scene, half });
+    $("extent").textContent = `from −${short(half)} to ${short(half)}`;
     const t = Math.max(timeAt(state.times, state.at), state.times[NODES - 1]);
     drawRadial($("radial"), { kernel: state.kernel, t, half: state.half });
     $("time").value = state.at;

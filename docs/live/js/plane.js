@@ -120,25 +120,27 @@ function draw(canvas, state) {
   if (state.cursor) cross(c, place(...state.cursor), look.ink);
 }
 
-// p_t relative to its largest value in the window, a square root so that thin tails show.
+// p_t relative to what it exceeds in one cell of a hundred, a square root so that thin tails show: its
+// largest value is no measure, some laws being infinite at their data points. But no less than e^-4 of
+// that: a narrow law has next to nothing in all but a few cells.
 function density(sheet, kernel, points, t, halfX, halfY, look) {
   const columns = points.length > MANY ? CELLS_OF_MANY : CELLS;
   const rows = Math.max(8, Math.round((columns * halfY) / halfX));
   Object.assign(sheet, { width: columns, height: rows });
   const logs = new Float64Array(columns * rows);
-  let top = -Infinity;
   for (let j = 0; j < rows; j++) {
     for (let i = 0; i < columns; i++) {
       const x = ((i + 0.5) / columns) * 2 * halfX - halfX, y = halfY - ((j + 0.5) / rows) * 2 * halfY;
-      const log = logDensity(kernel, points, x, y, t);
-      logs[j * columns + i] = log;
-      if (log > top) top = log;
+      logs[j * columns + i] = logDensity(kernel, points, x, y, t);
     }
   }
+  const sorted = logs.slice().sort(), most = sorted[sorted.length - 1];
+  const top = Math.max(sorted[Math.floor(0.99 * logs.length)], most < Infinity ? most - 4 : -Infinity);
   const context = sheet.getContext("2d"), image = context.createImageData(columns, rows);
   const [r, g, b] = look.dark ? [126, 146, 255] : [74, 92, 220];
   for (let k = 0; k < logs.length; k++) {
-    image.data.set([r, g, b, 255 * (look.dark ? 0.62 : 0.5) * Math.exp((logs[k] - top) / 2)], 4 * k);
+    const shade = Math.min(1, Math.exp((logs[k] - top) / 2));
+    image.data.set([r, g, b, 255 * (look.dark ? 0.62 : 0.5) * shade], 4 * k);
   }
   context.putImageData(image, 0, 0);
 }

@@ -33,7 +33,7 @@ export function makeSpace(canvas, onTurn) {
 function draw(canvas, view, { points, colours, lines, times, at, half }) {
   const { context: c, width, height } = fitted(canvas);
   const look = theme();
-  const scale = (0.46 * width) / half, tall = height * 0.8;
+  const scale = (0.47 * width) / (half * Math.SQRT2), tall = height * 0.8; // corners stay inside
   const [sin, cos, lift] = [Math.sin(view.yaw), Math.cos(view.yaw), Math.sin(view.pitch)];
   const rise = (tall * Math.cos(view.pitch)) / times[0];
   const foot = height * 0.9 - Math.max(0, lift - 0.3) * height * 0.3;
