@@ -29,7 +29,7 @@ def test_from_a_file_to_a_file_with_the_same_columns(command, table):
     assert status == 0
     assert out == "model: try `zoo sample ./model -n 1000 -o rows.csv`\n"
     assert err.startswith(
-        "zoo.fit: 60 rows of shape (2,); standardised; 1 columns of whole numbers;"
+        "zoo.fit: 60 rows of shape (2,); standardised; 1 column of whole numbers;"
     )
     assert err.count("\n") == 1
     status, out, err = command("sample", "./model", "-n", 5, "--label", "b", "-o", "rows.csv")
@@ -42,6 +42,8 @@ def test_from_a_file_to_a_file_with_the_same_columns(command, table):
     assert [float(row[0]) for row in rows] == drawn[:, 0].tolist()
     assert [row[1] for row in rows] == [str(int(n)) for n in np.rint(drawn[:, 1])]
     assert command("sample", "./model", "-n", 2)[1].startswith("model.csv: 2 samples")
+    status, _, told = command("fit", "table.csv", "--labels", "kind", "-o", "model", *QUICK)
+    assert (status, told) == (1, "zoo: model holds a model, which stays; name another folder\n")
     assert command("sample", "./model", "-n", 2, "-o", "x.npz")[0] == 0
     with np.load("x.npz") as archive:
         assert archive["columns"].tolist() == names

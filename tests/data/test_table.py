@@ -1,10 +1,10 @@
 """Columns of data frames, arrays and files: what is taken, and what is refused in one line."""
 
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import torch
 
@@ -41,36 +41,17 @@ def test_names_types_and_whole_numbers_of_a_data_frame():
     assert [c.name for c in unnamed.columns] == [*range(9)]
 
 
-def test_a_data_frame_of_polars_is_known_by_its_class(monkeypatch):
-    class Series:
-        def __init__(self, values):
-            self.values = values
-
-        def cast(self, kind):
-            assert kind == "Float64"
-            return self
-
-        def to_numpy(self):
-            return self.values
-
-    class DataFrame:
-        columns, dtypes = ["a", "b"], ["Int32", "Float64"]
-
-        def __len__(self):
-            return 3
-
-        def get_columns(self):
-            return [Series(np.array([1, 2, 3.0])), Series(np.array([0.5, np.nan, 1]))]
-
-    polars = ModuleType("polars")
-    polars.DataFrame, polars.Float64 = DataFrame, "Float64"
-    monkeypatch.setitem(sys.modules, "polars", polars)
+def test_a_data_frame_of_polars():
+    frame = polars.DataFrame({"a": [1, 2, 3], "b": [0.5, None, 2.5]})
+    frame = frame.cast({"a": polars.Int32})
     assert "column 'b' has 1 missing (NaN) and 0 infinite values of 3, the first in row 1" in (
-        refused(DataFrame())
+        refused(frame)
     )
-    DataFrame.get_columns = lambda self: [Series(np.array([1, 2, 3.0]))] * 2
-    table = table_of(DataFrame())
-    assert (table.frame, [c.dtype for c in table.columns]) == ("polars", ["Int32", "Float64"])
+    table = table_of(frame.fill_null(0))
+    assert [c.name for c in table.columns] == ["a", "b"]
+    assert [c.dtype for c in table.columns] == ["Int32", "Float64"]
+    assert table.whole.tolist() == [True, False]
+    assert table.frame == "polars"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +177,7 @@ def test_csv_with_numbers_as_names_and_with_true_and_false(tmp_path):
     assert len(read_table(write(tmp_path / "zero.csv", "0,1\n"), constant=True, names=[])[0]) == 1
 
 
-def test_a_column_of_labels(tmp_path):
+def test_a_column_of_labels(tmp_path, monkeypatch):
     file = write(tmp_path / "x.csv", "a,kind,b\n1.5,cat,2\n2.5,dog,3\n")
     table, labels = read_table(file, "kind")
     assert [c.name for c in table.columns] == ["a", "b"]
@@ -205,6 +186,10 @@ def test_a_column_of_labels(tmp_path):
     table, labels = read_table(tmp_path / "x.parquet", "kind")
     assert [c.name for c in table.columns] == [*FRAME]
     assert labels.tolist() == [0, 1] * 20
+    with monkeypatch.context() as without:
+        without.setattr("zoo.data.table_file.find_spec", {"pandas": True, "polars": True}.get)
+        table, labels = read_table(tmp_path / "x.parquet", "kind")
+    assert (table.frame, labels.tolist()) == ("polars", [0, 1] * 20)
     with pytest.raises(ZooError, match="there is no column 'sort'; the first are a, kind, b"):
         read_table(file, "sort")
     spaced = write(tmp_path / "y.csv", "a, kind\n1.5,cat\n2.5,dog\n")

@@ -70,10 +70,28 @@ def results(**errors):
 
 def test_the_verdict_says_which_are_right_and_which_cut_the_tail_off():
     told = " ".join(page.verdict(results(good=0.05, short=-0.4, long=0.7)))
-    assert "right within 10 % under good;" in told
-    assert "more than 10 % too small under short;" in told
-    assert "more than 10 % too large under long." in told
+    assert "right within 10 % under `good`;" in told
+    assert "more than 10 % too small under `short`;" in told
+    assert "more than 10 % too large under `long`." in told
     assert list(page.verdict({"other rows": []})) == []
+
+
+@pytest.mark.parametrize(
+    ("spread", "told"), [(0.001, "kernels of heavy tails win"), (1.0, "the intervals overlap")]
+)
+def test_the_page_begins_with_where_heavy_tails_win(spread, told):
+    def runs(name, value):
+        return [
+            {"data": "student-2", "candidate": name, "figures": {page.WHOLE: value + spread * i}}
+            for i in range(5)
+        ]
+
+    near, far = runs("gravity", 0.01), runs("flow", 0.05)
+    assert f"`gravity` {0.01 + 2 * spread:.3f}" in page.in_short({"runs": near + far})
+    assert page.in_short({"runs": near + far}).endswith(f"{told}.\n")
+    lost = page.in_short({"runs": runs("gravity", 0.05) + runs("flow", 0.01)})
+    assert lost.endswith(f"{told.replace('win', 'lose')}.\n")
+    assert page.in_short({"runs": near[:4] + far[:4]}) == ""
 
 
 def test_a_run_that_is_stopped_goes_on(tmp_path, monkeypatch, capsys):

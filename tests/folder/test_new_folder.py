@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zoo.errors import ZooError
-from zoo.folder.atomic import NewFolder
+from zoo.folder.atomic import NewFolder, check_free, check_new
 
 
 def fill(path, **files):
@@ -127,3 +127,16 @@ def test_a_folder_that_cannot_be_put_in_place_is_told_as_that(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there/m'$"):
         new.__exit__(None)
     assert file_names(tmp_path) == {"away"}
+
+
+def test_where_no_folder_can_be_made_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "plain").touch()
+    for path in (tmp_path / "plain/sub", Path("/dev/null/x"), tmp_path / ("x" * 300)):
+        with pytest.raises(ZooError, match="cannot be"):
+            check_new(path)
+    check_free(Path("~/new"))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "config.json").touch()
+    with pytest.raises(ZooError, match="holds a model, which stays"):
+        check_free(Path("~/new"))

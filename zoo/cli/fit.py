@@ -54,10 +54,10 @@ def command(
     if minutes is not None and rows is not None:
         raise click.UsageError("--minutes and --rows both say how long to train; leave one out")
     field = {"use": kernel, **dict(map(key_value, settings))}
-    from zoo.folder.atomic import check_new
+    from zoo.folder.atomic import check_free
     from zoo.training.fit import fit
 
-    check_new(out)
+    check_free(out)
     data, classes, given = _read(table, labels, condition)
     model = fit(
         data,

@@ -30,7 +30,9 @@ def _size(entry: ModelEntry) -> int:
 def _note(entry: ModelEntry) -> str:
     if entry.error:
         return f"broken: {entry.error}"
-    return f"needs {', '.join(entry.needs)}" if entry.needs else ""
+    latent = entry.config and entry.config.data.latent
+    needs = f"needs {', '.join(entry.needs)}" if entry.needs else ""
+    return "; ".join(filter(None, [str(latent or ""), needs]))
 
 
 def _as_json(name: str, entry: ModelEntry) -> dict[str, object]:
@@ -40,6 +42,7 @@ def _as_json(name: str, entry: ModelEntry) -> dict[str, object]:
         "kernel": config and config.kernel.use,
         "network": config and config.network.use,
         "shape": config and [*config.data.shape],
+        "latent": config and config.data.latent and [*config.data.latent.shape],
         "size": _size(entry),
         "source": entry.source,
         "needs": [*entry.needs],
@@ -100,7 +103,9 @@ def _list_hub(pattern: str, format: str | None, as_json: bool) -> None:
         echo_json([_hub_json(model) for model in found.models])
         return
     if not found.models:
-        raise ZooError(f"no model on the Hub matches {pattern!r}; `zoo list --hub` has all")
+        which = "" if format is None else f" --format {format}"
+        rest = "" if pattern == "*" else f"; `zoo list --hub{which}` has all"
+        raise ZooError(f"no model on the Hub matches {pattern!r}{rest}")
     # Of a format, only what it recognises is one of its models.
     models = [model for model in found.models if format is None or model.kernel]
     rows = [
@@ -128,6 +133,7 @@ def _hub_json(model: HubModel) -> dict[str, object]:
         "kernel": model.kernel or None,
         "network": model.network or None,
         "shape": [*model.shape],
+        "latent": model.latent and [*model.latent.shape],
         "size": model.size,
         "downloads": model.downloads,
         "needs": [*_absent(model)],
@@ -151,5 +157,6 @@ def _absent(model: HubModel) -> tuple[str, ...]:
 def _hub_note(model: HubModel) -> str:
     if model.error:
         return f"broken: {model.error}" if model.looked else f"not read now: {model.error}"
-    notes = [f"needs {', '.join(needs)}"] if (needs := _absent(model)) else []
+    notes = [str(model.latent)] if model.latent else []
+    notes += [f"needs {', '.join(needs)}"] if (needs := _absent(model)) else []
     return "; ".join(notes + ([f"weights of {shown(model.weights, 80)}"] if model.weights else []))

@@ -97,10 +97,15 @@ def command(
 
 def _model(name: str, device: str, **asked: Any) -> Figure:
     from zoo.models.load import load
+    from zoo.models.parts import refuse_images
     from zoo.plotting import trajectories
     from zoo.sampling.distributed import parse_device
 
-    return trajectories(load(name, device=parse_device(device)), name=name, progress=True, **asked)
+    model = load(name, device=parse_device(device))
+    refuse_images(
+        model, "a walk", "in Python: zoo.plotting.trajectories(model.latents) draws that of latents"
+    )
+    return trajectories(model, name=name, progress=True, **asked)
 
 
 def _one(name: str, options: tuple[str, ...], data: str | None, asked: dict[str, int]) -> Figure:
@@ -129,7 +134,7 @@ def _is_model(name: str, kind: str | None) -> bool:
         ZooError: it is both and `kind` does not say which, or it is close to a kernel's alone.
     """
     from zoo.host.registry import catalogue
-    from zoo.models.names import entries, list_models
+    from zoo.models.names import entries, folder_hint, list_models
 
     if kind is not None:
         return kind == "model"
@@ -145,5 +150,6 @@ def _is_model(name: str, kind: str | None) -> bool:
     # Names of models read kernel-data; the Hub is asked for those that are not here.
     if get_close_matches(name, kernels, cutoff=0.8) or not set(name) & set("-.:~"):
         known = [*found, *list_models()]
-        raise ZooError(f"no kernel or model {name!r}; {did_you_mean(name, known)}")
+        close = did_you_mean(name, known)
+        raise ZooError(f"no kernel or model {name!r}{folder_hint(name)}; {close}")
     return True

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from zoo.models.model import FieldModel
 
+_NO_WALK = "in Python: model.latents.trajectory(...) is the walk of their latents"
 DTYPE = click.Choice(["float32", "float64", "bfloat16", "float16"])
 
 
 @click.command()
 @click.argument("ref", metavar="NAME")
 @option("-n", "count", type=COUNT, default=64, help="Number of samples.")
-@option("-o", "--out", type=PATH, help="FILE.png, FILE.npz or FILE.csv [NAME.png].")
+@option("-o", "--out", type=PATH, help="FILE.png, .npz, .csv or .parquet [NAME.png].")
 @option("--film", type=PATH, help="FILE.gif or FILE.webp: the walk from noise to the samples.")
 @option("--steps", type=STEPS, help="Solver steps; the model's default if not given.")
 @option("--kernel", help="Another kernel, for a model trained under a Gaussian one.")
@@ -81,6 +82,7 @@ def command(
     from zoo.data.condition_file import read_condition
     from zoo.folder.picture import check_target, default_suffix, write_samples
     from zoo.models.load import load
+    from zoo.models.parts import refuse_images
     from zoo.models.sharded import sample_sharded
     from zoo.sampling.distributed import connect
 
@@ -89,6 +91,8 @@ def command(
         model = context.main_process_first(
             lambda: load(ref, kernel=kernel, device=context.device, dtype=precision)
         )
+        if film is not None:
+            refuse_images(model, "--film, the walk,", _NO_WALK)
         known = model.guidance is not None
         if guidance not in (None, 1.0) and not known and {label, condition, guide} == {None}:
             raise click.UsageError("--guidance follows a class; name it with --label, or --guide")

@@ -19,7 +19,7 @@ from zoo.folder.card_edit import loaded_as
 from zoo.folder.read import is_own, read_card, read_config
 from zoo.folder.run import refuse_run
 from zoo.host.requirements import missing_requirements
-from zoo.models.names import ModelEntry, find_model, parse_ref
+from zoo.models.names import ModelEntry, find_model, folder_hint, parse_ref
 
 
 def _entry(ref: str) -> ModelEntry:
@@ -37,8 +37,8 @@ def _entry(ref: str) -> ModelEntry:
         config = read_config(folder)
         return ModelEntry(folder.name, folder, ref, config, needs=missing_requirements(config))
     raise ZooError(
-        f"{ref!r} is on the Hub; show takes a name of `zoo list` or a folder, such as "
-        f"`zoo pull {shlex.quote(ref)}` prints"
+        f"{ref!r} is of the Hub{folder_hint(ref)}; show takes a name of `zoo list` or a folder, "
+        f"such as `zoo pull {shlex.quote(ref)}` prints"
     )
 
 
@@ -62,6 +62,11 @@ def _guidance(config: Config) -> str:
     return f"{known.weight:g} by {known.guide}{at}"
 
 
+def _student(config: Config) -> str:
+    known = config.distilled
+    return "" if known is None else f"{known}; it has no field: no encode, no likelihood"
+
+
 def _without_front_matter(card: str) -> str:
     """Return the card without the YAML between its first two lines of `---`."""
     if not card.startswith("---\n"):
@@ -78,6 +83,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("source", entry.source),
         ("folder", str(entry.folder)),
         ("data", f"{data.name} {data.shape}{span}{labels}".strip()),
+        ("decoded from", str(data.latent or "")),
         ("classes", ", ".join(f"{number} {name}" for number, name in enumerate(data.classes))),
         ("", standardised(data.standardise) if data.standardise else ""),
         *_condition(data.condition),
@@ -87,6 +93,7 @@ def _rows(entry: ModelEntry, config: Config) -> list[tuple[str, str]]:
         ("network", _part(config.network)),
         ("solver", _part(config.solver)),
         ("guidance", _guidance(config)),
+        ("student", _student(config)),
         ("weights", _weights(config)),
         ("requires", ", ".join(config.requires)),
         ("needs", ", ".join(entry.needs) and "pip install " + " ".join(map(repr, entry.needs))),

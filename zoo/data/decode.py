@@ -68,8 +68,12 @@ def decode_as(path: Path, channels: int) -> Tensor:
     """Return the image in a file, uint8, (channels, H, W), grey or in colour.
 
     Raises:
-        ZooError: it is no readable image.
+        ZooError: it is no readable image, or some of it is transparent.
     """
+    with opened((str(path), path)) as image:
+        see_through = "A" in image.getbands() or "transparency" in image.info
+        if see_through and np.array(image.convert("RGBA"))[..., 3].min() < 255:
+            raise ZooError(f"{path}: pixels are transparent, which has no value here; flatten it")
     return _decode((str(path), path), "L" if channels == 1 else "RGB", None)
 
 

@@ -95,7 +95,7 @@ def _pixels(x: NDArray[np.generic], where: str) -> Tensor:
     if not (allowed[0] <= low and high <= allowed[1]):
         raise ZooError(
             f"{where}: images of {x.dtype} with values from {low:g} to {high:g}; expected whole "
-            f"numbers in [0, {MAX_BYTE}] or real numbers in [-1, 1]"
+            f"numbers in [0, {MAX_BYTE}] or real numbers in [-1, 1], such as x / 127.5 - 1 of bytes"
         )
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.uint8 if whole else np.float32))
 

@@ -79,7 +79,8 @@ def _some(table: Table, columns: list[int]) -> Table:
 
 def _parquet(path: Path, leave_out: str | None, constant: bool) -> tuple[Table, Any]:
     """Return the table of a parquet file, read by pandas or polars."""
-    name = next((name for name in ("pandas", "polars") if find_spec(name)), None)
+    readers = {"pandas": ("pandas", "pyarrow"), "polars": ("polars",)}
+    name = next((name for name, needed in readers.items() if all(map(find_spec, needed))), None)
     if name is None:
         raise ZooError(
             f"{path}: reading parquet needs pandas and pyarrow, or polars: "

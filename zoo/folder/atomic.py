@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 import uuid
@@ -18,15 +19,35 @@ def check_new(path: Path) -> None:
     """Check, before hours of work for it, that a model can be written to the folder `path`.
 
     Raises:
-        ZooError: it is a file, a link in a circle, or a folder with other files and no model.
+        ZooError: it is a file, a link in a circle, or a folder with other files and no model; it
+            may not be made there.
     """
-    if real_path(path).is_symlink():
-        raise ZooError(f"{path} is a link in a circle; name a folder")
-    if path.exists() and not path.is_dir():
-        raise ZooError(f"{path} is a file; name a folder")
+    path = path.expanduser()
+    try:
+        real = real_path(path)
+        if real.is_symlink():
+            raise ZooError(f"{path} is a link in a circle; name a folder")
+        if real.exists() and not real.is_dir():
+            raise ZooError(f"{path} is a file; name a folder")
+        above = next(parent for parent in real.parents if parent.exists())
+    except OSError as error:  # a name that is too long, for one
+        raise ZooError(f"{path} cannot be a folder: {error.strerror}") from error
+    if not above.is_dir() or not os.access(real if real.exists() else above, os.W_OK):
+        raise ZooError(f"{path} cannot be written: {above} is no folder that may be written")
     there = [*path.iterdir()] if path.is_dir() else []
     if not all(_is_part(file, of=path) for file in there) and not (path / CONFIG).is_file():
         raise ZooError(f"{path} holds other files and no model; name an empty folder")
+
+
+def check_free(path: Path) -> None:
+    """Check `check_new`, and that there is no model yet, which a trained one would replace.
+
+    Raises:
+        ZooError: as there, or `path` holds a model.
+    """
+    check_new(path)
+    if (path.expanduser() / CONFIG).is_file():
+        raise ZooError(f"{path} holds a model, which stays; name another folder")
 
 
 class NewFolder:

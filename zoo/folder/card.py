@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from zoo.config.condition import Condition
+from zoo.config.distilled import Distilled
 from zoo.config.model import Config, Data, Weights
 from zoo.config.part import Part
 from zoo.config.recipe import ARRAY, CardPlan, Recipe, TrainPlan, bundled_recipe, from_dict
@@ -22,6 +23,7 @@ FACTS = "<!-- facts: written by fieldzoo, and again at every push -->"
 END = "<!-- end of facts -->"
 # How the Hub calls licenses.
 LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 # The Hub's value for a license that nobody stated.
 UNKNOWN = "unknown"
 _NOT_STATED = "Weights: not stated. Ask whoever published them before you use them."
@@ -38,22 +40,27 @@ import zoo
 samples = zoo.load("{name}").sample(16, seed=0{given})  # ({shape})
 ```
 
-or `zoo sample {name} -n 64 -o {file}{option}`.
-`zoo export {name} OUT` writes it as a graph for ONNX Runtime or torch, with code that runs it."""
+or `zoo sample {name} -n 64 -o {file}{option}`."""
+_EXPORT = (
+    "`zoo export {} {}` writes it as a graph for ONNX Runtime or torch, with code that runs it."
+)
 # The order of the front matter; results come last.
-_ORDER = ["license", "library_name", "pipeline_tag", "tags", "datasets", "model_name"]
+_ORDER = ["license", "library_name", "pipeline_tag", "tags", "base_model", "datasets", "model_name"]
 
 
 def _front_matter(name: str, config: Config, recipe: Recipe | None, license: str) -> str:
     from huggingface_hub import ModelCardData  # slow to import, and reading a card needs none
 
-    card = _described(recipe)
+    card, student = _described(recipe), config.distilled
+    base = student.teacher if student and _HUB_ID.fullmatch(student.teacher) else None
+    distillation = ["distillation"] if student else []
     dataset = next(iter(card.datasets), "")
     data = ModelCardData(
         license=license,
         library_name="fieldzoo",
         pipeline_tag=TASK if len(config.data.shape) == 3 else None,
-        tags=["field-diffusion", "ode", config.kernel.use, *card.tags],
+        tags=["field-diffusion", "ode", config.kernel.use, *distillation, *card.tags],
+        base_model=base,
         datasets=[*card.datasets] or None,
         model_name=name,
         eval_results=eval_results(config.training, dataset) or None,
@@ -96,9 +103,13 @@ def write_card(
         license: of the weights; "" for the recipe's, UNKNOWN if none.
     """
     recipe = _recipe(config.training)
-    license = license or (recipe and recipe.license) or UNKNOWN
+    student = config.distilled
+    license = license or (student and student.license) or (recipe and recipe.license) or UNKNOWN
     # A recipe's summary speaks of the kernel that the network was trained under.
-    summary = _described(recipe).summary if config.lifted_from is None else ""
+    own = config.lifted_from is None and student is None
+    summary = _described(recipe).summary if own else ""
+    kind = "few-step" if student else "field diffusion"
+    source = f", distilled from {student.teacher}" if student and student.teacher else ""
     shape = "x".join(map(str, config.data.shape))
     terms = config.training.data_license
     rights = [
@@ -109,22 +120,17 @@ def write_card(
     paragraphs = [
         _front_matter(name, config, recipe, license),
         f"# {name}",
-        summary or f"A field diffusion model of data of shape {shape}.",
+        summary or f"A {kind} model of data of shape {shape}{_cell(source)}.",
         f"![samples]({picture})" if picture else "",
         FACTS,
-        _USE.format(
-            name=name,
-            shape=", ".join(map(str, (16, *config.data.shape))),
-            file="rows.csv" if config.data.columns else "grid.png",
-            given=", condition=c" if config.data.condition else "",
-            option=" --condition c.npy" if config.data.condition else "",
-        ),
+        _use(name, config),
         _parts(config),
-        _formula(config.kernel),
+        _formula(config.data, config.kernel),
         _size(config.data, parameters),
         _columns(config.data),
         _files(config.weights),
-        *_training(recipe, config.training.outcome, config.data.unit),
+        *_distilled(student, config.data.unit),
+        *_training(recipe, config.training.outcome, config.data.unit, student is not None),
         _origin(config.training.other.get("converted_from")),
         "\n".join(table(config.training)).rstrip("\n"),
         "## License",
@@ -132,6 +138,21 @@ def write_card(
         END,
     ]
     return "\n\n".join(filter(None, paragraphs)) + "\n"
+
+
+def _use(name: str, config: Config) -> str:
+    """Return code and commands that draw samples, and that export what can be."""
+    data, student = config.data, config.distilled
+    drawn = _USE.format(
+        name=name,
+        shape=", ".join(map(str, (16, *data.shape))),
+        file="rows.csv" if data.columns else "grid.png",
+        given=", condition=c" if data.condition else "",
+        option=" --condition c.npy" if data.condition else "",
+    )
+    if data.latent is not None:
+        return drawn
+    return f"{drawn}\n{_EXPORT.format(name, 'OUT --what sampler' if student else 'OUT')}"
 
 
 def _cell(text: str) -> str:
@@ -173,12 +194,13 @@ def _parts(config: Config) -> str:
     return _table("| part | component | |", rows)
 
 
-def _formula(kernel: Part) -> str:
+def _formula(data: Data, kernel: Part) -> str:
     """Return the kernel's formula as a block, nothing where its plugin gives none."""
     known = _component("kernels", kernel)
     if known is None or not known.formula:
         return ""
-    where = "The kernel, where r = |x_t - x_0| and d is the number of coordinates:"
+    known_as = "coordinates of the latents" if data.latent else "coordinates"
+    where = f"The kernel, where r = |x_t - x_0| and d is the number of {known_as}:"
     return f"{where}\n\n    {known.formula}"
 
 
@@ -187,6 +209,7 @@ def _size(data: Data, parameters: int) -> str:
     text = f"{parameters:,} parameters; data" if parameters else "Data"
     text += f" of shape {'x'.join(map(str, data.shape))}"
     text += f" in [{data.range[0]:g}, {data.range[1]:g}]" if data.range else ""
+    text += f", decoded from {data.latent}" if data.latent else ""
     text += f", given {data.condition}" if data.condition else ""
     text += f", {data.labels} classes" if data.labels else ""
     text += f" ({_cell(', '.join(data.classes))})" if data.classes else ""
@@ -245,7 +268,35 @@ def _files(weights: Weights) -> str:
     return where + _table("| file | bytes | sha256 |", rows)
 
 
-def _training(recipe: Recipe | None, outcome: TrainingOutcome | None, unit: str) -> list[str]:
+def _distilled(student: Distilled | None, unit: str) -> list[str]:
+    """Return what a student is, and how it was made."""
+    if student is None:
+        return []
+    count = student.evaluations
+    guided = "" if student.guidance is None else f", with guidance {student.guidance:g}"
+    guided += f" by {student.guide}" if student.guide else ""
+    told = [
+        "It maps noise to data and has no field: no other steps or solver, no `encode`, no "
+        "`decode`, no likelihood, no posterior.",
+        f"Made by `zoo distill --evaluations {count}`: begun with the weights of its teacher and "
+        f"trained on {student.trained:,} starts of {student.trajectories:,} trajectories of it by "
+        f"`exp-abm3`, {student.teacher_evaluations} evaluations each{guided}, seed {student.seed}. "
+        "It has the faults of its teacher.",
+    ]
+    sure = "" if student.standard_error is None else f" ± {student.standard_error:.1g}"
+    if student.error is not None and student.error_before is not None:
+        told.append(
+            f"From held-out starts its {unit} are {student.error:.3g} from its teacher's{sure} "
+            "(root mean square per coordinate, as the network knows them), and those of the "
+            f"teacher's network by the same steps {student.error_before:.3g}."
+        )
+    title = str(student)
+    return [f"## {title[0].upper()}{title[1:]}", *told]
+
+
+def _training(
+    recipe: Recipe | None, outcome: TrainingOutcome | None, unit: str, of_teacher: bool = False
+) -> list[str]:
     found = []
     if recipe is not None:
         plan = recipe.train
@@ -256,12 +307,16 @@ def _training(recipe: Recipe | None, outcome: TrainingOutcome | None, unit: str)
             f"{_OPTIMISERS[plan.optimizer]}, learning rate {plan.lr:g} with warmup and {falls}, "
             f"gradients clipped at {plan.clip:g}, weights averaged "
             f"{_averaged(plan, outcome, unit)}, {plan.precision}, seed {plan.seed}.",
-            _repeat(recipe),
+            *([] if of_teacher else [_repeat(recipe)]),
         ]
     if known := facts(outcome) if outcome else {}:
-        rows = [(_cell(k.replace("_", " ")), _cell(str(v))) for k, v in known.items()]
+        rows = [
+            (_cell(k.replace("images", unit).replace("_", " ")), _cell(str(v)))
+            for k, v in known.items()
+        ]
         found.append(_table("| result | |", rows))
-    return ["## Training", *found] if found else []
+    title = "## Training of its teacher" if of_teacher else "## Training"
+    return [title, *found] if found else []
 
 
 def _averaged(plan: TrainPlan, outcome: TrainingOutcome | None, unit: str) -> str:

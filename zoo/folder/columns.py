@@ -69,6 +69,27 @@ def frame_of(samples: Tensor, data: Data) -> Any:
     return frame.astype({c.name: c.dtype for c in data.columns}) if data.columns else frame
 
 
+def write_parquet(path: Path, samples: Tensor, data: Data) -> None:
+    """Write samples (n, d) as the data frame of `frame_of`, names as text.
+
+    Raises:
+        ZooError: as `frame_of`; pandas without pyarrow; a disk that refuses.
+    """
+    frame = frame_of(samples, data)
+    names = [str(name) for name in frame.columns]
+    if len({*names}) < len(names):
+        raise ZooError(f"{path}: two columns have one name as text, which parquet does not take")
+    frame.columns = names
+    with replacing(path) as beside:
+        try:
+            (frame.write_parquet if data.frame == "polars" else frame.to_parquet)(beside)
+        except ImportError as error:
+            raise ZooError(
+                f"{path}: writing parquet needs pyarrow, which cannot be imported "
+                f"({one_line(error)[:200]}): pip install pyarrow; or write a .csv"
+            ) from error
+
+
 def write_csv(path: Path, samples: Tensor, data: Data) -> None:
     """Write samples (n, d) with a line of names before them; every digit of a number is kept.
 

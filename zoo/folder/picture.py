@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo.config.model import Data
 from zoo.errors import ZooError
 from zoo.files import check_place, replacing
-from zoo.folder.columns import write_csv
+from zoo.folder.columns import write_csv, write_parquet
 
 _SMALLEST_TILE = 56
 
@@ -91,17 +91,19 @@ def default_suffix(shape: tuple[int, ...], *, table: bool = False) -> str:
 
 def check_target(path: Path, shape: tuple[int, ...]) -> None:
     """Raise ZooError unless samples of this shape can be written to `path`; before drawing any."""
-    draws = {".npz": True, ".png": drawable(shape), ".csv": len(shape) == 1}
+    rows = len(shape) == 1
+    draws = {".npz": True, ".png": drawable(shape), ".csv": rows, ".parquet": rows}
     if not draws.get(path.suffix, False):
-        fits = " or ".join(suffix for suffix, possible in draws.items() if possible)
+        *others, last = (suffix for suffix, possible in draws.items() if possible)
+        fits = f"{', '.join(others)} or {last}" if others else last
         raise ZooError(f"{path}: samples of shape {shape} are written to a file ending in {fits}")
     check_place(path)
 
 
 def write_samples(path: Path, samples: Tensor, data: Data | None = None) -> None:
-    """Write samples (n, *shape) as .png (images, points of the plane), .csv or .npz ("samples").
+    """Write samples (n, *shape) as .png (images, points of the plane), .csv, .parquet or .npz.
 
-    `data` says which columns rows have: an .npz gets their names as "columns".
+    `data` says which columns rows have: an .npz ("samples") gets their names as "columns".
 
     Raises:
         ZooError: another ending, data that has no picture, or a disk that refuses.
@@ -111,6 +113,9 @@ def write_samples(path: Path, samples: Tensor, data: Data | None = None) -> None
     data = data or Data(shape)
     if path.suffix == ".csv":
         write_csv(path, samples, data)
+        return
+    if path.suffix == ".parquet":
+        write_parquet(path, samples, data)
         return
     with replacing(path) as beside:
         if path.suffix == ".npz":

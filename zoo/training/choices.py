@@ -30,8 +30,11 @@ FIGURES = 25
 _RARE = 1e-6
 # A series of fewer times is a vector to the network.
 _SHORTEST = 8
-# Rows and images to train on where neither `images` nor `minutes` says how many.
-_ROWS, _IMAGES = 600_000, 200_000
+# A series of so many times or more is folded, by factors of two up to 4, to 16 places or more.
+_PLACES, _MOST_FOLDED = 16, 4
+# Of rows, series and images: how many to train on where neither `images` nor `minutes` says it, how
+# many per step, and the learning rate.
+_BUDGETS = {1: (1_000_000, 512, 2e-3), 2: (200_000, 32, 1e-3), 3: (200_000, 128, 1e-3)}
 
 # Keys of [train] that are arguments of `zoo.fit`, and those of what is kept in a run's folder.
 _ARGUMENTS = {"images", "batch", "lr", "seed"}
@@ -122,7 +125,7 @@ def tables_of(asked: Asked, data: Images, radius: float, standardised: bool) -> 
     kernel = chosen(Part.decode(kernel), data, standardised=standardised).encode()
     kernel |= _time_of_prior(kernel, math.prod(shape), radius)
     rows = len(shape) == 1
-    most, size, rate = (_ROWS, 512, 2e-3) if rows else (_IMAGES, 128, 1e-3)
+    most, size, rate = _BUDGETS[len(shape)]
     samples = most if asked.images is None else asked.images
     batch = min(size, samples) if asked.batch is None else asked.batch
     lr = rate if asked.lr is None else asked.lr
@@ -180,7 +183,8 @@ def _network(kernel: dict[str, Any], shape: tuple[int, ...], conditioned: bool) 
     if len(shape) == 3 and min(shape[1:]) >= 4:
         return {"use": "unet", "width": 32, "multipliers": [1, 2]}
     if len(shape) == 2 and shape[1] >= _SHORTEST:
-        return {"use": "unet1d", "width": 32}
+        patch = min(_MOST_FOLDED, 2 ** int(math.log2(max(1, shape[1] // _PLACES))))
+        return {"use": "unet1d", "width": 48, "patch": patch, "multipliers": [1, 2]}
     mlp = {"use": "mlp", "width": 64 if math.prod(shape) <= 20 else 128, "blocks": 3}
     known = len(shape) == 1 and _level_is_known(built_kernel(kernel, math.prod(shape)))
     return {**mlp, "columns": True} if known and not conditioned else mlp

@@ -117,7 +117,7 @@ def fit(
     if minutes is not None and images is not None:
         raise ZooError("minutes and images both say how long to train; leave one out")
     seed = check_integer("seed", seed, 0)
-    seconds = None if minutes is None else 60 * check_positive("minutes", minutes)
+    seconds = None if minutes is None else 60 * check_positive("minutes", minutes, 1e6)
     if images is not None:
         images = check_integer("images", images, 1)
     if batch is not None:
@@ -150,6 +150,8 @@ def fit(
             raise KeyboardInterrupt(f"{error}; nothing was kept") from error
         for stop in stops:
             stop.restore(trainer)
+        if progress and stops:
+            print(f"zoo.fit: {_ended(trainer, plan)}", file=sys.stderr)
         return _finished(trainer, ready)
 
 
@@ -199,17 +201,34 @@ def _chosen(plan: Plan, ready: Prepared, asked: Asked) -> str:
     some = f", {MOST:,} of them measured" if ready.held > MOST else ""
     parts = [
         f"{len(data):,} {unit} of shape {data.shape}",
-        f"{ready.held:,} held out{some}, until whose loss stops to fall" if ready.held else "",
+        f"{ready.held:,} held out{some}, and training ends when their loss stops falling"
+        if ready.held
+        else "",
         f"given {data.condition}" if data.condition else "",
         "standardised" if data.standardise else "not standardised",
-        f"{ready.heavy} columns with heavy tails" if ready.heavy else "",
-        f"{whole} columns of whole numbers" if whole else "",
+        f"{_columns(ready.heavy)} with heavy tails" if ready.heavy else "",
+        f"{_columns(whole)} of whole numbers" if whole else "",
         f"{_in_words(recipe.kernel)}{tail}, noise from {low:.3g} to {high:.3g}",
         f"{_in_words(recipe.network)}, {plan.parameters:,} parameters",
         f"{train.images:,} {unit} in batches of {train.batch}, lr {train.lr:g}, seed {train.seed}",
         _in_words(recipe.solver),
     ]
     return "; ".join(filter(None, parts))
+
+
+def _columns(count: int) -> str:
+    return f"{count} column{'s' * (count != 1)}"
+
+
+def _ended(trainer: Trainer, plan: Plan) -> str:
+    """Return when a run with held-out data ended, and which weights are kept."""
+    train = plan.recipe.train
+    unit = unit_of(plan.data.shape).replace("points", "rows")
+    seen, best = (step * train.batch for step in (trainer.step, trainer.best_step))
+    ended = f"trained on {seen:,} {unit}"
+    if trainer.best_loss is None:
+        return f"{ended}; the held-out loss is not finite, and the last weights are kept"
+    return f"{ended}; kept are the weights after {best:,}, held-out loss {trainer.best_loss:.4g}"
 
 
 def _in_words(part: Part) -> str:

@@ -67,11 +67,11 @@ def prepare(
     if held_out is not None and held < MOST:
         held_out = _repeated(held_out, -(-MOST // held))
     series = len(samples.shape) == 2
-    if series and str(getattr(X, "dtype", "")).endswith("uint8"):
+    if series and (_are_bytes(X) or samples.shape[0] == samples.shape[1] > 2):
         channels, times = samples.shape
         warnings.warn(
-            f"X is read as series of {channels:,} channels and {times:,} times; bytes are often "
-            f"images: those are (n, 1, {channels}, {times})",
+            f"X is read as series of {channels:,} channels and {times:,} times; grey images are "
+            f"(n, 1, {channels}, {times})",
             ZooWarning,
             stacklevel=3,
         )
@@ -167,3 +167,7 @@ def _repeated(samples: Images, times: int) -> Images:
         labels=None if labels is None else labels.repeat(times),
         given=None if samples.given is None else samples.given.repeated(times),
     )
+
+
+def _are_bytes(x: Any) -> bool:
+    return str(getattr(x, "dtype", "")).endswith("uint8")

@@ -67,6 +67,11 @@ def make_plan(recipe: Recipe, data: str | Images | None = None, *, processes: in
     solver_of(recipe.solver)
     torch.manual_seed(step_seed(recipe.train.seed, -1))
     network = network_of(recipe.network, images.shape, kernel)
+    if network.latent_decoder is not None:
+        raise ZooError(
+            "the network has a decoder, and only networks without one are trained: leave out "
+            "the options of the decoder, such as autoencoder"
+        )
     if network.labels and network.labels != images.classes:
         raise ZooError(
             f"network.labels = {network.labels}, but {images.name} has {images.classes} classes"
