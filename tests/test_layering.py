@@ -149,7 +149,7 @@ def test_only_training_knows_training():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zoo.training")
     }
     others = {user for user in users if not user.startswith("zoo/training/")}
-    commands = {f"zoo/cli/{name}.py" for name in ("ema", "fit", "train")}
+    commands = {f"zoo/cli/{name}.py" for name in ("distill", "ema", "fit", "train")}
     assert others == {*commands, "zoo/sklearn/density.py"}
 
 

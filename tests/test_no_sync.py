@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from walked import OWN_STEPS
 
 import zoo
 from zoo.interfaces import Flow
@@ -15,11 +16,11 @@ from zoo.interfaces import Flow
 KERNELS = ("gaussian", "vp", "flow", "gravity", "pfgmpp", "tanh", "exp")
 # Those that choose their steps look at the error that they made.
 LOOKING = ("dopri5", "exp-adaptive")
-# "learned" takes a grid of so many steps as the model has.
+# These take a grid of so many steps as the model has.
 FIXED = [
     name
     for name in zoo.components("solvers")
-    if name not in (*LOOKING, "learned") and not name.startswith("torchdiffeq")
+    if name not in (*LOOKING, *OWN_STEPS) and not name.startswith("torchdiffeq")
 ]
 
 

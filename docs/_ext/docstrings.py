@@ -8,11 +8,11 @@ from typing import Any
 from sphinx.application import Sphinx
 
 _CODE = re.compile(r"(?<![`:])`([^`\n]+)`(?!`)")
-_MARKUP = re.compile(r"(?<!\\)([*|]|(?<=\w)_(?!\w))")
+_MARKUP = re.compile(r"(?<!\\)([*|@]|(?<=\w)_(?!\w))")
 
 
 def as_restructured_text(line: str) -> str:
-    """Return a line in which `code` is code, and *, | and a final _ are what they look like."""
+    """Return a line in which `code` is code, and *, |, @ and a final _ look like that."""
     pieces = re.split(r"(``.+?``|:\w+:`[^`]+`)", _CODE.sub(r"``\1``", line))
     return "".join(
         piece if i % 2 else _MARKUP.sub(r"\\\1", piece) for i, piece in enumerate(pieces)

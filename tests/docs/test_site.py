@@ -26,6 +26,7 @@ MODULES += ["zoo.testing", "zoo.sklearn"]
         (":class:`Network` stays", ":class:`Network` stays"),
         (r"napoleon's \*args stays", r"napoleon's \*args stays"),
         ("D_ is not a link", r"D\_ is not a link"),
+        ("owner/name@revision is no address", r"owner/name\@revision is no address"),
     ],
 )
 def test_docstrings_are_read_as_plain_text(line, expected):

@@ -180,7 +180,8 @@ def trajectories(
         figure = new_figure(5.6, 4.6)
         draw_trajectories(figure.add_subplot(), drawn, title)
         return figure
-    denoised = denoise_along(model, drawn) if model.kernel.affine else None
+    has_denoiser = model.kernel.affine and model.distilled is None
+    denoised = denoise_along(model, drawn) if has_denoiser else None
     rows = n if denoised is None else 2 * n
     figure = new_figure(8.0, 0.6 + 0.66 * rows + 2.0)
     strips, size = figure.subplots(2, 1, height_ratios=(0.6 + 0.66 * rows, 2.0))
