@@ -1,33 +1,34 @@
-"""Every shipped Fashion-MNIST model under one protocol: writes docs/comparison.md and its plots.
+"""Is gravity better than Gaussian? Trains a small network under six kernels, several times each.
 
-    python benchmarks/comparison.py [-n 400] [--seeds 6] [--models PATTERN] [--page]
+    python benchmarks/comparison.py RUNS [--trainings 4] [--kernels gravity,gaussian] [-n 500]
+    python benchmarks/comparison.py --page
 
-Distance against evaluations for Euler, Heun and exp-abm3, then robustness: noise after each step,
-weights of few bits. Only outcomes that docs/comparison.json lacks are measured, and each is saved
-as soon as it is measured. So an interrupted run can be continued, a new model or seed needs only
-its own runs, and several runs with different --models can work at the same time. Another -n than
-that of the file discards its outcomes. --page only writes the page and the plots. Needs
-Fashion-MNIST, as `zoo train` does.
+Trains what RUNS lacks, measures what docs/comparison.json lacks, and writes docs/comparison.md and
+its plots; --page does the last alone. Trainings of one seed share the first weights, the order of
+the data and the seed of the samples, and differ in the kernel. Each training goes on where it was
+stopped, each figure is kept as soon as it is measured, and several runs with different --kernels
+can work at the same time. Needs Fashion-MNIST, as `zoo train` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
-from dataclasses import replace
-from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import torch
 from comparison_page import write_page
+from comparison_records import KERNELS
 from filelock import FileLock
 
 import zoo
 from zoo.evaluation import features
-from zoo.evaluation.reference import open_reference
+from zoo.evaluation.reference import Reference, open_reference
 from zoo.evaluation.report import Setting, machine, versions
 from zoo.evaluation.run import evaluate_setting, training_scores
 from zoo.evaluation.settings import Measurement, perturbed, sweep
@@ -35,20 +36,53 @@ from zoo.models.model import FieldModel
 
 DOCS = Path(__file__).parent.parent / "docs"
 DATA = "fashion-mnist"
+SAMPLES, TRAININGS = 500, 4
 METRICS = ("frechet", "kid", "prdc")
-SAMPLES = 400
-SWEEP = {"exp-abm3": (9, 6, 20), "heun": (9, 17, 35), "euler": (9, 18, 35)}
+# The options of the shipped models, where tanh and exp start far enough to forget the data.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "pfgmpp": {"D": 128},
+    "tanh": {"t_max": 40_000.0},
+    "exp": {"t_max": 40_000.0},
+}
+NETWORK = {
+    "use": "unet",
+    "width": 16,
+    "multipliers": [1, 2],
+    "blocks": 1,
+    "patch": 2,
+    "attention": [1],
+    "sigma_data": 0.7,
+    "components": 300,
+    "basis": 48,
+}
+TRAIN = {
+    "images": 96_000,
+    "batch": 128,
+    "optimizer": "muon",
+    "lr": 1e-2,
+    "betas": [0.95, 0.99],
+    "warmup": 8_000,
+    "ema_halflife": 6_000,
+    "level_mean": -0.5,
+    "precision": "bf16",
+}
+SWEEP = {"exp-abm3": (6, 9, 20), "heun": (17,), "euler": (18,)}
 # A one-step method for noise: a multistep method restarts after each noisy step.
-NOISE = (0.1, 0.2)
-NOISE_AT = ("heun", 17)
-BITS = (8, 6, 5)
-BITS_AT = ("exp-abm3", 9)
+NOISE, NOISE_AT = (0.2,), ("heun", 17)
+BITS, BITS_AT = (6, 5), ("exp-abm3", 9)
 
 
-def models() -> dict[str, FieldModel]:
-    """Return the unconditional models of the data."""
-    found = {name: zoo.load(name) for name in zoo.list_models(f"*-{DATA}")}
-    return {name: model for name, model in found.items() if not model.network.labels}
+def recipe(kernel: str, seed: int, images: int) -> dict[str, Any]:
+    """Return the recipe of one training."""
+    return {
+        "name": f"{kernel}-{seed}",
+        "license": "mit",
+        "data": {"use": DATA},
+        "kernel": {"use": kernel, **OPTIONS.get(kernel, {})},
+        "network": NETWORK,
+        "solver": {"use": "exp-abm3", "steps": 20, "scale": 0.7},
+        "train": TRAIN | {"images": images, "seed": seed},
+    }
 
 
 def settings(model: FieldModel) -> list[Setting]:
@@ -59,42 +93,8 @@ def settings(model: FieldModel) -> list[Setting]:
     return [*plain, *noisy, *coarse]
 
 
-class Task(NamedTuple):
-    """One outcome to measure; its key identifies seed, model, weights, samples and setting."""
-
-    name: str
-    model: FieldModel
-    setting: Setting
-    seed: int
-    key: str
-
-
-def tasks(measurement: Measurement) -> list[Task]:
-    """Return all tasks, by seed, the cheap ones first, so that all models have those."""
-    found = []
-    for name, model in models().items():
-        assert model.config is not None
-        weights = [file.sha256[:16] for file in model.config.weights.files.values()]
-        for setting in settings(model):
-            facts = [name, weights, measurement.samples, msgspec.to_builtins(setting)]
-            part = model.solver_called(setting.solver).part
-            if (
-                part is not None and part.options
-            ):  # the grid of the model's config is part of the key
-                facts.append(msgspec.to_builtins(part.options))
-            found += [
-                Task(name, model, setting, seed, f"{seed} {json.dumps(facts)}")
-                for seed in measurement.seeds
-            ]
-    return sorted(found, key=lambda t: (t.seed, t.setting.nfe, not t.setting.plain))
-
-
-def facts_of(key: str) -> str:
-    """Return a key without its seed."""
-    return key.partition(" ")[2]
-
-
 def read(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file, {} where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
@@ -108,54 +108,85 @@ def update(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> di
     return found
 
 
-def keep(path: Path, keys: set[str]) -> set[str]:
-    """Drop outcomes that are in `keys` under no seed; return the keys of the others."""
-    wanted = {facts_of(key) for key in keys}
-
-    def current(found: dict[str, Any]) -> dict[str, Any]:
-        outcomes = {k: v for k, v in found.get("outcomes", {}).items() if facts_of(k) in wanted}
-        return found | {"outcomes": outcomes}
-
-    return set(update(path, current)["outcomes"])
+def add(table: str, key: str, entry: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of the file with one entry more in one of its tables."""
+    return old | {table: dict(sorted((old.get(table, {}) | {key: entry}).items()))}
 
 
-def measure(measurement: Measurement, path: Path, pattern: str) -> None:
-    """Measure the missing outcomes of the models that match, and add them to the file."""
-    every = tasks(measurement)
-    known = keep(path, {task.key for task in every})
-    missing = [t for t in every if t.key not in known and fnmatchcase(t.name, pattern)]
-    if not missing:
-        return
+def trained(kernel: str, seed: int, images: int, runs: Path, path: Path) -> FieldModel:
+    """Return the model of a training, from RUNS where it is done."""
+    folder = runs / f"{kernel}-{seed}"
+    if not (folder / "model" / "config.json").is_file():
+        since = time.process_time()
+        resume = (folder / "checkpoint.pt").is_file()
+        zoo.train(recipe(kernel, seed, images), folder=folder, resume=resume)
+        entry = {"images": images, "cpu_seconds": round(time.process_time() - since), "whole": True}
+        update(path, partial(add, "trainings", f"{kernel} {seed}", entry | {"whole": not resume}))
+    return zoo.load(str(folder / "model"))
+
+
+def measured(
+    model: FieldModel, kernel: str, seed: int, samples: int, reference: Reference, path: Path
+) -> None:
+    """Measure a training under the settings that the file lacks."""
+    assert model.config is not None
+    weights = next(iter(model.config.weights.files.values())).sha256[:16]
+    for setting in settings(model):
+        plain = msgspec.to_builtins(setting)
+        key = f"{kernel} {seed} {json.dumps(plain, sort_keys=True)}"
+        known = read(path).get("outcomes", {}).get(key)
+        if known is not None and known["weights"] == weights:
+            continue
+        print(kernel, seed, setting, flush=True)
+        measurement = Measurement(METRICS, samples, (seed,))
+        found = evaluate_setting(model, setting, measurement, reference)[0]
+        entry = {
+            "kernel": kernel,
+            "seed": seed,
+            "weights": weights,
+            "setting": plain,
+            "metrics": {n: float(f"{e.value:.6g}") for n, e in found.metrics.items()},
+        }
+        update(path, partial(add, "outcomes", key, entry))
+
+
+def run(runs: Path, path: Path, kernels: list[str], trainings: int, samples: int) -> None:
+    """Train and measure what is missing, seed by seed."""
+    images = TRAIN["images"]
+    if (known := read(path).get("samples", samples)) != samples:
+        raise SystemExit(f"{path} has figures of {known} samples, not {samples}; remove it first")
     extractor = features.build("garments", features.GREY, torch.device("cpu"))
     reference = open_reference(DATA, features.GREY, extractor)
     facts = {
-        "samples": measurement.samples,
-        "training_images": training_scores(measurement, reference),
+        "samples": samples,
+        "images": images,
+        "training_images": training_scores(Measurement(METRICS, samples, (0,)), reference),
         "machine": machine("cpu"),
         "versions": versions(),
     }
-    for name, model, setting, seed, key in missing:
-        print(name, seed, setting, flush=True)
-        found = evaluate_setting(model, setting, replace(measurement, seeds=(seed,)), reference)[0]
-        figures = {name: estimate.value for name, estimate in found.metrics.items()}
-        where = {"model": name, "seed": seed, "setting": msgspec.to_builtins(setting)}
-        entry = {key: {**where, "metrics": figures}}
-        update(path, lambda old, new=entry: facts | {"outcomes": old["outcomes"] | new})
+    update(path, lambda old: old | facts)
+    for seed in range(trainings):
+        for kernel in kernels:
+            model = trained(kernel, seed, images, runs, path)
+            measured(model, kernel, seed, samples, reference, path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-n", type=int, dest="samples", help="as in the file; or start anew")
-    parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--models", default="*", help="measure only these, a shell pattern")
+    parser.add_argument("runs", type=Path, nargs="?", help="folder of the trainings")
+    parser.add_argument("-n", type=int, dest="samples", help="of each setting; as in the file")
+    parser.add_argument("--trainings", type=int, default=TRAININGS, help="of each kernel")
+    parser.add_argument("--kernels", default=",".join(KERNELS), help="train and measure only these")
     parser.add_argument("--page", action="store_true", help="only write page and plots again")
     parser.add_argument("--docs", type=Path, default=DOCS)
     arguments = parser.parse_args()
     path = arguments.docs / "comparison.json"
     if not arguments.page:
+        if arguments.runs is None:
+            parser.error("name the folder of the trainings, or give --page")
         samples = arguments.samples or read(path).get("samples", SAMPLES)
-        measurement = Measurement(METRICS, samples, tuple(range(arguments.seeds)))
-        measure(measurement, path, arguments.models)
+        kernels = arguments.kernels.split(",")
+        run(arguments.runs, path, kernels, arguments.trainings, samples)
     write_page(read(path), arguments.docs)
 
 

@@ -1,4 +1,4 @@
-"""The records of the comparison: pooled over seeds, and ratios between two models."""
+"""The records of the comparison: pooled over trainings, and ratios between two kernels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any
 from zoo.evaluation.intervals import from_seeds
 
 Record = dict[str, Any]
-HERO = "gravity-fashion-mnist"
-
-
-def short(name: str) -> str:
-    """Return "gravity" for "gravity-fashion-mnist"."""
-    return name.partition("-")[0]
+HERO = "gravity"
+KERNELS = ("gravity", "gaussian", "pfgmpp", "tanh", "exp", "flow")
 
 
 def perturbation(setting: Record) -> str:
@@ -30,8 +26,8 @@ def solver_and_nfe(record: Record) -> tuple[str, int]:
 
 
 def order(record: Record) -> tuple[Any, ...]:
-    """Return the sort key of a record: solver, evaluations, perturbation, model."""
-    return *solver_and_nfe(record), perturbation(record["setting"]), record["model"]
+    """Return the sort key of a record: solver, evaluations, perturbation, kernel."""
+    return *solver_and_nfe(record), perturbation(record["setting"]), record["kernel"]
 
 
 def plain(records: list[Record]) -> list[Record]:
@@ -40,7 +36,7 @@ def plain(records: list[Record]) -> list[Record]:
 
 
 def figure(by_seed: dict[int, float]) -> Record:
-    """Return the mean over seeds and its 95 % interval, which one seed does not have."""
+    """Return the mean over trainings and its 95 % interval, which one training does not have."""
     values = [by_seed[seed] for seed in sorted(by_seed)]
     if len(values) == 1:
         return {"value": values[0], "low": values[0], "high": values[0], "by_seed": by_seed}
@@ -49,10 +45,10 @@ def figure(by_seed: dict[int, float]) -> Record:
 
 
 def pooled(outcomes: list[Record]) -> list[Record]:
-    """Return a record per model and setting, every metric a `figure`, of outcomes of one seed."""
+    """Return a record per kernel and setting, every metric a `figure` over trainings."""
     found: dict[str, Record] = {}
     for outcome in outcomes:
-        where = {"model": outcome["model"], "setting": outcome["setting"]}
+        where = {"kernel": outcome["kernel"], "setting": outcome["setting"]}
         record = found.setdefault(json.dumps(where, sort_keys=True), where | {"metrics": {}})
         for name, value in outcome["metrics"].items():
             record["metrics"].setdefault(name, {})[outcome["seed"]] = value
@@ -64,8 +60,8 @@ def pooled(outcomes: list[Record]) -> list[Record]:
 def ratio(own: Record, other: Record) -> Record | None:
     """Return the geometric mean, over seeds that both have, of one Frechet distance by the other.
 
-    With one seed all models start from the same points up to the radii, so the errors of both are
-    correlated and the ratio is far more precise than either distance. None without two such seeds.
+    Trainings of one seed share first weights, order of the data and starts of the samples, so that
+    the ratio may vary less than the distances. None without two such seeds.
     """
     one, two = (r["metrics"]["frechet"]["by_seed"] for r in (own, other))
     logs = {seed: math.log(one[seed] / two[seed]) for seed in one.keys() & two.keys()}
@@ -76,11 +72,11 @@ def ratio(own: Record, other: Record) -> Record | None:
 
 
 def duels(records: list[Record]) -> list[tuple[Record, dict[str, Record]]]:
-    """Return gravity's records, each with its ratio to every other model under the same setting."""
+    """Return gravity's records, each with its ratio to every other kernel in the same setting."""
     found = []
-    for own in (r for r in records if r["model"] == HERO):
+    for own in (r for r in records if r["kernel"] == HERO):
         others = {
-            short(r["model"]): against
+            r["kernel"]: against
             for r in records
             if r["setting"] == own["setting"] and r is not own and (against := ratio(own, r))
         }
