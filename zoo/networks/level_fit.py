@@ -229,7 +229,7 @@ def spread_nodes(x: Tensor) -> tuple[Tensor, Tensor]:
     x = x[order]
     n, top = len(x), math.isqrt(len(x))
     logs = radii.log()
-    cell = ((logs - logs[0]) / (logs[-1] - logs[0]).clamp(min=1e-12) * (_CELLS - 1)).long()
+    cell = ((logs - logs[0]) / (logs[-1] - logs[0]).clamp(min=1e-12) * (_CELLS - 1)).round().long()
     counts = cell.bincount(minlength=_CELLS)
     starts = counts.cumsum(0) - counts
     chosen, weights = [], []
@@ -243,7 +243,7 @@ def spread_nodes(x: Tensor) -> tuple[Tensor, Tensor]:
     # The tail: log radius above the threshold is exponential.
     threshold = logs[max(n - top - 1, 0)]
     mean = float((logs[n - top :] - threshold).mean())
-    if top < 4 or mean == 0:  # too few, or the farthest are all equally far
+    if top < 4 or mean < 1e-12:  # too few, or the farthest are all equally far
         return x[index], weight
     body = index < n - top
     heights = torch.linspace(0, 16 * mean, 129, dtype=torch.float64)
