@@ -153,8 +153,9 @@ def measured(
 def run(runs: Path, path: Path, kernels: list[str], trainings: int, samples: int) -> None:
     """Train and measure what is missing, seed by seed."""
     images = TRAIN["images"]
-    if (known := read(path).get("samples", samples)) != samples:
-        raise SystemExit(f"{path} has figures of {known} samples, not {samples}; remove it first")
+    for name, wanted in (("samples", samples), ("images", images)):
+        if (known := read(path).get(name, wanted)) != wanted:
+            raise SystemExit(f"{path} has figures of {known} {name}, not {wanted}; remove it first")
     extractor = features.build("garments", features.GREY, torch.device("cpu"))
     reference = open_reference(DATA, features.GREY, extractor)
     facts = {
@@ -181,9 +182,13 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=DOCS)
     arguments = parser.parse_args()
     path = arguments.docs / "comparison.json"
+    if arguments.page and not path.is_file():
+        parser.error(f"there is no {path}: name the folder of the trainings instead of --page")
     if not arguments.page:
         if arguments.runs is None:
             parser.error("name the folder of the trainings, or give --page")
+        if unknown := {*arguments.kernels.split(",")} - {*KERNELS}:
+            parser.error(f"--kernels has {', '.join(sorted(unknown))}; known: {', '.join(KERNELS)}")
         samples = arguments.samples or read(path).get("samples", SAMPLES)
         kernels = arguments.kernels.split(",")
         run(arguments.runs, path, kernels, arguments.trainings, samples)
