@@ -72,7 +72,7 @@ NOISE, NOISE_AT = (0.2,), ("heun", 17)
 BITS, BITS_AT = (6, 5), ("exp-abm3", 9)
 
 
-def recipe(kernel: str, seed: int, images: int) -> dict[str, Any]:
+def recipe(kernel: str, seed: int) -> dict[str, Any]:
     """Return the recipe of one training."""
     return {
         "name": f"{kernel}-{seed}",
@@ -81,7 +81,7 @@ def recipe(kernel: str, seed: int, images: int) -> dict[str, Any]:
         "kernel": {"use": kernel, **OPTIONS.get(kernel, {})},
         "network": NETWORK,
         "solver": {"use": "exp-abm3", "steps": 20, "scale": 0.7},
-        "train": TRAIN | {"images": images, "seed": seed},
+        "train": TRAIN | {"seed": seed},
     }
 
 
@@ -113,15 +113,15 @@ def add(table: str, key: str, entry: dict[str, Any], old: dict[str, Any]) -> dic
     return old | {table: dict(sorted((old.get(table, {}) | {key: entry}).items()))}
 
 
-def trained(kernel: str, seed: int, images: int, runs: Path, path: Path) -> FieldModel:
+def trained(kernel: str, seed: int, runs: Path, path: Path) -> FieldModel:
     """Return the model of a training, from RUNS where it is done."""
     folder = runs / f"{kernel}-{seed}"
     if not (folder / "model" / "config.json").is_file():
         since = time.process_time()
         resume = (folder / "checkpoint.pt").is_file()
-        zoo.train(recipe(kernel, seed, images), folder=folder, resume=resume)
-        entry = {"images": images, "cpu_seconds": round(time.process_time() - since), "whole": True}
-        update(path, partial(add, "trainings", f"{kernel} {seed}", entry | {"whole": not resume}))
+        zoo.train(recipe(kernel, seed), folder=folder, resume=resume)
+        entry = {"cpu_seconds": round(time.process_time() - since), "whole": not resume}
+        update(path, partial(add, "trainings", f"{kernel} {seed}", entry))
     return zoo.load(str(folder / "model"))
 
 
@@ -152,15 +152,14 @@ def measured(
 
 def run(runs: Path, path: Path, kernels: list[str], trainings: int, samples: int) -> None:
     """Train and measure what is missing, seed by seed."""
-    images = TRAIN["images"]
-    for name, wanted in (("samples", samples), ("images", images)):
-        if (known := read(path).get(name, wanted)) != wanted:
+    budget = {"samples": samples, "images": TRAIN["images"]}
+    found = read(path)
+    for name, wanted in budget.items():
+        if (known := found.get(name, wanted)) != wanted:
             raise SystemExit(f"{path} has figures of {known} {name}, not {wanted}; remove it first")
     extractor = features.build("garments", features.GREY, torch.device("cpu"))
     reference = open_reference(DATA, features.GREY, extractor)
-    facts = {
-        "samples": samples,
-        "images": images,
+    facts = budget | {
         "training_images": training_scores(Measurement(METRICS, samples, (0,)), reference),
         "machine": machine("cpu"),
         "versions": versions(),
@@ -168,7 +167,7 @@ def run(runs: Path, path: Path, kernels: list[str], trainings: int, samples: int
     update(path, lambda old: old | facts)
     for seed in range(trainings):
         for kernel in kernels:
-            model = trained(kernel, seed, images, runs, path)
+            model = trained(kernel, seed, runs, path)
             measured(model, kernel, seed, samples, reference, path)
 
 
@@ -181,16 +180,15 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="only write page and plots again")
     parser.add_argument("--docs", type=Path, default=DOCS)
     arguments = parser.parse_args()
-    path = arguments.docs / "comparison.json"
+    path, kernels = arguments.docs / "comparison.json", arguments.kernels.split(",")
     if arguments.page and not path.is_file():
         parser.error(f"there is no {path}: name the folder of the trainings instead of --page")
     if not arguments.page:
         if arguments.runs is None:
             parser.error("name the folder of the trainings, or give --page")
-        if unknown := {*arguments.kernels.split(",")} - {*KERNELS}:
+        if unknown := {*kernels} - {*KERNELS}:
             parser.error(f"--kernels has {', '.join(sorted(unknown))}; known: {', '.join(KERNELS)}")
         samples = arguments.samples or read(path).get("samples", SAMPLES)
-        kernels = arguments.kernels.split(",")
         run(arguments.runs, path, kernels, arguments.trainings, samples)
     write_page(read(path), arguments.docs)
 

@@ -13,6 +13,7 @@ from comparison_records import (
     perturbation,
     plain,
     pooled,
+    present,
     ratio,
     solver_and_nfe,
 )
@@ -32,11 +33,6 @@ def shown(figure: Record) -> str:
 def table(rows: list[list[str]], headers: list[str]) -> str:
     """Return a table in Markdown."""
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-
-
-def present(records: list[Record]) -> list[str]:
-    """Return the kernels that there are records of, gravity first."""
-    return [kernel for kernel in KERNELS if any(r["kernel"] == kernel for r in records)]
 
 
 def against_evaluations(records: list[Record]) -> str:
@@ -149,9 +145,7 @@ def answer(records: list[Record]) -> str:
     numbers = "{value:.2f} ({low:.2f} to {high:.2f})".format(**against)
     pairs = len(at["gravity"]["metrics"]["frechet"]["by_seed"])
     found = [others["gaussian"] for _, others in duels(records) if "gaussian" in others]
-    better, worse = (
-        sum(apart(r) and (r["value"] < 1) is less for r in found) for less in (True, False)
-    )
+    better, worse = sum(r["high"] < 1 for r in found), sum(r["low"] > 1 for r in found)
     return (
         f"With {DEFAULT[0]} in {DEFAULT[1]} evaluations the distance of gravity is {numbers} times "
         f"that of Gaussian, by 95 % over {pairs} pairs of trainings: {said}. "

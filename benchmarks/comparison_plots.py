@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comparison_records import KERNELS, Record, perturbation, plain
+from comparison_records import Record, perturbation, plain, present
 from matplotlib.figure import Figure
 
 LABEL = "Frechet distance, garment features"
@@ -19,7 +19,7 @@ def draw_evaluations(records: list[Record], path: Path) -> None:
     values = [r["metrics"]["frechet"]["value"] for r in shown]
     for axes, solver in zip(panels, solvers, strict=True):
         here = [r for r in shown if r["setting"]["solver"] == solver]
-        for i, kernel in enumerate(k for k in KERNELS if any(r["kernel"] == k for r in here)):
+        for i, kernel in enumerate(present(here)):
             found = [r for r in here if r["kernel"] == kernel]
             figures = [r["metrics"]["frechet"] for r in found]
             axes.errorbar(
@@ -52,7 +52,7 @@ def draw_robustness(records: list[Record], path: Path) -> None:
     """Draw the distance under each perturbation, a group of bars per perturbation."""
     perturbed = [r for r in records if perturbation(r["setting"])]
     labels = sorted({perturbation(r["setting"]) for r in perturbed}, key=lambda x: ("bits" in x, x))
-    names = [k for k in KERNELS if any(r["kernel"] == k for r in perturbed)]
+    names = present(perturbed)
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
     for i, name in enumerate(names):

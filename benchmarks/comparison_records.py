@@ -35,6 +35,11 @@ def plain(records: list[Record]) -> list[Record]:
     return sorted((r for r in records if not perturbation(r["setting"])), key=order)
 
 
+def present(records: list[Record]) -> list[str]:
+    """Return the kernels that there are records of, gravity first."""
+    return [kernel for kernel in KERNELS if any(r["kernel"] == kernel for r in records)]
+
+
 def figure(by_seed: dict[int, float]) -> Record:
     """Return the mean over trainings and its 95 % interval, which one training does not have."""
     values = [by_seed[seed] for seed in sorted(by_seed)]

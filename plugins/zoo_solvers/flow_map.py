@@ -78,7 +78,6 @@ class FlowMap(OwnSteps, DDIM):
     """
 
     name = "flow-map"
-    own_steps: int
 
     def __init__(self, *, levels: Sequence[float]) -> None:
         if not isinstance(levels, Sequence) or isinstance(levels, str):

@@ -49,7 +49,6 @@ class Learned(OwnSteps, ExpABM3):
     """
 
     name = "learned"
-    own_steps: int
     grid: FreeLevels
 
     def __init__(
