@@ -69,14 +69,8 @@ def zoo_solvers() -> Iterable[Component]:
     yield Component(
         "learned",
         "zoo_solvers.learned:Learned",
-        "exp-abm3 with a grid and weights learned for one model (zoo tune --learn)",
+        "exp-abm3 with a grid and weights learned for one model (zoo tune --learn, zoo distill)",
         {"grid": [80.0, 20.0, 5.0, 1.0, 0.002]},
-    )
-    yield Component(
-        "flow-map",
-        "zoo_solvers.flow_map:FlowMap",
-        "the steps of a few-step student (zoo distill): ddim, the last level to data",
-        {"levels": [40.0, 20.0, 10.0, 5.0, 2.5, 1.2, 0.6, 0.3, 0.15, 0.07, 0.03]},
     )
     for name, method in METHODS.items():
         target = f"zoo_solvers.diffeq:{name}"

@@ -22,6 +22,8 @@ class FreeLevels(GivenLevels):
         logs: logarithms of the levels, increasing, float64, (N,); it may require grad.
     """
 
+    least = 1
+
     def ends_early(self, kernel: FieldKernel) -> bool:
         """Return whether the last level is above that of t_min."""
         return float(self.logs[0].detach().exp()) > float(kernel.level(kernel.t_min)) * (1 + 1e-9)
@@ -45,6 +47,8 @@ class FreeLevels(GivenLevels):
     ) -> Tensor:
         """Return the times of the nodes, (N,) or (N, B)."""
         count = len(self.logs)
+        if count == 1:
+            return ends[:1] if ratio is None else ends[:1, None].expand(1, len(ratio)).to(ratio)
         if not early and not self.logs.requires_grad:
             return super()._times(kernel, ends, count - 1, ratio)
         own = torch.ones((), dtype=torch.float64) if ratio is None else ratio

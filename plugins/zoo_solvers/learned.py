@@ -39,7 +39,7 @@ class Learned(OwnSteps, ExpABM3):
     Source: the idea of learning both by gradient through the walk, arXiv:2405.15506, 2502.17423.
 
     Args:
-        grid: 2 to 64 decreasing noise levels; as many evaluations make a sample.
+        grid: 1 to 64 decreasing noise levels; as many evaluations make a sample.
         coefficients: c_ij for j = 1, 2, ... (c_i0 is what is missing to 0) of every step i, at most
             min(i, 3) numbers from -100 to 100 each; by default none, which is `exp-abm3`.
         scale: standard deviation of the data, in data units; by default the model's sigma_data.
@@ -59,7 +59,7 @@ class Learned(OwnSteps, ExpABM3):
         scale: float | None = None,
     ) -> None:
         levels = _numbers("grid", grid, _LEVELS)
-        self.own_steps = check_integer("number of grid levels", len(levels), 2, FEW_STEPS)
+        self.own_steps = check_integer("number of grid levels", len(levels), 1, FEW_STEPS)
         super().__init__(scale=scale)
         self.grid = FreeLevels(levels)
         self.coefficients = torch.zeros(self.own_steps, _HISTORY - 1, dtype=torch.float64)
@@ -107,14 +107,14 @@ class Learned(OwnSteps, ExpABM3):
         )
         moved = torch.cat([-self.coefficients.sum(dim=1, keepdim=True), self.coefficients], dim=1)
         moved = moved.to(base).reshape(*moved.shape, *(1,) * (base.ndim - 2))
-        decay = torch.cat([part.decay, torch.zeros_like(part.decay[:1])])
+        decay = torch.cat([part.decay, torch.zeros_like(sigma[:1])])
         return Weights(decay[:, None], base + base.sum(dim=1, keepdim=True) * moved)
 
     def _to_data(self, alpha: Tensor, sigma: Tensor, scale: float, kernel: FieldKernel) -> Tensor:
         """Return the weights of the last values in D at level 0, (4, ...)."""
         zero = torch.zeros_like(sigma[0])
         more = zero
-        if self.grid.ends_early(kernel):
+        if len(sigma) > 1 and self.grid.ends_early(kernel):
             # The place of `exponential_part` at the last two nodes; 0 at level 0.
             before, here = (-2 * (scale * alpha / sigma)[-2:].asinh()).sigmoid()
             more = here / (before - here)

@@ -267,7 +267,6 @@ def test_impossible_noise(amount):
     [
         ("heun-churn", {"s_churn": 40}, "which heun-churn cannot do"),
         ("learned", {"grid": [80.0, 1.0, 0.01]}, "which learned cannot do"),
-        ("flow-map", {"levels": [2.0, 0.5]}, "which flow-map cannot do"),
         ("exp-adaptive", {}, "exp-adaptive chooses its own steps"),
     ],
 )

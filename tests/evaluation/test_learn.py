@@ -220,7 +220,7 @@ def test_a_learned_model_is_saved_and_learns_on(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"grid": [1.0]}, "number of grid levels"),
+        ({"grid": []}, "number of grid levels"),
         ({"grid": [1.0, 2.0]}, "decrease"),
         ({"grid": [1.0, float("nan")]}, "finite"),
         ({"grid": [1e300, 1.0]}, "1e\\+300"),

@@ -12,4 +12,4 @@ KERNELS = {
     "phi": {"phi": "exp(-r/t)"},
 }
 # They take a grid or levels of their own.
-OWN_STEPS = ("learned", "flow-map")
+OWN_STEPS = ("learned",)

@@ -29,7 +29,7 @@ CALLS = {
 }
 # SciPy's method is no graph, the second writes over what its graph needs, and the last two do not
 # integrate.
-NO_GRAPHS = {"torchdiffeq-scipy_solver", "torchdiffeq-implicit_adams", "learned", "flow-map"}
+NO_GRAPHS = {"torchdiffeq-scipy_solver", "torchdiffeq-implicit_adams", "learned"}
 GRAPHS = [name for name in zoo.components("solvers") if name not in NO_GRAPHS]
 
 

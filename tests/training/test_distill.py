@@ -19,9 +19,9 @@ from zoo.config.part import SolverPart
 from zoo.config.standardise import Standardise
 from zoo.errors import ZooError
 from zoo.evaluation.learn import learn_solver
-from zoo.interfaces import Flow
 from zoo.plotting.pages import trajectories
-from zoo.training.distill import check_teacher, usual_levels
+from zoo.sampling.few_steps import FewSteps, few_levels
+from zoo.training.distill import check_teacher
 from zoo.training.student import Run
 from zoo.training.teacher import Pool, Teacher
 
@@ -45,8 +45,8 @@ def teacher(name="gaussian", network="mlp", **options):
 
 def by_own_steps(model, student):
     """What the teacher's own network makes of the student's steps, at fresh starts."""
-    solver = zoo.solver("flow-map", **student.solver.part.options)
-    return model.sample(256, seed=9, solver=solver, steps=student.distilled.evaluations)
+    steps = student.distilled.evaluations
+    return model.sample(256, seed=9, solver=student.solver, steps=steps)
 
 
 def distance(x, other):
@@ -76,13 +76,12 @@ def test_one_and_four_evaluations_do_too(name, evaluations):
 
 def test_a_student_takes_its_evaluations_and_its_mark_tells_how_near_it_is():
     model = teacher()
-    student = zoo.distill(model, evaluations=3, levels=[4.0, 0.6], seed=3, **QUICK)
+    student = zoo.distill(model, evaluations=3, seed=3, **QUICK)
     known = student.distilled
     assert student.trajectory(5, seed=0).nfe == 3 == known.evaluations
-    assert student.solver.part.options == {"levels": [4.0, 0.6]}
+    assert len(student.solver.part.options["grid"]) == 3
     assert (known.teacher, known.seed, known.trained) == ("the-teacher", 3, 40 * 128)
-    assert known.levels == (4.0, 0.6)
-    assert known.trajectories == 128 * (2 + 4 + 1 + math.ceil(40 / 6))
+    assert known.trajectories == 128 * (2 + 4 + 1 + math.ceil(40 / 4))
     taught = model.sample(256, seed=9)
     assert known.error == pytest.approx(distance(student.sample(256, seed=9), taught), rel=0.5)
     own = distance(by_own_steps(model, student), taught)
@@ -123,9 +122,9 @@ def test_training_that_diverges_is_an_error():
 def test_the_clock_of_the_schedule_starts_after_the_first_trajectories(monkeypatch):
     draw, advance, told, now = Teacher.draw, Run.advance, [], [0.0]
 
-    def slow(self, n):
+    def slow(self, n, **options):
         now[0] += 10.0 if n > 20 else 0.0
-        return draw(self, n)
+        return draw(self, n, **options)
 
     def seen(self, batch, done):
         now[0] += 6.0
@@ -154,36 +153,37 @@ def test_little_time_is_enough_for_one_step():
     assert zoo.distill(teacher(), minutes=1e-6, batch=20, progress=False).distilled.trained == 20
 
 
-# Trajectories
+# What is learned from
 
 
 @pytest.mark.parametrize("name", ["gravity", "gaussian", "flow"])
-def test_the_teachers_trajectories_pass_the_students_nodes(name):
+def test_the_teacher_takes_its_starts_where_its_ode_ends(name):
     model = teacher(name)
     model.config = msgspec.structs.replace(model.describe(), solver=SolverPart("exp-abm3", {}, 64))
-    solver = zoo.solver("flow-map", levels=[3.0, 0.8])
-    asked = Teacher(model, solver, model._guidance(None, None, None), 0)
-    assert asked.evaluations == pytest.approx(64, abs=2)
-    drawn, flow = asked.draw(64), model.flow()
+    asked = Teacher(model, model._guidance(None, None, None), 0, bf16=False)
+    assert asked.evaluations == 64
+    drawn = asked.draw(64)
     with torch.no_grad():
-        fine = zoo.solver("exp-abm3").to_data(flow, drawn.x.double(), steps=400)
-        off = (drawn.nodes[-1] - fine).square().mean(dim=1).sqrt()
-        assert float(off.median()) < 0.02 * float(fine.std())
-        if model.kernel.random_level:
-            return
-        times = solver.times(model.kernel, model.kernel.t_max, model.kernel.t_min, 3).tolist()
-        for i in (1, 2):
-            ends = times[0], times[i]
-            x = zoo.solver("exp-abm3").integrate(flow, drawn.x.double(), *ends, steps=60)
-            assert distance(drawn.nodes[i - 1], x) < 0.02 * float(x.std())
+        fine = zoo.solver("exp-abm3").to_data(model.flow(), drawn.x.double(), steps=400)
+    off = (drawn.data - fine).square().mean(dim=1).sqrt()
+    assert float(off.median()) < 0.02 * float(fine.std())
 
 
-def test_trajectories_depend_on_their_number_and_a_pool_lets_the_oldest_go():
+def test_the_teacher_keeps_a_grid_of_its_own():
+    model = teacher()
+    model.solver = zoo.solver("exp-abm3", grid=[80.0, 3.0, 0.01])
+    own = Teacher(model, model._guidance(None, None, None), 0, bf16=False)
+    model.solver = zoo.solver("heun")
+    usual = Teacher(model, model._guidance(None, None, None), 0, bf16=False)
+    assert own.solver.part.options == {"grid": [80.0, 3.0, 0.01]}
+    assert usual.solver.part.options == {}
+
+
+def test_samples_depend_on_their_number_and_a_pool_lets_the_oldest_go():
     model = teacher(labels=3)
-    solver = zoo.solver("flow-map", levels=[0.8])
 
     def drawing():
-        return Teacher(model, solver, model._guidance(None, None, None), 0)
+        return Teacher(model, model._guidance(None, None, None), 0, bf16=False)
 
     whole, parts = drawing(), drawing()
     all_of_them = whole.draw(32)
@@ -197,47 +197,35 @@ def test_trajectories_depend_on_their_number_and_a_pool_lets_the_oldest_go():
     rows = pool.batch(40, torch.Generator().manual_seed(0))
     known = {tuple(row) for row in halves_of_them[1].x.tolist()}
     assert {tuple(row) for row in rows.x.tolist()} <= known
-    assert rows.nodes.shape == (2, 40, 2)
+    assert rows.data.shape == (40, 2)
 
 
-@pytest.mark.parametrize("name", ["gravity", "gaussian"])
-def test_errors_vanish_on_the_networks_own_walk_and_have_the_networks_gradient(name):
-    model = teacher(name)
-    solver = zoo.solver("flow-map", levels=[3.0, 0.8])
-    x = model.prior.sample(64, (2,), torch.Generator().manual_seed(0)).float()
-    walk = []
-    with torch.no_grad():
-        end = solver.to_data(model.flow(), x, steps=3, callback=lambda i, t, x: walk.append(x))
-    nodes = [*walk, end.float()]
-    flow = Flow(model.kernel, model.network, model.network.predicts)
-    errors = [*solver.errors(flow, x, nodes)]
-    assert all(float(error.detach().abs().max()) < 1e-3 for error in errors)
-    # Off by 0.1 in what the last step says is an error of 0.1.
-    *_, last = solver.errors(flow, x, [*walk, end.float() + 0.1])
-    assert torch.allclose(last.detach(), torch.full_like(last, -0.1), atol=1e-3)
-    # The second error's gradient is that of the network from where the first step ended, fixed.
-    seen = []
-
-    def network(x, t):
-        seen.append((x.detach(), t))
-        return model.network(x, t)
-
-    watched, weights = Flow(model.kernel, network, model.network.predicts), [*model.parameters()]
-    second = [*solver.errors(watched, x, nodes)][1]
-    got = torch.autograd.grad(second.sum(), weights)
-    want = torch.autograd.grad(model.network(*seen[1]).sum(), weights)
-    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(got, want, strict=True))
+@pytest.mark.parametrize("learn", ["coefficients", "grid", "both"])
+def test_steps_that_nothing_has_moved_are_what_they_were(learn):
+    options = {"grid": [80.0, 4.0, 0.6], "coefficients": [[], [0.1], [0.2, -0.3]]}
+    solver = zoo.solver("learned", **options)
+    steps = FewSteps(solver, learn)
+    wanted = {"both": {"grid", "coefficients"}}.get(learn, {learn})
+    assert steps.free.keys() == wanted
+    found = steps.options(options)
+    assert found["grid"] == pytest.approx(options["grid"], rel=1e-5)
+    assert found["coefficients"] == [
+        pytest.approx(row, rel=1e-5) for row in [[], [0.1], [0.2, -0.3]]
+    ]
+    x = teacher().prior.sample(8, (2,), torch.Generator().manual_seed(0)).float()
+    before = zoo.solver("learned", **options).to_data(teacher().flow(), x, steps=3)
+    steps.put(solver)
+    moved = solver.to_data(teacher().flow(), x, steps=3)
+    assert torch.allclose(moved, before, atol=1e-5)
+    assert moved.requires_grad
 
 
-@pytest.mark.parametrize("name", ["gravity", "pfgmpp", "flow"])
-def test_nodes_decrease_for_samples_of_any_level(name):
-    kernel = zoo.kernel(name, dim=2, **KERNELS[name])
-    grid = zoo.solver("flow-map", levels=[5.0, 1.0, 0.1]).grid
-    ratio = torch.logspace(-3, 3, 61, dtype=torch.float64) if kernel.random_level else None
-    times = grid.times(kernel, kernel.t_max, kernel.t_min, 4, ratio)
-    assert (times.diff(dim=0) < 0).all()
-    typical = times if ratio is None else times[:, 30]
-    assert kernel.level(typical[1:4]).tolist() == pytest.approx([5.0, 1.0, 0.1])
+def test_one_step_has_nothing_to_move():
+    solver = zoo.solver("learned", grid=[80.0])
+    steps = FewSteps(solver)
+    steps.put(solver)
+    assert steps.free == {}
+    assert steps.options({"grid": [80.0]}) == {"grid": [80.0]}
 
 
 # The folder
@@ -285,8 +273,6 @@ def test_it_keeps_the_license_of_its_teacher(tmp_path):
         ({"evaluations": 17}, "evaluations"),
         ({"teacher": "a\nb"}, "teacher"),
         ({"colour": "red"}, "colour"),
-        ({"levels": [3.0]}, "flow-map with levels [3.0]"),
-        ({"levels": [-3.0]}, "levels"),
     ],
 )
 def test_a_mark_that_cannot_be_is_refused(tmp_path, change, told):
@@ -298,13 +284,12 @@ def test_a_mark_that_cannot_be_is_refused(tmp_path, change, told):
         zoo.load(folder)
 
 
-@pytest.mark.parametrize("solver", [{"use": "heun"}, {"use": "flow-map", "levels": [3.0]}])
-def test_a_students_solver_cannot_be_changed_in_its_folder(tmp_path, solver):
+def test_a_students_solver_cannot_be_changed_in_its_folder(tmp_path):
     folder = zoo.distill(teacher(), **MOMENT).save(tmp_path / "it")
     config = json.loads((folder / "config.json").read_text())
-    config["solver"] = {**solver, "steps": 2}
+    config["solver"] = {"use": "heun", "steps": 2}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ZooError, match="takes the steps that it learned: flow-map") as error:
+    with pytest.raises(ZooError, match="takes the steps that it learned, by learned") as error:
         zoo.load(folder)
     assert "\n" not in str(error.value)
 
@@ -427,14 +412,14 @@ def test_its_walk_is_drawn_without_a_denoiser():
 
 @pytest.mark.parametrize(
     "options",
-    [{"steps": 3}, {"solver": "exp-abm3"}, {"solver": zoo.solver("flow-map", levels=[2.0])}],
+    [{"steps": 3}, {"solver": "exp-abm3"}, {"solver": zoo.solver("learned", grid=[80.0, 2.0])}],
 )
 def test_it_takes_no_other_steps(student, options):
     with pytest.raises(ZooError, match="takes no other steps") as error:
         student.sample(**options)
     assert "the-teacher" in str(error.value)
     assert torch.equal(student.sample(2, seed=0, steps=2), student.sample(2, seed=0))
-    assert torch.equal(student.sample(2, seed=0, solver="flow-map"), student.sample(2, seed=0))
+    assert torch.equal(student.sample(2, seed=0, solver="learned"), student.sample(2, seed=0))
 
 
 def test_it_is_not_guided_nor_loaded_with_other_parts(student, tmp_path):
@@ -453,9 +438,7 @@ def test_it_is_not_guided_nor_loaded_with_other_parts(student, tmp_path):
 
 def test_labels_are_learned_of_every_class_and_of_none():
     model = teacher(labels=3)
-    labels = Teacher(
-        model, zoo.solver("flow-map", levels=[0.8]), model._guidance(None, None, None), 0
-    ).draw(256)
+    labels = Teacher(model, model._guidance(None, None, None), 0, bf16=False).draw(256)
     assert set(labels.labels.tolist()) == {-1, 0, 1, 2}
     student = zoo.distill(model, **MOMENT)
     drawn = [student.sample(32, seed=0, labels=label) for label in (0, 1)]
@@ -517,11 +500,11 @@ def test_a_wrapped_model_of_classes_has_a_solver_learned():
 
 
 def test_numbers_of_other_libraries_are_saved_as_ours(tmp_path):
-    options = {"seed": np.int64(3), "levels": np.array([2], np.float32), "guidance": np.float32(2)}
+    options = {"seed": np.int64(3), "guidance": np.float32(2)}
     student = zoo.distill(teacher(labels=3), **options, **MOMENT)
     loaded = zoo.load(student.save(tmp_path / "it"))
     known = loaded.distilled
-    assert (known.seed, known.levels, known.guidance) == (3, (2.0,), 2.0)
+    assert (known.seed, known.guidance) == (3, 2.0)
     assert torch.equal(loaded.sample(5, seed=0), student.sample(5, seed=0))
 
 
@@ -580,13 +563,6 @@ def test_what_cannot_teach_is_refused_in_one_line(what):
         ({"minutes": 1, "images": 5}, "leave one out"),
         ({"minutes": -1}, "minutes"),
         ({"images": 0}, "images"),
-        ({"levels": [1.0, 0.5]}, "levels has 2 numbers; expected 1"),
-        ({"levels": [1e9]}, "do not fit"),
-        ({"levels": [-1.0]}, "level"),
-        ({"levels": 2.0}, "levels = 2.0; expected a list"),
-        ({"levels": "2.0"}, "levels = '2.0'; expected a list"),
-        ({"levels": [79.9]}, "between 72 and 0.00222"),
-        ({"levels": [0.0021]}, "do not fit"),
         ({"batch": 0}, "batch"),
         ({"lr": 0}, "lr"),
         ({"precision": "float16"}, "precision"),
@@ -602,31 +578,24 @@ def test_options_out_of_range_are_refused(options, told):
 
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("evaluations", [1, 2, 4, 16])
-def test_usual_levels_are_the_kernels(name, evaluations):
+def test_levels_to_begin_with_are_the_kernels(name, evaluations):
     model = teacher(name)
-    solver = zoo.solver("flow-map", levels=usual_levels(model, evaluations))
-    times = solver.times(model.kernel, model.kernel.t_max, model.kernel.t_min, evaluations)
-    assert (times.diff() < 0).all()
+    for grid in few_levels(model.kernel, evaluations, 0.5):
+        solver = zoo.solver("learned", grid=grid)
+        times = solver.times(model.kernel, model.kernel.t_max, model.kernel.t_min, evaluations)
+        assert (times.diff() < 0).all()
 
 
 @pytest.mark.parametrize("size", [1e-4, 1e-3, 0.5, 30.0, 1e3])
 @pytest.mark.parametrize("ends", [(0.002, 80.0), (1e-4, 5.0), (0.5, 60.0)])
 @pytest.mark.parametrize("evaluations", [2, 4, 16])
-def test_usual_levels_fit_data_of_any_size_and_times(size, ends, evaluations):
-    model = teacher()
-    model.network.sigma_data = size
+def test_levels_to_begin_with_fit_data_of_any_size_and_times(size, ends, evaluations):
     kernel = zoo.kernel("gaussian", dim=2, t_min=ends[0], t_max=ends[1])
-    model.kernel = kernel
-    levels = usual_levels(model, evaluations)
-    solver = zoo.solver("flow-map", levels=levels)
-    times = solver.times(kernel, kernel.t_max, kernel.t_min, evaluations)
-    assert (times.diff() < 0).all()
-    assert kernel.level(times[1:-1]).tolist() == pytest.approx(levels)
-
-
-def test_too_many_levels_are_counted():
-    with pytest.raises(ZooError, match="levels has 20 numbers; expected at most 15"):
-        zoo.solver("flow-map", levels=[*range(20, 0, -1)])
+    for grid in few_levels(kernel, evaluations, size):
+        solver = zoo.solver("learned", grid=grid)
+        times = solver.times(kernel, kernel.t_max, kernel.t_min, evaluations)
+        assert (times.diff() < 0).all()
+        assert kernel.level(times[:-1]).tolist() == pytest.approx(grid)
 
 
 # The command

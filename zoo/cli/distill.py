@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import COUNT, PATH, device_option, numbers, option
+from zoo.cli.options import COUNT, PATH, device_option, option
 from zoo.cli.output import echo_json
 from zoo.config.distilled import MOST
 from zoo.errors import ZooError
@@ -19,7 +19,6 @@ from zoo.errors import ZooError
 @option("--evaluations", type=click.IntRange(1, MOST), default=2, help="Of a sample: 1, 2, 4, ...")
 @option("--minutes", type=float, help="How long to train, about [10].")
 @option("--images", type=COUNT, help="Starts to train on, with repetitions; not --minutes.")
-@option("--levels", callback=numbers, help="Noise levels after the first, e.g. 5,1.5,0.5.")
 @option("--guidance", type=float, help="Of the teacher's samples [its own].")
 @option("--batch", type=COUNT, help="Starts in a step [512 rows, 64 images].")
 @option("--lr", type=float, default=1e-3, help="Peak learning rate.")
@@ -33,7 +32,6 @@ def command(
     evaluations: int,
     minutes: float | None,
     images: int | None,
-    levels: list[float],
     guidance: float | None,
     batch: int | None,
     lr: float,
@@ -44,9 +42,10 @@ def command(
 ) -> None:
     """Train a student of the model NAME, whose samples take few evaluations of its network.
 
-    It begins with the weights of NAME and learns its trajectories. It has no field: no encode, no
-    likelihood, no posterior. Nothing is written until it is done, nor where it is no better than
-    NAME itself by the same steps, by two standard errors. Its weights are written as float16.
+    It begins with the weights of NAME and learns, together with its steps, where the ODE of NAME
+    ends. It has no field: no encode, no likelihood, no posterior. Nothing is written until it is
+    done, nor where it is no better than NAME itself by as many steps, by two standard errors. Its
+    weights are written as float16.
     """
     if minutes is not None and images is not None:
         raise click.UsageError("--minutes and --images both say how long; leave one out")
@@ -63,7 +62,6 @@ def command(
         evaluations=evaluations,
         minutes=minutes,
         images=images,
-        levels=levels or None,
         guidance=guidance,
         batch=batch,
         lr=lr,
@@ -74,7 +72,7 @@ def command(
     assert known is not None
     if not known.better:
         raise ZooError(
-            f"no student better than {ref} itself by the same steps was found, so {out} is not "
+            f"no student better than {ref} itself by as many steps was found, so {out} is not "
             "written; train longer, or with a smaller --lr"
         )
     target = student.save_pretrained(out, dtype="float16")

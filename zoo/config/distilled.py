@@ -9,13 +9,12 @@ from msgspec import Meta, Struct
 from zoo.errors import shown
 
 # The solver that every student samples by, and the most evaluations that one takes.
-SOLVER = "flow-map"
+SOLVER = "learned"
 MOST = 16
 
 Text = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z", max_length=300)]
 Count = Annotated[int, Meta(ge=0, le=2**50)]
 AtLeast0 = Annotated[float, Meta(ge=0)]
-Level = Annotated[float, Meta(gt=0)]
 # Of `error`: by so many standard errors a student has to be nearer than its teacher's network.
 _MARGIN = 2.0
 
@@ -32,8 +31,7 @@ class Distilled(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         teacher: name of the model whose trajectories it learned, its Hub id owner/name where it was
             loaded by that; "" where it had none.
         evaluations: of the network for a sample, the solver's own number of steps.
-        levels: noise levels of the evaluations after the first, as the solver has them.
-        trajectories: of the teacher that it learned from.
+        trajectories: of the teacher, whose ends it learned.
         teacher_evaluations: of the teacher's network for each of them.
         trained: starts that it was trained on, repetitions counted.
         seed: of the starts.
@@ -43,12 +41,11 @@ class Distilled(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         error: mean distance of its samples to the teacher's from the same starts, the root mean
             square per coordinate, as the network knows them. Nothing was trained or chosen on them.
         standard_error: of `error`.
-        error_before: the same of the teacher's own network by the same steps.
+        error_before: the same of the teacher's own network by the steps that it began with.
     """
 
     teacher: Text
     evaluations: Annotated[int, Meta(ge=1, le=MOST)]
-    levels: Annotated[tuple[Level, ...], Meta(max_length=MOST - 1)] = ()
     trajectories: Count = 0
     teacher_evaluations: Count = 0
     trained: Count = 0
@@ -62,7 +59,7 @@ class Distilled(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     @property
     def better(self) -> bool:
-        """Whether it is nearer to its teacher than the teacher's network by the same steps.
+        """Whether it is nearer to its teacher than the teacher's network by as many steps.
 
         By more than twice the standard error.
         """

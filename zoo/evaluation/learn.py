@@ -17,10 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import softplus
 
 from zoo.errors import ZooError, check_flag
 from zoo.evaluation.tune import Tuned, levels_of
@@ -33,14 +30,14 @@ from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
 from zoo.models.posterior import PosteriorParts
 from zoo.sampling.arguments import Numbers, step_count
+from zoo.sampling.few_steps import LEARN, FewSteps, few_levels
 from zoo.sampling.modes import evaluation_mode
 from zoo.sampling.predict import unwrapped
 from zoo.sampling.progress import bar
 
-LEARN = ("coefficients", "grid", "both")
 # Step lengths of Adam for the gaps of log levels and for the coefficients.
 _RATES = {"grid": 0.03, "coefficients": 0.015}
-_CHECKS, _DIGITS = 6, 6
+_CHECKS = 6
 # Parts of the time: for the accurate trajectories, and for what comes after the descent.
 _TEACHING, _LAST = 0.25, 0.1
 # Where grids may end to begin with, in standard deviations of the data.
@@ -148,25 +145,25 @@ def _starts(model: FieldModel, own: Solver | None, steps: int, learn: str) -> li
         return [own]
     plain = build_solver("exp-abm3")
     if learn == "coefficients":
-        grids = [levels_of(model, solver, steps) for solver in (own or plain, plain)]
+        grids = [levels_of(model, solver, steps).tolist() for solver in (own or plain, plain)]
     else:
-        grids = _early(model, own, steps) or [levels_of(model, plain, steps)]
+        grids = _early(model, own, steps)
     scale = {} if own is None else {k: v for k, v in _options(own).items() if k == "scale"}
-    return [build_solver("learned", grid=grid.tolist(), **scale) for grid in grids]
+    return [build_solver("learned", grid=grid, **scale) for grid in grids]
 
 
-def _early(model: FieldModel, own: Solver | None, steps: int) -> list[np.ndarray]:
+def _early(model: FieldModel, own: Solver | None, steps: int) -> list[list[float]]:
     """Return grids that end above t_min, where the descent sees what their end is worth.
 
-    They are the model's own of one step more without its end, and EDM's.
+    They are the model's own of one step more without its end, EDM's, and `few_levels`.
     """
-    grids = [] if own is None else [levels_of(model, own, steps + 1)[:-1]]
+    grids = [] if own is None else [levels_of(model, own, steps + 1)[:-1].tolist()]
     edm, spread = EDMGrid(), unwrapped(model.network).sigma_data or SIGMA_DATA
     top = float(levels_of(model, build_solver("exp-abm3"), steps)[0])
     for end in (end * spread for end in _ENDS if end * spread < top):
         first, last = edm.forward(torch.tensor([top, end], dtype=torch.float64)).tolist()
-        grids.append(edm.back(torch.linspace(first, last, steps, dtype=torch.float64)).numpy())
-    return grids
+        grids.append(edm.back(torch.linspace(first, last, steps, dtype=torch.float64)).tolist())
+    return grids + few_levels(model.kernel, steps, spread)
 
 
 @contextmanager
@@ -185,24 +182,18 @@ def _descend(
     walks: Walks, start: Solver, learn: str, rounds: int, ends_at: float, progress: bool
 ) -> dict[str, Any]:
     """Return the options of the best solver on the way, by the learned starts."""
-    options = {**_options(start)}
+    options = _options(start)
     solver: Any = build_solver("learned", **options)
-    known = solver.learnable()
-    logs, coefficients = known["grid"], known["coefficients"].clone()
-    top, raw = logs[-1], logs.diff().expm1().log()  # softplus(raw) is the gap of two log levels
-    used = torch.ones_like(coefficients).tril(-1)  # step i knows i values before the newest
-    free = {"grid": raw, "coefficients": coefficients}
-    free = {name: value for name, value in free.items() if learn in (name, "both")}
-    inputs = [value.requires_grad_() for value in free.values()]
-    groups = [{"params": [value], "lr": _RATES[name]} for name, value in free.items()]
+    steps = FewSteps(solver, learn)
+    inputs = [*steps.free.values()]
+    groups = [{"params": [value], "lr": _RATES[name]} for name, value in steps.free.items()]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, rounds, eta_min=1e-4)
     best = walks.mean(solver), options
     every = max(1, rounds // _CHECKS)
     with bar(total=rounds, unit="step", shown=progress) as shown:
         for i in range(rounds):
-            below = top - softplus(raw).flip(0).cumsum(0).flip(0)
-            solver.learn(grid=torch.cat([below, top[None]]), coefficients=coefficients * used)
+            steps.put(solver)
             first = i * walks.batch % walks.n
             optimiser.zero_grad()
             try:
@@ -218,28 +209,10 @@ def _descend(
             shown.update()
             late = time.monotonic() > ends_at
             if late or i + 1 == rounds or (i + 1) % every == 0:
-                new = {**options, **_written(top, raw, coefficients * used, learn, options)}
-                found = walks.mean(build_solver("learned", **new)), new
-                best = min(best, found, key=lambda b: b[0])
+                new = steps.options(options)
+                best = min(
+                    best, (walks.mean(build_solver("learned", **new)), new), key=lambda b: b[0]
+                )
             if late:
                 break
     return best[1]
-
-
-def _written(
-    top: Tensor, raw: Tensor, coefficients: Tensor, learn: str, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what was learned as plain numbers of six digits."""
-    gaps = softplus(raw.detach())
-    levels = torch.cat([top[None], top - gaps.flip(0).cumsum(0)]).exp()
-    found: dict[str, Any] = {}
-    if learn != "coefficients":
-        found["grid"] = [options["grid"][0], *_short(levels[1:])]
-    if learn != "grid":
-        rows = coefficients.detach()
-        found["coefficients"] = [_short(row[: min(i, len(row))]) for i, row in enumerate(rows)]
-    return found
-
-
-def _short(values: Tensor) -> list[float]:
-    return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]

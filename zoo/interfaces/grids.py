@@ -208,8 +208,10 @@ class GivenLevels(LevelGrid):
         ZooError: fewer than two levels, or not all positive and strictly decreasing.
     """
 
+    least = 2
+
     def __init__(self, levels: Sequence[float]) -> None:
-        if len(levels) < 2:
+        if len(levels) < self.least:
             raise ZooError(f"grid = {[*levels]}; expected at least two noise levels")
         levels = [check_positive("grid level", level) for level in levels]
         if any(later >= earlier for earlier, later in pairwise(levels)):

@@ -1,127 +1,73 @@
-"""Trajectories of a teacher: where its ODE goes from starts, at the nodes of a student's steps."""
+"""The teacher of a student: starts, and where its ODE takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from zoo.host.build import solver as build_solver
-from zoo.interfaces import LEVEL_CAP, FieldKernel, Flow, Grid, GridSolver, StepCallback
-from zoo.interfaces.grids import FocusGrid
 from zoo.models.model import FieldModel
 from zoo.sampling.guidance import Guidance
 from zoo.sampling.predict import unwrapped
 from zoo.sampling.rng import DISTILLED, GROUP, by_group, seed_for, starting_points
 
-# Steps of the teacher between two nodes, at least.
-_LEAST = 2
+# Its solver, and the least number of evaluations for each start.
+_SOLVER, _LEAST = "exp-abm3", 18
 # Numbers that a pool holds: half a gigabyte.
 _NUMBERS = 2**27
 # Labels that are hidden, where a network takes classes; their stream of random numbers.
 _HIDDEN, _LABELS = 0.1, 1
 
 
-class StudentSolver(Protocol):
-    """What is asked of a student's solver, `flow-map`."""
-
-    own_steps: int
-    grid: Grid
-
-    def to_data(
-        self, flow: Flow, x: Tensor, *, steps: int, callback: StepCallback | None = None
-    ) -> Tensor:
-        """Return data from x at t_max, (B, *)."""
-
-    def errors(self, flow: Flow, x: Tensor, nodes: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Yield what the network errs by at every node, (B, *), with its gradient."""
-
-
-class Between(Grid):
-    """The nodes of a student, and steps of a teacher between them; the last end is t_min.
-
-    Args:
-        nodes: the student's grid.
-        counts: steps of the teacher after each node.
-    """
-
-    def __init__(self, nodes: Grid, counts: tuple[int, ...]) -> None:
-        self.nodes, self.counts, self._scale = nodes, counts, FocusGrid()
-
-    def _times(self, kernel: FieldKernel, ends: Tensor, steps: int, ratio: Tensor | None) -> Tensor:
-        del steps
-        t_from, t_to = ends.tolist()
-        nodes = self.nodes.times(kernel, t_from, t_to, len(self.counts), ratio)
-        own = torch.ones((), dtype=torch.float64) if ratio is None else ratio
-        levels = kernel.level(nodes) * own
-        cap = (2 * levels[1:2]).clamp(min=LEVEL_CAP)
-        places = self._scale.forward(levels.minimum(cap))
-        found = []
-        for i, count in enumerate(self.counts):
-            part = torch.arange(1, count, dtype=own.dtype, device=own.device) / count
-            part = part.reshape(-1, *(1,) * own.ndim)
-            inside = self._scale.back(torch.lerp(places[i], places[i + 1], part))
-            found += [nodes[i : i + 1], kernel.time_at(inside / own)]
-        return torch.cat([*found, nodes[-1:]])
-
-
-class Trajectories(NamedTuple):
-    """Where the ODE goes from n starts.
+class Taught(NamedTuple):
+    """Where the teacher's ODE takes n starts.
 
     Attributes:
-        x: states at t_max, (n, *shape).
-        nodes: states at the student's nodes after the first, the last are data; (N, n, *shape).
+        x: starts, states at t_max, (n, *shape).
+        data: the teacher's samples, as its network knows them, (n, *shape).
         labels: class numbers (n,), -1 for none; None where there are no classes.
     """
 
     x: Tensor
-    nodes: Tensor
+    data: Tensor
     labels: Tensor | None
 
-    def rows(self, chosen: Tensor) -> Trajectories:
+    def rows(self, chosen: Tensor | slice) -> Taught:
         """Return some of them."""
         labels = None if self.labels is None else self.labels[chosen]
-        return Trajectories(self.x[chosen], self.nodes[:, chosen], labels)
+        return Taught(self.x[chosen], self.data[chosen], labels)
 
 
 class Teacher:
-    """A model, asked for trajectories by `exp-abm3` through the nodes of a student.
+    """A model, asked for samples by `exp-abm3`.
 
-    It takes about `model.steps` steps, at least 18, of which two at least between two nodes,
-    whatever the model's own solver is.
+    It takes `model.steps` evaluations, at least 18, on the model's own grid where that is of
+    `exp-abm3` too, whatever the model's solver is.
 
     Args:
         model: the teacher.
-        student: the student's solver.
         guidance: of its samples.
         seed: of the starts.
+        bf16: whether its network is asked under autocast by `draw(..., rough=True)`.
 
     Attributes:
-        evaluations: of its network for each trajectory.
-        drawn: trajectories so far.
+        evaluations: of its network for each sample.
+        drawn: samples so far.
     """
 
-    def __init__(
-        self, model: FieldModel, student: StudentSolver, guidance: Guidance, seed: int
-    ) -> None:
-        self.model, self.guidance, self.drawn = model, guidance, 0
+    def __init__(self, model: FieldModel, guidance: Guidance, seed: int, *, bf16: bool) -> None:
+        self.model, self.guidance, self.bf16, self.drawn = model, guidance, bf16, 0
         self._seed = seed_for(seed, DISTILLED)
-        counts = _counts(model, student.grid, student.own_steps)
-        self.solver = cast(GridSolver, build_solver("exp-abm3"))
-        self.solver.grid = Between(student.grid, counts)
-        self._ends = [sum(counts[: i + 1]) - 1 for i in range(len(counts) - 1)]
-        self.evaluations = sum(counts) + 1
-
-    def flow(self, labels: Tensor | None) -> Flow:
-        """Return its ODE, guided; labels (n,) or None."""
-        return self.model.flow(labels, self.guidance)
+        own = model.solver.part
+        options = own.options if own is not None and own.use == _SOLVER else {}
+        self.solver = build_solver(_SOLVER, **options)
+        self.evaluations = max(model.steps, _LEAST)
 
     @torch.no_grad()
-    def draw(self, n: int) -> Trajectories:
-        """Return the next n trajectories; each depends on the seed and its own number alone.
+    def draw(self, n: int, *, rough: bool = False) -> Taught:
+        """Return the next n starts and samples; each depends on the seed and its number alone.
 
         Raises:
             ZooError: a state became non-finite.
@@ -131,15 +77,10 @@ class Teacher:
         labels = self._labels(n)
         self.drawn += n
         x = x.to(model.device, torch.float32)
-        nodes: list[Tensor] = []
-
-        def keep(i: int, t: float, state: Tensor) -> None:
-            del t
-            if i in self._ends:
-                nodes.append(state.float())
-
-        data = self.solver.to_data(self.flow(labels), x, steps=self.evaluations, callback=keep)
-        return Trajectories(x, torch.stack([*nodes, model.in_range(data.double()).float()]), labels)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=rough and self.bf16):
+            flow = model.flow(labels, self.guidance)
+            data = self.solver.to_data(flow, x, steps=self.evaluations)
+        return Taught(x, model.in_range(data.double()).float(), labels)
 
     def _labels(self, n: int) -> Tensor | None:
         classes = unwrapped(self.model.network).labels
@@ -154,35 +95,26 @@ class Teacher:
         return labels.to(self.model.device)
 
 
-def _counts(model: FieldModel, nodes: Grid, count: int) -> tuple[int, ...]:
-    """Return how many steps the teacher takes after each node: by the way between them."""
-    kernel = model.kernel
-    times = nodes.times(kernel, kernel.t_max, kernel.t_min, count)
-    places = FocusGrid().forward(kernel.level(times).clamp(max=LEVEL_CAP)).tolist()
-    whole = (places[0] - places[-1]) / max(model.steps, 18)
-    return tuple(max(_LEAST, round((a - b) / whole)) for a, b in pairwise(places))
-
-
 class Pool:
-    """Trajectories to train on; new ones take the place of the oldest where it is full.
+    """Samples of a teacher to train on; new ones take the place of the oldest where it is full.
 
     Args:
-        first: the first ones, of which it takes size, dtype and device.
+        first: the first ones.
     """
 
-    def __init__(self, first: Trajectories) -> None:
-        self.size = max(len(first.x), _NUMBERS // (first.x[0].numel() * (len(first.nodes) + 1)))
+    def __init__(self, first: Taught) -> None:
+        self.size = max(len(first.x), _NUMBERS // (2 * first.x[0].numel()))
         self._kept = [first]
         self._count = len(first.x)
 
-    def add(self, new: Trajectories) -> None:
+    def add(self, new: Taught) -> None:
         """Take in new ones, and let the oldest go."""
         self._kept.append(new)
         self._count += len(new.x)
         while self._count > self.size and len(self._kept) > 1:
             self._count -= len(self._kept.pop(0).x)
 
-    def batch(self, n: int, generator: torch.Generator) -> Trajectories:
+    def batch(self, n: int, generator: torch.Generator) -> Taught:
         """Return n of them at random, the same one more than once perhaps."""
         chosen = torch.randint(self._count, (n,), generator=generator)
         parts, first = [], 0
@@ -192,8 +124,8 @@ class Pool:
                 parts.append(block.rows(own.to(block.x.device)))
             first += len(block.x)
         labels = [part.labels for part in parts if part.labels is not None]
-        return Trajectories(
+        return Taught(
             torch.cat([part.x for part in parts]),
-            torch.cat([part.nodes for part in parts], dim=1),
+            torch.cat([part.data for part in parts]),
             torch.cat(labels) if labels else None,
         )
