@@ -1,12 +1,13 @@
 """Few evaluations: students, solvers and other libraries, by their distance over that of 20.
 
     python benchmarks/few_steps.py RUNS [--kernels gravity gaussian pfgmpp] [--evaluations 5 8]
-        [--minutes 15] [-n 10000] [--rivals 2000] [--seed 1000]
+        [--learned gravity] [--minutes 14.5] [-n 10000] [--rivals 2000] [--seed 1000]
 
 Of each kernel's garments: trains a student for each number of evaluations (`zoo distill`, seed 0,
 bf16, so many minutes) where RUNS has none, KERNEL-N; draws n samples of it and of its teacher in 20
 evaluations, from the same starts, which no student was trained on; and as many of --rivals by
-`exp-abm3` and `ipndm`, and on the Gaussian network by UniPC (order 3) and DPM-Solver++ 3M of
+`exp-abm3` and `ipndm`, by a solver learned in ten minutes (`zoo tune --learn both`; of kernels
+--learned), and on the Gaussian network by UniPC (order 3) and DPM-Solver++ 3M of
 diffusers, on Karras' levels. Keeps the features of every set of samples in RUNS, so that what was
 stopped goes on. Writes Frechet distances on garment features, and their ratios to the teacher's
 samples from the same starts with the 95 % interval of the jackknife that leaves out the same
@@ -16,7 +17,9 @@ samples of both, to docs/few-steps.json, and prints them as the table of docs/so
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +32,36 @@ from torch import Tensor
 import zoo
 from zoo.evaluation import features
 from zoo.evaluation.intervals import Estimate
+from zoo.evaluation.learn import learn_solver
 from zoo.evaluation.metrics import METRICS, Samples, measure, with_features
 from zoo.evaluation.reference import Reference, open_reference
 from zoo.evaluation.report import machine, versions
+from zoo.interfaces import Solver
 from zoo.sampling.rng import starting_points
 
 FILE = Path(__file__).parents[1] / "docs" / "few-steps.json"
 GARMENTS = "fashion-mnist"
 HIGH, LOW, BATCH = 80.0, 0.002, 128
-ORDER = ("the teacher", "a student", "exp-abm3", "ipndm", "UniPC", "DPM-Solver++ 3M")
+ORDER = ("the teacher", "a student", "learned", "exp-abm3", "ipndm", "UniPC", "DPM-Solver++ 3M")
 
 
-def student(teacher: zoo.FieldModel, folder: Path, evaluations: int, minutes: float) -> str:
-    """Return the folder of a student, which is trained where there is none yet."""
+def student(
+    teacher: zoo.FieldModel, folder: Path, evaluations: int, minutes: float
+) -> zoo.FieldModel:
+    """Return a student, which is trained where its folder does not exist."""
     if not (folder / "config.json").exists():
         made = zoo.distill(teacher, evaluations=evaluations, minutes=minutes, precision="bf16")
         made.save_pretrained(folder, dtype="float16")
-    return f"path:{folder}"
+    return zoo.load(f"path:{folder.resolve()}")
+
+
+def learned(teacher: zoo.FieldModel, file: Path, evaluations: int) -> Solver:
+    """Return a solver that is learned for a model, where its file does not exist."""
+    if not file.exists():
+        part = learn_solver(teacher, steps=evaluations, progress=True).solver.part
+        assert part is not None
+        file.write_text(json.dumps(part.options))
+    return zoo.solver("learned", **json.loads(file.read_text()))
 
 
 @torch.no_grad()
@@ -141,32 +157,24 @@ def measured(kernel: str, given: argparse.Namespace, reference: Reference) -> li
         )
         return samples
 
-    base = record(
-        ORDER[0], teacher.steps, given.n, lambda: teacher.sample(given.n, seed=given.seed)
-    )
+    n, few, seed = given.n, given.rivals, given.seed
+    drawn = partial(teacher.sample, few, seed=seed)
+    base = record(ORDER[0], teacher.steps, n, partial(teacher.sample, n, seed=seed))
     for nfe in given.evaluations:
-        ref = student(teacher, given.runs / f"{kernel}-{nfe}", nfe, given.minutes)
-        record(
-            ORDER[1], nfe, given.n, lambda ref=ref: zoo.load(ref).sample(given.n, seed=given.seed)
-        )
-        for name in ORDER[2:4]:
+        made = student(teacher, given.runs / f"{kernel}-{nfe}", nfe, given.minutes)
+        record(ORDER[1], nfe, n, partial(made.sample, n, seed=seed))
+        if kernel in given.learned:
+            solver = learned(teacher, given.runs / f"{kernel}-learned-{nfe}.json", nfe)
             record(
-                name,
+                ORDER[2],
                 nfe,
-                given.rivals,
-                lambda name=name, nfe=nfe: teacher.sample(
-                    given.rivals, seed=given.seed, solver=name, steps=nfe
-                ),
+                few,
+                partial(teacher.sample, few, seed=seed, solver=solver, steps=nfe),
             )
-        for name in ORDER[4:] if kernel == "gaussian" else ():
-            record(
-                name,
-                nfe,
-                given.rivals,
-                lambda name=name, nfe=nfe: by_diffusers(
-                    teacher, name, nfe, given.rivals, given.seed
-                ),
-            )
+        for name in ORDER[3:5]:
+            record(name, nfe, few, partial(teacher.sample, few, seed=seed, solver=name, steps=nfe))
+        for name in ORDER[5:] if kernel == "gaussian" else ():
+            record(name, nfe, few, partial(by_diffusers, teacher, name, nfe, few, seed))
     return records
 
 
@@ -191,7 +199,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="folder of students and features")
     parser.add_argument("--kernels", nargs="*", default=["gravity", "gaussian", "pfgmpp"])
     parser.add_argument("--evaluations", type=int, nargs="*", default=[5, 8])
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--learned", nargs="*", default=["gravity"], help="kernels")
+    parser.add_argument("--minutes", type=float, default=14.5)
     parser.add_argument("-n", type=int, default=10_000)
     parser.add_argument("--rivals", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1000)

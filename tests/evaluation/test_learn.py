@@ -12,7 +12,8 @@ import zoo
 from zoo.errors import ZooError
 from zoo.evaluation.learn import _starts, learn_solver
 from zoo.evaluation.tune import adopt
-from zoo.evaluation.walks import REPORTED, Walks, batch_of
+from zoo.evaluation.walks import REPORTED, Walks
+from zoo.sampling.few_steps import gradient_batch
 from zoo.sampling.guidance import Guidance
 
 POINTS = torch.randn(24, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
@@ -122,12 +123,12 @@ def test_little_time_is_enough_for_one_round(monkeypatch):
     with torch.no_grad():
         assert learn_solver(model, steps=3, n=600, minutes=1e-6).solver.own_steps == 3
     assert sum(rounds) == 1
-    assert Walks(model, 600, 3, seed=0, until=0.0).n == batch_of(model, 3) == 512
+    assert Walks(model, 600, 3, seed=0, until=0.0).n == gradient_batch(model.shape, 3) == 512
 
 
 def test_a_gradient_through_many_steps_is_of_fewer_images():
     model = images(shape=(3, 32, 32))
-    assert [batch_of(model, steps) for steps in (1, 5, 10, 64)] == [32, 32, 17, 4]
+    assert [gradient_batch(model.shape, steps) for steps in (1, 5, 10, 64)] == [64, 64, 34, 5]
 
 
 def test_networks_and_guides_get_no_gradient():

@@ -21,7 +21,7 @@ import torch
 
 from zoo.errors import ZooError, check_flag
 from zoo.evaluation.tune import Tuned, levels_of
-from zoo.evaluation.walks import CHOSEN_ON, REPORTED, Walks, batch_of
+from zoo.evaluation.walks import CHOSEN_ON, REPORTED, Walks
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import FEW_STEPS, SIGMA_DATA, Solver
 from zoo.interfaces.checks import check_choice, check_integer, check_positive
@@ -30,7 +30,7 @@ from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
 from zoo.models.posterior import PosteriorParts
 from zoo.sampling.arguments import Numbers, step_count
-from zoo.sampling.few_steps import LEARN, FewSteps, few_levels
+from zoo.sampling.few_steps import LEARN, FewSteps, few_levels, gradient_batch
 from zoo.sampling.modes import evaluation_mode
 from zoo.sampling.predict import unwrapped
 from zoo.sampling.progress import bar
@@ -72,10 +72,10 @@ def learn_solver(
         model: the model; it is left as it is, see `adopt`.
         steps: as for `sample`, 2 to 64; the model's default if None.
         learn: "coefficients" of the steps, the "grid", or "both".
-        n: number of starts in each of the three sets; None for 1024 of rows, and 64 of images, of
+        n: number of starts in each of the three sets; None for 1024 of rows, and 128 of images, of
             large ones fewer.
         seed: of the starts; the result depends on it and on nothing random besides.
-        rounds: gradient steps, on 512 rows each, or 32 images, fewer where they are large or steps
+        rounds: gradient steps, on 512 rows each, or 64 images, fewer where they are large or steps
             many.
         minutes: about how long it takes; where they are few it has fewer starts and rounds, and
             results depend on the machine. It has one batch of starts and one round at least.
@@ -95,7 +95,7 @@ def learn_solver(
     check_choice("learn", learn, LEARN)
     steps = step_count(steps, model.solver.own_steps or model.steps, 2)
     steps = check_integer("steps", steps, 2, FEW_STEPS)
-    n = 2 * batch_of(model) if n is None else check_integer("n", n, 1)
+    n = 2 * gradient_batch(model.latents.shape, 1) if n is None else check_integer("n", n, 1)
     rounds, minutes = check_integer("rounds", rounds, 1), check_positive("minutes", minutes)
     check_flag("progress", progress)
     given: dict[str, Any] = {"labels": labels, "condition": condition, "guidance": guidance}

@@ -14,13 +14,11 @@ from zoo.interfaces import Solver
 from zoo.models.model import FieldModel
 from zoo.numerics.huber import pseudo_huber
 from zoo.sampling.arguments import Numbers, classes_in_turn
+from zoo.sampling.few_steps import gradient_batch
 from zoo.sampling.predict import unwrapped
 from zoo.sampling.rng import starting_points
 
 LEARNED, CHOSEN_ON, REPORTED = range(3)
-# Samples of a gradient. Rows cost little and need many; of images the network's intermediate values
-# at every step are kept, and so many coordinates are asked for in all.
-_ROWS, _IMAGES, _LEAST_IMAGES, _COORDINATES = 512, 32, 4, 2**19
 # Times the number of steps: what the teacher errs by.
 _TEACHER = 0.01
 
@@ -44,7 +42,7 @@ class Walks:
         until: float = math.inf,
     ) -> None:
         model = model.latents
-        count, self.batch = 3 * n, batch_of(model, steps)
+        count, self.batch = 3 * n, gradient_batch(model.shape, steps)
         self.model, self.steps = model, steps
         self._guidance = model._guidance(guidance, None, None, model.guidance)
         if labels is None:
@@ -89,10 +87,3 @@ class Walks:
         except ZooError:
             return math.inf
         return total / self.n if math.isfinite(total) else math.inf
-
-
-def batch_of(model: FieldModel, steps: int = 1) -> int:
-    """Return how many samples a gradient through so many steps is of."""
-    if len(model.shape) == 1:
-        return _ROWS
-    return max(_LEAST_IMAGES, min(_IMAGES, _COORDINATES // (steps * model.kernel.dim)))

@@ -18,6 +18,9 @@ _SPANS, _ONE_LEVEL = ((12.0, 1.2), (10.0, 0.7), (8.0, 0.4)), 2.0
 # Of two of them, and of the first or last and the kernel's own, the ratio at most.
 _APART = 0.8
 _DIGITS = 6
+# Samples of a gradient. Rows cost little and need many; of images the network's intermediate values
+# at every step are kept, and so many coordinates are asked for in all.
+_ROWS, _IMAGES, _LEAST_IMAGES, _COORDINATES = 512, 64, 4, 2**20
 
 
 class Learnable(Protocol):
@@ -97,3 +100,10 @@ def few_levels(kernel: FieldKernel, steps: int, size: float) -> list[list[float]
         if grid not in grids:
             grids.append(grid)
     return grids
+
+
+def gradient_batch(shape: tuple[int, ...], steps: int) -> int:
+    """Return how many samples of a shape a gradient through so many steps is of."""
+    if len(shape) == 1:
+        return _ROWS
+    return max(_LEAST_IMAGES, min(_IMAGES, _COORDINATES // (steps * math.prod(shape))))

@@ -34,14 +34,13 @@ from zoo.models.load import load
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
 from zoo.models.posterior import PosteriorParts
+from zoo.sampling.few_steps import gradient_batch
 from zoo.sampling.guidance import Guidance
 from zoo.sampling.modes import evaluation_mode
 from zoo.sampling.predict import unwrapped
 from zoo.training.student import Run, Worth
 
 MINUTES = 10.0
-# Of a step: rows, or images, of which large ones are fewer.
-_ROWS, _IMAGES, _LEAST_IMAGES, _COORDINATES = 512, 64, 4, 2**20
 
 
 @torch.inference_mode(False)
@@ -102,9 +101,8 @@ def distill(
     seconds = 60 * check_positive("minutes", MINUTES if minutes is None else minutes, 1e6)
     teacher = load(model) if isinstance(model, (str, Path)) else model
     check_teacher(teacher)
-    size = (
-        _batch(teacher, evaluations) if batch is None else check_integer("batch", batch, 1, 2**20)
-    )
+    usual = gradient_batch(teacher.shape, evaluations)
+    size = usual if batch is None else check_integer("batch", batch, 1, 2**20)
     if images is not None:
         images = check_integer("images", images, 1, 10**12)
         size = size if batch is not None else min(size, images)
@@ -167,13 +165,6 @@ def check_teacher(model: object) -> None:
             "its network has no weights that a student could begin with: distill a trained model, "
             "such as zoo.fit returns"
         )
-
-
-def _batch(model: FieldModel, evaluations: int) -> int:
-    if len(model.shape) == 1:
-        return _ROWS
-    most = _COORDINATES // (model.kernel.dim * evaluations)
-    return max(_LEAST_IMAGES, min(_IMAGES, most))
 
 
 def _student(run: Run, known: Config, worth: Worth, how: Guidance) -> FieldModel:
