@@ -165,14 +165,9 @@ def measured(kernel: str, given: argparse.Namespace, reference: Reference) -> li
         record(ORDER[1], nfe, n, partial(made.sample, n, seed=seed))
         if kernel in given.learned:
             solver = learned(teacher, given.runs / f"{kernel}-learned-{nfe}.json", nfe)
-            record(
-                ORDER[2],
-                nfe,
-                few,
-                partial(teacher.sample, few, seed=seed, solver=solver, steps=nfe),
-            )
+            record(ORDER[2], nfe, few, partial(drawn, solver=solver, steps=nfe))
         for name in ORDER[3:5]:
-            record(name, nfe, few, partial(teacher.sample, few, seed=seed, solver=name, steps=nfe))
+            record(name, nfe, few, partial(drawn, solver=name, steps=nfe))
         for name in ORDER[5:] if kernel == "gaussian" else ():
             record(name, nfe, few, partial(by_diffusers, teacher, name, nfe, few, seed))
     return records
