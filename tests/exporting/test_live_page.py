@@ -131,7 +131,7 @@ def test_the_density_is_seen(open_page, kernel, at):
           return seen / (data.length / 4);
         }"""
     )
-    assert shade > (0.9 if at == 0 else 0.05)
+    assert shade > (0.9 if at == 0 else 0.02)
 
 
 def test_points_are_placed_by_mouse_and_keyboard_and_read_from_a_file(open_page, tmp_path):
