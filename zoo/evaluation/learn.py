@@ -20,17 +20,16 @@ from typing import Any
 import torch
 
 from zoo.errors import ZooError, check_flag
-from zoo.evaluation.tune import Tuned, levels_of
+from zoo.evaluation.tune import Tuned
 from zoo.evaluation.walks import CHOSEN_ON, REPORTED, Walks
 from zoo.host.build import solver as build_solver
 from zoo.interfaces import FEW_STEPS, SIGMA_DATA, Solver
 from zoo.interfaces.checks import check_choice, check_integer, check_positive
-from zoo.interfaces.grids import EDMGrid
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
 from zoo.models.posterior import PosteriorParts
 from zoo.sampling.arguments import Numbers, step_count
-from zoo.sampling.few_steps import LEARN, FewSteps, few_levels, gradient_batch
+from zoo.sampling.few_steps import LEARN, FewSteps, few_levels, gradient_batch, levels_of
 from zoo.sampling.modes import evaluation_mode
 from zoo.sampling.predict import unwrapped
 from zoo.sampling.progress import bar
@@ -40,8 +39,6 @@ _RATES = {"grid": 0.03, "coefficients": 0.015}
 _CHECKS = 6
 # Parts of the time: for the accurate trajectories, and for what comes after the descent.
 _TEACHING, _LAST = 0.25, 0.1
-# Where grids may end to begin with, in standard deviations of the data.
-_ENDS = (0.05, 0.15, 0.4)
 
 
 def learn_solver(
@@ -115,7 +112,7 @@ def _learned(walks: Walks, learn: str, rounds: int, ends_at: float, progress: bo
     found = known, build_solver("learned", **options)
     best = min(found, key=lambda solver: walks.mean(solver, CHOSEN_ON))
     before, after = (walks.mean(solver, REPORTED) for solver in (known, best))
-    levels = _options(best)["grid"] if _is_learned(best) else levels_of(model, best, steps).tolist()
+    levels = _options(best)["grid"] if _is_learned(best) else levels_of(model.kernel, best, steps)
     return Tuned(best, steps, tuple(levels), before, after)
 
 
@@ -133,7 +130,7 @@ def _own(model: FieldModel, steps: int) -> Solver | None:
     if own.own_steps not in (None, steps):
         return None
     try:
-        levels_of(model, own, steps)
+        levels_of(model.kernel, own, steps)
         return own if own.evaluations(steps - 1) == steps - 1 else None
     except ZooError:  # it chooses its own steps, or its levels do not decrease
         return None
@@ -145,25 +142,13 @@ def _starts(model: FieldModel, own: Solver | None, steps: int, learn: str) -> li
         return [own]
     plain = build_solver("exp-abm3")
     if learn == "coefficients":
-        grids = [levels_of(model, solver, steps).tolist() for solver in (own or plain, plain)]
+        grids = [levels_of(model.kernel, solver, steps) for solver in (own or plain, plain)]
     else:
-        grids = _early(model, own, steps)
+        # That end early, where the descent sees what their end is worth.
+        size = unwrapped(model.network).sigma_data or SIGMA_DATA
+        grids = few_levels(model.kernel, own or plain, steps, size)
     scale = {} if own is None else {k: v for k, v in _options(own).items() if k == "scale"}
     return [build_solver("learned", grid=grid, **scale) for grid in grids]
-
-
-def _early(model: FieldModel, own: Solver | None, steps: int) -> list[list[float]]:
-    """Return grids that end above t_min, where the descent sees what their end is worth.
-
-    They are the model's own of one step more without its end, EDM's, and `few_levels`.
-    """
-    grids = [] if own is None else [levels_of(model, own, steps + 1)[:-1].tolist()]
-    edm, spread = EDMGrid(), unwrapped(model.network).sigma_data or SIGMA_DATA
-    top = float(levels_of(model, build_solver("exp-abm3"), steps)[0])
-    for end in (end * spread for end in _ENDS if end * spread < top):
-        first, last = edm.forward(torch.tensor([top, end], dtype=torch.float64)).tolist()
-        grids.append(edm.back(torch.linspace(first, last, steps, dtype=torch.float64)).tolist())
-    return grids + few_levels(model.kernel, steps, spread)
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -29,12 +28,13 @@ from zoo.folder.card_edit import rewrite_facts
 from zoo.folder.results import without_solver
 from zoo.folder.weights import count_parameters
 from zoo.host.build import solver as build_solver
-from zoo.interfaces import LEVEL_CAP, Solver
+from zoo.interfaces import Solver
 from zoo.interfaces.checks import check_integer
 from zoo.models.model import FieldModel
 from zoo.models.parts import check_model
 from zoo.models.trajectory import TOLERANCE, accurate_solver
 from zoo.sampling.arguments import classes_in_turn, step_count
+from zoo.sampling.few_steps import levels_of
 from zoo.sampling.progress import bar
 
 # Errors below this are those of the trajectories that count as converged.
@@ -123,7 +123,8 @@ def optimise_grid(
     part = solver if isinstance(solver, Part) else _part(model, solver)
     steps = step_count(steps, model.steps, 3)
     n, rounds = check_integer("n", n, 1), check_integer("rounds", rounds, 1)
-    levels = levels_of(model, build_solver(part.use, **part.options), steps)
+    plain = build_solver(part.use, **part.options)
+    levels = np.array(levels_of(model.kernel, plain, steps))
     samples = _Samples(model, n, seed)
 
     def with_grid(bent: np.ndarray) -> Solver:
@@ -139,7 +140,7 @@ def optimise_grid(
                 return math.inf
 
         best = bend(levels, _search(objective, rounds))
-    plain, tuned = build_solver(part.use, **part.options), with_grid(best)
+    tuned = with_grid(best)
     errors = (samples.error(solver, steps, held_out=True) for solver in (plain, tuned))
     return Tuned(tuned, steps, tuple(best.tolist()), *errors)
 
@@ -174,20 +175,6 @@ def _search(objective: Callable[[np.ndarray], float], rounds: int) -> np.ndarray
         options={"maxfev": rounds, "initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-9},
     )
     return np.asarray(found.x)
-
-
-def levels_of(model: FieldModel, solver: Solver, steps: int) -> np.ndarray:
-    """Return the noise levels of the solver's own grid, `steps` of them, at most LEVEL_CAP.
-
-    Raises:
-        ZooError: it has no grid, or its levels do not decrease.
-    """
-    kernel = model.kernel
-    times = solver.times(kernel, kernel.t_max, kernel.t_min, steps - 1)
-    levels: np.ndarray = kernel.level(times).clamp(max=LEVEL_CAP).numpy()
-    if any(b >= a for a, b in pairwise(levels)):
-        raise ZooError(f"{type(solver).__name__} has no grid of decreasing noise levels")
-    return levels
 
 
 def adopt(model: FieldModel, tuned: Tuned) -> None:

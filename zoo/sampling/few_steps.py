@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from zoo.interfaces import LEVEL_CAP, FieldKernel
+from zoo.errors import ZooError
+from zoo.interfaces import LEVEL_CAP, FieldKernel, Solver
 
 LEARN = ("coefficients", "grid", "both")
 # Levels after the first, of the first and the last of them, in standard deviations of the data;
@@ -79,18 +81,35 @@ def _short(values: Tensor) -> list[float]:
     return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]
 
 
-def few_levels(kernel: FieldKernel, steps: int, size: float) -> list[list[float]]:
-    """Return grids of N levels that few steps may begin with, each decreasing.
+def levels_of(kernel: FieldKernel, solver: Solver, steps: int) -> list[float]:
+    """Return the noise levels of the solver's own grid, `steps` of them, at most LEVEL_CAP.
 
-    The first level is that of t_max. Those after it are evenly spaced in log level, where data of
-    standard deviation `size` take shape, as far as the kernel's levels reach.
+    Raises:
+        ZooError: it has no grid, or its levels do not decrease.
     """
+    times = solver.times(kernel, kernel.t_max, kernel.t_min, steps - 1)
+    levels: list[float] = kernel.level(times).clamp(max=LEVEL_CAP).tolist()
+    if any(b >= a for a, b in pairwise(levels)):
+        raise ZooError(f"{type(solver).__name__} has no grid of decreasing noise levels")
+    return levels
+
+
+def few_levels(kernel: FieldKernel, solver: Solver, steps: int, size: float) -> list[list[float]]:
+    """Return grids of N levels that few steps may begin with, decreasing, all ending above t_min.
+
+    They are the solver's own of one step more without its end, and others whose levels after the
+    first, that of t_max, are evenly spaced in log level where data of standard deviation `size`
+    take shape, as far as the kernel's levels reach.
+
+    Raises:
+        ZooError: as for `levels_of`.
+    """
+    grids = [levels_of(kernel, solver, steps + 1)[:-1]]
     high, low = (float(kernel.level(t)) for t in (kernel.t_max, kernel.t_min))
     top, count = min(high, LEVEL_CAP), steps - 1
     # Of narrow kernels, and of data that are small next to their levels.
     apart = max(_APART, (low / top) ** (1 / (count + 2)))
     bounds = [(low * apart ** (i - steps), top * apart**i) for i in range(1, steps)]
-    grids: list[list[float]] = []
     for first, last in _SPANS if count > 1 else ((_ONE_LEVEL, _ONE_LEVEL),):
         first = min(first * size, top / 2)
         last = min(last * size, first / 2) if count > 1 else first

@@ -17,7 +17,7 @@ from zoo.host.build import solver as build_solver
 from zoo.interfaces import SIGMA_DATA, Flow, Network, Solver
 from zoo.models.model import FieldModel
 from zoo.numerics.huber import pseudo_huber
-from zoo.sampling.few_steps import FewSteps, Learnable, few_levels
+from zoo.sampling.few_steps import FewSteps, Learnable, few_levels, levels_of
 from zoo.sampling.guidance import Guidance
 from zoo.sampling.predict import unwrapped
 from zoo.sampling.progress import bar
@@ -137,7 +137,10 @@ class Run:
         size = self.network.sigma_data or SIGMA_DATA
         part = self.model.solver.part
         scale = {} if part is None else {k: v for k, v in part.options.items() if k == "scale"}
-        grids = few_levels(self.model.kernel, self.evaluations, size)
+        kernel, solver, count = self.model.kernel, self.teacher.solver, self.evaluations
+        grids = few_levels(kernel, solver, count, size)
+        if count > 1:
+            grids.append(levels_of(kernel, solver, count))
         students = [Student(copy.deepcopy(self.network), {"grid": g, **scale}) for g in grids]
         errors = [self.mean(student, chosen_on) for student in students]
         least = min(errors)
