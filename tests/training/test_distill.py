@@ -81,7 +81,7 @@ def test_a_student_takes_its_evaluations_and_its_mark_tells_how_near_it_is():
     assert student.trajectory(5, seed=0).nfe == 3 == known.evaluations
     assert len(student.solver.part.options["grid"]) == 3
     assert (known.teacher, known.seed, known.trained) == ("the-teacher", 3, 40 * 128)
-    assert known.trajectories == 128 * (2 + 4 + 1 + math.ceil(40 / 4))
+    assert known.trajectories == 128 * (2 + 4 + 1 + math.ceil(40 / 6))  # 18 evaluations over 3
     taught = model.sample(256, seed=9)
     assert known.error == pytest.approx(distance(student.sample(256, seed=9), taught), rel=0.5)
     plain = zoo.solver("exp-abm3")

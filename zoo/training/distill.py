@@ -74,11 +74,12 @@ def distill(
         model: the teacher, which is left as it is; or a reference to one. Where its samples are
             guided by default the student learns these.
         evaluations: 1 to 16.
-        minutes: about so long, 10 by default; a third or so of it is the teacher's, whose
+        minutes: about so long, 10 by default; a quarter or so of it is the teacher's, whose
             samples are by `exp-abm3` in at least 18 steps. The result depends on the machine.
         images: so many starts to train on instead, repetitions counted, rounded up to whole
-            batches: every 4 of them take a new sample of the teacher's, and 7 batches are drawn
-            besides. On the CPU the same seed then gives the same student.
+            batches: every 4 of them take a new sample of the teacher's (every 10, where the
+            teacher has 20 evaluations and the student 2), and 7 batches are drawn besides. On the
+            CPU the same seed then gives the same student.
         guidance: by classes, of the teacher's samples; None for its default.
         batch: starts in a step; by default 512 rows, or 64 images, fewer where they are large or
             evaluations many, and no more than `images`.

@@ -28,7 +28,8 @@ from zoo.training.teacher import Pool, Taught, Teacher
 
 # Batches of starts that weights are chosen on, and of those that are reported.
 _CHOSEN_ON, _REPORTED = 2, 4
-# Steps on a batch for each new one of the teacher's.
+# Steps on a batch for each new one of the teacher's, at least; more, where its evaluations are so
+# many times the student's.
 _REUSED = 4
 # Times that weights are compared; the warmup in steps, and at most as a part of training.
 _CHECKS, _WARMUP_STEPS, _WARMUP = 12, 50, 0.05
@@ -114,11 +115,12 @@ class Run:
         chosen_on, reported = (self.teacher.draw(n * self.batch) for n in (_CHOSEN_ON, _REPORTED))
         nearest = self.begin(chosen_on)
         own, before = nearest, self.mean(self.best, reported)
+        reused = max(_REUSED, math.ceil(self.teacher.evaluations / self.evaluations))
         pool, measured, done = Pool(self.teacher.draw(self.batch, rough=True)), 0, 0.0
         since = time.monotonic()  # the schedule is that of training alone
         with bar(total=100, unit="%", shown=progress) as shown:
             while done < 1:
-                if self.step % _REUSED == 0:
+                if self.step % reused == 0:
                     pool.add(self.teacher.draw(self.batch, rough=True))
                 generator = torch.Generator().manual_seed(seed_for(self.seed, DISTILLED, self.step))
                 self.advance(pool.batch(self.batch, generator), done)
