@@ -292,7 +292,9 @@ def test_a_students_solver_cannot_be_changed_in_its_folder(tmp_path):
     config = json.loads((folder / "config.json").read_text())
     config["solver"] = {"use": "heun", "steps": 2}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ZooError, match="takes the steps that it learned, by learned") as error:
+    with pytest.raises(
+        ZooError, match="takes the steps that it learned, and its solver is learned"
+    ) as error:
         zoo.load(folder)
     assert "\n" not in str(error.value)
 

@@ -212,7 +212,7 @@ def _check_distilled(config: Config, mark: Distilled, where: str) -> None:
     if config.solver.use != SOLVER:
         raise ZooError(
             f"{where}: solver is {config.solver.use}; a student (distilled) takes the steps that "
-            f"it learned, by {SOLVER}"
+            f"it learned, and its solver is {SOLVER}"
         )
     if config.lifted_from is not None or config.guidance is not None:
         raise ZooError(f"{where}: a student (distilled) is neither lifted nor guided")

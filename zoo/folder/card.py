@@ -287,8 +287,8 @@ def _distilled(student: Distilled | None, unit: str) -> list[str]:
     if student.error is not None and student.error_before is not None:
         told.append(
             f"From held-out starts its {unit} are {student.error:.3g} from its teacher's{sure} "
-            "(root mean square per coordinate, as the network knows them), and those of the "
-            f"teacher's network by the same steps {student.error_before:.3g}."
+            "(root mean square per coordinate, as the network knows them); by the steps that "
+            f"training began with, those of the teacher's network are {student.error_before:.3g}."
         )
     title = str(student)
     return [f"## {title[0].upper()}{title[1:]}", *told]
