@@ -16,7 +16,7 @@ from zoo.errors import ZooError
 @click.command()
 @click.argument("ref", metavar="NAME")
 @option("-o", "--out", type=PATH, required=True, help="Folder of the student.")
-@option("--evaluations", type=click.IntRange(1, MOST), default=2, help="Of a sample: 1, 2, 4, ...")
+@option("--evaluations", type=click.IntRange(1, MOST), default=2, help="Of a sample, 1 to 16.")
 @option("--minutes", type=float, help="How long to train, about [10].")
 @option("--images", type=COUNT, help="Starts to train on, with repetitions; not --minutes.")
 @option("--guidance", type=float, help="Of the teacher's samples [its own].")
