@@ -182,6 +182,15 @@ def test_the_teacher_keeps_a_grid_of_its_own():
     assert usual.solver.part.options == {}
 
 
+def test_a_teacher_whose_grid_goes_higher_than_a_list_may_has_students():
+    model = teacher()
+    model.kernel = zoo.kernel("gaussian", dim=2, t_min=0.002, t_max=5000.0)
+    model.prior = zoo.prior("gaussian", model.kernel)
+    model.solver = zoo.solver("exp-abm3", grid={"use": "edm", "cap": 4000})
+    student = zoo.distill(model, evaluations=4, **MOMENT)
+    assert torch.isfinite(student.sample(4, seed=0)).all()
+
+
 def test_samples_depend_on_their_number_and_a_pool_lets_the_oldest_go():
     model = teacher(labels=3)
 

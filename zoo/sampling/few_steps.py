@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -97,14 +98,13 @@ def levels_of(kernel: FieldKernel, solver: Solver, steps: int) -> list[float]:
 def few_levels(kernel: FieldKernel, solver: Solver, steps: int, size: float) -> list[list[float]]:
     """Return grids of N levels that few steps may begin with, decreasing, all ending above t_min.
 
-    They are the solver's own of one step more without its end, and others whose levels after the
-    first, that of t_max, are evenly spaced in log level where data of standard deviation `size`
-    take shape, as far as the kernel's levels reach.
-
-    Raises:
-        ZooError: as for `levels_of`.
+    They are the solver's own of one step more without its end, where they decrease, and others
+    whose levels after the first, that of t_max, are evenly spaced in log level where data of
+    standard deviation `size` take shape, as far as the kernel's levels reach.
     """
-    grids = [levels_of(kernel, solver, steps + 1)[:-1]]
+    grids = []
+    with suppress(ZooError):  # it has levels above LEVEL_CAP
+        grids.append(levels_of(kernel, solver, steps + 1)[:-1])
     high, low = (float(kernel.level(t)) for t in (kernel.t_max, kernel.t_min))
     top, count = min(high, LEVEL_CAP), steps - 1
     # Of narrow kernels, and of data that are small next to their levels.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -142,7 +143,8 @@ class Run:
         kernel, solver, count = self.model.kernel, self.teacher.solver, self.evaluations
         grids = few_levels(kernel, solver, count, size)
         if count > 1:
-            grids.append(levels_of(kernel, solver, count))
+            with suppress(ZooError):  # it has levels above LEVEL_CAP
+                grids.append(levels_of(kernel, solver, count))
         students = [Student(copy.deepcopy(self.network), {"grid": g, **scale}) for g in grids]
         errors = [self.mean(student, chosen_on) for student in students]
         least = min(errors)
@@ -175,8 +177,8 @@ class Run:
         finite = True
         try:
             with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=self.bf16):
-                off = self.ends(Student(self.network, self.options), batch, self.solver)
-            torch.autograd.backward(pseudo_huber(off - batch.data).mean())
+                ends = self.ends(self.network, batch, self.solver)
+            torch.autograd.backward(pseudo_huber(ends - batch.data).mean())
         except ZooError:  # the state is lost
             finite = False
         norms = [torch.nn.utils.clip_grad_norm_(inputs, 1.0) for *_, inputs in moved]
@@ -193,10 +195,9 @@ class Run:
             )
         self.averages.update(self.network, self.step)
 
-    def ends(self, student: Student, starts: Taught, solver: Solver) -> Tensor:
-        """Return the samples of a student from starts, as its network knows them, (n, *)."""
-        network, kernel = student.network, self.model.kernel
-        known = network.sigma_data
+    def ends(self, network: Network, starts: Taught, solver: Solver) -> Tensor:
+        """Return where a network's walks from starts end, as it knows data, (n, *)."""
+        kernel, known = self.model.kernel, network.sigma_data
         flow = Flow(kernel, network, network.predicts, labels=starts.labels, sigma_data=known)
         data = solver.to_data(flow, starts.x, steps=self.evaluations)
         return self.model.in_range(data)
@@ -226,7 +227,7 @@ class Run:
             solver = student.solver
             for first in range(0, len(starts.x), self.batch):
                 part = starts.rows(slice(first, first + self.batch))
-                off = self.ends(student, part, solver).double() - part.data
+                off = self.ends(student.network, part, solver).double() - part.data
                 found.append(off.flatten(1).square().mean(dim=1).sqrt())
         except ZooError:  # its levels are none, or a state is lost
             return torch.full((len(starts.x),), math.inf)
