@@ -41,6 +41,7 @@ from zoo.sampling.rng import starting_points
 
 FILE = Path(__file__).parents[1] / "docs" / "few-steps.json"
 GARMENTS = "fashion-mnist"
+KERNELS = ("gravity", "gaussian", "pfgmpp")
 HIGH, LOW, BATCH = 80.0, 0.002, 128
 ORDER = ("the teacher", "a student", "learned", "exp-abm3", "ipndm", "UniPC", "DPM-Solver++ 3M")
 
@@ -192,7 +193,7 @@ def page(records: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, help="folder of students and features")
-    parser.add_argument("--kernels", nargs="*", default=["gravity", "gaussian", "pfgmpp"])
+    parser.add_argument("--kernels", nargs="*", default=KERNELS, choices=KERNELS)
     parser.add_argument("--evaluations", type=int, nargs="*", default=[5, 8])
     parser.add_argument("--learned", nargs="*", default=["gravity"], help="kernels")
     parser.add_argument("--minutes", type=float, default=14.5)
@@ -212,7 +213,8 @@ def main() -> None:
             old: dict[str, Any], kernel: str = kernel, new: list[dict[str, Any]] = new
         ) -> dict[str, Any]:
             records = [r for r in old.get("records", []) if r["kernel"] != kernel]
-            return {**facts, "records": records + new}
+            records = sorted(records + new, key=lambda r: KERNELS.index(r["kernel"]))
+            return {**facts, "records": records}
 
         update(FILE, with_new)
     print(page(read(FILE).get("records", [])))

@@ -89,8 +89,7 @@ def test_a_student_pushed_and_pulled_is_the_student(hub, tmp_path):
     config = json.loads(head(hub).files["config.json"].content) | {"weights": {"repo": REPO}}
     marked = config.pop("distilled")
     unmarked = {"solver": {"use": "heun", "steps": 9}}
-    levels = {"distilled": marked | {"levels": [3.0]}}
-    levels["solver"] = config["solver"] | {"levels": [3.0]}
+    levels = {"distilled": marked, "solver": config["solver"] | {"grid": [80.0, 3.0]}}
     prior = {"distilled": marked, "prior": {"use": "gaussian"}}
     for i, change in enumerate((unmarked, levels, prior)):
         hub.store.add(f"bob/other{i}", {"config.json": json.dumps(config | change).encode()})
